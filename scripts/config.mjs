@@ -1,0 +1,173 @@
+// wrangler.jsonc and the staged build, as options for miniflare's Node API.
+//
+// wrangler can do this too, but loading it costs more than the start of the whole server.
+// tests/scripts/test_config.py compares the two.
+
+import { readdirSync, readFileSync, existsSync } from "node:fs";
+import { dirname, extname, join, relative, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** Accepted by local runtimes only; it selects the bundle that scripts/bundle.py makes. */
+export const DEVELOPMENT_FLAG = "python_workers_development";
+
+/** @typedef {Record<string, any>} Config */
+/** @typedef {{ type: string, path: string, contents: string | Uint8Array }} Module */
+
+/**
+ * JSON with comments and trailing commas.
+ * @param {string} text
+ * @returns {any}
+ */
+export function parseJsonc(text) {
+  // Strings are matched first, so that what looks like a comment inside one stays.
+  const bare = text.replace(
+    /("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
+    (_, string) => string ?? "",
+  );
+  return JSON.parse(bare.replace(/("(?:\\.|[^"\\])*")|,(?=\s*[\]}])/g, (_, s) => s ?? ""));
+}
+
+/**
+ * The project's wrangler.jsonc.
+ * @returns {Config}
+ */
+export function readConfig() {
+  return parseJsonc(readFileSync(join(ROOT, "wrangler.jsonc"), "utf8"));
+}
+
+/**
+ * `.dev.vars`: NAME=value lines, quotes optional, # comments.
+ * @returns {Record<string, string>}
+ */
+export function readDevVars() {
+  const path = join(ROOT, ".dev.vars");
+  /** @type {Record<string, string>} */
+  const vars = {};
+  if (!existsSync(path)) return vars;
+  for (const line of readFileSync(path, "utf8").split("\n")) {
+    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line);
+    if (!match) continue;
+    const [, name, value] = match;
+    const quoted = /^(["'`])(.*)\1$/.exec(value);
+    vars[name] = quoted ? quoted[2] : value.replace(/\s+#.*$/, "");
+  }
+  return vars;
+}
+
+/**
+ * @param {string} folder
+ * @returns {Generator<string>} absolute paths of all files below
+ */
+function* filesBelow(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.name.startsWith(".") || entry.name === "__pycache__") continue;
+    if (entry.isDirectory()) yield* filesBelow(path);
+    else yield path;
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {string} with forward slashes
+ */
+const posix = (path) => path.split(sep).join("/");
+
+/**
+ * The staged modules, the entry first, then the vendored packages.
+ * @param {string} main the entry, absolute
+ * @returns {Module[]}
+ */
+export function readModules(main) {
+  const root = dirname(main);
+  const modules = [{ type: "PythonModule", path: main, contents: readFileSync(main, "utf8") }];
+  for (const path of filesBelow(root)) {
+    if (path === main || posix(relative(root, path)).startsWith("public/")) continue;
+    const type = { ".py": "PythonModule", ".mjs": "ESModule" }[extname(path)];
+    if (type) modules.push({ type, path, contents: readFileSync(path, "utf8") });
+  }
+  return [...modules, ...readVendored(root)];
+}
+
+/**
+ * `python_modules/`: data to workerd, except the SDK's JavaScript (as wrangler has it).
+ * @param {string} root the folder of the entry
+ * @returns {Module[]}
+ */
+export function readVendored(root) {
+  const vendored = join(ROOT, "python_modules");
+  if (!existsSync(vendored)) return [];
+  return [...filesBelow(vendored)].map((file) => {
+    const name = posix(relative(vendored, file));
+    const isScript = name.startsWith("workers/") && [".js", ".mjs"].includes(extname(name));
+    return {
+      type: isScript ? "ESModule" : "Data",
+      path: join(root, "python_modules", name),
+      contents: isScript ? readFileSync(file, "utf8") : new Uint8Array(readFileSync(file)),
+    };
+  });
+}
+
+/**
+ * Everything but the code: bindings, vars, assets and triggers, in miniflare's terms.
+ * @param {Config} config
+ * @param {Record<string, string>} vars on top of the configuration's own
+ * @returns {Config}
+ */
+export function readBindings(config, vars) {
+  const sqlite = new Set(
+    (config.migrations ?? []).flatMap((/** @type {Config} */ m) => m.new_sqlite_classes ?? []),
+  );
+  /** @type {Config} */
+  const options = {
+    name: config.name,
+    compatibilityDate: config.compatibility_date,
+    compatibilityFlags: config.compatibility_flags,
+    bindings: { ...config.vars, ...vars },
+    cronTriggers: config.triggers?.crons,
+    d1Databases: {},
+    durableObjects: {},
+    workflows: {},
+  };
+  for (const { binding, database_id, preview_database_id } of config.d1_databases ?? []) {
+    options.d1Databases[binding] = { id: preview_database_id ?? database_id ?? binding };
+  }
+  for (const { name, class_name } of config.durable_objects?.bindings ?? []) {
+    options.durableObjects[name] = { className: class_name, useSQLite: sqlite.has(class_name) };
+  }
+  for (const { binding, name, class_name } of config.workflows ?? []) {
+    options.workflows[binding] = { name, className: class_name };
+  }
+  if (config.assets) {
+    const { directory, binding, run_worker_first, html_handling, not_found_handling } =
+      config.assets;
+    options.assets = {
+      directory: join(ROOT, directory),
+      binding,
+      run_worker_first,
+      routerConfig: {
+        has_user_worker: true,
+        ...(typeof run_worker_first === "boolean" && {
+          invoke_user_worker_ahead_of_assets: run_worker_first,
+        }),
+      },
+      assetConfig: { html_handling, not_found_handling },
+    };
+  }
+  return options;
+}
+
+/**
+ * One complete worker for `convertV4MiniflareOptions({workers: [...]})`, development flag set.
+ * @param {Record<string, string>} vars
+ * @returns {Config}
+ */
+export function readWorker(vars) {
+  const config = readConfig();
+  const main = join(ROOT, config.main);
+  const options = readBindings(config, vars);
+  options.compatibilityFlags = [...(options.compatibilityFlags ?? []), DEVELOPMENT_FLAG];
+  return { ...options, rootPath: ROOT, modulesRoot: dirname(main), modules: readModules(main) };
+}

@@ -1,0 +1,98 @@
+"""The host's tools: a virtual environment (which also brings Node) and the npm packages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+from scripts.project import (
+    LOCKS,
+    NODE_MODULES,
+    ROOT,
+    VENV,
+    VENV_BIN,
+    SetupError,
+    digest,
+    is_stamped,
+    run,
+    step,
+    tool_environment,
+    write_stamp,
+)
+
+OLDEST_PYTHON = (3, 11)
+HOST_LOCK = LOCKS / "host.txt"
+NPM_LOCK = ROOT / "package-lock.json"
+
+
+def ensure_python_environment() -> None:
+    """Create `.venv` from locks/host.txt, unless it is there and up to date.
+
+    Raises SetupError when this Python is too old or cannot create virtual environments.
+    """
+    if sys.version_info < OLDEST_PYTHON:
+        found = ".".join(map(str, sys.version_info[:3]))
+        raise SetupError(f"Python 3.11 or newer is needed; this is {found}.")
+    stamp = VENV / ".flowflare-stamp"
+    # Paths inside an environment are absolute, so a moved checkout needs a new one.
+    key = digest(HOST_LOCK, str(VENV))
+    if is_stamped(stamp, key):
+        return
+    with step("Installing the Python tools into .venv"):
+        if not (VENV_BIN / "python").exists() or not _environment_works():
+            _create_environment()
+        run(
+            [
+                *(VENV_BIN / "python", "-m", "pip", "install", "--quiet"),
+                *("--disable-pip-version-check", "--require-hashes", "-r", HOST_LOCK),
+            ]
+        )
+        write_stamp(stamp, key)
+
+
+def _environment_works() -> bool:
+    probe = [str(VENV_BIN / "python"), "-c", "import pip, sys; print(sys.prefix)"]
+    done = subprocess.run(probe, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and done.stdout.strip() == str(VENV)
+
+
+def _create_environment() -> None:
+    base = _base_python()
+    ensurepip = subprocess.run(
+        [base, "-c", "import ensurepip, venv"], capture_output=True, check=False
+    )
+    if ensurepip.returncode != 0:
+        raise SetupError(
+            f"{base} cannot create virtual environments: its `venv` or `ensurepip` module is "
+            "missing. On Debian or Ubuntu install it with `apt-get install python3-venv`."
+        )
+    shutil.rmtree(VENV, ignore_errors=True)
+    run([base, "-m", "venv", VENV])
+
+
+def _base_python() -> str:
+    """The interpreter outside of any virtual environment, for `.venv` may be remade."""
+    executable: str = getattr(sys, "_base_executable", "") or sys.executable
+    return executable
+
+
+def ensure_node_packages() -> None:
+    """Install exactly what package-lock.json says, unless that was done."""
+    stamp = NODE_MODULES / ".flowflare-stamp"
+    key = digest(NPM_LOCK, ROOT / "package.json")
+    if is_stamped(stamp, key):
+        return
+    with step("Installing the npm packages into node_modules"):
+        run([VENV_BIN / "npm", "ci", "--no-audit", "--no-fund"], env=tool_environment())
+        write_stamp(stamp, key)
+
+
+def installed_version(package: str) -> str:
+    """The version of an installed npm package; SetupError if it is not installed."""
+    manifest = NODE_MODULES / package / "package.json"
+    if not manifest.is_file():
+        raise SetupError(f"The npm package {package} is not installed; run `make setup`.")
+    version: str = json.loads(manifest.read_text())["version"]
+    return version

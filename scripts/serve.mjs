@@ -1,0 +1,112 @@
+// Runs the staged Worker on workerd through miniflare's Node API.
+//
+//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]…
+//
+// Needs what `python3 -m scripts.setup` prepares. PORT and FLOWFLARE_STATE stand in for the
+// options. Prints "Flowflare is ready: URL" when /healthz has answered; SIGINT and SIGTERM stop
+// the server and workerd with it.
+
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
+import { applyMigrations } from "./migrate.mjs";
+
+process.env.MINIFLARE_WORKERD_PATH ??= join(ROOT, ".flowflare", "workerd");
+
+const READY_DEADLINE_MS = 120_000;
+
+/** @returns {{ port: number, state: string, vars: Record<string, string> }} */
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      port: { type: "string", default: process.env.PORT || "8787" },
+      state: {
+        type: "string",
+        default: process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state"),
+      },
+      var: { type: "string", multiple: true, default: [] },
+    },
+  });
+  const port = Number(values.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new Error(`PORT must be a port number, not ${JSON.stringify(values.port)}.`);
+  }
+  const vars = Object.fromEntries(
+    values.var.map((pair) => {
+      const at = pair.indexOf(":");
+      if (at < 1) throw new Error(`--var takes NAME:VALUE, not ${JSON.stringify(pair)}.`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+  return { port, state: resolve(values.state), vars };
+}
+
+/**
+ * Wait for /healthz. A refused connection is tried again; an answer other than 200 is reported.
+ * @param {URL} url
+ */
+async function waitForHealth(url) {
+  const deadline = Date.now() + READY_DEADLINE_MS;
+  for (;;) {
+    try {
+      const response = await fetch(new URL("/healthz", url));
+      const text = await response.text();
+      if (!response.ok) console.error(`/healthz answered ${response.status}: ${text}`);
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+}
+
+async function main() {
+  const { port, state, vars } = readArguments();
+  const config = readConfig();
+  const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await import("miniflare");
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port,
+      log: new Log(LogLevel.WARN),
+      logRequests: false,
+      // No look-up of the request.cf of a real request: it goes to the network.
+      cf: false,
+      unsafeTriggerHandlers: true,
+      resourcePersistencePath: join(state, "v3"),
+      workers: [readWorker({ ...readDevVars(), ...vars })],
+    }),
+  );
+
+  let stopping = false;
+  const stop = async (/** @type {number} */ status) => {
+    if (stopping) return;
+    stopping = true;
+    await miniflare.dispose();
+    process.exit(status);
+  };
+  process.on("SIGINT", () => stop(0));
+  process.on("SIGTERM", () => stop(0));
+
+  try {
+    const url = await miniflare.ready;
+    for (const { binding, migrations_dir } of config.d1_databases ?? []) {
+      const database = await miniflare.getD1Database(binding);
+      const folder = join(ROOT, migrations_dir ?? "migrations");
+      for (const name of await applyMigrations(database, folder)) {
+        console.log(`Applied migration ${name}`);
+      }
+    }
+    await waitForHealth(url);
+    console.log(`Flowflare is ready: http://127.0.0.1:${url.port}`);
+  } catch (error) {
+    if (stopping) return;
+    console.error(`Error: ${/** @type {Error} */ (error).message}`);
+    await stop(1);
+  }
+}
+
+main().catch((error) => {
+  console.error(`Error: ${error.message}`);
+  process.exit(1);
+});

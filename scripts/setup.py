@@ -1,0 +1,61 @@
+"""Prepare everything that running and checking need; what is done already is skipped.
+
+    python3 -m scripts.setup
+
+Works on a fresh clone with nothing but Python 3.11 or newer.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+
+from scripts import host
+from scripts.project import DEV_VARS, ROOT, VENV_BIN, SetupError, fail, run, say
+
+
+def ensure_dev_vars() -> None:
+    """Create `.dev.vars` with a random API key; an existing file is never touched."""
+    try:
+        descriptor = os.open(DEV_VARS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write("# Secrets of the local server; git ignores this file.\n")
+        file.write(f"FLOWFLARE_API_KEY={secrets.token_urlsafe(32)}\n")
+    say("Created .dev.vars with a random FLOWFLARE_API_KEY.")
+
+
+def prepare() -> None:
+    """Do the steps in order; raises SetupError with a plain message."""
+    host.ensure_python_environment()
+    host.ensure_node_packages()
+    ensure_dev_vars()
+    if sys.prefix != str(VENV_BIN.parent):
+        # The bundle needs packages that only the new environment has.
+        os.execv(VENV_BIN / "python", [str(VENV_BIN / "python"), "-m", "scripts.setup"])
+    prepare_worker()
+
+
+def prepare_worker() -> None:
+    """Vendor, bundle, stage and snapshot: what needs the virtual environment."""
+    from scripts import bundle, snapshot, stage, vendor  # noqa: PLC0415 - after the environment
+
+    vendor.ensure_python_modules()
+    folder = bundle.ensure_bundle()
+    stage.stage()
+    snapshot.ensure_workerd(folder, snapshot.ensure_snapshot(folder))
+
+
+def main() -> None:
+    """Prepare, or end with a plain message."""
+    os.chdir(ROOT)
+    try:
+        prepare()
+    except SetupError as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    main()

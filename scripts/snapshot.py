@@ -1,0 +1,94 @@
+"""The warm memory snapshot that spares each start the import of the third-party packages.
+
+It is taken from a small worker that imports nothing of this project: a snapshot freezes the
+modules it holds, and edits to them would be ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from scripts.bundle import workerd_binary
+from scripts.host import installed_version
+from scripts.project import (
+    CACHE,
+    LOCAL,
+    ROOT,
+    VENV_BIN,
+    WORKERD_WRAPPER,
+    SetupError,
+    digest,
+    run,
+    step,
+    tool_environment,
+)
+from scripts.vendor import WORKER_LOCK
+
+WARM_WORKER = Path(__file__).with_name("warm_worker.py")
+SNAPSHOT_NAME = "snapshot.bin"
+
+
+def ensure_snapshot(bundle: Path) -> Path:
+    """The folder that holds the snapshot for these packages, this workerd and this bundle."""
+    makers = [Path(__file__).with_name(name) for name in ("vendor.py", "snapshot.mjs")]
+    key = digest(
+        installed_version("workerd"), bundle.name, WORKER_LOCK, *makers, WARM_WORKER
+    )
+    folder = CACHE / f"snapshot-{key}"
+    if not (folder / SNAPSHOT_NAME).is_file():
+        with step("Taking a memory snapshot of the imported packages"):
+            _take_snapshot(bundle, folder)
+    return folder
+
+
+def _take_snapshot(bundle: Path, folder: Path) -> None:
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    wrapper = LOCAL / "workerd-snapshot"
+    write_wrapper(wrapper, bundle, "--python-save-snapshot", f"--python-snapshot-dir={partial}")
+    environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": str(wrapper)}
+    run([VENV_BIN / "node", ROOT / "scripts" / "snapshot.mjs", WARM_WORKER], env=environment)
+    if not (partial / SNAPSHOT_NAME).is_file():
+        raise SetupError("workerd ended without writing its snapshot.")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    wrapper.unlink()
+
+
+def write_wrapper(target: Path, bundle: Path, *flags: str) -> None:
+    """Write the start script that gives workerd its flags, after the sub-command."""
+    words = [f"--pyodide-bundle-disk-cache-dir={bundle}", *flags]
+    quoted = " ".join(_quote(word) for word in words)
+    binary = _quote(str(workerd_binary()))
+    script = (
+        "#!/bin/sh\n"
+        "# Written by scripts/snapshot.py: workerd with this project's flags.\n"
+        'if [ "$1" != serve ]; then\n'
+        f'  exec {binary} "$@"\n'
+        "fi\n"
+        "shift\n"
+        f'exec {binary} serve {quoted} "$@"\n'
+    )
+    if target.is_file() and target.read_text() == script and os.access(target, os.X_OK):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(script)
+    target.chmod(target.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+
+
+def ensure_workerd(bundle: Path, snapshot: Path) -> None:
+    """Write the start script that serving and testing use."""
+    write_wrapper(
+        WORKERD_WRAPPER,
+        bundle,
+        f"--python-load-snapshot={SNAPSHOT_NAME}",
+        f"--python-snapshot-dir={snapshot}",
+    )
+
+
+def _quote(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
