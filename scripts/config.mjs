@@ -13,7 +13,11 @@ export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 export const DEVELOPMENT_FLAG = "python_workers_development";
 
 /** @typedef {Record<string, any>} Config */
-/** @typedef {{ type: string, path: string, contents: string | Uint8Array }} Module */
+/** @typedef {"PythonModule" | "ESModule" | "Data"} ModuleType */
+/** @typedef {{ type: ModuleType, path: string, contents: string | Uint8Array }} Module */
+
+/** @type {Record<string, ModuleType>} */
+const MODULE_TYPES = { ".py": "PythonModule", ".mjs": "ESModule" };
 
 /**
  * JSON with comments and trailing commas.
@@ -82,10 +86,11 @@ const posix = (path) => path.split(sep).join("/");
  */
 export function readModules(main) {
   const root = dirname(main);
+  /** @type {Module[]} */
   const modules = [{ type: "PythonModule", path: main, contents: readFileSync(main, "utf8") }];
   for (const path of filesBelow(root)) {
     if (path === main || posix(relative(root, path)).startsWith("public/")) continue;
-    const type = { ".py": "PythonModule", ".mjs": "ESModule" }[extname(path)];
+    const type = MODULE_TYPES[extname(path)];
     if (type) modules.push({ type, path, contents: readFileSync(path, "utf8") });
   }
   return [...modules, ...readVendored(root)];
@@ -162,7 +167,7 @@ export function readBindings(config, vars) {
 /**
  * One complete worker for `convertV4MiniflareOptions({workers: [...]})`, development flag set.
  * @param {Record<string, string>} vars
- * @returns {Config}
+ * @returns {any} miniflare's own types leave no room for options put together step by step
  */
 export function readWorker(vars) {
   const config = readConfig();

@@ -1,10 +1,14 @@
-// Applies migrations to a local D1 database, with wrangler's own ledger.
+// Applies migrations to local D1 databases, with wrangler's own ledger.
 //
-// `wrangler d1 migrations apply --local` does the same to the same file, but takes seconds to
+//   node scripts/migrate.mjs [--state DIR]
+//
+// `wrangler d1 migrations apply --local` does the same to the same files, but takes seconds to
 // find out that nothing is pending.
 
-import { readdirSync, readFileSync, existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { ROOT, readBindings, readConfig } from "./config.mjs";
 import { splitStatements } from "./sql.mjs";
 
 const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS "d1_migrations"(
@@ -41,4 +45,65 @@ export async function applyMigrations(database, folder) {
     }
   }
   return pending;
+}
+
+/**
+ * Bring every D1 database of the configuration up to date, and say what was applied.
+ * @param {any} miniflare
+ * @param {import("./config.mjs").Config} config
+ */
+export async function migrateAll(miniflare, config) {
+  for (const { binding, migrations_dir } of config.d1_databases ?? []) {
+    const database = await miniflare.getD1Database(binding);
+    for (const name of await applyMigrations(database, join(ROOT, migrations_dir ?? "migrations"))) {
+      console.log(`Applied migration ${name}`);
+    }
+  }
+}
+
+/**
+ * Migrate without starting the Worker: before `wrangler dev`, say.
+ * @param {string} state
+ */
+async function main(state) {
+  const { Log, LogLevel, Miniflare, convertV4MiniflareOptions } = await import("miniflare");
+  const config = readConfig();
+  const { name, compatibilityDate, d1Databases } = readBindings(config, {});
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      log: new Log(LogLevel.WARN),
+      port: 0,
+      cf: false,
+      resourcePersistencePath: join(state, "v3"),
+      workers: [
+        {
+          ...{ name, compatibilityDate, d1Databases },
+          modules: true,
+          script: "export default { fetch: () => new Response() }",
+        },
+      ],
+    }),
+  );
+  try {
+    await migrateAll(miniflare, config);
+  } finally {
+    await miniflare.dispose();
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      state: {
+        type: "string",
+        default: process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state"),
+      },
+    },
+  });
+  try {
+    await main(resolve(values.state));
+  } catch (error) {
+    console.error(`Error: ${/** @type {Error} */ (error).message}`);
+    process.exit(1);
+  }
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -65,6 +67,19 @@ def digest(*parts: bytes | str | Path) -> str:
     return hasher.hexdigest()[:16]
 
 
+def parse_jsonc(text: str) -> Any:
+    """JSON with comments and trailing commas, as wrangler reads it."""
+    # Strings are matched first, so that what looks like a comment inside one stays.
+    text = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', r"\1", text, flags=re.DOTALL)
+    return json.loads(re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[\]}])', r"\1", text))
+
+
+def wrangler_config() -> dict[str, Any]:
+    """The content of wrangler.jsonc."""
+    config: dict[str, Any] = parse_jsonc(WRANGLER_CONFIG.read_text(encoding="utf-8"))
+    return config
+
+
 def is_stamped(stamp: Path, key: str) -> bool:
     """Whether the step that writes `stamp` was finished for `key`."""
     return stamp.is_file() and stamp.read_text().strip() == key
@@ -79,13 +94,14 @@ def write_stamp(stamp: Path, key: str) -> None:
 def tool_environment() -> dict[str, str]:
     """The environment for Node tools: this project's Node first, no usage reports.
 
-    Both variables that would send reports or ask questions are set, so no tool waits for a
-    terminal that is not there.
+    A tool that finds no terminal must not wait for one, and none needs the network.
     """
     environment = dict(os.environ)
     environment["PATH"] = f"{VENV_BIN}{os.pathsep}{environment.get('PATH', '')}"
     environment["WRANGLER_SEND_METRICS"] = "false"
     environment["WRANGLER_HIDE_BANNER"] = "true"
+    # Nothing here reads request.cf, so there is no need to ask the network for a sample.
+    environment.setdefault("CLOUDFLARE_CF_FETCH_ENABLED", "false")
     environment["npm_config_update_notifier"] = "false"
     return environment
 

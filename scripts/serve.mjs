@@ -9,7 +9,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
-import { applyMigrations } from "./migrate.mjs";
+import { migrateAll } from "./migrate.mjs";
 
 process.env.MINIFLARE_WORKERD_PATH ??= join(ROOT, ".flowflare", "workerd");
 
@@ -90,13 +90,7 @@ async function main() {
 
   try {
     const url = await miniflare.ready;
-    for (const { binding, migrations_dir } of config.d1_databases ?? []) {
-      const database = await miniflare.getD1Database(binding);
-      const folder = join(ROOT, migrations_dir ?? "migrations");
-      for (const name of await applyMigrations(database, folder)) {
-        console.log(`Applied migration ${name}`);
-      }
-    }
+    await migrateAll(miniflare, config);
     await waitForHealth(url);
     console.log(`Flowflare is ready: http://127.0.0.1:${url.port}`);
   } catch (error) {

@@ -1,18 +1,21 @@
 """Prepare everything that running and checking need; what is done already is skipped.
 
-    python3 -m scripts.setup
+Usage: `python3 -m scripts.setup`.
 
 Works on a fresh clone with nothing but Python 3.11 or newer.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from scripts import host
-from scripts.project import DEV_VARS, ROOT, VENV_BIN, SetupError, fail, run, say
+from scripts.project import DEV_VARS, LOCAL, ROOT, VENV_BIN, SetupError, fail, say
 
 
 def ensure_dev_vars() -> None:
@@ -25,6 +28,23 @@ def ensure_dev_vars() -> None:
         file.write("# Secrets of the local server; git ignores this file.\n")
         file.write(f"FLOWFLARE_API_KEY={secrets.token_urlsafe(32)}\n")
     say("Created .dev.vars with a random FLOWFLARE_API_KEY.")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one set-up run at a time; a second one waits, then finds everything done."""
+    LOCAL.mkdir(exist_ok=True)
+    # Closed when the interpreter changes below; the second one takes the lock again.
+    descriptor = os.open(LOCAL / "setup.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("Waiting for another set-up to finish …")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def prepare() -> None:
@@ -52,7 +72,8 @@ def main() -> None:
     """Prepare, or end with a plain message."""
     os.chdir(ROOT)
     try:
-        prepare()
+        with one_at_a_time():
+            prepare()
     except SetupError as error:
         fail(str(error))
 

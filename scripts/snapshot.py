@@ -25,7 +25,7 @@ from scripts.project import (
     step,
     tool_environment,
 )
-from scripts.vendor import WORKER_LOCK
+from scripts.vendor import STAMP
 
 WARM_WORKER = Path(__file__).with_name("warm_worker.py")
 SNAPSHOT_NAME = "snapshot.bin"
@@ -33,10 +33,8 @@ SNAPSHOT_NAME = "snapshot.bin"
 
 def ensure_snapshot(bundle: Path) -> Path:
     """The folder that holds the snapshot for these packages, this workerd and this bundle."""
-    makers = [Path(__file__).with_name(name) for name in ("vendor.py", "snapshot.mjs")]
-    key = digest(
-        installed_version("workerd"), bundle.name, WORKER_LOCK, *makers, WARM_WORKER
-    )
+    maker = Path(__file__).with_name("snapshot.mjs")
+    key = digest(installed_version("workerd"), bundle.name, STAMP, maker, WARM_WORKER)
     folder = CACHE / f"snapshot-{key}"
     if not (folder / SNAPSHOT_NAME).is_file():
         with step("Taking a memory snapshot of the imported packages"):

@@ -9,6 +9,7 @@ const TOKEN = /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[\s
  * @returns {string[]}
  */
 export function splitStatements(script) {
+  /** @type {string[]} */
   const statements = [];
   let text = "";
   /** @type {string[]} */

@@ -6,6 +6,8 @@ platform from the lock file, checked against their hashes.
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,37 +20,22 @@ from scripts.project import (
     is_stamped,
     run,
     step,
+    wrangler_config,
     write_stamp,
 )
 
 WORKER_LOCK = LOCKS / "worker.txt"
+# Beside the folder, not in it: wrangler uploads whatever is in there.
+STAMP = LOCAL / "python_modules.stamp"
 PLATFORM = "pyemscripten_2026_0_wasm32"
 PYTHON = "3.14"
-
-PRUNED = (
-    # No time zone but UTC is used, and the data is 2.8 MB.
-    "tzdata",
-    # Metadata and command line programs: nothing in the Worker reads them.
-    "*.dist-info",
-    "bin",
-    # Parts of packages that are never imported in a Worker.
-    "strawberry/cli",
-    "strawberry/codegen",
-    "strawberry/django",
-    "strawberry/channels",
-    "strawberry/ext/mypy_plugin.py",
-    "pydantic/v1",
-    "pydantic/mypy.py",
-)
-PRUNED_ANYWHERE = ("__pycache__", "tests", "*.pyi", "py.typed")
 
 
 def ensure_python_modules() -> None:
     """Vendor the Worker's packages, unless that was done for this lock file."""
-    # Beside the folder, not in it: wrangler uploads whatever is in there.
-    stamp = LOCAL / "python_modules.stamp"
-    key = digest(WORKER_LOCK, Path(__file__))
-    if PYTHON_MODULES.is_dir() and is_stamped(stamp, key):
+    excluded = json.dumps(wrangler_config()["python_modules"])
+    key = digest(WORKER_LOCK, excluded, Path(__file__))
+    if PYTHON_MODULES.is_dir() and is_stamped(STAMP, key):
         return
     with step("Vendoring the Worker's Python packages into python_modules"):
         shutil.rmtree(PYTHON_MODULES, ignore_errors=True)
@@ -63,15 +50,22 @@ def ensure_python_modules() -> None:
             ]
         )
         prune(PYTHON_MODULES)
-        write_stamp(stamp, key)
+        write_stamp(STAMP, key)
 
 
 def prune(modules: Path) -> None:
-    """Delete what the Worker never imports; every byte here is uploaded."""
-    patterns = [*PRUNED, *(f"**/{name}" for name in PRUNED_ANYWHERE)]
-    for pattern in patterns:
-        for path in sorted(modules.glob(pattern)):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    """Delete what wrangler.jsonc leaves out of the upload, so that nothing loads it either."""
+    excluded = [_glob(pattern) for pattern in wrangler_config()["python_modules"]["exclude"]]
+    for path in sorted(modules.rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif any(glob.fullmatch(path.relative_to(modules).as_posix()) for glob in excluded):
+            path.unlink()
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """wrangler's globs: `**` crosses folders, `*` does not."""
+    parts = re.split(r"(\*\*/|\*\*|\*)", pattern)
+    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    return re.compile("".join(special.get(part, re.escape(part)) for part in parts))

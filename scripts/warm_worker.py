@@ -32,6 +32,6 @@ import workers
 from workers import Response
 
 
-async def on_fetch(request, env, ctx):
+async def on_fetch(_request: object, _env: object, _ctx: object) -> Response:
     """Answer, which tells the taker that everything is imported."""
     return Response("warm")

@@ -1,0 +1,44 @@
+# Every command sets up what it needs first; a second start skips what is done.
+
+PYTHON ?= python3
+PORT ?= 8787
+export PORT FLOWFLARE_STATE
+
+# Nothing here is a file, and set-up must not run beside what needs it.
+.PHONY: help setup dev serve check format test bench lock clean
+.NOTPARALLEL:
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@echo
+	@echo "  PORT (default 8787) and FLOWFLARE_STATE (default .flowflare/state) are honoured."
+
+setup: ## Install and prepare everything, without running anything
+	@$(PYTHON) -m scripts.setup
+
+dev: setup ## Development server: wrangler, reloads after edits
+	@exec .venv/bin/python -m scripts.dev
+
+serve: setup ## Server without the development proxy: starts in a second or two
+	@exec .venv/bin/node scripts/serve.mjs
+
+check: setup ## Format, lint, types and generated files
+	@.venv/bin/python -m scripts.check
+
+format: setup ## Let ruff format the code and repair what it can
+	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
+
+test: setup ## All tests; ARGS="-k name" narrows them
+	@.venv/bin/python -m pytest $(ARGS)
+
+bench: setup ## Measure Flowflare beside its peers; ARGS are handed on
+	@.venv/bin/node benchmarks/run.mjs $(ARGS)
+
+lock: setup ## Resolve the dependencies again and write the lock files
+	@.venv/bin/python -m scripts.lock
+
+clean: ## Remove everything generated; data and .dev.vars stay
+	rm -rf build python_modules node_modules .venv .flowflare/cache .wrangler
+	rm -f .flowflare/workerd .flowflare/*.stamp .flowflare/setup.lock
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""`make dev`: wrangler's development server on the staged build, reloading after edits.
+
+wrangler runs the build command of wrangler.jsonc whenever a watched file changes; that stages
+the change into build/, which wrangler watches too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from types import FrameType
+
+from scripts.project import (
+    DEFAULT_STATE,
+    NODE_MODULES,
+    ROOT,
+    VENV_BIN,
+    WORKERD_WRAPPER,
+    fail,
+    say,
+    tool_environment,
+    wrangler_config,
+)
+
+READY_DEADLINE_S = 120.0
+DEVELOPMENT_FLAG = "python_workers_development"
+
+
+def compatibility_flags() -> list[str]:
+    """The flags of wrangler.jsonc and the development flag, which is never deployed."""
+    return [*wrangler_config()["compatibility_flags"], DEVELOPMENT_FLAG]
+
+
+def wrangler_command(*, port: int, state: str, extra: list[str]) -> list[str]:
+    """`wrangler dev` on the staged build, with everything local."""
+    return [
+        str(VENV_BIN / "node"),
+        str(NODE_MODULES / "wrangler" / "bin" / "wrangler.js"),
+        *("dev", "--ip", "127.0.0.1", "--port", str(port), "--persist-to", state),
+        *("--compatibility-flags", *compatibility_flags()),
+        *extra,
+    ]
+
+
+def announce_when_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Print the ready line once /healthz answers; give up when the process ends."""
+    deadline = time.monotonic() + READY_DEADLINE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=5):
+                say(f"Flowflare is ready: {url}")
+                return
+        except urllib.error.HTTPError as error:
+            say(f"/healthz answered {error.code}; see the log above.")
+            say(f"Flowflare is ready: {url}")
+            return
+        except OSError:
+            time.sleep(0.1)
+
+
+def main() -> None:
+    """Run until interrupted; the exit status is wrangler's."""
+    port = os.environ.get("PORT", "8787")
+    if not port.isdigit():
+        fail(f"PORT must be a port number, not {port!r}.")
+    state = os.path.abspath(os.environ.get("FLOWFLARE_STATE") or DEFAULT_STATE)
+    environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": str(WORKERD_WRAPPER)}
+    migrate = [str(VENV_BIN / "node"), "scripts/migrate.mjs", "--state", state]
+    subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+    extra = os.environ.get("FLOWFLARE_WRANGLER_ARGS", "").split()
+    command = wrangler_command(port=int(port), state=state, extra=extra)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        # A terminal's Ctrl-C reaches wrangler by itself; a SIGTERM does not.
+        if number == signal.SIGTERM:
+            process.terminate()
+
+    signal.signal(signal.SIGINT, forward)
+    signal.signal(signal.SIGTERM, forward)
+    url = f"http://127.0.0.1:{port}"
+    threading.Thread(target=announce_when_ready, args=(url, process), daemon=True).start()
+    raise SystemExit(process.wait())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""`make lock`: resolve pyproject.toml and package.json again and write the lock files.
+
+Usage: `python -m scripts.lock`.
+
+locks/host.txt and locks/worker.txt pin Python packages with hashes, for the host and for the
+Worker; package-lock.json pins the npm packages. Versions that still fit are kept; delete a lock
+file first to upgrade everything in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from typing import Any
+
+from scripts.host import HOST_LOCK, NPM_LOCK
+from scripts.project import CACHE, LOCKS, ROOT, VENV_BIN, run, step, tool_environment
+from scripts.vendor import PYTHON, WORKER_LOCK
+
+PYODIDE_PLATFORM = "wasm32-pyodide2025"
+"""uv's newest name for Pyodide: it decides about markers, and wheels are chosen by pip."""
+
+CPU_NAMES = {"64": "x64", "arm64": "arm64"}
+OS_NAMES = {"windows": "win32"}
+
+
+def uv_command() -> str:
+    """uv at the version pyproject.toml pins, installed for locking only."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    requirements = project["dependency-groups"]["lock"]
+    target = CACHE / "lock-tools"
+    run([VENV_BIN / "python", "-m", "pip", "install", "-q", "-U", "-t", target, *requirements])
+    return str(target / "bin" / "uv")
+
+
+def lock_python() -> None:
+    """Write both Python lock files."""
+    uv = uv_command()
+    # A machine's own mirrors have no place in a lock file.
+    environment = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
+    common = (uv, "pip", "compile", "--quiet", "--no-header", "--generate-hashes")
+    LOCKS.mkdir(exist_ok=True)
+    project = ROOT / "pyproject.toml"
+    host = ("--universal", "--python-version", "3.11", "--group", f"{project}:dev")
+    run([*common, *host, project, "-o", HOST_LOCK], env=environment)
+    worker = ("--python-platform", PYODIDE_PLATFORM, "--python-version", PYTHON)
+    run([*common, *worker, project, "-o", WORKER_LOCK], env=environment)
+
+
+def lock_node() -> None:
+    """Write package-lock.json."""
+    run([VENV_BIN / "npm", "install", "--package-lock-only"], env=tool_environment())
+    lock = json.loads(NPM_LOCK.read_text(encoding="utf-8"))
+    complete_platforms(lock["packages"])
+    lock["packages"] = dict(sorted(lock["packages"].items()))
+    NPM_LOCK.write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def complete_platforms(packages: dict[str, Any]) -> list[str]:
+    """Add workerd's programs for platforms that the registry at hand does not carry.
+
+    npm leaves out an optional package it cannot find, and `npm ci` then refuses the lock file
+    for being incomplete. Returns the names added; they have no hash, and only their own
+    platforms install them.
+    """
+    added = []
+    for entry in list(packages.values()):
+        for name, version in entry.get("optionalDependencies", {}).items():
+            path = f"node_modules/{name}"
+            if not name.startswith("@cloudflare/workerd-") or path in packages:
+                continue
+            _, system, cpu = name.rsplit("/", 1)[1].split("-")
+            packages[path] = {
+                "version": version,
+                "cpu": [CPU_NAMES[cpu]],
+                "dev": True,
+                "optional": True,
+                "os": [OS_NAMES.get(system, system)],
+            }
+            added.append(name)
+    return added
+
+
+def main() -> None:
+    """Write all lock files; commit them together with what changed."""
+    with step("Locking the Python packages"):
+        lock_python()
+    with step("Locking the npm packages"):
+        lock_node()
+
+
+if __name__ == "__main__":
+    main()
