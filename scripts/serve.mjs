@@ -1,21 +1,23 @@
 // Runs the staged Worker on workerd through miniflare's Node API.
 //
-//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]…
+//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]… [--control]
 //
 // Needs what `python3 -m scripts.setup` prepares. PORT and FLOWFLARE_STATE stand in for the
 // options. Prints "Flowflare is ready: URL" when /healthz has answered; SIGINT and SIGTERM stop
-// the server and workerd with it.
+// the server and workerd with it. With --control it takes commands on standard input, and ends
+// with it (see control.mjs).
 
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
+import { serveControl } from "./control.mjs";
 import { migrateAll } from "./migrate.mjs";
 
 process.env.MINIFLARE_WORKERD_PATH ??= join(ROOT, ".flowflare", "workerd");
 
 const READY_DEADLINE_MS = 120_000;
 
-/** @returns {{ port: number, state: string, vars: Record<string, string> }} */
+/** The command line's options; throws an Error that says what is wrong with one. */
 function readArguments() {
   const { values } = parseArgs({
     options: {
@@ -25,6 +27,7 @@ function readArguments() {
         default: process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state"),
       },
       var: { type: "string", multiple: true, default: [] },
+      control: { type: "boolean", default: false },
     },
   });
   const port = Number(values.port);
@@ -32,13 +35,13 @@ function readArguments() {
     throw new Error(`PORT must be a port number, not ${JSON.stringify(values.port)}.`);
   }
   const vars = Object.fromEntries(
-    values.var.map((pair) => {
+    values.var.map((/** @type {string} */ pair) => {
       const at = pair.indexOf(":");
       if (at < 1) throw new Error(`--var takes NAME:VALUE, not ${JSON.stringify(pair)}.`);
       return [pair.slice(0, at), pair.slice(at + 1)];
     }),
   );
-  return { port, state: resolve(values.state), vars };
+  return { port, state: resolve(values.state), vars, control: values.control };
 }
 
 /**
@@ -61,7 +64,7 @@ async function waitForHealth(url) {
 }
 
 async function main() {
-  const { port, state, vars } = readArguments();
+  const { port, state, vars, control } = readArguments();
   const config = readConfig();
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await import("miniflare");
   const miniflare = new Miniflare(
@@ -85,14 +88,21 @@ async function main() {
     await miniflare.dispose();
     process.exit(status);
   };
-  process.on("SIGINT", () => stop(0));
-  process.on("SIGTERM", () => stop(0));
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    // miniflare's own handlers end the process at once, before workerd has closed its files.
+    process.removeAllListeners(signal);
+    process.on(signal, () => stop(0));
+  }
 
   try {
     const url = await miniflare.ready;
     await migrateAll(miniflare, config);
     await waitForHealth(url);
     console.log(`Flowflare is ready: http://127.0.0.1:${url.port}`);
+    if (control) {
+      await serveControl(miniflare, config.name);
+      await stop(0);
+    }
   } catch (error) {
     if (stopping) return;
     console.error(`Error: ${/** @type {Error} */ (error).message}`);

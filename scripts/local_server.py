@@ -1,0 +1,193 @@
+"""A real server as an object: what `make serve` runs, for tests and benchmarks.
+
+The Worker runs on workerd with a port, a state folder and an API key of its own, so several
+can run side by side and none sees the developer's data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.project import ROOT, VENV_BIN, tool_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+READY = "Flowflare is ready: "
+CONTROL = "control: "
+READY_DEADLINE_S = 60.0
+STOP_DEADLINE_S = 10.0
+CALL_DEADLINE_S = 30.0
+LOG_LINES = 2000
+
+
+class ServerError(Exception):
+    """The server did not start, or answered a command with an error; the log is included."""
+
+
+class LocalServer:
+    """Starts on `start()`; as a context manager it starts and stops by itself.
+
+    `state` is kept over `restart()`, and removed by `stop()` unless it was given.
+    """
+
+    def __init__(self, *, vars: Mapping[str, str] | None = None, state: Path | None = None) -> None:
+        self.key = (vars or {}).get("FLOWFLARE_API_KEY") or secrets.token_urlsafe(32)
+        self.vars = {**(vars or {}), "FLOWFLARE_API_KEY": self.key}
+        self.state = state or Path(tempfile.mkdtemp(prefix="flowflare-"))
+        self.url = ""
+        self._owns_state = state is None
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._changed = threading.Condition()
+        self._replies: dict[int, dict[str, Any]] = {}
+        self._last_call = 0
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def log(self) -> str:
+        """What the server printed: its own messages and the Worker's."""
+        with self._changed:
+            return "\n".join(self._lines)
+
+    def start(self) -> None:
+        """Start and wait until /healthz has answered; raises ServerError with the log."""
+        # Port 0 lets the system choose; a restart comes back where the clients expect it.
+        command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--control"]
+        command += ["--port", str(self._port), "--state", str(self.state)]
+        for name, value in self.vars.items():
+            command += ["--var", f"{name}:{value}"]
+        environment = {
+            name: value
+            for name, value in tool_environment().items()
+            if name not in ("PORT", "FLOWFLARE_STATE")
+        }
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            # Its own group: a Ctrl-C in the terminal is for the tests, which then stop it.
+            start_new_session=True,
+        )
+        self.url = ""
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        ready = self._wait(lambda: bool(self.url) or not self.is_running, READY_DEADLINE_S)
+        if not ready or not self.url:
+            self._end()
+            raise ServerError(f"The server did not start. Its log:\n{self.log}")
+        self._port = int(self.url.rsplit(":", 1)[1])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def restart(self) -> None:
+        """Stop and start again on the same port, with the same state."""
+        self._end()
+        self.start()
+
+    def stop(self) -> None:
+        """Stop the server and workerd, and remove the state folder if it was made here."""
+        self._end()
+        if self._owns_state:
+            shutil.rmtree(self.state, ignore_errors=True)
+
+    def evict(self, name: str, *, class_name: str = "WorkflowTracker") -> None:
+        """Throw a Durable Object out of memory, as idleness does; its sockets hibernate."""
+        self._call("evict", **{"class": class_name, "name": name})
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Run one statement on the D1 database; its rows as dictionaries."""
+        rows: list[dict[str, Any]] = self._call("query", binding="DB", sql=sql, params=list(params))
+        return rows
+
+    def wait_for_log(self, text: str, *, seconds: float = 10) -> None:
+        """Wait until the server has printed `text`; raises ServerError if it does not."""
+        if not self._wait(lambda: any(text in line for line in self._lines), seconds):
+            raise ServerError(f"{text!r} is not in the log:\n{self.log}")
+
+    def _call(self, call: str, **arguments: object) -> Any:
+        self._last_call += 1
+        number = self._last_call
+        process = self._process
+        if process is None or process.stdin is None:
+            raise ServerError("The server is not running.")
+        process.stdin.write(json.dumps({"id": number, "call": call, **arguments}) + "\n")
+        process.stdin.flush()
+        self._wait(lambda: number in self._replies or not self.is_running, CALL_DEADLINE_S)
+        reply = self._replies.pop(number, {"error": "no reply"})
+        if "error" in reply:
+            raise ServerError(f"{call}: {reply['error']}\nLog:\n{self.log}")
+        return reply["result"]
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        """Collect the output, in a thread of its own, until the process closes it."""
+        assert process.stdout is not None
+        with process.stdout as output:
+            for text in output:
+                line = text.rstrip("\n")
+                with self._changed:
+                    if line.startswith(CONTROL):
+                        reply = json.loads(line.removeprefix(CONTROL))
+                        self._replies[reply["id"]] = reply
+                    else:
+                        self._lines.append(line)
+                    if line.startswith(READY) and process is self._process:
+                        self.url = line.removeprefix(READY)
+                    self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not condition():
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return False
+                self._changed.wait(min(remaining, 0.2))
+        return True
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            # The whole group, for workerd is a child of the server.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def __enter__(self) -> LocalServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

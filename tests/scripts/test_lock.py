@@ -1,0 +1,87 @@
+"""The lock files agree with what is asked for, with each other and with what is installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from scripts.host import HOST_LOCK, NPM_LOCK, installed_version
+from scripts.lock import complete_platforms
+from scripts.project import ROOT
+from scripts.vendor import WORKER_LOCK
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUNTIME: list[str] = PROJECT["project"]["dependencies"]
+
+
+def requirements(text: str) -> dict[str, str]:
+    """Name and version of every requirement without a marker that excludes this machine."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", text, flags=re.MULTILINE))
+
+
+HOST = requirements(HOST_LOCK.read_text(encoding="utf-8"))
+WORKER = requirements(WORKER_LOCK.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("requirement", RUNTIME)
+def test_what_the_worker_needs_is_the_same_on_the_host(requirement: str) -> None:
+    name, pinned = requirement.split("==")
+    assert WORKER[name] == HOST[name] == version(name) == pinned
+
+
+@pytest.mark.parametrize("lock", [HOST_LOCK, WORKER_LOCK], ids=lambda path: path.stem)
+def test_every_requirement_is_pinned_with_hashes(lock: Any) -> None:
+    text = lock.read_text(encoding="utf-8")
+    blocks = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
+    assert blocks
+    for block in blocks:
+        assert "==" in block
+        assert "--hash=sha256:" in block
+
+
+@pytest.mark.parametrize("lock", [HOST_LOCK, WORKER_LOCK, NPM_LOCK], ids=lambda path: path.name)
+def test_lock_files_name_no_place(lock: Any) -> None:
+    text = lock.read_text(encoding="utf-8")
+    assert "://" not in re.sub(r'"(url|funding)": (".*"|\{[^}]*\}|\[[^\]]*\])', "", text)
+    assert str(ROOT) not in text
+
+
+def test_exact_versions_in_pyproject_are_the_locked_ones() -> None:
+    groups = PROJECT["dependency-groups"]
+    for requirement in groups["dev"]:
+        if match := re.fullmatch(r"([a-z0-9-]+)(?:\[.*\])?==(\S+)", requirement):
+            assert HOST[match[1]] == match[2]
+
+
+def test_npm_packages_are_exact_and_installed() -> None:
+    manifest = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
+    for name, wanted in manifest["devDependencies"].items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+(-[\w.]+)?", wanted), name
+        assert installed_version(name) == wanted
+
+
+def test_miniflare_is_the_one_wrangler_depends_on() -> None:
+    packages = json.loads(NPM_LOCK.read_text(encoding="utf-8"))["packages"]
+    wrangler = packages["node_modules/wrangler"]["dependencies"]
+    assert wrangler["miniflare"] == installed_version("miniflare")
+    assert wrangler["workerd"] == installed_version("workerd")
+
+
+def test_a_platform_the_registry_lacks_is_added_to_the_lock() -> None:
+    packages: dict[str, Any] = {
+        "node_modules/workerd": {
+            "optionalDependencies": {
+                "@cloudflare/workerd-windows-64": "1.2.3",
+                "@cloudflare/workerd-linux-arm64": "1.2.3",
+            }
+        },
+        "node_modules/@cloudflare/workerd-linux-arm64": {"version": "1.2.3"},
+    }
+    assert complete_platforms(packages) == ["@cloudflare/workerd-windows-64"]
+    added = packages["node_modules/@cloudflare/workerd-windows-64"]
+    assert (added["os"], added["cpu"], added["version"]) == (["win32"], ["x64"], "1.2.3")

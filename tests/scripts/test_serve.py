@@ -1,0 +1,164 @@
+"""`make serve` on a tiny Worker: ready quickly, persistent, and gone when told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scripts import local_server
+from scripts.local_server import LocalServer, ServerError
+from scripts.project import NODE_MODULES, VENV_BIN, tool_environment
+from tests.scripts.processes import wait_until_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
+    """Not started yet, so that a test can prepare what it starts on."""
+    monkeypatch.setattr(local_server, "ROOT", project)
+    stage(project)
+    prepared = LocalServer(state=project / "state")
+    yield prepared
+    prepared.stop()
+
+
+def stage(project: Path) -> None:
+    command = [str(VENV_BIN / "python"), "-m", "scripts.stage"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def test_is_ready_within_the_promised_time(server: LocalServer) -> None:
+    start = time.monotonic()
+    server.start()
+    assert time.monotonic() - start < 8
+    assert get(f"{server.url}/anything") == f"GET first {server.key}"
+
+
+def test_serves_static_files_before_the_worker(server: LocalServer, project: Path) -> None:
+    (project / "public").mkdir()
+    (project / "public" / "index.html").write_text("<h1>Landing</h1>")
+    stage(project)
+    server.start()
+    assert get(f"{server.url}/") == "<h1>Landing</h1>"
+    assert "React" in get(f"{server.url}/graphiql/react.production.min.js")
+    assert get(f"{server.url}/graphql").startswith("GET first")
+
+
+def test_extra_variables_win_over_dev_vars(project: Path, server: LocalServer) -> None:
+    server.vars["FLOWFLARE_API_KEY"] = "from:the:command:line"
+    server.start()
+    assert get(f"{server.url}/x") == "GET first from:the:command:line"
+
+
+def test_cron_handlers_run_on_request(server: LocalServer) -> None:
+    server.start()
+    get(f"{server.url}/cdn-cgi/local/scheduled?cron=*/5+*+*+*+*")
+    server.wait_for_log("cron: */5 * * * *")
+
+
+def test_data_survives_a_restart_on_the_same_port(server: LocalServer) -> None:
+    server.start()
+    url = server.url
+    server.query("INSERT INTO one (a) VALUES (?)", [7])
+    server.restart()
+    assert server.url == url
+    assert server.query("SELECT a FROM one") == [{"a": 7}]
+
+
+def test_pending_migrations_are_applied_once(server: LocalServer, project: Path) -> None:
+    server.start()
+    assert "Applied migration 0001_one.sql" in server.log
+    (project / "migrations" / "0002_two.sql").write_text("CREATE TABLE two (b);")
+    server.restart()
+    assert server.log.count("Applied migration 0001_one.sql") == 1
+    assert server.log.count("Applied migration 0002_two.sql") == 1
+    ledger = server.query("SELECT id, name FROM d1_migrations ORDER BY id")
+    assert [row["name"] for row in ledger] == ["0001_one.sql", "0002_two.sql"]
+
+
+def test_a_failing_migration_stops_the_start_and_leaves_no_trace(
+    server: LocalServer, project: Path
+) -> None:
+    migration = project / "migrations" / "0002_two.sql"
+    migration.write_text("CREATE TABLE two (b); INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(ServerError, match=r"Migration 0002_two\.sql failed: .*nowhere"):
+        server.start()
+    migration.write_text("CREATE TABLE two (b);")
+    server.start()
+    assert server.query("SELECT count(*) AS n FROM two") == [{"n": 0}]
+
+
+def test_wrangler_sees_the_same_ledger(server: LocalServer, project: Path) -> None:
+    server.start()
+    server.stop()
+    wrangler = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
+    listing = ("d1", "migrations", "list", "DB", "--local", "--persist-to", server.state)
+    done = subprocess.run(
+        [VENV_BIN / "node", wrangler, *listing],
+        cwd=project,
+        env=tool_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "No migrations to apply" in done.stdout
+
+
+def test_state_lies_below_the_given_folder(server: LocalServer, project: Path) -> None:
+    server.start()
+    server.query("INSERT INTO one (a) VALUES (1)")
+    server.stop()
+    files = list((project / "state" / "v3" / "d1").rglob("*.sqlite"))
+    tables = set()
+    for file in files:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            tables |= {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+    assert "one" in tables
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_signal_stops_everything(server: LocalServer, number: signal.Signals) -> None:
+    server.start()
+    process = server._process  # the process itself is what is tested
+    assert process is not None
+    group = process.pid
+    process.send_signal(number)
+    assert process.wait(10) == 0
+    wait_until_gone(group)
+
+
+@pytest.mark.parametrize("port", ["x", "70000", "-1"])
+def test_a_port_that_is_none_is_refused_in_plain_words(project: Path, port: str) -> None:
+    done = subprocess.run(
+        [VENV_BIN / "node", "scripts/serve.mjs"],
+        cwd=project,
+        env=tool_environment() | {"PORT": port},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "PORT must be a port number" in done.stderr
+
+
+def test_a_worker_that_fails_is_reported_with_its_log(server: LocalServer, project: Path) -> None:
+    (project / "worker.py").write_text("raise RuntimeError('no start')\n")
+    stage(project)
+    with pytest.raises(ServerError, match="no start"):
+        server.start()

@@ -1,0 +1,56 @@
+"""The real server: the staged Worker on workerd, with D1, Durable Objects and Workflows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from scripts.local_server import LocalServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+class StartServer(Protocol):
+    """Starts a further server, with variables of its own; it is stopped after the test."""
+
+    def __call__(
+        self, *, vars: Mapping[str, str] | None = None, state: Path | None = None
+    ) -> LocalServer: ...
+
+
+@pytest.fixture(scope="session")
+def server(prepared: None) -> Iterator[LocalServer]:
+    """One server for the whole session: tests share its data, so they must not count on it."""
+    with LocalServer() as running:
+        yield running
+
+
+@pytest.fixture
+def start_server(prepared: None) -> Iterator[StartServer]:
+    """A factory for servers with variables or a state of their own."""
+    started: list[LocalServer] = []
+
+    def start(*, vars: Mapping[str, str] | None = None, state: Path | None = None) -> LocalServer:
+        running = LocalServer(vars=vars, state=state)
+        started.append(running)
+        running.start()
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add the log of every server a failed test used to its report."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when != "call" or report.passed or not isinstance(item, pytest.Function):
+        return
+    for value in item.funcargs.values():
+        if isinstance(value, LocalServer):
+            report.sections.append(("server log", value.log[-8000:]))

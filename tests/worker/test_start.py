@@ -1,0 +1,29 @@
+"""The project's own Worker starts, with all its migrations, and starts quickly."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+from scripts.project import ROOT
+
+if TYPE_CHECKING:
+    from scripts.local_server import LocalServer
+    from tests.worker.conftest import StartServer
+
+
+def test_healthz_answers(server: LocalServer) -> None:
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=30) as response:
+        assert response.status == 200
+
+
+def test_every_migration_is_in_the_ledger(server: LocalServer) -> None:
+    names = [row["name"] for row in server.query("SELECT name FROM d1_migrations ORDER BY id")]
+    assert names == sorted(path.name for path in (ROOT / "migrations").glob("*.sql"))
+
+
+def test_a_server_is_ready_within_the_promised_time(start_server: StartServer) -> None:
+    start = time.monotonic()
+    start_server()
+    assert time.monotonic() - start < 8
