@@ -94,6 +94,7 @@ def run_check(check: Check) -> Outcome:
 
 def main() -> None:
     """Run all checks, two at a time; exits with 1 if one failed."""
+    say("Checking format, lint, types and generated files …")
     failed = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         for outcome in pool.map(run_check, list(checks())):

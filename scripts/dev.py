@@ -36,14 +36,13 @@ def compatibility_flags() -> list[str]:
     return [*wrangler_config()["compatibility_flags"], DEVELOPMENT_FLAG]
 
 
-def wrangler_command(*, port: int, state: str, extra: list[str]) -> list[str]:
+def wrangler_command(*, port: int, state: str) -> list[str]:
     """`wrangler dev` on the staged build, with everything local."""
     return [
         str(VENV_BIN / "node"),
         str(NODE_MODULES / "wrangler" / "bin" / "wrangler.js"),
         *("dev", "--ip", "127.0.0.1", "--port", str(port), "--persist-to", state),
         *("--compatibility-flags", *compatibility_flags()),
-        *extra,
     ]
 
 
@@ -72,8 +71,8 @@ def main() -> None:
     environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": str(WORKERD_WRAPPER)}
     migrate = [str(VENV_BIN / "node"), "scripts/migrate.mjs", "--state", state]
     subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
-    extra = os.environ.get("FLOWFLARE_WRANGLER_ARGS", "").split()
-    command = wrangler_command(port=int(port), state=state, extra=extra)
+    say("Starting wrangler's development server, which reloads after edits …")
+    command = wrangler_command(port=int(port), state=state)
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
 
     def forward(number: int, _frame: FrameType | None) -> None:

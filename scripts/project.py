@@ -100,6 +100,7 @@ def tool_environment() -> dict[str, str]:
     environment["PATH"] = f"{VENV_BIN}{os.pathsep}{environment.get('PATH', '')}"
     environment["WRANGLER_SEND_METRICS"] = "false"
     environment["WRANGLER_HIDE_BANNER"] = "true"
+    environment.setdefault("WRANGLER_LOG_PATH", str(LOCAL / "logs"))
     # Nothing here reads request.cf, so there is no need to ask the network for a sample.
     environment.setdefault("CLOUDFLARE_CF_FETCH_ENABLED", "false")
     environment["npm_config_update_notifier"] = "false"

@@ -7,7 +7,7 @@
 // the server and workerd with it. With --control it takes commands on standard input, and ends
 // with it (see control.mjs).
 
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
 import { serveControl } from "./control.mjs";
@@ -66,6 +66,8 @@ async function waitForHealth(url) {
 async function main() {
   const { port, state, vars, control } = readArguments();
   const config = readConfig();
+  const folder = relative(process.cwd(), state);
+  console.log(`Starting the Worker; data in ${folder.startsWith("..") ? state : folder} …`);
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await import("miniflare");
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -85,7 +87,8 @@ async function main() {
   const stop = async (/** @type {number} */ status) => {
     if (stopping) return;
     stopping = true;
-    await miniflare.dispose();
+    // After a failed start, disposing fails with the same error once more.
+    await miniflare.dispose().catch(() => {});
     process.exit(status);
   };
   for (const signal of ["SIGINT", "SIGTERM"]) {
@@ -105,7 +108,9 @@ async function main() {
     }
   } catch (error) {
     if (stopping) return;
-    console.error(`Error: ${/** @type {Error} */ (error).message}`);
+    const { code, message } = /** @type {Error & {code?: string}} */ (error);
+    const isTaken = code === "ERR_ADDRESS_IN_USE";
+    console.error(`Error: ${isTaken ? `Port ${port} is taken; choose another with PORT=…` : message}`);
     await stop(1);
   }
 }

@@ -157,6 +157,15 @@ def test_a_port_that_is_none_is_refused_in_plain_words(project: Path, port: str)
     assert "PORT must be a port number" in done.stderr
 
 
+def test_a_taken_port_is_reported_in_plain_words_once(project: Path, server: LocalServer) -> None:
+    server.start()
+    port = server.url.rsplit(":", 1)[1]
+    command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--port", port, "--state", "other"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: Port {port} is taken; choose another with PORT=…\n"
+
+
 def test_a_worker_that_fails_is_reported_with_its_log(server: LocalServer, project: Path) -> None:
     (project / "worker.py").write_text("raise RuntimeError('no start')\n")
     stage(project)
