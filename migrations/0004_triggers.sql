@@ -1,0 +1,134 @@
+-- What follows from a change, in the transaction of the change: its event, the counters,
+-- the attempts. Kept here so that no statement, ours or an operator's, can change state
+-- without its event, or write an event without its change.
+
+-- Instances by workflow and status, so that counting never scans.
+CREATE TABLE status_counts (
+  workflow TEXT NOT NULL,
+  status TEXT NOT NULL,
+  count INTEGER NOT NULL CHECK (count >= 0),
+  PRIMARY KEY (workflow, status)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER instance_inserted AFTER INSERT ON instances BEGIN
+  INSERT INTO workflows (name, created_at, updated_at)
+    VALUES (NEW.workflow, NEW.created_at, NEW.created_at) ON CONFLICT (name) DO NOTHING;
+  INSERT INTO status_counts (workflow, status, count) VALUES (NEW.workflow, NEW.status, 1)
+    ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
+  INSERT INTO events (at, type, instance, status, data) VALUES (
+    NEW.updated_at,
+    CASE NEW.status
+      WHEN 'RUNNING' THEN 'INSTANCE_STARTED'
+      WHEN 'WAITING_FOR_PAUSE' THEN 'INSTANCE_UPDATED'
+      WHEN 'UNKNOWN' THEN 'INSTANCE_UPDATED'
+      ELSE 'INSTANCE_' || NEW.status
+    END,
+    NEW.id, NEW.status,
+    CASE NEW.status WHEN 'ERRORED' THEN json_object('error', json_remove(NEW.error, '$.stack')) END);
+END;
+
+CREATE TRIGGER instance_updated
+AFTER UPDATE OF workflow, ref_type, ref_id, status, input, output, error, metadata, sleep_until ON instances
+WHEN (OLD.workflow, OLD.ref_type, OLD.ref_id, OLD.status, OLD.input, OLD.output, OLD.error, OLD.metadata, OLD.sleep_until)
+  IS NOT (NEW.workflow, NEW.ref_type, NEW.ref_id, NEW.status, NEW.input, NEW.output, NEW.error, NEW.metadata, NEW.sleep_until)
+BEGIN
+  INSERT INTO workflows (name, created_at, updated_at)
+    SELECT NEW.workflow, NEW.updated_at, NEW.updated_at WHERE NEW.workflow <> OLD.workflow
+    ON CONFLICT (name) DO NOTHING;
+  UPDATE status_counts SET count = count - 1
+    WHERE workflow = OLD.workflow AND status = OLD.status
+      AND (OLD.workflow, OLD.status) <> (NEW.workflow, NEW.status);
+  INSERT INTO status_counts (workflow, status, count)
+    SELECT NEW.workflow, NEW.status, 1 WHERE (OLD.workflow, OLD.status) <> (NEW.workflow, NEW.status)
+    ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
+  INSERT INTO events (at, type, instance, status, data) VALUES (
+    NEW.updated_at,
+    CASE
+      WHEN NEW.status = OLD.status OR NEW.status IN ('WAITING_FOR_PAUSE', 'UNKNOWN') THEN 'INSTANCE_UPDATED'
+      WHEN NEW.status = 'RUNNING' AND OLD.status IN ('QUEUED', 'UNKNOWN') THEN 'INSTANCE_STARTED'
+      WHEN NEW.status = 'RUNNING' THEN 'INSTANCE_RESUMED'
+      WHEN NEW.status = 'QUEUED' AND OLD.completed_at IS NOT NULL THEN 'INSTANCE_RESTARTED'
+      ELSE 'INSTANCE_' || NEW.status
+    END,
+    NEW.id, NEW.status,
+    CASE WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status
+      THEN json_object('error', json_remove(NEW.error, '$.stack')) END);
+END;
+
+CREATE TRIGGER instance_deleted AFTER DELETE ON instances BEGIN
+  UPDATE status_counts SET count = count - 1 WHERE workflow = OLD.workflow AND status = OLD.status;
+END;
+
+-- A step's own columns say which attempt is current and how it stands; the rows of
+-- `attempts` and the events follow from them.
+CREATE TRIGGER step_inserted AFTER INSERT ON steps BEGIN
+  INSERT INTO events (at, type, instance, status, step)
+    SELECT NEW.updated_at, 'STEP_STARTED', NEW.instance, i.status, NEW.name
+    FROM instances i WHERE i.id = NEW.instance AND NEW.status <> 'PENDING';
+  INSERT INTO events (at, type, instance, status, step, attempt)
+    SELECT NEW.updated_at, 'ATTEMPT_STARTED', NEW.instance, i.status, NEW.name, NEW.attempt
+    FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > 0;
+  INSERT INTO attempts (step, number, status, error, started_at, ended_at, retry_at)
+    SELECT NEW.id, NEW.attempt,
+      CASE NEW.status WHEN 'RUNNING' THEN 'RUNNING' WHEN 'COMPLETED' THEN 'COMPLETED' ELSE 'FAILED' END,
+      CASE WHEN NEW.status IN ('RETRYING', 'FAILED') THEN NEW.error END,
+      NEW.started_at, CASE WHEN NEW.status <> 'RUNNING' THEN NEW.updated_at END, NEW.next_retry_at
+    WHERE NEW.attempt > 0;
+  INSERT INTO events (at, type, instance, status, step, attempt, data)
+    SELECT NEW.updated_at, 'ATTEMPT_FAILED', NEW.instance, i.status, NEW.name, NEW.attempt,
+      json_object('error', json_remove(NEW.error, '$.stack'), 'retryAt', NEW.next_retry_at)
+    FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > 0 AND NEW.status IN ('RETRYING', 'FAILED');
+  INSERT INTO events (at, type, instance, status, step, attempt, data)
+    SELECT NEW.updated_at, 'STEP_' || NEW.status, NEW.instance, i.status, NEW.name, nullif(NEW.attempt, 0),
+      CASE NEW.status WHEN 'FAILED' THEN json_object('error', json_remove(NEW.error, '$.stack')) END
+    FROM instances i WHERE i.id = NEW.instance AND NEW.status IN ('COMPLETED', 'FAILED');
+  UPDATE instances
+    SET updated_at = NEW.updated_at, retrying_steps = retrying_steps + (NEW.status = 'RETRYING')
+    WHERE id = NEW.instance;
+END;
+
+CREATE TRIGGER step_updated AFTER UPDATE OF status, attempt ON steps
+WHEN (OLD.status, OLD.attempt) <> (NEW.status, NEW.attempt)
+BEGIN
+  INSERT INTO events (at, type, instance, status, step)
+    SELECT NEW.updated_at, 'STEP_STARTED', NEW.instance, i.status, NEW.name
+    FROM instances i WHERE i.id = NEW.instance AND OLD.status = 'PENDING' AND NEW.status <> 'PENDING';
+  INSERT INTO events (at, type, instance, status, step, attempt)
+    SELECT NEW.updated_at, 'ATTEMPT_STARTED', NEW.instance, i.status, NEW.name, NEW.attempt
+    FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > OLD.attempt;
+  INSERT INTO attempts (step, number, status, error, started_at, ended_at, retry_at)
+    SELECT NEW.id, NEW.attempt,
+      CASE NEW.status WHEN 'RUNNING' THEN 'RUNNING' WHEN 'COMPLETED' THEN 'COMPLETED' ELSE 'FAILED' END,
+      CASE WHEN NEW.status IN ('RETRYING', 'FAILED') THEN NEW.error END,
+      NEW.updated_at, CASE WHEN NEW.status <> 'RUNNING' THEN NEW.updated_at END, NEW.next_retry_at
+    WHERE NEW.attempt > 0
+    ON CONFLICT (step, number) DO UPDATE
+      SET status = excluded.status, error = excluded.error, ended_at = excluded.ended_at, retry_at = excluded.retry_at
+      WHERE attempts.status = 'RUNNING';
+  INSERT INTO events (at, type, instance, status, step, attempt, data)
+    SELECT NEW.updated_at, 'ATTEMPT_FAILED', NEW.instance, i.status, NEW.name, NEW.attempt,
+      json_object('error', json_remove(NEW.error, '$.stack'), 'retryAt', NEW.next_retry_at)
+    FROM instances i
+    WHERE i.id = NEW.instance AND NEW.attempt > 0 AND NEW.status IN ('RETRYING', 'FAILED')
+      AND (OLD.attempt < NEW.attempt OR OLD.status <> 'RETRYING');
+  INSERT INTO events (at, type, instance, status, step, attempt, data)
+    SELECT NEW.updated_at, 'STEP_' || NEW.status, NEW.instance, i.status, NEW.name, nullif(NEW.attempt, 0),
+      CASE NEW.status WHEN 'FAILED' THEN json_object('error', json_remove(NEW.error, '$.stack')) END
+    FROM instances i WHERE i.id = NEW.instance AND NEW.status IN ('COMPLETED', 'FAILED');
+  UPDATE instances
+    SET updated_at = NEW.updated_at,
+      retrying_steps = retrying_steps + (NEW.status = 'RETRYING') - (OLD.status = 'RETRYING')
+    WHERE id = NEW.instance;
+END;
+
+CREATE TRIGGER step_deleted AFTER DELETE ON steps BEGIN
+  UPDATE instances SET retrying_steps = retrying_steps - 1
+    WHERE id = OLD.instance AND OLD.status = 'RETRYING';
+END;
+
+-- A statement that finds its transaction must not go on inserts its reason here: the
+-- whole batch is rolled back and the reason is the error's message.
+CREATE TABLE refusals (reason TEXT NOT NULL) STRICT;
+CREATE TRIGGER refusal BEFORE INSERT ON refusals BEGIN
+  SELECT RAISE(ABORT, NEW.reason);
+END;

@@ -1,0 +1,190 @@
+"""GraphQL documents: parsed, checked against the limits and validated once, then cached.
+
+Parsing and validating cost milliseconds; a document seen before must never pay them again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    parse,
+    validate,
+)
+from graphql.execution.collect_fields import FragmentDetails
+
+from resolvers.errors import FlowflareError, RequestError
+from resolvers.limits import (
+    DOCUMENT_CACHE_SIZE,
+    MAX_ALIASES,
+    MAX_CACHED_DOCUMENT_CHARACTERS,
+    MAX_DEPTH,
+    MAX_DOCUMENT_TOKENS,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Cache(Generic[K, V]):
+    """A bounded map that forgets what was used longest ago."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, now the one used last; None where there is none."""
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep the value, at the cost of the oldest one."""
+        self._entries[key] = value
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+
+class InvalidDocument(FlowflareError):
+    """The document or its variables do not fit the schema."""
+
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = list(errors)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of a valid document. `plans` are compiled by shape of the variables."""
+
+    definition: OperationDefinitionNode
+    fragments: dict[str, FragmentDetails]
+    plans: Cache[Any, Any] = field(default_factory=lambda: Cache(100))
+
+    @property
+    def type(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.definition.operation
+
+
+@dataclass(slots=True)
+class ParsedDocument:
+    """A valid document."""
+
+    operations: dict[str | None, Operation]
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation to run; RequestError where the name does not tell which."""
+        if name:
+            if name not in self.operations:
+                raise RequestError(f"Unknown operation {name!r}.", code="UNKNOWN_OPERATION")
+            return self.operations[name]
+        if len(self.operations) != 1:
+            raise RequestError(
+                "The document must hold one operation, or `operationName` must name one of "
+                f"its {len(self.operations)}.",
+                code="OPERATION_NAME_REQUIRED",
+            )
+        return next(iter(self.operations.values()))
+
+
+class Documents:
+    """The documents of one schema."""
+
+    def __init__(
+        self, schema: GraphQLSchema, size: int = DOCUMENT_CACHE_SIZE
+    ) -> None:
+        self._schema = schema
+        self._cache: Cache[str, ParsedDocument] = Cache(size)
+
+    def get(self, text: str) -> ParsedDocument:
+        """The valid document; InvalidDocument or RequestError where it is none."""
+        document = self._cache.get(text)
+        if document is None:
+            document = self._prepare(text)
+            if len(text) <= MAX_CACHED_DOCUMENT_CHARACTERS:
+                self._cache.put(text, document)
+        return document
+
+    def _prepare(self, text: str) -> ParsedDocument:
+        try:
+            tree = parse(text, max_tokens=MAX_DOCUMENT_TOKENS)
+        except GraphQLSyntaxError as error:
+            raise InvalidDocument([error]) from error
+        except RecursionError as error:
+            raise _too_large("nested deeper", "MAX_DEPTH", MAX_DEPTH) from error
+        _check_limits(tree)
+        if errors := validate(self._schema, tree, max_errors=20):
+            raise InvalidDocument(errors)
+        fragments = {
+            node.name.value: FragmentDetails(node)
+            for node in tree.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        return ParsedDocument(
+            {
+                node.name.value if node.name else None: Operation(node, fragments)
+                for node in tree.definitions
+                if isinstance(node, OperationDefinitionNode)
+            }
+        )
+
+
+def _check_limits(tree: DocumentNode) -> None:
+    """Refuse by depth and aliases, fragments counted where they are spread."""
+    fragments = {
+        node.name.value: node
+        for node in tree.definitions
+        if isinstance(node, FragmentDefinitionNode)
+    }
+    measured: dict[str, tuple[int, int]] = {}
+
+    def measure(selection_set: SelectionSetNode | None, open_: frozenset[str]) -> tuple[int, int]:
+        if selection_set is None:
+            return 0, 0
+        depth, aliases = 0, 0
+        for node in selection_set.selections:
+            if node.kind == "fragment_spread":
+                name = node.name.value
+                # A cycle is the validation's to report.
+                if name in open_ or name not in fragments:
+                    continue
+                if name not in measured:
+                    measured[name] = measure(fragments[name].selection_set, open_ | {name})
+                below, found = measured[name]
+            else:
+                below, found = measure(node.selection_set, open_)
+                if node.kind == "field":
+                    below += 1
+                    found += node.alias is not None
+            depth, aliases = max(depth, below), aliases + found
+        return depth, aliases
+
+    for definition in tree.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            depth, aliases = measure(definition.selection_set, frozenset())
+            if depth > MAX_DEPTH:
+                raise _too_large(f"{depth} fields deep", "MAX_DEPTH", MAX_DEPTH)
+            if aliases > MAX_ALIASES:
+                raise _too_large(f"{aliases} aliases", "MAX_ALIASES", MAX_ALIASES)
+
+
+def _too_large(what: str, name: str, limit: int) -> RequestError:
+    return RequestError(
+        f"The operation has {what}; the limit is {limit} ({name})."
+        if what[0].isdigit()
+        else f"The operation is {what} than the limit of {limit} ({name}).",
+        code="OPERATION_TOO_LARGE",
+        extensions={"limit": name},
+    )

@@ -1,0 +1,294 @@
+"""Executes operations: a query is one batch of compiled statements, a mutation a batch a field.
+
+The response is assembled from pieces: text made here, and the texts SQLite made, which are
+never parsed again and may even stay outside Python (see `database.Statement.opaque`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    execute_sync,
+    get_named_type,
+    get_variable_values,
+)
+from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues
+
+
+from resolvers.access import Principal
+from resolvers.database import Statement, Value
+from resolvers.documents import Documents, InvalidDocument, Operation
+from resolvers.errors import FlowflareError, Refusal, RequestError
+from resolvers.limits import MAX_ROOT_FIELDS
+from resolvers.mutations import Pieces, Services
+from resolvers.planning.compiler import (
+    Binding,
+    Compiled,
+    Compiler,
+    Document,
+    Field,
+    Site,
+    refuse_over_cost,
+)
+from resolvers.planning.payloads import payload
+from resolvers.planning.shape import variables_shape
+from resolvers.vocabulary import Scope
+
+MUTATION = "mutation"  # key of a mutation's handler in its Strawberry metadata
+
+
+class ExecutionFailed(FlowflareError):
+    """A field failed while executing: the answer is `data: null` with this error."""
+
+    def __init__(self, error: FlowflareError | GraphQLError, path: list[str | int]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.path = path
+
+
+@dataclass(slots=True)
+class Request:
+    """A GraphQL request as it came in."""
+
+    query: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    operation_name: str | None = None
+
+
+@dataclass(slots=True)
+class QueryPlan:
+    """What a query compiles to: for each response key its statement or its finished JSON."""
+
+    fields: list[tuple[str, Compiled | str]]
+    # Introspection may depend on values that the shape of the variables leaves out.
+    cacheable: bool
+
+
+class Executor:
+    """Executes the operations of one schema."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._documents = Documents(schema)
+
+    def operation(self, request: Request) -> Operation:
+        """The operation the request is for; it is valid, its variables are not looked at."""
+        return self._documents.get(request.query).operation(request.operation_name)
+
+    async def execute(
+        self, operation: Operation, request: Request, principal: Principal, services: Services
+    ) -> Pieces:
+        """The JSON of `data`, in pieces.
+
+        Raises RequestError or InvalidDocument before anything was done, ExecutionFailed
+        when a mutation's field failed, DatabaseError when the database did.
+        """
+        is_mutation = operation.type is OperationType.MUTATION
+        principal.require(Scope.WRITE if is_mutation else Scope.READ)
+        variables = self._variables(operation, request.variables)
+        binding = Binding(variables, principal)
+        key = (
+            principal.limits.shape,
+            variables_shape(self._schema, operation.definition, variables.coerced),
+        )
+        if is_mutation:
+            return await self._mutate(operation, binding, services, key)
+        plan = operation.plans.get(key)
+        if plan is None:
+            plan = self._plan(operation, binding, request)
+            if plan.cacheable:
+                operation.plans.put(key, plan)
+        return await self._query(plan, binding, services)
+
+    def _variables(self, operation: Operation, given: dict[str, Any]) -> VariableValues:
+        definitions = operation.definition.variable_definitions or ()
+        values = get_variable_values(self._schema, definitions, given, max_errors=20)
+        if isinstance(values, list):
+            raise InvalidDocument(values)
+        return values
+
+    def _document(self, operation: Operation) -> Document:
+        return Document(self._schema, operation.fragments, operation.definition)
+
+    def _root_fields(
+        self, operation: Operation, root: GraphQLObjectType, variables: VariableValues
+    ) -> dict[str, list[FieldDetails]]:
+        grouped = collect_fields(
+            self._schema, operation.fragments, variables, root, operation.definition
+        ).grouped_field_set
+        if len(grouped) > MAX_ROOT_FIELDS:
+            raise RequestError(
+                f"The operation has {len(grouped)} root fields;"
+                f" the limit is {MAX_ROOT_FIELDS} (MAX_ROOT_FIELDS).",
+                code="OPERATION_TOO_LARGE",
+                extensions={"limit": "MAX_ROOT_FIELDS"},
+            )
+        return grouped
+
+    def _plan(self, operation: Operation, sample: Binding, request: Request) -> QueryPlan:
+        root = self._schema.query_type
+        assert root is not None
+        fields: list[tuple[str, Compiled | str]] = []
+        for key, details in self._root_fields(operation, root, sample.variables).items():
+            name = details[0].node.name.value
+            if name in ("__schema", "__type"):
+                fields.append((key, self._introspect(operation, details, request)))
+                continue
+            compiler = Compiler(self._document(operation), sample)
+            fields.append((key, compiler.select(compiler.field(root, "", details, (key,)))))
+        introspects = any(isinstance(part, str) for _, part in fields)
+        return QueryPlan(fields, not (introspects and operation.definition.variable_definitions))
+
+    def _introspect(
+        self, operation: Operation, details: Sequence[FieldDetails], request: Request
+    ) -> str:
+        """Introspection is the one thing graphql-core still executes."""
+        definition = operation.definition
+        selection = SelectionSetNode(selections=tuple(detail.node for detail in details))
+        fragments = [fragment.definition for fragment in operation.fragments.values()]
+        only = OperationDefinitionNode(
+            operation=OperationType.QUERY,
+            variable_definitions=definition.variable_definitions,
+            directives=(),
+            selection_set=selection,
+        )
+        result = execute_sync(
+            self._schema,
+            DocumentNode(definitions=(only, *fragments)),
+            variable_values=request.variables,
+        )
+        if result.errors:
+            raise InvalidDocument(result.errors)
+        assert result.data is not None
+        [value] = result.data.values()
+        return json.dumps(value, separators=(",", ":"))
+
+    async def _query(self, plan: QueryPlan, binding: Binding, services: Services) -> Pieces:
+        statements, cost = [], 0
+        for _, part in plan.fields:
+            if isinstance(part, Compiled):
+                statements.append(part.bind(binding))
+                cost += part.cost(binding)
+        refuse_over_cost(cost)
+        outcomes = iter(await services.database.batch(statements) if statements else ())
+        pieces: Pieces = []
+        opening = "{"
+        for key, part in plan.fields:
+            pieces.append(f'{opening}"{key}":')
+            pieces.append(next(outcomes).text if isinstance(part, Compiled) else part)
+            opening = ","
+        pieces.append("}" if pieces else "{}")
+        return pieces
+
+    async def _mutate(
+        self, operation: Operation, binding: Binding, services: Services, shape: object
+    ) -> Pieces:
+        root = self._schema.mutation_type
+        assert root is not None
+        pieces: Pieces = []
+        opening = "{"
+        for key, details in self._root_fields(operation, root, binding.variables).items():
+            pieces.append(f'{opening}"{key}":')
+            opening = ","
+            name = details[0].node.name.value
+            if name == "__typename":
+                pieces.append(f'"{root.name}"')
+                continue
+            call = MutationCall(
+                self._document(operation), operation, binding, services, details, key, shape
+            )
+            handler = root.fields[name].extensions["strawberry-definition"].metadata[MUTATION]
+            try:
+                pieces += await call.answer(handler)
+            except (FlowflareError, GraphQLError) as error:
+                raise ExecutionFailed(error, [key]) from error
+        pieces.append("}")
+        return pieces
+
+
+class MutationCall:
+    """One mutation field of one request; what its handler sees (`mutations.Call`)."""
+
+    def __init__(
+        self,
+        document: Document,
+        operation: Operation,
+        binding: Binding,
+        services: Services,
+        details: list[FieldDetails],
+        key: str,
+        shape: object,
+    ) -> None:
+        root = document.schema.mutation_type
+        assert root is not None
+        definition = root.fields[details[0].node.name.value]
+        self._document = document
+        self._operation = operation
+        self._binding = binding
+        self._details = details
+        self._key = key
+        self._shape = shape
+        self._site = Site(definition, details[0], (key,))
+        self._type = get_named_type(definition.type)
+        self.services = services
+        self.principal = binding.principal
+        self.arguments = dict(binding.arguments(self._site))
+
+    async def answer(self, handler: Any) -> Pieces:
+        """What the handler answers, its refusals included."""
+        try:
+            pieces: Pieces = await handler(self)
+        except Refusal as refusal:
+            return [self.render(refusal.type_name, refusal.fields)]
+        return pieces
+
+    def select(self, type_name: str, **values: Value) -> Statement:
+        """See `mutations.Call.select`; compiled once a shape."""
+        key = (self._key, type_name, self._shape)
+        compiled = self._operation.plans.get(key)
+        if compiled is None:
+            compiler = Compiler(self._document, self._binding)
+            place = Field(compiler, "", self._type, self._details, self._site)
+            compiled = compiler.select(*payload(place, type_name))
+            self._operation.plans.put(key, compiled)
+        refuse_over_cost(compiled.cost(self._binding))
+        bound = Binding(self._binding.variables, self.principal, values)
+        statement: Statement = compiled.bind(bound)
+        return statement
+
+    def render(self, type_name: str, values: dict[str, object]) -> str:
+        """See `mutations.Call.render`; a failure the union does not hold is a GraphQL error."""
+        schema = self._document.schema
+        type_ = schema.type_map[type_name]
+        assert isinstance(type_, GraphQLObjectType)
+        if not schema.is_sub_type(self._type, type_):  # type: ignore[arg-type]  # a union
+            raise RequestError(
+                str(values["message"]),
+                code=str(values["code"]),
+                extensions={"argument": ".".join(values.get("path", ()))},  # type: ignore[arg-type]
+            )
+        grouped = collect_subfields(
+            schema,
+            self._document.fragments,
+            self._binding.variables,
+            self._document.operation,
+            type_,
+            self._details,
+        ).grouped_field_set
+        answer = {}
+        for key, details in grouped.items():
+            name = details[0].node.name.value
+            answer[key] = type_name if name == "__typename" else values.get(name)
+        return json.dumps(answer, separators=(",", ":"))
+
+

@@ -1,0 +1,357 @@
+"""The mutations: each takes its inputs to the statements of one transaction and its answer.
+
+A handler gets a Call and returns the JSON of its field in pieces. An expected failure is
+raised as a Refusal; who calls the handler answers it as the member of the result union.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias
+
+from resolvers import transitions
+from resolvers.access import Gatekeeper, Limits, Principal, token_claims
+from resolvers.database import Database, DatabaseError, Outcome, Statement, Value
+from resolvers.engine import Engine, EngineError
+from resolvers.errors import AccessError, ArgumentError, Refusal, invalid_input
+from resolvers.instants import format_instant
+from resolvers.limits import MAX_BATCH_ITEMS
+from resolvers.planning.events import cursor_text
+from resolvers.vocabulary import ConflictPolicy, ErrorCode, InstanceStatus, Scope
+from resolvers.writes import actions, inputs
+from resolvers.writes.instances import insert_started, update_instance
+from resolvers.writes.refusals import illegal, not_found, refusal_of
+from resolvers.writes.steps import update_step
+from resolvers.writes.workflows import register
+
+# JSON text, or the handle of JSON text that is outside Python.
+Pieces: TypeAlias = list[Any]
+
+# What Cloudflare Workflows takes as an instance id.
+_ENGINE_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]*")
+
+
+class Services(Protocol):
+    """What mutations act on."""
+
+    database: Database
+    engine: Engine
+    gatekeeper: Gatekeeper
+
+
+class Call(Protocol):
+    """One mutation field of one request."""
+
+    services: Services
+    principal: Principal
+    arguments: dict[str, Any]
+
+    def select(self, type_name: str, **values: Value) -> Statement:
+        """The SELECT of the field's selection on a payload type that is read from D1."""
+        ...
+
+    def render(self, type_name: str, values: dict[str, object]) -> str:
+        """The field's selection on a payload type that is not."""
+        ...
+
+
+async def start_workflow(call: Call) -> Pieces:
+    """`startWorkflow`: records the instance, then hands it to the engine if one is bound."""
+    [answer] = await _start(call, [_Start(call, call.arguments["input"], ("input",))])
+    if isinstance(answer, Refusal):
+        raise answer
+    return [answer]
+
+
+async def start_workflows(call: Call) -> Pieces:
+    """`startWorkflows`: all in one batch, one answer each."""
+    values = call.arguments["inputs"]
+    if len(values) > MAX_BATCH_ITEMS:
+        raise ArgumentError(f"at most {MAX_BATCH_ITEMS} inputs", argument="inputs")
+    starts: list[_Start | Refusal] = []
+    for number, value in enumerate(values):
+        try:
+            starts.append(_Start(call, value, ("inputs", str(number))))
+        except Refusal as refusal:
+            starts.append(refusal)
+    pieces: Pieces = ["["]
+    for answer in await _start(call, starts):
+        if isinstance(answer, Refusal):
+            answer = call.render(answer.type_name, answer.fields)
+        pieces += [answer, ","]
+    pieces[-1 if len(pieces) > 1 else len(pieces) :] = ["]"]
+    return pieces
+
+
+class _Start:
+    """One start: its input and its statements."""
+
+    def __init__(self, call: Call, value: dict[str, Any], path: Sequence[str]) -> None:
+        self.path = path
+        self.input = start = inputs.parse(inputs.StartWorkflow, value, path)
+        self.instance_id = start.instance_id or str(uuid.uuid4())
+        self.engine = call.services.engine.runs(start.workflow)
+        if self.engine and not _ENGINE_ID.fullmatch(self.instance_id):
+            raise invalid_input(
+                "instanceId: the engine takes letters, digits, _ and -, and no - in front",
+                [*path, "instanceId"],
+            )
+        reference = start.reference.key if start.reference else None
+        if not call.principal.limits.allow(
+            instance_id=self.instance_id, workflow=start.workflow, reference=reference
+        ):
+            raise AccessError.forbidden("The token is limited and does not allow this instance.")
+        self.statements = [
+            insert_started(start, self.instance_id),
+            call.select("InstancePayload", instance_id=self.instance_id),
+        ]
+        if start.on_conflict is ConflictPolicy.FAIL:
+            self.statements.append(
+                call.select(
+                    "InstanceConflict",
+                    instance_id=self.instance_id,
+                    code=ErrorCode.CONFLICT,
+                    message=f"Instance {self.instance_id!r} exists already.",
+                )
+            )
+        if self.engine:
+            self.statements.append(actions.awaiting_engine(start, self.instance_id))
+
+
+async def _start(call: Call, starts: Sequence[_Start | Refusal]) -> list[Any]:
+    statements = [s for start in starts if isinstance(start, _Start) for s in start.statements]
+    outcomes = iter(await call.services.database.batch(statements) if statements else ())
+    answers: list[Any] = []
+    for start in starts:
+        if isinstance(start, Refusal):
+            answers.append(start)
+            continue
+        mine = [next(outcomes) for _ in start.statements]
+        answers.append(await _started(call, start, mine))
+    return answers
+
+
+async def _started(call: Call, start: _Start, outcomes: Sequence[Outcome]) -> Any:
+    inserted, payload = outcomes[0].changes > 0, outcomes[1].text
+    if payload is None:
+        raise AccessError.forbidden("The token is limited and does not allow this instance.")
+    if start.input.on_conflict is ConflictPolicy.FAIL and not inserted:
+        return outcomes[2].text
+    if start.engine and (params := outcomes[-1].text) is not None:
+        # Also for an instance that was there: an earlier call may have recorded it and failed
+        # to reach the engine, which ignores what it already has.
+        try:
+            await call.services.engine.create(start.input.workflow, start.instance_id, params)
+        except EngineError as error:
+            return _unavailable(
+                f"{start.instance_id!r} is recorded as QUEUED, but the engine did not take it:"
+                f" {error}. Call again with the same instanceId to retry."
+            )
+    return payload
+
+
+async def update_workflow_instance(call: Call) -> Pieces:
+    """`updateWorkflowInstance`."""
+    update = inputs.parse(inputs.UpdateInstance, call.arguments["input"])
+    statements = [
+        *_instance_statements(call, update, ("input",)),
+        call.select("InstancePayload", instance_id=update.instance_id),
+    ]
+    outcomes = await _apply(call, statements, [("input",)])
+    return [outcomes[-1].text]
+
+
+async def update_workflow_step(call: Call) -> Pieces:
+    """`updateWorkflowStep`."""
+    update = inputs.parse(inputs.UpdateStep, call.arguments["input"])
+    statements = [
+        *update_step(update, call.principal),
+        call.select("StepPayload", instance_id=update.instance_id, name=update.name),
+    ]
+    outcomes = await _apply(call, statements, [("input",)])
+    return [outcomes[-1].text]
+
+
+async def track(call: Call) -> Pieces:
+    """`track`: several updates, whole or not at all."""
+    updates = call.arguments["updates"]
+    if len(updates) > MAX_BATCH_ITEMS:
+        raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
+    groups = []
+    for number, value in enumerate(updates):
+        [(kind, given)] = value.items()
+        path = ("updates", str(number), kind)
+        if kind == "instance":
+            instance = inputs.parse(inputs.UpdateInstance, given, path)
+            groups.append(_instance_statements(call, instance, path))
+        else:
+            step = inputs.parse(inputs.UpdateStep, given, path)
+            groups.append(update_step(step, call.principal))
+    head = Statement(f"SELECT {cursor_text('coalesce(max(id),0)')} FROM events")
+    statements = [statement for group in groups for statement in group]
+    outcomes = await _apply(call, [*statements, head], [("updates",)])
+    applied, position = 0, 0
+    for group in groups:
+        applied += any(o.changes for o in outcomes[position : position + len(group)])
+        position += len(group)
+    return [call.render("TrackPayload", {"applied": applied, "cursor": outcomes[-1].text})]
+
+
+def _instance_statements(
+    call: Call, update: inputs.UpdateInstance, path: Sequence[str]
+) -> list[Statement]:
+    limits = call.principal.limits
+    reference = update.reference.key if update.reference else None
+    moves_out = (
+        limits.reference is not None
+        and update.given("reference")
+        and reference != limits.reference
+    ) or (
+        limits.workflows is not None
+        and update.workflow is not None
+        and update.workflow not in limits.workflows
+    )
+    if moves_out:
+        raise AccessError.forbidden(f"The token is limited and does not allow {'.'.join(path)}.")
+    may_create = update.workflow is not None and limits.allow(
+        instance_id=update.instance_id, workflow=update.workflow, reference=reference
+    )
+    return update_instance(update, call.principal, create=may_create)
+
+
+async def _apply(
+    call: Call, statements: Sequence[Statement], paths: Sequence[Sequence[str]]
+) -> Sequence[Outcome]:
+    try:
+        return await call.services.database.batch(statements)
+    except DatabaseError as error:
+        refusal = refusal_of(error, paths)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+async def register_workflow(call: Call) -> Pieces:
+    """`registerWorkflow`."""
+    workflow = inputs.parse(inputs.RegisterWorkflow, call.arguments["input"])
+    limits = call.principal.limits
+    if (
+        limits.reference is not None
+        or limits.instance_id is not None
+        or (limits.workflows is not None and workflow.name not in limits.workflows)
+    ):
+        raise AccessError.forbidden("The token is limited and does not allow this workflow.")
+    statements = [register(workflow), call.select("WorkflowPayload", name=workflow.name)]
+    outcomes = await _apply(call, statements, [("input",)])
+    return [outcomes[-1].text]
+
+
+async def pause_workflow(call: Call) -> Pieces:
+    """`pauseWorkflow`."""
+    return await _act(call, "pause", transitions.PAUSABLE, InstanceStatus.PAUSED)
+
+
+async def resume_workflow(call: Call) -> Pieces:
+    """`resumeWorkflow`."""
+    return await _act(call, "resume", transitions.RESUMABLE, InstanceStatus.RUNNING)
+
+
+async def terminate_workflow(call: Call) -> Pieces:
+    """`terminateWorkflow`."""
+    return await _act(call, "terminate", transitions.TERMINABLE, InstanceStatus.TERMINATED)
+
+
+async def restart_workflow(call: Call) -> Pieces:
+    """`restartWorkflow`: recorded first, because the new run reports at once."""
+    action = inputs.parse(inputs.InstanceAction, call.arguments["input"])
+    workflow = await _look(call, action.instance_id, transitions.RESTARTABLE, InstanceStatus.QUEUED)
+    database, engine = call.services.database, call.services.engine
+    payload = call.select("InstancePayload", instance_id=action.instance_id)
+    restart = actions.begin_again(action.instance_id, transitions.RESTARTABLE)
+    outcomes = await database.batch([*restart, payload])
+    try:
+        await engine.act(workflow, action.instance_id, "restart")
+    except EngineError as error:
+        await database.batch([actions.engine_failed(action.instance_id, str(error))])
+        raise _unavailable(f"The engine did not restart it: {error}.") from error
+    return [outcomes[-1].text]
+
+
+async def send_workflow_event(call: Call) -> Pieces:
+    """`sendWorkflowEvent`: delivered by the engine; the instance's own report records it."""
+    event = inputs.parse(inputs.SendEvent, call.arguments["input"])
+    workflow = await _look(call, event.instance_id, transitions.RECEIVES_EVENTS, None)
+    try:
+        await call.services.engine.send_event(
+            workflow, event.instance_id, event.type, event.payload or "null"
+        )
+    except EngineError as error:
+        raise _unavailable(f"The engine did not take the event: {error}.") from error
+    payload = call.select("InstancePayload", instance_id=event.instance_id)
+    return [(await call.services.database.batch([payload]))[0].text]
+
+
+async def _act(
+    call: Call, action: str, allowed: frozenset[InstanceStatus], to: InstanceStatus
+) -> Pieces:
+    """Ask the engine, then record that it did so: what it refuses leaves no trace."""
+    instance_id = inputs.parse(inputs.InstanceAction, call.arguments["input"]).instance_id
+    workflow = await _look(call, instance_id, allowed, to)
+    try:
+        await call.services.engine.act(workflow, instance_id, action)
+    except EngineError as error:
+        raise _unavailable(f"The engine did not {action} it: {error}.") from error
+    payload = call.select("InstancePayload", instance_id=instance_id)
+    outcomes = await call.services.database.batch(
+        [actions.move(instance_id, to, allowed), payload]
+    )
+    return [outcomes[-1].text]
+
+
+async def _look(
+    call: Call,
+    instance_id: str,
+    allowed: frozenset[InstanceStatus],
+    to: InstanceStatus | None,
+) -> str:
+    """The workflow of an instance that allows the action and that the engine runs."""
+    [outcome] = await call.services.database.batch([actions.look(instance_id, call.principal)])
+    if outcome.text is None:
+        raise not_found(instance_id)
+    workflow, status = json.loads(outcome.text)
+    if status not in allowed:
+        raise illegal(
+            status, to or status, f"{instance_id!r} is {status}, which does not allow this."
+        )
+    if not call.services.engine.runs(workflow):
+        raise _unavailable(
+            f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed here."
+        )
+    return str(workflow)
+
+
+async def create_access_token(call: Call) -> Pieces:
+    """`createAccessToken`: signed, not stored; never wider or longer than the caller's own."""
+    request = inputs.parse(inputs.CreateAccessToken, call.arguments["input"])
+    caller = call.principal
+    caller.require(Scope.ADMIN)
+    if caller.limited:
+        raise AccessError.forbidden("A limited token cannot create tokens.")
+    expires_at = int(time.time() + request.expires_in / 1000)
+    if caller.expires_at is not None:
+        expires_at = min(expires_at, caller.expires_at)
+    limits = Limits(
+        request.reference.key if request.reference else None,
+        tuple(request.workflows) if request.workflows is not None else None,
+        request.instance_id,
+    )
+    token = call.services.gatekeeper.issue(token_claims(request.scopes, limits, expires_at))
+    expires = format_instant(datetime.fromtimestamp(expires_at, UTC))
+    return [call.render("AccessTokenPayload", {"token": token, "expiresAt": expires})]
+
+
+def _unavailable(message: str) -> Refusal:
+    return Refusal("EngineUnavailable", ErrorCode.ENGINE_UNAVAILABLE, message)

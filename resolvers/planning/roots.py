@@ -1,0 +1,176 @@
+"""The root fields of Query: where a plan's first row comes from."""
+
+import json
+from typing import Any
+
+from resolvers import sql
+from resolvers.database import Value
+from resolvers.limits import MAX_NODE_IDS, MAX_REF_ID, MAX_REF_TYPE, MAX_REFERENCE_KEYS
+from resolvers.planning import filters
+from resolvers.planning.compiler import Field
+
+# Each node's type: how a key of one or two parts finds its row.
+_NODES = {
+    "Workflow": ("workflows", "{r}.name={key}->>1"),
+    "WorkflowInstance": ("instances", "{r}.instance_id={key}->>1"),
+    "WorkflowStep": (
+        "steps",
+        "{r}.instance=(SELECT id FROM instances WHERE instance_id={key}->>1) AND {r}.name={key}->>2",
+    ),
+}
+_PARTS = {"Workflow": 1, "WorkflowInstance": 1, "WorkflowStep": 2, "Reference": 2}
+
+
+def global_id(type_name: str, *columns: str) -> str:
+    """SQL of a node's global id: `Type:key`, or `Type:["key","key"]` for a key of two parts."""
+    if len(columns) == 1:
+        return f"json_quote('{type_name}:'||{columns[0]})"
+    return f"json_quote('{type_name}:'||json_array({','.join(columns)}))"
+
+
+def parse_global_id(value: object) -> list[str]:
+    """The type's name and the parts of the key; ValueError where the API never made it."""
+    type_name, colon, key = str(value).partition(":")
+    parts = _PARTS.get(type_name)
+    if not colon or not key or parts is None:
+        raise ValueError(f"{_shown(value)} is not a global id")
+    if parts == 1:
+        return [type_name, key]
+    try:
+        keys = json.loads(key)
+    except (ValueError, RecursionError):
+        keys = None
+    if (
+        not isinstance(keys, list)
+        or len(keys) != parts
+        or not all(isinstance(part, str) for part in keys)
+    ):
+        raise ValueError(f"{_shown(value)} is not a global id")
+    return [type_name, *keys]
+
+
+def workflow(field: Field) -> str:
+    """`workflow(name:)`."""
+    return _row(field, "workflows", lambda alias: [f"{alias}.name={field.parameter('name')}"])
+
+
+def instance(field: Field) -> str:
+    """`instance(instanceId:)`."""
+    by_id = field.parameter("instanceId")
+    return _row(field, "instances", lambda alias: [f"{alias}.instance_id={by_id}"])
+
+
+def reference(field: Field) -> str:
+    """`reference(refType:, refId:)`: there whether or not anything refers to it."""
+    alias = field.new_alias()
+    ref_type = field.parameter("refType", convert=_ref_type)
+    ref_id = field.parameter("refId", convert=_ref_id)
+    return (
+        f"(SELECT {field.body(alias)} FROM"
+        f" (SELECT {ref_type} AS ref_type,{ref_id} AS ref_id) {alias})"
+    )
+
+
+def references(field: Field) -> str:
+    """`references(keys:)`: all of them in this one statement."""
+    alias, key = field.new_alias(), field.new_alias()
+    keys = field.parameter("keys", convert=_reference_keys)
+    source = (
+        f"(SELECT {key}.value->>0 AS ref_type,{key}.value->>1 AS ref_id FROM json_each({keys}) {key}"
+        f" ORDER BY {key}.key) {alias}"
+    )
+    return sql.json_array(field.bodies(alias, field.reader("keys", convert=_length)), source)
+
+
+def node(field: Field) -> str:
+    """`node(id:)`."""
+    alias = field.new_alias()
+    key = field.parameter("id", convert=_node_key)
+    return f"(SELECT {_node(field, alias)} FROM (SELECT {key} AS key) {alias})"
+
+
+def nodes(field: Field) -> str:
+    """`nodes(ids:)`: in their order, null for each that is not there."""
+    alias, key = field.new_alias(), field.new_alias()
+    keys = field.parameter("ids", convert=_node_keys)
+    source = f"(SELECT {key}.value AS key FROM json_each({keys}) {key} ORDER BY {key}.key) {alias}"
+    with field.repeated(field.reader("ids", convert=_length)):
+        return sql.json_array(_node(field, alias), source)
+
+
+def _row(field: Field, table: str, conditions: Any) -> str:
+    alias = field.new_alias()
+    seen = filters.workflow_visible if table == "workflows" else filters.visible
+    where = filters.all_of([*conditions(alias), *seen(field, alias)])
+    return f"coalesce((SELECT {field.body(alias)} FROM {table} {alias} WHERE {where}),'null')"
+
+
+def _node(field: Field, keys: str) -> str:
+    """The body of whichever type the key in `keys.key` is of."""
+    cases = []
+    for type_name, (table, on) in _NODES.items():
+        alias = field.new_alias()
+        conditions = [on.replace("{r}", alias).replace("{key}", f"{keys}.key")]
+        if table == "workflows":
+            conditions += filters.workflow_visible(field, alias)
+        elif table == "instances":
+            conditions += filters.visible(field, alias)
+        elif field.principal.limited:
+            instance = field.new_alias()
+            seen = [f"{instance}.id={alias}.instance", *filters.visible(field, instance)]
+            conditions.append(
+                f"EXISTS (SELECT 1 FROM instances {instance} WHERE {filters.all_of(seen)})"
+            )
+        cases.append(
+            f"WHEN '{type_name}' THEN (SELECT {field.body(alias, type_name)} FROM {table} {alias}"
+            f" WHERE {filters.all_of(conditions)})"
+        )
+    alias = field.new_alias()
+    cases.append(
+        f"ELSE (SELECT {field.body(alias, 'Reference')} FROM"
+        f" (SELECT {keys}.key->>1 AS ref_type,{keys}.key->>2 AS ref_id) {alias})"
+    )
+    return f"coalesce(CASE {keys}.key->>0 {' '.join(cases)} END,'null')"
+
+
+def _ref_type(value: object) -> Value:
+    return _bounded(value, MAX_REF_TYPE)
+
+
+def _ref_id(value: object) -> Value:
+    return _bounded(value, MAX_REF_ID)
+
+
+def _bounded(value: object, limit: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= limit:
+        raise ValueError(f"must have 1 to {limit} characters")
+    return value
+
+
+def _reference_keys(keys: Any) -> str:
+    if len(keys) > MAX_REFERENCE_KEYS:
+        raise ValueError(f"at most {MAX_REFERENCE_KEYS} keys")
+    return json.dumps(
+        [
+            [_bounded(key["refType"], MAX_REF_TYPE), _bounded(key["refId"], MAX_REF_ID)]
+            for key in keys
+        ]
+    )
+
+
+def _length(values: Any) -> int:
+    return len(values)
+
+
+def _node_key(value: object) -> str:
+    return json.dumps(parse_global_id(value))
+
+
+def _node_keys(values: Any) -> str:
+    if len(values) > MAX_NODE_IDS:
+        raise ValueError(f"at most {MAX_NODE_IDS} ids")
+    return json.dumps([parse_global_id(value) for value in values])
+
+
+def _shown(value: object) -> str:
+    return json.dumps(str(value)[:80])

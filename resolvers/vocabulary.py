@@ -1,0 +1,119 @@
+"""The vocabularies: each stands once here and feeds the GraphQL enums.
+
+The CHECKs of `migrations/` repeat them because SQL must; a test compares the two.
+"""
+
+from enum import StrEnum
+
+
+class InstanceStatus(StrEnum):
+    """State of one workflow instance.
+
+    Every status Cloudflare Workflows reports maps to one of these without loss.
+    """
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SLEEPING = "SLEEPING"
+    WAITING = "WAITING"
+    WAITING_FOR_PAUSE = "WAITING_FOR_PAUSE"
+    PAUSED = "PAUSED"
+    COMPLETED = "COMPLETED"
+    ERRORED = "ERRORED"
+    TERMINATED = "TERMINATED"
+    UNKNOWN = "UNKNOWN"
+
+
+class StepStatus(StrEnum):
+    """State of one step."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class StepKind(StrEnum):
+    """What a step does: work, a sleep, or a wait for an event."""
+
+    TASK = "TASK"
+    SLEEP = "SLEEP"
+    WAIT_FOR_EVENT = "WAIT_FOR_EVENT"
+
+
+class AttemptStatus(StrEnum):
+    """State of one attempt at a step."""
+
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class Backoff(StrEnum):
+    """How the delay between attempts grows."""
+
+    CONSTANT = "CONSTANT"
+    LINEAR = "LINEAR"
+    EXPONENTIAL = "EXPONENTIAL"
+
+
+class EventType(StrEnum):
+    """What an entry of the log records."""
+
+    INSTANCE_QUEUED = "INSTANCE_QUEUED"
+    INSTANCE_STARTED = "INSTANCE_STARTED"
+    INSTANCE_SLEEPING = "INSTANCE_SLEEPING"
+    INSTANCE_WAITING = "INSTANCE_WAITING"
+    INSTANCE_PAUSED = "INSTANCE_PAUSED"
+    INSTANCE_RESUMED = "INSTANCE_RESUMED"
+    INSTANCE_COMPLETED = "INSTANCE_COMPLETED"
+    INSTANCE_ERRORED = "INSTANCE_ERRORED"
+    INSTANCE_TERMINATED = "INSTANCE_TERMINATED"
+    INSTANCE_RESTARTED = "INSTANCE_RESTARTED"
+    INSTANCE_UPDATED = "INSTANCE_UPDATED"
+    STEP_STARTED = "STEP_STARTED"
+    STEP_COMPLETED = "STEP_COMPLETED"
+    STEP_FAILED = "STEP_FAILED"
+    ATTEMPT_STARTED = "ATTEMPT_STARTED"
+    ATTEMPT_FAILED = "ATTEMPT_FAILED"
+
+
+class ErrorCode(StrEnum):
+    """Stable codes of the failures that are members of a mutation's result union."""
+
+    INVALID_INPUT = "INVALID_INPUT"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
+    ENGINE_UNAVAILABLE = "ENGINE_UNAVAILABLE"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+
+
+class InstanceOrderField(StrEnum):
+    """What a list of instances is ordered by."""
+
+    CREATED_AT = "CREATED_AT"
+    UPDATED_AT = "UPDATED_AT"
+
+
+class OrderDirection(StrEnum):
+    """Direction of an order."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+class ConflictPolicy(StrEnum):
+    """What `startWorkflow` answers where the instance id is taken."""
+
+    USE_EXISTING = "USE_EXISTING"
+    FAIL = "FAIL"
+
+
+class Scope(StrEnum):
+    """What a key or token allows; ADMIN includes WRITE, and WRITE includes READ."""
+
+    READ = "READ"
+    WRITE = "WRITE"
+    ADMIN = "ADMIN"

@@ -1,0 +1,67 @@
+"""Writes that record what was asked of the engine, and the look at an instance before it."""
+
+import json
+
+from resolvers.access import Principal
+from resolvers.database import Statement
+from resolvers.sql import NOW, in_list
+from resolvers.transitions import TERMINAL
+from resolvers.vocabulary import InstanceStatus
+from resolvers.writes.inputs import StartWorkflow
+from resolvers.writes.statements import Parameters, within
+
+
+def look(instance_id: str, principal: Principal) -> Statement:
+    """The instance's workflow and status as a JSON array; no row where it is not visible."""
+    bound = Parameters()
+    return bound.statement(
+        "SELECT json_array(i.workflow,i.status) FROM instances i"
+        f" WHERE i.instance_id={bound.add(instance_id)}{within(principal, 'i', bound)}"
+    )
+
+
+def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
+    """The stored input of an instance that the engine may not have taken yet."""
+    bound = Parameters()
+    return bound.statement(
+        "SELECT coalesce(i.input,'null') FROM instances i"
+        f" WHERE i.instance_id={bound.add(instance_id)} AND i.workflow={bound.add(start.workflow)}"
+        " AND i.status='QUEUED'"
+    )
+
+
+def move(instance_id: str, to: InstanceStatus, sources: frozenset[InstanceStatus]) -> Statement:
+    """Bring an instance from one of `sources` to `to`; it may have moved on meanwhile."""
+    bound = Parameters()
+    completed = NOW if to in TERMINAL else "NULL"
+    return bound.statement(
+        f"UPDATE instances SET status={bound.add(to)},updated_at={NOW},completed_at={completed},"
+        "sleep_until=NULL"
+        f" WHERE instance_id={bound.add(instance_id)} AND status IN {in_list(sorted(sources))}"
+    )
+
+
+def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[Statement]:
+    """Forget what the last run did and queue the instance again; the log keeps it."""
+    bound = Parameters()
+    by_id = bound.add(instance_id)
+    where = f"instance_id={by_id} AND status IN {in_list(sorted(sources))}"
+    return [
+        bound.statement(
+            f"DELETE FROM steps WHERE instance=(SELECT id FROM instances WHERE {where})"
+        ),
+        bound.statement(
+            "UPDATE instances SET status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
+            f"completed_at=NULL,sleep_until=NULL,updated_at={NOW} WHERE {where}"
+        ),
+    ]
+
+
+def engine_failed(instance_id: str, message: str) -> Statement:
+    """An instance that was queued for the engine, which then would not take it."""
+    bound = Parameters()
+    error = bound.add(json.dumps({"name": "EngineUnavailable", "message": message, "stack": None}))
+    return bound.statement(
+        f"UPDATE instances SET status='ERRORED',error={error},completed_at={NOW},updated_at={NOW}"
+        f" WHERE instance_id={bound.add(instance_id)} AND status='QUEUED'"
+    )

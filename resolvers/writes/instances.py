@@ -1,0 +1,127 @@
+"""Writes to instances: starting and updating."""
+
+from resolvers.access import Principal
+from resolvers.database import Statement
+from resolvers.sql import NOW, in_list
+from resolvers.transitions import TERMINAL, sources
+from resolvers.vocabulary import InstanceStatus
+from resolvers.writes.inputs import StartWorkflow, UpdateInstance
+from resolvers.writes.statements import Parameters, within
+
+def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
+    """A QUEUED instance, unless the id is taken."""
+    bound = Parameters()
+    ref_type, ref_id = start.reference.key if start.reference else (None, None)
+    values = ",".join(
+        bound.add(value)
+        for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
+    )
+    return bound.statement(
+        "INSERT INTO instances"
+        " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at)"
+        f" SELECT {values},'QUEUED',at,at FROM (SELECT {NOW} AS at) WHERE 1"
+        " ON CONFLICT (instance_id) DO NOTHING"
+    )
+
+
+def update_instance(
+    update: UpdateInstance, principal: Principal, *, create: bool
+) -> list[Statement]:
+    """Create the instance if that is allowed and it is new, change what is given, and refuse
+    the transaction unless it then is there with the status asked for."""
+    statements = [_insert(update)] if create else []
+    if (change := _change(update, principal)) is not None:
+        statements.append(change)
+    statements.append(_guard(update, principal))
+    return statements
+
+
+def _insert(update: UpdateInstance) -> Statement:
+    bound = Parameters()
+    ref_type, ref_id = update.reference.key if update.reference else (None, None)
+    status = update.status or InstanceStatus.QUEUED
+    # A merge patch on nothing: RFC 7396 drops the nulls in it.
+    metadata = "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.add(update.metadata)})"
+    values = ",".join(
+        bound.add(value)
+        for value in (
+            update.instance_id,
+            update.workflow,
+            ref_type,
+            ref_id,
+            status,
+            update.input,
+            update.output,
+            update.error.as_json if update.error else None,
+            update.sleep_until,
+        )
+    )
+    started = "at" if status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN) else "NULL"
+    completed = "at" if status in TERMINAL else "NULL"
+    return bound.statement(
+        "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
+        "sleep_until,metadata,created_at,updated_at,started_at,completed_at)"
+        f" SELECT {values},{metadata},at,at,{started},{completed} FROM (SELECT {NOW} AS at) WHERE 1"
+        " ON CONFLICT (instance_id) DO NOTHING"
+    )
+
+
+def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
+    bound = Parameters()
+    changes: dict[str, str] = {}
+    if update.workflow is not None:
+        changes["workflow"] = bound.add(update.workflow)
+    if update.given("reference"):
+        ref_type, ref_id = update.reference.key if update.reference else (None, None)
+        changes["ref_type"] = bound.add(ref_type)
+        changes["ref_id"] = bound.add(ref_id)
+    for name in ("input", "output", "sleep_until"):
+        if update.given(name):
+            changes[name] = bound.add(getattr(update, name))
+    if update.given("error"):
+        changes["error"] = bound.add(update.error.as_json if update.error else None)
+    if update.given("metadata"):
+        changes["metadata"] = (
+            "NULL"
+            if update.metadata is None
+            else f"json_patch(coalesce(metadata,'{{}}'),{bound.add(update.metadata)})"
+        )
+    allowed = ""
+    if update.status is not None:
+        to = bound.add(update.status)
+        changes["status"] = to
+        allowed = f" AND (status={to} OR status IN {in_list(sources(update.status))})"
+        if update.status is not InstanceStatus.SLEEPING and not update.given("sleep_until"):
+            changes["sleep_until"] = "NULL"
+    if not changes:
+        return None
+    assignments = [f"{column}={value}" for column, value in changes.items()]
+    assignments.append(f"updated_at={NOW}")
+    if update.status is not None:
+        if update.status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN):
+            assignments.append(f"started_at=coalesce(started_at,{NOW})")
+        if update.status in TERMINAL:
+            assignments.append(f"completed_at=coalesce(completed_at,{NOW})")
+    before = ",".join(changes)
+    after = ",".join(changes.values())
+    # What changes nothing is answered, not applied: no new time, no event.
+    return bound.statement(
+        f"UPDATE instances SET {','.join(assignments)}"
+        f" WHERE instance_id={bound.add(update.instance_id)}{within(principal, 'instances', bound)}"
+        f"{allowed} AND ({before}) IS NOT ({after})"
+    )
+
+
+def _guard(update: UpdateInstance, principal: Principal) -> Statement:
+    bound = Parameters()
+    by_id = bound.add(update.instance_id)
+    status = (
+        f"SELECT i.status FROM instances i WHERE i.instance_id={by_id}"
+        f"{within(principal, 'i', bound)}"
+    )
+    wanted = "IS NULL" if update.status is None else f"IS NOT {bound.add(update.status)}"
+    to = bound.add(update.status or InstanceStatus.UNKNOWN)
+    return bound.statement(
+        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',status,'to',{to})"
+        f" FROM (SELECT ({status}) AS status) WHERE status {wanted}"
+    )

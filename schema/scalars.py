@@ -1,0 +1,63 @@
+"""The custom scalars. Values inside are what D1 stores, so nothing is converted on the way out."""
+
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
+
+from resolvers.instants import parse_instant
+from resolvers.limits import MAX_DURATION_MS
+from resolvers.planning.events import parse_cursor
+
+DateTime = NewType("DateTime", str)
+JSON = NewType("JSON", object)
+Duration = NewType("Duration", int)
+EventCursor = NewType("EventCursor", str)
+
+
+def _instant(value: Any) -> str:
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        raise GraphQLError(f"DateTime {error}.") from error
+
+
+def _duration(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_DURATION_MS:
+        raise GraphQLError("Duration must be a whole number of milliseconds, 0 or more.")
+    return value
+
+
+def _cursor(value: Any) -> str:
+    try:
+        return parse_cursor(value)
+    except ValueError as error:
+        raise GraphQLError(f"EventCursor: {error}.") from error
+
+
+def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    return value_from_ast_untyped(node, variables)
+
+
+SCALARS = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="An instant in UTC, RFC 3339 with milliseconds: 2026-11-22T10:00:00.000Z",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        parse_value=_instant,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON", description="Any JSON value", parse_value=lambda value: value,
+        parse_literal=_json_literal,
+    ),
+    Duration: strawberry.scalar(
+        name="Duration", description="A span of time in milliseconds", parse_value=_duration
+    ),
+    EventCursor: strawberry.scalar(
+        name="EventCursor",
+        description="Opaque position in the event log. Ordered: a later event has a later cursor",
+        parse_value=_cursor,
+    ),
+}

@@ -1,0 +1,72 @@
+"""Runs operations through the executor, without HTTP."""
+
+import json
+from typing import Any
+
+from resolvers.access import Gatekeeper, Principal, principal
+from resolvers.database import Database
+from resolvers.engine import EngineError
+from resolvers.errors import FlowflareError
+from resolvers.execution import Executor, Request
+from resolvers.vocabulary import Scope
+from schema.build import core
+from support.d1 import SqliteD1
+
+ADMIN = principal(Scope.ADMIN)
+EXECUTOR = Executor(core)
+
+
+class NoEngine:
+    """No Workflow is bound: everything is tracked only."""
+
+    def runs(self, workflow: str) -> bool:
+        return False
+
+    async def create(self, workflow: str, instance_id: str, params: str) -> None:
+        raise EngineError("not bound")
+
+    async def act(self, workflow: str, instance_id: str, action: str) -> None:
+        raise EngineError("not bound")
+
+    async def send_event(
+        self, workflow: str, instance_id: str, event_type: str, payload: str
+    ) -> None:
+        raise EngineError("not bound")
+
+
+class Services:
+    """What an operation acts on in these tests."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.engine = NoEngine()
+        self.gatekeeper = Gatekeeper(admin="test-key")
+
+
+class Client:
+    """Executes operations as a principal on one database."""
+
+    def __init__(self, database: SqliteD1 | None = None, caller: Principal = ADMIN) -> None:
+        self.database = database or SqliteD1()
+        self.caller = caller
+        self.services = Services(self.database)
+
+    def as_(self, caller: Principal) -> "Client":
+        """The same database for another caller."""
+        return Client(self.database, caller)
+
+    def text(self, query: str, **variables: Any) -> str:
+        """The JSON text of `data`."""
+        request = Request(query, variables)
+        run = EXECUTOR.execute(
+            EXECUTOR.operation(request), request, self.caller, self.services
+        )
+        try:
+            run.send(None)
+        except StopIteration as done:
+            return "".join(done.value)
+        raise FlowflareError("suspended without a database effect")
+
+    def __call__(self, query: str, **variables: Any) -> Any:
+        """`data`."""
+        return json.loads(self.text(query, **variables))

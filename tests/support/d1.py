@@ -1,0 +1,70 @@
+"""Real SQLite behind the database port, with the limits D1 documents.
+
+Local D1 enforces few of them, production all: what passes here fits there. Numbers are bound
+as REAL, as D1 binds them.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from resolvers import limits
+from resolvers.database import DatabaseError, Outcome, Statement, Value
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+# apsw's limit ids and what D1 documents (developers.cloudflare.com/d1/platform/limits).
+_LIMITS = {
+    apsw.SQLITE_LIMIT_VARIABLE_NUMBER: limits.D1_MAX_PARAMETERS,
+    apsw.SQLITE_LIMIT_SQL_LENGTH: limits.D1_MAX_SQL_BYTES,
+    apsw.SQLITE_LIMIT_FUNCTION_ARG: limits.D1_MAX_FUNCTION_ARGUMENTS,
+    apsw.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    apsw.SQLITE_LIMIT_COMPOUND_SELECT: 5,
+    apsw.SQLITE_LIMIT_LENGTH: limits.D1_MAX_STRING_BYTES,
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,
+    apsw.SQLITE_LIMIT_ATTACHED: 0,
+}
+_FORBIDDEN = re.compile(r"\b(sqlite_version|load_extension)\s*\(", re.IGNORECASE)
+
+
+class SqliteD1:
+    """A `resolvers.database.Database` on SQLite; counts what D1 would bill as round trips."""
+
+    def __init__(self) -> None:
+        self.connection = apsw.Connection(":memory:")
+        for path in sorted(MIGRATIONS.glob("*.sql")):
+            self.connection.execute(path.read_text())
+        self.connection.execute("PRAGMA foreign_keys=ON")
+        for limit, value in _LIMITS.items():
+            self.connection.limit(limit, value)
+        self.batches: list[list[Statement]] = []
+
+    async def batch(self, statements: Sequence[Statement]) -> Sequence[Outcome]:
+        """See the port."""
+        self.batches.append(list(statements))
+        try:
+            with self.connection:
+                return [self._run(statement) for statement in statements]
+        except (apsw.Error, ValueError) as error:
+            raise DatabaseError(f"D1_ERROR: {error}: SQLITE") from error
+
+    def _run(self, statement: Statement) -> Outcome:
+        if _FORBIDDEN.search(statement.sql):
+            raise ValueError("not authorized to use function")
+        cursor = self.connection.execute(
+            statement.sql, tuple(_bound(value) for value in statement.parameters)
+        )
+        row = next(cursor, None)
+        cursor.close()
+        return Outcome(None if row is None else row[0], self.connection.changes())
+
+    def rows(self, sql: str, *parameters: Value) -> list[tuple[Any, ...]]:
+        """All rows of a query, for a test to look at what is stored."""
+        return list(self.connection.execute(sql, parameters))
+
+
+def _bound(value: Value) -> str | float | None:
+    return float(value) if isinstance(value, int) else value
