@@ -10,7 +10,7 @@ from resolvers.errors import FlowflareError
 from resolvers.execution import Executor, Request
 from resolvers.vocabulary import Scope
 from schema.build import core
-from support.d1 import SqliteD1
+from tests.support.d1 import SqliteD1
 
 ADMIN = principal(Scope.ADMIN)
 EXECUTOR = Executor(core)
