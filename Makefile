@@ -32,7 +32,7 @@ test: setup ## All tests; ARGS="-k name" narrows them
 	@.venv/bin/python -m pytest $(ARGS)
 
 bench: setup ## Measure Flowflare beside its peers; ARGS are handed on
-	@.venv/bin/node benchmarks/run.mjs $(ARGS)
+	@exec .venv/bin/node benchmarks/run.mjs $(ARGS)
 
 lock: setup ## Resolve the dependencies again and write the lock files
 	@.venv/bin/python -m scripts.lock

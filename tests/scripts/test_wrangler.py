@@ -27,15 +27,15 @@ DEADLINE_S = 60
 
 
 class DevServer:
-    """`make dev` of a project copy, with its output in a file."""
+    """`make dev` of a project, with its output and its data in another folder."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, folder: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self.output = project / "dev.log"
-        environment = {"PORT": str(port), "FLOWFLARE_STATE": str(project / "state")}
+        self.output = folder / "dev.log"
+        environment = {"PORT": str(port), "FLOWFLARE_STATE": str(folder / "state")}
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [VENV_BIN / "python", "-m", "scripts.dev"],
@@ -68,18 +68,19 @@ class DevServer:
             assert self.process.poll() is None, self.output.read_text()
             time.sleep(0.1)
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+    def stop(self) -> None:
+        """Stop it; nothing of it may be left."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(15)
+        wait_until_gone(self.process.pid)
 
 
 @pytest.fixture
 def dev_server(project: Path) -> Iterator[DevServer]:
-    server = DevServer(project)
+    server = DevServer(project, project)
     yield server
-    if server.process.poll() is None:
-        server.stop()
-    wait_until_gone(server.process.pid)
+    server.stop()
 
 
 def test_dev_is_ready_reloads_and_migrates(dev_server: DevServer, project: Path) -> None:
@@ -93,6 +94,16 @@ def test_dev_is_ready_reloads_and_migrates(dev_server: DevServer, project: Path)
     worker = project / "worker.py"
     worker.write_text(worker.read_text().replace("{request.method}", "edited"))
     dev_server.wait_for_answer("edited second of-the-copy")
+
+
+def test_the_project_itself_runs_under_wrangler(prepared: None, tmp_path: Path) -> None:
+    server = DevServer(ROOT, tmp_path)
+    try:
+        server.wait_for_log(f"Flowflare is ready: {server.url}")
+        with urllib.request.urlopen(f"{server.url}/healthz", timeout=30) as response:
+            assert response.status == 200
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="module")
