@@ -12,18 +12,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
-from resolvers import transitions
+from resolvers import tracking, transitions
 from resolvers.access import Gatekeeper, Limits, Principal, token_claims
-from resolvers.database import Database, DatabaseError, Outcome, Statement, Value
+from resolvers.database import Database, Outcome, Statement, Value
 from resolvers.engine import Engine, EngineError
 from resolvers.errors import AccessError, ArgumentError, Refusal, invalid_input
 from resolvers.instants import format_instant
 from resolvers.limits import MAX_BATCH_ITEMS
-from resolvers.planning.events import cursor_text
 from resolvers.vocabulary import ConflictPolicy, ErrorCode, InstanceStatus, Scope
 from resolvers.writes import actions, inputs
-from resolvers.writes.instances import insert_started, update_instance
-from resolvers.writes.refusals import illegal, not_found, refusal_of
+from resolvers.writes.instances import insert_started
+from resolvers.writes.refusals import illegal, not_found
 from resolvers.writes.steps import update_step
 from resolvers.writes.workflows import register
 
@@ -157,10 +156,10 @@ async def update_workflow_instance(call: Call) -> Pieces:
     """`updateWorkflowInstance`."""
     update = inputs.parse(inputs.UpdateInstance, call.arguments["input"])
     statements = [
-        *_instance_statements(call, update, ("input",)),
+        *tracking.instance_statements(update, call.principal, ("input",)),
         call.select("InstancePayload", instance_id=update.instance_id),
     ]
-    outcomes = await _apply(call, statements, [("input",)])
+    outcomes = await tracking.apply(call.services.database, statements, ("input",))
     return [outcomes[-1].text]
 
 
@@ -171,67 +170,16 @@ async def update_workflow_step(call: Call) -> Pieces:
         *update_step(update, call.principal),
         call.select("StepPayload", instance_id=update.instance_id, name=update.name),
     ]
-    outcomes = await _apply(call, statements, [("input",)])
+    outcomes = await tracking.apply(call.services.database, statements, ("input",))
     return [outcomes[-1].text]
 
 
 async def track(call: Call) -> Pieces:
     """`track`: several updates, whole or not at all."""
     updates = call.arguments["updates"]
-    if len(updates) > MAX_BATCH_ITEMS:
-        raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
-    groups = []
-    for number, value in enumerate(updates):
-        [(kind, given)] = value.items()
-        path = ("updates", str(number), kind)
-        if kind == "instance":
-            instance = inputs.parse(inputs.UpdateInstance, given, path)
-            groups.append(_instance_statements(call, instance, path))
-        else:
-            step = inputs.parse(inputs.UpdateStep, given, path)
-            groups.append(update_step(step, call.principal))
-    head = Statement(f"SELECT {cursor_text('coalesce(max(id),0)')} FROM events")
-    statements = [statement for group in groups for statement in group]
-    outcomes = await _apply(call, [*statements, head], [("updates",)])
-    applied, position = 0, 0
-    for group in groups:
-        applied += any(o.changes for o in outcomes[position : position + len(group)])
-        position += len(group)
-    return [call.render("TrackPayload", {"applied": applied, "cursor": outcomes[-1].text})]
-
-
-def _instance_statements(
-    call: Call, update: inputs.UpdateInstance, path: Sequence[str]
-) -> list[Statement]:
-    limits = call.principal.limits
-    reference = update.reference.key if update.reference else None
-    moves_out = (
-        limits.reference is not None
-        and update.given("reference")
-        and reference != limits.reference
-    ) or (
-        limits.workflows is not None
-        and update.workflow is not None
-        and update.workflow not in limits.workflows
-    )
-    if moves_out:
-        raise AccessError.forbidden(f"The token is limited and does not allow {'.'.join(path)}.")
-    may_create = update.workflow is not None and limits.allow(
-        instance_id=update.instance_id, workflow=update.workflow, reference=reference
-    )
-    return update_instance(update, call.principal, create=may_create)
-
-
-async def _apply(
-    call: Call, statements: Sequence[Statement], paths: Sequence[Sequence[str]]
-) -> Sequence[Outcome]:
-    try:
-        return await call.services.database.batch(statements)
-    except DatabaseError as error:
-        refusal = refusal_of(error, paths)
-        if refusal is None:
-            raise
-        raise refusal from error
+    recorded = await tracking.record(call.services.database, call.principal, updates)
+    values = {"applied": recorded.applied, "cursor": recorded.cursor}
+    return [call.render("TrackPayload", values)]
 
 
 async def register_workflow(call: Call) -> Pieces:
@@ -245,7 +193,7 @@ async def register_workflow(call: Call) -> Pieces:
     ):
         raise AccessError.forbidden("The token is limited and does not allow this workflow.")
     statements = [register(workflow), call.select("WorkflowPayload", name=workflow.name)]
-    outcomes = await _apply(call, statements, [("input",)])
+    outcomes = await tracking.apply(call.services.database, statements, ("input",))
     return [outcomes[-1].text]
 
 

@@ -37,15 +37,14 @@ _AS_INSTANCE = {
 }
 
 
-def refusal_of(error: DatabaseError, paths: Sequence[Sequence[str]]) -> Refusal | None:
+def refusal_of(error: DatabaseError, path: Sequence[str]) -> Refusal | None:
     """The Refusal behind a failed batch; None where the failure is none of ours.
 
-    `paths` are the input paths of the batch's updates, in their order.
+    `path` is that of the batch's input.
     """
     message = str(error)
     if match := _REASON.search(message):
         return _refusal(json.loads(match[0]))
-    path = paths[0] if len(paths) == 1 else ()
     if (check := _CHECK.search(message)) and check[1] in _SIZES:
         field = _SIZES[check[1]]
         return invalid_input(

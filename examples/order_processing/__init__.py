@@ -1,0 +1,1 @@
+"""An order: validated, paid for with retries, held back a moment, shipped."""

@@ -1,0 +1,117 @@
+"""Domain code as coroutines that suspend on effects, and what runs them.
+
+A coroutine here never touches an event loop: `await database.batch(…)` suspends it with an
+Effect, whoever runs it performs the effect and resumes it. In the Worker a few lines of
+JavaScript do that (`schema/edge.mjs`), so a request costs no Python task and no promise
+crosses the language border; effects and answers cross as JSON text.
+"""
+
+import json
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from resolvers.database import DatabaseError, Outcome, Statement
+from resolvers.engine import EngineError
+
+
+class Effect:
+    """Something outside that a coroutine waits for; awaiting it gives the answer."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.body = body
+
+    def __await__(self) -> Generator["Effect", Any, Any]:
+        return (yield self)
+
+
+class Handle(int):
+    """A text that stayed outside: its number among those of the request."""
+
+
+class EffectDatabase:
+    """`database.Database` by effects."""
+
+    async def batch(self, statements: Sequence[Statement]) -> Sequence[Outcome]:
+        """See the port."""
+        answer = await Effect({"batch": [[s.sql, s.parameters, s.opaque] for s in statements]})
+        if "error" in answer:
+            raise DatabaseError(answer["error"])
+        return [
+            Outcome(Handle(text) if isinstance(text, int) else text, changes)
+            for text, changes in answer["outcomes"]
+        ]
+
+
+class EffectEngine:
+    """`engine.Engine` by effects; `bindings` names the binding of each workflow."""
+
+    def __init__(self, bindings: Mapping[str, str]) -> None:
+        self._bindings = bindings
+
+    def runs(self, workflow: str) -> bool:
+        """See the port."""
+        return workflow in self._bindings
+
+    async def create(self, workflow: str, instance_id: str, params: str) -> None:
+        """See the port."""
+        await self._ask(workflow, instance_id, "create", params)
+
+    async def act(self, workflow: str, instance_id: str, action: str) -> None:
+        """See the port."""
+        await self._ask(workflow, instance_id, action)
+
+    async def send_event(
+        self, workflow: str, instance_id: str, event_type: str, payload: str
+    ) -> None:
+        """See the port."""
+        await self._ask(workflow, instance_id, "sendEvent", event_type, payload)
+
+    async def _ask(self, workflow: str, instance_id: str, method: str, *arguments: str) -> None:
+        engine = [self._bindings[workflow], method, instance_id, *arguments]
+        answer = await Effect({"engine": engine})
+        if "error" in answer:
+            raise EngineError(answer["error"])
+
+
+class Runner:
+    """Runs coroutines a step at a time, for a caller that speaks JSON text.
+
+    A step is `{"task": n, …effect}` when an effect must be performed and task n resumed with its
+    answer, or `{"done": …}` when the coroutine has returned.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._suspended: dict[int, tuple[Coroutine[Effect, Any, Any], Callable[[Any], Any]]] = {}
+
+    def start(
+        self, coroutine: Coroutine[Effect, Any, Any], present: Callable[[Any], Any] = lambda x: x
+    ) -> str:
+        """Run to the first effect; `present` makes the result JSON-able."""
+        return self._advance(next(self._numbers), coroutine, present, None)
+
+    def resume(self, task: int, answer: str) -> str:
+        """Run on with the answer to the last effect."""
+        coroutine, present = self._suspended.pop(task)
+        return self._advance(task, coroutine, present, json.loads(answer))
+
+    def _advance(
+        self,
+        task: int,
+        coroutine: Coroutine[Effect, Any, Any],
+        present: Callable[[Any], Any],
+        answer: Any,
+    ) -> str:
+        try:
+            effect = coroutine.send(answer)
+        except StopIteration as stop:
+            return _text({"done": present(stop.value)})
+        self._suspended[task] = (coroutine, present)
+        return _text({"task": task, **effect.body})
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,88 @@
+"""Recording progress: what the mutations and the Workflows of this Worker have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resolvers.access import Principal
+from resolvers.database import Database, DatabaseError, Outcome, Statement
+from resolvers.errors import AccessError
+from resolvers.limits import MAX_BATCH_ITEMS
+from resolvers.planning.events import cursor_text
+from resolvers.writes import inputs
+from resolvers.writes.instances import update_instance
+from resolvers.writes.refusals import refusal_of
+from resolvers.writes.steps import update_step
+
+_HEAD = Statement(f"SELECT {cursor_text('coalesce(max(id),0)')} FROM events")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many updates changed something, and the head of the log after them."""
+
+    applied: int
+    cursor: str
+
+
+async def record(
+    database: Database, principal: Principal, updates: Sequence[Mapping[str, Any]]
+) -> Recorded:
+    """Apply `TrackingUpdate`s in one transaction; Refusal where one of them is refused."""
+    if len(updates) > MAX_BATCH_ITEMS:
+        raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
+    groups = [_statements(update, principal, number) for number, update in enumerate(updates)]
+    statements = [statement for group in groups for statement in group]
+    outcomes = await apply(database, [*statements, _HEAD], ("updates",))
+    applied, position = 0, 0
+    for group in groups:
+        applied += any(o.changes for o in outcomes[position : position + len(group)])
+        position += len(group)
+    return Recorded(applied, outcomes[-1].text)
+
+
+async def apply(
+    database: Database, statements: Sequence[Statement], path: Sequence[str]
+) -> Sequence[Outcome]:
+    """Run a write's batch; Refusal where its transaction refused itself."""
+    try:
+        return await database.batch(statements)
+    except DatabaseError as error:
+        refusal = refusal_of(error, path)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def instance_statements(
+    update: inputs.UpdateInstance, principal: Principal, path: Sequence[str]
+) -> list[Statement]:
+    """The statements of an instance's update; AccessError where it leaves the limits."""
+    limits = principal.limits
+    reference = update.reference.key if update.reference else None
+    leaves_reference = (
+        limits.reference is not None
+        and update.given("reference")
+        and reference != limits.reference
+    )
+    leaves_workflows = (
+        limits.workflows is not None
+        and update.workflow is not None
+        and update.workflow not in limits.workflows
+    )
+    if leaves_reference or leaves_workflows:
+        raise AccessError.forbidden(f"The token is limited and does not allow {'.'.join(path)}.")
+    may_create = update.workflow is not None and limits.allow(
+        instance_id=update.instance_id, workflow=update.workflow, reference=reference
+    )
+    return update_instance(update, principal, create=may_create)
+
+
+def _statements(
+    update: Mapping[str, Any], principal: Principal, number: int
+) -> list[Statement]:
+    [(kind, given)] = update.items()
+    path = ("updates", str(number), kind)
+    if kind == "instance":
+        return instance_statements(inputs.parse(inputs.UpdateInstance, given, path), principal, path)
+    return update_step(inputs.parse(inputs.UpdateStep, given, path), principal)

@@ -1,0 +1,86 @@
+"""The routes: what a request is answered with, CORS included."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from resolvers.access import Gatekeeper
+from resolvers.database import DatabaseError, Statement
+from resolvers.effects import EffectDatabase, EffectEngine
+from schema.http import GraphQLView, HttpRequest, HttpResponse, body_too_large
+
+_NO_STORE = {"cache-control": "no-store"}
+_ALIVE = Statement("SELECT 1")
+
+
+class Services:
+    """What operations act on, by the configuration of the Worker."""
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        self.database = EffectDatabase()
+        self.engine = EffectEngine(configuration.get("WORKFLOWS") or {})
+        self.gatekeeper = Gatekeeper(
+            admin=configuration.get("FLOWFLARE_API_KEY") or "",
+            write=configuration.get("FLOWFLARE_WRITE_KEY") or "",
+            read=configuration.get("FLOWFLARE_READ_KEY") or "",
+        )
+
+
+class Application:
+    """One Worker's routes. `configuration` holds its variables and secrets."""
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        self.services = Services(configuration)
+        self._view = GraphQLView(self.services)
+        self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
+
+    async def respond(self, request: HttpRequest, *, too_large: bool) -> HttpResponse:
+        """The response to a request; with `too_large` its body was not read."""
+        if request.method == "OPTIONS":
+            response = HttpResponse(204, [], {"allow": "GET, POST, OPTIONS"})
+        elif too_large:
+            response = body_too_large()
+        elif request.path == "/graphql":
+            response = await self._view.respond(request)
+        elif request.path == "/healthz":
+            response = await self._health()
+        else:
+            response = _json(404, {"error": "Not found. GraphQL is at /graphql."})
+        self._allow_origin(request, response)
+        return response
+
+    async def _health(self) -> HttpResponse:
+        try:
+            await self.services.database.batch([_ALIVE])
+        except DatabaseError:
+            return _json(503, {"status": "unavailable"})
+        return _json(200, {"status": "ok"})
+
+    def _allow_origin(self, request: HttpRequest, response: HttpResponse) -> None:
+        """CORS (fetch.spec.whatwg.org): only listed origins, `*` listing all of them."""
+        origin = request.headers.get("origin")
+        if not origin:
+            return
+        response.headers["vary"] = "Origin"
+        if origin not in self._origins and "*" not in self._origins:
+            return
+        response.headers["access-control-allow-origin"] = origin
+        if request.method == "OPTIONS":
+            response.headers["access-control-allow-methods"] = "GET, POST"
+            response.headers["access-control-allow-headers"] = "Authorization, Content-Type"
+            response.headers["access-control-max-age"] = "86400"
+
+
+def _json(status: int, value: object) -> HttpResponse:
+    headers = {"content-type": "application/json; charset=utf-8", **_NO_STORE}
+    return HttpResponse(status, [json.dumps(value)], headers)
+
+
+def present(response: HttpResponse) -> dict[str, object]:
+    """A response as JSON-able members, for the runner."""
+    return {
+        "status": response.status,
+        "headers": response.headers,
+        "body": response.body,
+        "cost": response.show_cost,
+    }

@@ -1,0 +1,64 @@
+"""Where Python meets the runtime: the one application of this isolate, and what runs it.
+
+With `edge.mjs` the only module of this package that needs workerd.
+"""
+
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+from pyodide.ffi import create_proxy
+from workers import import_from_javascript
+
+from resolvers.effects import Effect, Runner
+from resolvers.limits import MAX_BODY_BYTES
+from schema.application import Application, present
+from schema.http import HttpRequest
+
+_EDGE = import_from_javascript("schema/edge.mjs")
+_RUNNER = Runner()
+_applications: list[Application] = []
+
+
+def application() -> Application:
+    """This isolate's application, made when it is first needed: not at import, when there is
+    no configuration yet and the runtime may be taking a snapshot."""
+    if not _applications:
+        _applications.append(Application(json.loads(_EDGE.configuration())))
+        _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume))
+    return _applications[0]
+
+
+def serve(request: Any) -> Any:
+    """The promise of the response to an HTTP request."""
+    if not _applications:
+        application()
+    return _EDGE.serve(request, MAX_BODY_BYTES)
+
+
+async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
+    """Run domain code from where there is an event loop: a Workflow, a cron trigger.
+
+    Its result crosses as JSON. What it raises is raised here.
+    """
+    application()
+    failure: list[Exception] = []
+
+    async def guarded() -> Any:
+        try:
+            return await coroutine
+        except Exception as error:  # noqa: BLE001  # crosses JavaScript, which keeps no types
+            failure.append(error)
+            return None
+
+    result = json.loads(await _EDGE.run(_RUNNER.start(guarded())))
+    if failure:
+        raise failure[0]
+    return result
+
+
+def _begin(
+    method: str, path: str, query_string: str, headers: str, body: str, too_large: bool
+) -> str:
+    request = HttpRequest(method, path, query_string, json.loads(headers), body)
+    return _RUNNER.start(_applications[0].respond(request, too_large=too_large), present)

@@ -1,0 +1,1 @@
+"""WorkflowTracker, the Durable Object behind subscriptions."""
