@@ -12,8 +12,7 @@ import { parseArgs } from "node:util";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
 import { serveControl } from "./control.mjs";
 import { migrateAll } from "./migrate.mjs";
-
-process.env.MINIFLARE_WORKERD_PATH ??= join(ROOT, ".flowflare", "workerd");
+import { startMiniflare } from "./start.mjs";
 
 const READY_DEADLINE_MS = 120_000;
 
@@ -68,20 +67,8 @@ async function main() {
   const config = readConfig();
   const folder = relative(process.cwd(), state);
   console.log(`Starting the Worker; data in ${folder.startsWith("..") ? state : folder} …`);
-  const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await import("miniflare");
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      host: "127.0.0.1",
-      port,
-      log: new Log(LogLevel.WARN),
-      logRequests: false,
-      // No look-up of the request.cf of a real request: it goes to the network.
-      cf: false,
-      unsafeTriggerHandlers: true,
-      resourcePersistencePath: join(state, "v3"),
-      workers: [readWorker({ ...readDevVars(), ...vars })],
-    }),
-  );
+  const worker = readWorker({ ...readDevVars(), ...vars });
+  const miniflare = await startMiniflare(worker, { port, state });
 
   let stopping = false;
   const stop = async (/** @type {number} */ status) => {

@@ -1,0 +1,103 @@
+// Measuring: answers are compared first, then sides take turns in blocks.
+
+import { comparable } from "./operations.mjs";
+
+/** @typedef {import("./operations.mjs").Operation} Operation */
+/** @typedef {import("./sides.mjs").Side} Side */
+
+export const BLOCK = 10;
+const COMPARED = 6;
+const WARM_UP = 100;
+/** How a peer is asked to count; ours always tells. */
+const COUNT = { "x-count-d1": "1" };
+
+/** A side answered wrongly: what is measured would be worth nothing. */
+export class WrongAnswer extends Error {}
+
+/**
+ * @param {Side} side
+ * @param {Operation} operation
+ * @param {import("./client.mjs").Answer} answer
+ */
+function check(side, operation, { status, text }) {
+  if (status !== 200 || !text.startsWith('{"data":') || !text.includes(operation.expected)) {
+    const shown = text.slice(0, 2_000);
+    throw new WrongAnswer(`${side.name} answered ${operation.title} with ${status}: ${shown}`);
+  }
+}
+
+/**
+ * Send the same requests to all sides and demand the same answers; what they cost in D1.
+ * @param {Operation} operation
+ * @param {Side[]} sides
+ * @returns {Promise<Record<string, Cost>>}
+ *
+ * @typedef {{ roundTrips: number, rowsRead: number, rowsWritten: number }} Cost averages a request
+ */
+export async function compare(operation, sides) {
+  /** @type {Record<string, Cost>} */
+  const costs = {};
+  for (const side of sides) costs[side.name] = { roundTrips: 0, rowsRead: 0, rowsWritten: 0 };
+  for (let i = 0; i < COMPARED; i += 1) {
+    let first;
+    for (const side of sides) {
+      const answer = await side.client.send(side.nextBody(operation), COUNT);
+      check(side, operation, answer);
+      const text = comparable(operation, answer.text);
+      first ??= text;
+      if (text !== first) {
+        const [a, b] = [first, text].map((t) => t.split("\n"));
+        const line = a.findIndex((_, number) => a[number] !== b[number]);
+        throw new WrongAnswer(
+          `${sides[0].name} and ${side.name} differ on ${operation.title}, line ${line}:\n` +
+            `${a.slice(line - 3, line + 2).join("\n")}\n---\n${b.slice(line - 3, line + 2).join("\n")}`,
+        );
+      }
+      const cost = costs[side.name];
+      cost.roundTrips += Number(answer.headers["d1-round-trips"]) / COMPARED;
+      cost.rowsRead += Number(answer.headers["d1-rows-read"]) / COMPARED;
+      cost.rowsWritten += Number(answer.headers["d1-rows-written"]) / COMPARED;
+    }
+  }
+  return costs;
+}
+
+/**
+ * Times of `count` requests to one side, one after the other.
+ * @param {Side} side
+ * @param {Operation} operation
+ * @param {number} count
+ * @returns {Promise<number[]>} milliseconds
+ */
+export async function time(side, operation, count) {
+  const times = [];
+  for (let i = 0; i < count; i += 1) {
+    const body = side.nextBody(operation);
+    const start = performance.now();
+    const answer = await side.client.send(body);
+    times.push(performance.now() - start);
+    check(side, operation, answer);
+  }
+  return times;
+}
+
+/**
+ * Samples of every side, by round: each round gives each side a block, in random order.
+ * @param {Operation} operation
+ * @param {Side[]} sides
+ * @param {{ requests: number, random: () => number }} options
+ * @returns {Promise<Record<string, number[][]>>} milliseconds
+ */
+export async function measure(operation, sides, { requests, random }) {
+  /** @type {Record<string, number[][]>} */
+  const samples = {};
+  for (const side of sides) {
+    samples[side.name] = [];
+    await time(side, operation, WARM_UP);
+  }
+  for (let round = 0; round < Math.ceil(requests / BLOCK); round += 1) {
+    const order = sides.map((side) => ({ side, at: random() })).sort((a, b) => a.at - b.at);
+    for (const { side } of order) samples[side.name].push(await time(side, operation, BLOCK));
+  }
+  return samples;
+}

@@ -1,0 +1,176 @@
+// The measured operations: document, variables of the n-th request, and what to expect.
+
+import { HOT_REFERENCE, STEP_TARGETS, instanceIdOf } from "./seed.mjs";
+
+/**
+ * @typedef {object} Operation
+ * @property {string} title as the table shows it
+ * @property {string} document
+ * @property {string} operationName
+ * @property {(n: number) => Record<string, unknown>} variables of the n-th request to one side
+ * @property {boolean} writes whether the answer holds the time at which it was made
+ * @property {string} expected what every answer's text must hold
+ * @property {boolean} [hasFloor] whether benchmarks/floor can answer it
+ * @property {number} [target] what the ratio to Yoga should not exceed
+ */
+
+const STEP_FIELDS = `name index kind status output error { name message } attemptCount
+  startedAt completedAt`;
+
+/** @type {Record<string, Operation>} */
+export const OPERATIONS = {
+  instance: {
+    title: "get one instance",
+    operationName: "Instance",
+    document: `query Instance($instanceId: String!) {
+      instance(instanceId: $instanceId) {
+        id instanceId workflow { name } reference { refType refId } status input output
+        error { name message } metadata createdAt startedAt updatedAt completedAt duration
+      }
+    }`,
+    variables: (n) => ({ instanceId: instanceIdOf(n % 500) }),
+    writes: false,
+    expected: '"instanceId"',
+    hasFloor: true,
+    target: 1.0,
+  },
+  byReference: {
+    title: "by reference: 20 instances × 10 steps",
+    operationName: "ByReference",
+    document: `query ByReference($refType: String!, $refId: String!) {
+      reference(refType: $refType, refId: $refId) {
+        refType refId
+        instances(first: 20) {
+          nodes {
+            id instanceId workflow { name } status createdAt startedAt completedAt
+            steps { ${STEP_FIELDS} }
+          }
+          pageInfo { hasNextPage }
+        }
+      }
+    }`,
+    variables: () => HOT_REFERENCE,
+    writes: false,
+    expected: '"steps"',
+    hasFloor: true,
+    target: 0.8,
+  },
+  byReferenceAttempts: {
+    title: "the same with the attempts of each step",
+    operationName: "ByReferenceAttempts",
+    document: `query ByReferenceAttempts($refType: String!, $refId: String!) {
+      reference(refType: $refType, refId: $refId) {
+        refType refId
+        instances(first: 20) {
+          nodes {
+            id instanceId workflow { name } status createdAt startedAt completedAt
+            steps {
+              ${STEP_FIELDS}
+              attempts { number status error { name message } startedAt endedAt retryAt }
+            }
+          }
+          pageInfo { hasNextPage }
+        }
+      }
+    }`,
+    variables: () => HOT_REFERENCE,
+    writes: false,
+    expected: '"attempts"',
+  },
+  list: {
+    title: "page of 20 instances",
+    operationName: "List",
+    document: `query List($first: Int!) {
+      instances(first: $first) {
+        edges {
+          cursor
+          node {
+            id instanceId workflow { name } reference { refType refId } status createdAt
+            startedAt updatedAt completedAt duration
+          }
+        }
+        pageInfo { hasNextPage endCursor }
+      }
+    }`,
+    variables: () => ({ first: 20 }),
+    writes: false,
+    expected: '"endCursor"',
+  },
+  startWorkflow: {
+    title: "startWorkflow",
+    operationName: "Start",
+    document: `mutation Start($input: StartWorkflowInput!) {
+      startWorkflow(input: $input) {
+        __typename
+        ... on InstancePayload {
+          instance {
+            id instanceId workflow { name } reference { refType refId } status input metadata
+            createdAt
+          }
+        }
+        ... on InvalidInput { code message path }
+        ... on InstanceConflict { code message }
+      }
+    }`,
+    variables: (n) => ({
+      input: {
+        workflow: "measured",
+        instanceId: `started-${n}`,
+        reference: { refType: "measured", refId: `started-${n % 1000}` },
+        input: { number: n, items: [{ sku: "A-1", quantity: 2 }], note: "as ordered" },
+        metadata: { source: "benchmark" },
+      },
+    }),
+    writes: true,
+    expected: '"InstancePayload"',
+    target: 1.2,
+  },
+  updateWorkflowStep: {
+    title: "updateWorkflowStep, RUNNING then COMPLETED",
+    operationName: "UpdateStep",
+    document: `mutation UpdateStep($input: UpdateWorkflowStepInput!) {
+      updateWorkflowStep(input: $input) {
+        __typename
+        ... on StepPayload { step { ${STEP_FIELDS} } }
+        ... on InvalidInput { code message path }
+        ... on NotFound { code message }
+        ... on IllegalTransition { code message from to }
+      }
+    }`,
+    variables: (n) => {
+      const step = Math.floor(n / 2);
+      const input = {
+        instanceId: instanceIdOf(STEP_TARGETS[step % STEP_TARGETS.length]),
+        name: `measured-${step}`,
+      };
+      return {
+        input:
+          n % 2 === 0
+            ? { ...input, status: "RUNNING" }
+            : { ...input, status: "COMPLETED", output: { charged: true, amount: 1999 } },
+      };
+    },
+    writes: true,
+    expected: '"StepPayload"',
+    target: 1.2,
+  },
+};
+
+const TIMES = new Set(["createdAt", "startedAt", "updatedAt", "completedAt"]);
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/**
+ * An answer's text in a form that can be compared: white space gone, and of a write the instants
+ * too, of which only the format must be the same.
+ * @param {Operation} operation
+ * @param {string} text
+ */
+export function comparable(operation, text) {
+  return JSON.stringify(
+    JSON.parse(text, (key, value) =>
+      operation.writes && TIMES.has(key) && INSTANT.test(value) ? "<instant>" : value,
+    ),
+    null,
+    1,
+  );
+}

@@ -1,0 +1,121 @@
+// The table on the terminal and the JSON file of a run.
+
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cpus, loadavg } from "node:os";
+import { join } from "node:path";
+import { ROOT, readConfig } from "../scripts/config.mjs";
+import { quantile, ratioInterval } from "./statistics.mjs";
+
+/** @typedef {{ median: number, p95: number, requests: number, cost?: import("./measure.mjs").Cost }} Figures */
+/** @typedef {{ value: number, low: number, high: number }} Ratio */
+/** @typedef {{ title: string, target?: number, sides: Record<string, Figures>, ratios: Record<string, Ratio> }} Result */
+
+/**
+ * @param {import("./operations.mjs").Operation} operation
+ * @param {Record<string, number[][]>} samples by side and round
+ * @param {Record<string, import("./measure.mjs").Cost>} costs by side
+ * @param {() => number} random
+ * @returns {Result}
+ */
+export function summarise(operation, samples, costs, random) {
+  /** @type {Result} */
+  const result = { title: operation.title, target: operation.target, sides: {}, ratios: {} };
+  for (const [side, rounds] of Object.entries(samples)) {
+    const times = rounds.flat();
+    result.sides[side] = {
+      median: quantile(times, 0.5),
+      p95: quantile(times, 0.95),
+      requests: times.length,
+      cost: costs[side],
+    };
+  }
+  for (const side of Object.keys(samples)) {
+    if (side === "yoga" || !samples.yoga) continue;
+    const [low, high] = ratioInterval(samples[side], samples.yoga, random);
+    const value = result.sides[side].median / result.sides.yoga.median;
+    result.ratios[side] = { value, low, high };
+  }
+  return result;
+}
+
+const HEADINGS = ["", "side", "median ms", "p95 ms", "ratio to Yoga", "trips", "rows read", "written"];
+
+/**
+ * @param {Result} result
+ * @returns {string[][]} one row a side
+ */
+function rowsOf({ title, target, sides, ratios }) {
+  return Object.entries(sides).map(([side, { median, p95, cost }], index) => {
+    const ratio = ratios[side];
+    const met = side === "ours" && target ? (ratio?.value <= target ? " ok" : ` > ${target}`) : "";
+    return [
+      index === 0 ? title : "",
+      side,
+      median.toFixed(2),
+      p95.toFixed(2),
+      ratio ? `${ratio.value.toFixed(2)} (${ratio.low.toFixed(2)}–${ratio.high.toFixed(2)})${met}` : "",
+      number(cost?.roundTrips),
+      number(cost?.rowsRead),
+      number(cost?.rowsWritten),
+    ];
+  });
+}
+
+/** @param {number | undefined} value */
+const number = (value) => (value === undefined || Number.isNaN(value) ? "" : String(Math.round(value)));
+
+/**
+ * @param {Result[]} results
+ * @returns {string}
+ */
+export function table(results) {
+  const rows = [HEADINGS, ...results.flatMap(rowsOf)];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const isText = (/** @type {number} */ column) => column < 2 || column === 4;
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** Operations whose ratio exceeds its target. */
+export function missedTargets(/** @type {Result[]} */ results) {
+  return results.filter(({ target, ratios }) => target && ratios.ours && ratios.ours.value > target);
+}
+
+/**
+ * Write the run's figures below benchmarks/results; returns the file's path in the project.
+ * @param {Record<string, Result>} operations
+ */
+export async function save(operations) {
+  const manifest = JSON.parse(await readFile(join(ROOT, "node_modules/workerd/package.json"), "utf8"));
+  const at = new Date();
+  const run = {
+    at: at.toISOString(),
+    commit: commit(),
+    workerd: manifest.version,
+    compatibilityDate: readConfig().compatibility_date,
+    node: process.version,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    load: loadavg()[0],
+    operations,
+  };
+  const name = join("benchmarks", "results", `${at.toISOString().replace(/[:.]/g, "-")}.json`);
+  await mkdir(join(ROOT, "benchmarks", "results"), { recursive: true });
+  await writeFile(join(ROOT, name), `${JSON.stringify(run, null, 2)}\n`);
+  return name;
+}
+
+function commit() {
+  try {
+    return execFileSync("git", ["describe", "--always", "--dirty"], { cwd: ROOT, encoding: "utf8" }).trim();
+  } catch {
+    return null;
+  }
+}

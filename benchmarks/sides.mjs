@@ -1,0 +1,105 @@
+// The servers under measurement, each in a miniflare of its own with a database of its own.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { ROOT, readConfig, readWorker } from "../scripts/config.mjs";
+import { applyMigrations } from "../scripts/migrate.mjs";
+import { startMiniflare } from "../scripts/start.mjs";
+import { Client } from "./client.mjs";
+import { seed } from "./seed.mjs";
+
+const KEY = "key-of-the-benchmark";
+
+/** @typedef {"ours" | "yoga" | "floor"} SideName */
+
+/** @type {Record<SideName, () => Promise<any>>} */
+const WORKERS = {
+  ours: async () => readWorker({ FLOWFLARE_API_KEY: KEY }),
+  yoga: () => bundle("benchmarks/yoga/worker.mjs"),
+  floor: () => bundle("benchmarks/floor/worker.mjs"),
+};
+
+/** @param {unknown} name @returns {name is SideName} */
+export const isSide = (name) => typeof name === "string" && Object.hasOwn(WORKERS, name);
+
+/**
+ * A JavaScript Worker as one module, for the runtime and date that ours has.
+ * @param {string} entry
+ */
+async function bundle(entry) {
+  const { outputFiles } = await build({
+    entryPoints: [join(ROOT, entry)],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    mainFields: ["browser", "module", "main"],
+    // graphql checks more, and slower, where it does not know that this is production.
+    define: { "process.env.NODE_ENV": '"production"' },
+    minify: true,
+    logLevel: "warning",
+  });
+  const config = readConfig();
+  return {
+    name: "peer",
+    compatibilityDate: config.compatibility_date,
+    modules: [{ type: "ESModule", path: "worker.mjs", contents: outputFiles[0].text }],
+    bindings: { FLOWFLARE_API_KEY: KEY },
+    d1Databases: { DB: { id: "DB" } },
+  };
+}
+
+/** One server, migrated, seeded and answering. */
+export class Side {
+  /** How many requests of each operation were sent: the next one's number. */
+  #sent = new Map();
+
+  /**
+   * @param {SideName} name
+   * @param {any} miniflare
+   * @param {Client} client
+   * @param {string} folder
+   */
+  constructor(name, miniflare, client, folder) {
+    this.name = name;
+    this.miniflare = miniflare;
+    this.client = client;
+    this.folder = folder;
+  }
+
+  /** @param {SideName} name */
+  static async start(name) {
+    const folder = await mkdtemp(join(tmpdir(), `flowflare-benchmark-${name}-`));
+    const miniflare = await startMiniflare(await WORKERS[name](), { port: 0, state: folder });
+    try {
+      const url = await miniflare.ready;
+      const database = await miniflare.getD1Database("DB");
+      await applyMigrations(database, join(ROOT, "migrations"));
+      await seed(database);
+      return new Side(name, miniflare, new Client(url, KEY), folder);
+    } catch (error) {
+      await miniflare.dispose().catch(() => {});
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /**
+   * The body of the next request of an operation; the same sequence on every side.
+   * @param {import("./operations.mjs").Operation} operation
+   */
+  nextBody({ document, operationName, variables }) {
+    const n = this.#sent.get(operationName) ?? 0;
+    this.#sent.set(operationName, n + 1);
+    return JSON.stringify({ query: document, operationName, variables: variables(n) });
+  }
+
+  async stop() {
+    this.client.close();
+    await this.miniflare.dispose();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

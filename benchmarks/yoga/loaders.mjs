@@ -1,0 +1,65 @@
+// One DataLoader for each relation: whatever a request asks of it becomes one D1 query.
+
+import DataLoader from "dataloader";
+import { ATTEMPT, INSTANCE, STEP, WORKFLOW } from "./rows.mjs";
+
+/** @typedef {import("./rows.mjs").Database} Database */
+/** @typedef {import("./rows.mjs").Row} Row */
+/** @typedef {ReturnType<typeof createLoaders>} Loaders */
+
+/**
+ * The loaders of one request.
+ * @param {Database} db
+ */
+export function createLoaders(db) {
+  return {
+    instances: one(db, `SELECT ${INSTANCE} FROM instances WHERE id IN`, "row"),
+    workflows: one(db, `SELECT ${WORKFLOW} FROM workflows WHERE name IN`, "name"),
+    steps: many(db, `SELECT ${STEP} FROM steps WHERE instance IN`, "instanceRow", "step_index"),
+    attempts: many(db, `SELECT ${ATTEMPT} FROM attempts WHERE step IN`, "stepRow", "number"),
+  };
+}
+
+/**
+ * Loads the one row of each key.
+ * @param {Database} db
+ * @param {string} select up to and including IN
+ * @param {string} key the column that holds the key
+ * @returns {DataLoader<string | number, Row | undefined>}
+ */
+function one(db, select, key) {
+  return new DataLoader(async (keys) => {
+    const rows = await load(db, `${select} (SELECT value FROM json_each(?))`, keys);
+    const byKey = new Map(rows.map((row) => [row[key], row]));
+    return keys.map((value) => byKey.get(value));
+  });
+}
+
+/**
+ * Loads all rows of each key, in the order of a column.
+ * @param {Database} db
+ * @param {string} select up to and including IN
+ * @param {string} key the column that holds the key
+ * @param {string} order
+ * @returns {DataLoader<number, Row[]>}
+ */
+function many(db, select, key, order) {
+  const sql = `${select} (SELECT value FROM json_each(?)) ORDER BY ${order}`;
+  return new DataLoader(async (keys) => {
+    /** @type {Map<number, Row[]>} */
+    const byKey = new Map(keys.map((value) => [value, []]));
+    for (const row of await load(db, sql, keys)) byKey.get(row[key])?.push(row);
+    return keys.map((value) => byKey.get(value) ?? []);
+  });
+}
+
+/**
+ * @param {Database} db
+ * @param {string} sql
+ * @param {readonly unknown[]} keys
+ * @returns {Promise<Row[]>}
+ */
+async function load(db, sql, keys) {
+  const { results } = await db.prepare(sql).bind(JSON.stringify(keys)).all();
+  return results;
+}

@@ -1,0 +1,20 @@
+// The columns that are read, named as the GraphQL fields are, so that most need no resolver.
+
+/** @typedef {import("@cloudflare/workers-types").D1Database} Database */
+/** @typedef {Record<string, any>} Row */
+
+export const INSTANCE = `id AS row, instance_id AS instanceId, workflow AS workflowName,
+  ref_type AS refType, ref_id AS refId, status, input, output, error, metadata,
+  created_at AS createdAt, started_at AS startedAt, updated_at AS updatedAt,
+  completed_at AS completedAt, sleep_until AS sleepUntil`;
+
+export const STEP = `id AS row, instance AS instanceRow, step_index AS "index", name, kind, status,
+  output, error, retry_limit AS retryLimit, retry_delay AS retryDelay,
+  retry_backoff AS retryBackoff, attempt AS attemptCount, next_retry_at AS nextRetryAt,
+  started_at AS startedAt, completed_at AS completedAt`;
+
+export const ATTEMPT = `step AS stepRow, number, status, error, started_at AS startedAt,
+  ended_at AS endedAt, retry_at AS retryAt`;
+
+export const WORKFLOW = `name, description, metadata, retention_days AS retentionDays,
+  created_at AS createdAt, updated_at AS updatedAt`;
