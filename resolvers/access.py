@@ -164,9 +164,7 @@ class Gatekeeper:
         return Principal(granted.scopes, limits, claims["exp"])
 
 
-def token_claims(
-    scopes: list[Scope], limits: Limits, expires_at: int
-) -> dict[str, object]:
+def token_claims(scopes: list[Scope], limits: Limits, expires_at: int) -> dict[str, object]:
     """The claims of a token; `expires_at` in seconds since the epoch."""
     claims: dict[str, object] = {"scopes": [str(scope) for scope in scopes], "exp": expires_at}
     if limits.reference is not None:

@@ -10,10 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -102,9 +105,7 @@ class ParsedDocument:
 class Documents:
     """The documents of one schema."""
 
-    def __init__(
-        self, schema: GraphQLSchema, size: int = DOCUMENT_CACHE_SIZE
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, size: int = DOCUMENT_CACHE_SIZE) -> None:
         self._schema = schema
         self._cache: Cache[str, ParsedDocument] = Cache(size)
 
@@ -155,7 +156,7 @@ def _check_limits(tree: DocumentNode) -> None:
             return 0, 0
         depth, aliases = 0, 0
         for node in selection_set.selections:
-            if node.kind == "fragment_spread":
+            if isinstance(node, FragmentSpreadNode):
                 name = node.name.value
                 # A cycle is the validation's to report.
                 if name in open_ or name not in fragments:
@@ -163,11 +164,13 @@ def _check_limits(tree: DocumentNode) -> None:
                 if name not in measured:
                     measured[name] = measure(fragments[name].selection_set, open_ | {name})
                 below, found = measured[name]
-            else:
+            elif isinstance(node, FieldNode):
                 below, found = measure(node.selection_set, open_)
-                if node.kind == "field":
-                    below += 1
-                    found += node.alias is not None
+                below += 1
+                found += node.alias is not None
+            else:
+                assert isinstance(node, InlineFragmentNode)
+                below, found = measure(node.selection_set, open_)
             depth, aliases = max(depth, below), aliases + found
         return depth, aliases
 

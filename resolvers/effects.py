@@ -50,10 +50,7 @@ class EffectEngine:
 
     def __init__(self, bindings: Mapping[str, str]) -> None:
         self._bindings = bindings
-
-    def runs(self, workflow: str) -> bool:
-        """See the port."""
-        return workflow in self._bindings
+        self.workflows = frozenset(bindings)
 
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         """See the port."""

@@ -10,8 +10,9 @@ class EngineError(Exception):
 class Engine(Protocol):
     """Executes instances. Every method raises EngineError when the engine says no."""
 
-    def runs(self, workflow: str) -> bool:
-        """Whether a Workflow is bound for this name; if not, it is only tracked."""
+    @property
+    def workflows(self) -> frozenset[str]:
+        """Names for which a Workflow is bound; instances of any other are only tracked."""
         ...
 
     async def create(self, workflow: str, instance_id: str, params: str) -> None:

@@ -63,9 +63,7 @@ class ArgumentError(RequestError):
 class Refusal(FlowflareError):
     """An expected failure of a mutation, answered as `type_name` with these fields."""
 
-    def __init__(
-        self, type_name: str, code: ErrorCode, message: str, **fields: object
-    ) -> None:
+    def __init__(self, type_name: str, code: ErrorCode, message: str, **fields: object) -> None:
         super().__init__(message)
         self.type_name = type_name
         self.fields: dict[str, object] = {"code": str(code), "message": message, **fields}

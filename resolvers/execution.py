@@ -24,7 +24,6 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
 
-
 from resolvers.access import Principal
 from resolvers.database import Statement, Value
 from resolvers.documents import Documents, InvalidDocument, Operation
@@ -205,7 +204,13 @@ class Executor:
                 pieces.append(f'"{root.name}"')
                 continue
             call = MutationCall(
-                self._document(operation), operation, binding, services, details, key, shape
+                self._document(operation),
+                operation,
+                binding=binding,
+                services=services,
+                details=details,
+                key=key,
+                shape=shape,
             )
             handler = root.fields[name].extensions["strawberry-definition"].metadata[MUTATION]
             try:
@@ -223,6 +228,7 @@ class MutationCall:
         self,
         document: Document,
         operation: Operation,
+        *,
         binding: Binding,
         services: Services,
         details: list[FieldDetails],
@@ -271,7 +277,7 @@ class MutationCall:
         schema = self._document.schema
         type_ = schema.type_map[type_name]
         assert isinstance(type_, GraphQLObjectType)
-        if not schema.is_sub_type(self._type, type_):  # type: ignore[arg-type]  # a union
+        if not schema.is_sub_type(self._type, type_):
             raise RequestError(
                 str(values["message"]),
                 code=str(values["code"]),
@@ -290,5 +296,3 @@ class MutationCall:
             name = details[0].node.name.value
             answer[key] = type_name if name == "__typename" else values.get(name)
         return json.dumps(answer, separators=(",", ":"))
-
-

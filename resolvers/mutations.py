@@ -76,13 +76,11 @@ async def start_workflows(call: Call) -> Pieces:
             starts.append(_Start(call, value, ("inputs", str(number))))
         except Refusal as refusal:
             starts.append(refusal)
-    pieces: Pieces = ["["]
+    pieces: Pieces = []
     for answer in await _start(call, starts):
-        if isinstance(answer, Refusal):
-            answer = call.render(answer.type_name, answer.fields)
-        pieces += [answer, ","]
-    pieces[-1 if len(pieces) > 1 else len(pieces) :] = ["]"]
-    return pieces
+        refused = isinstance(answer, Refusal)
+        pieces += [",", call.render(answer.type_name, answer.fields) if refused else answer]
+    return ["[", *pieces[1:], "]"]
 
 
 class _Start:
@@ -92,7 +90,7 @@ class _Start:
         self.path = path
         self.input = start = inputs.parse(inputs.StartWorkflow, value, path)
         self.instance_id = start.instance_id or str(uuid.uuid4())
-        self.engine = call.services.engine.runs(start.workflow)
+        self.engine = start.workflow in call.services.engine.workflows
         if self.engine and not _ENGINE_ID.fullmatch(self.instance_id):
             raise invalid_input(
                 "instanceId: the engine takes letters, digits, _ and -, and no - in front",
@@ -253,9 +251,7 @@ async def _act(
     except EngineError as error:
         raise _unavailable(f"The engine did not {action} it: {error}.") from error
     payload = call.select("InstancePayload", instance_id=instance_id)
-    outcomes = await call.services.database.batch(
-        [actions.move(instance_id, to, allowed), payload]
-    )
+    outcomes = await call.services.database.batch([actions.move(instance_id, to, allowed), payload])
     return [outcomes[-1].text]
 
 
@@ -274,7 +270,7 @@ async def _look(
         raise illegal(
             status, to or status, f"{instance_id!r} is {status}, which does not allow this."
         )
-    if not call.services.engine.runs(workflow):
+    if workflow not in call.services.engine.workflows:
         raise _unavailable(
             f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed here."
         )

@@ -14,7 +14,6 @@ from resolvers.limits import D1_MAX_FUNCTION_ARGUMENTS
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
 
-
 def now_shifted(modifier: str) -> str:
     """The present moved by an SQLite date modifier, given as an expression."""
     return NOW.replace("'now'", f"'now',{modifier}")

@@ -61,9 +61,7 @@ def instance_statements(
     limits = principal.limits
     reference = update.reference.key if update.reference else None
     leaves_reference = (
-        limits.reference is not None
-        and update.given("reference")
-        and reference != limits.reference
+        limits.reference is not None and update.given("reference") and reference != limits.reference
     )
     leaves_workflows = (
         limits.workflows is not None
@@ -78,11 +76,11 @@ def instance_statements(
     return update_instance(update, principal, create=may_create)
 
 
-def _statements(
-    update: Mapping[str, Any], principal: Principal, number: int
-) -> list[Statement]:
+def _statements(update: Mapping[str, Any], principal: Principal, number: int) -> list[Statement]:
     [(kind, given)] = update.items()
     path = ("updates", str(number), kind)
     if kind == "instance":
-        return instance_statements(inputs.parse(inputs.UpdateInstance, given, path), principal, path)
+        return instance_statements(
+            inputs.parse(inputs.UpdateInstance, given, path), principal, path
+        )
     return update_step(inputs.parse(inputs.UpdateStep, given, path), principal)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from resolvers.access import Gatekeeper
-from resolvers.database import DatabaseError, Statement
+from resolvers.database import Database, DatabaseError, Statement
 from resolvers.effects import EffectDatabase, EffectEngine
+from resolvers.engine import Engine
 from schema.http import GraphQLView, HttpRequest, HttpResponse, body_too_large
 
 _NO_STORE = {"cache-control": "no-store"}
@@ -17,8 +18,8 @@ class Services:
     """What operations act on, by the configuration of the Worker."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self.database = EffectDatabase()
-        self.engine = EffectEngine(configuration.get("WORKFLOWS") or {})
+        self.database: Database = EffectDatabase()
+        self.engine: Engine = EffectEngine(configuration.get("WORKFLOWS") or {})
         self.gatekeeper = Gatekeeper(
             admin=configuration.get("FLOWFLARE_API_KEY") or "",
             write=configuration.get("FLOWFLARE_WRITE_KEY") or "",

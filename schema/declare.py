@@ -25,15 +25,16 @@ def argument(
 
 
 def column(
-    expression: Expression, description: str, *arguments: StrawberryArgument, name: str | None = None
+    expression: Expression,
+    description: str,
+    *arguments: StrawberryArgument,
+    name: str | None = None,
 ) -> Any:
     """A field that compiles to SQL."""
     return _declare({EXPRESSION: expression}, description, arguments, name)
 
 
-def mutation(
-    handler: Callable[..., Any], description: str, *arguments: StrawberryArgument
-) -> Any:
+def mutation(handler: Callable[..., Any], description: str, *arguments: StrawberryArgument) -> Any:
     """A root field of Mutation."""
     return _declare({MUTATION: handler}, description, arguments, None)
 

@@ -47,7 +47,7 @@ async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
     async def guarded() -> Any:
         try:
             return await coroutine
-        except Exception as error:  # noqa: BLE001  # crosses JavaScript, which keeps no types
+        except Exception as error:  # crosses JavaScript, which keeps no types
             failure.append(error)
             return None
 
@@ -57,7 +57,7 @@ async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
     return result
 
 
-def _begin(
+def _begin(  # noqa: PLR0917  # JavaScript calls it
     method: str, path: str, query_string: str, headers: str, body: str, too_large: bool
 ) -> str:
     request = HttpRequest(method, path, query_string, json.loads(headers), body)

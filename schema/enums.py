@@ -1,10 +1,12 @@
 """The vocabularies as GraphQL enums."""
 
+from enum import EnumMeta
+
 import strawberry
 
 from resolvers import vocabulary
 
-_DESCRIPTIONS: dict[type, str] = {
+_DESCRIPTIONS: dict[EnumMeta, str] = {
     vocabulary.InstanceStatus: (
         "State of one workflow instance."
         " Every status Cloudflare Workflows reports maps to one of these without loss"

@@ -1,4 +1,4 @@
-"""Input types, as the contract words them. Lengths and sizes are checked in `resolvers.writes.inputs`."""
+"""Input types, as the contract words them; `resolvers.writes.inputs` checks their values."""
 
 import strawberry
 from strawberry import UNSET
@@ -190,16 +190,12 @@ class SendWorkflowEventInput:
 
 @strawberry.input(description="What a new token allows")
 class CreateAccessTokenInput:
-    scopes: list[Scope] = field(
-        default_factory=lambda: [Scope.READ], description="What it may do"
-    )
+    scopes: list[Scope] = field(default_factory=lambda: [Scope.READ], description="What it may do")
     reference: ReferenceInput | None = field(
         default=UNSET, description="Limits the token to one reference"
     )
     workflows: list[str] | None = field(
         default=UNSET, description="Limits the token to these workflows; at most 100"
     )
-    instance_id: str | None = field(
-        default=UNSET, description="Limits the token to one instance"
-    )
+    instance_id: str | None = field(default=UNSET, description="Limits the token to one instance")
     expires_in: Duration = field(default=Duration(3_600_000), description="At most 30 days")

@@ -9,7 +9,7 @@ import strawberry
 from resolvers import transitions
 from resolvers.planning import events as event_pages
 from resolvers.planning import expressions as e
-
+from resolvers.planning import pages
 from resolvers.planning.events import cursor_text
 from resolvers.planning.roots import global_id
 from resolvers.sql import word
@@ -26,7 +26,7 @@ from schema.inputs import InstanceFilter, InstanceOrder
 from schema.scalars import JSON, DateTime, Duration, EventCursor
 
 PAGE_ARGUMENTS = (
-    argument("first", int | None, "How many from the start, at most 100; 20 where neither is given"),
+    argument("first", int | None, "How many from the start, at most 100; 20 if neither is given"),
     argument("after", str | None, "Start behind this cursor"),
     argument("last", int | None, "How many from the end, at most 100"),
     argument("before", str | None, "End before this cursor"),
@@ -54,9 +54,7 @@ class Node:
     description="A workflow definition. Registered by hand, or by the first instance that names it"
 )
 class Workflow(Node):
-    id: strawberry.ID = column(
-        lambda f: global_id("Workflow", f"{f.alias}.name"), "Global id"
-    )
+    id: strawberry.ID = column(lambda f: global_id("Workflow", f"{f.alias}.name"), "Global id")
     name: str = column(e.text("name"), "Its name, unique")
     description: str | None = column(e.text("description"), "What it is for")
     metadata: JSON | None = column(e.json("metadata"), "Anything kept with it")
@@ -73,7 +71,7 @@ class Workflow(Node):
         e.workflow_status_counts, "Its instances by status; statuses without any are left out"
     )
     instances: "WorkflowInstanceConnection" = column(
-        e.owned_instances(_OF_WORKFLOW), "Its instances", *INSTANCE_ARGUMENTS
+        pages.owned_instances(_OF_WORKFLOW), "Its instances", *INSTANCE_ARGUMENTS
     )
 
 
@@ -94,7 +92,7 @@ class Reference(Node):
         "Instances that work on it, by status; statuses without any are left out",
     )
     instances: "WorkflowInstanceConnection" = column(
-        e.owned_instances(_OF_REFERENCE), "The instances that work on it", *INSTANCE_ARGUMENTS
+        pages.owned_instances(_OF_REFERENCE), "The instances that work on it", *INSTANCE_ARGUMENTS
     )
 
 
@@ -220,8 +218,7 @@ class WorkflowError:
 
 @strawberry.type(
     description=(
-        "One entry of the append-only log;"
-        " written in the same transaction as the change it records"
+        "One entry of the append-only log; written in the same transaction as the change it records"
     )
 )
 class WorkflowEvent:
@@ -313,5 +310,3 @@ class TimelineSlice:
     started: int = column(e.number("started"), "Instances that started in it")
     completed: int = column(e.number("completed"), "Instances that completed in it")
     errored: int = column(e.number("errored"), "Instances that errored in it")
-
-

@@ -1,6 +1,6 @@
 """The results of mutations: payloads, expected failures, and their unions."""
 
-from typing import Annotated, Union
+from typing import Annotated
 
 import strawberry
 
@@ -88,30 +88,30 @@ class AccessTokenPayload:
 
 
 StartWorkflowResult = Annotated[
-    Union[InstancePayload, InvalidInput, InstanceConflict, EngineUnavailable],
+    InstancePayload | InvalidInput | InstanceConflict | EngineUnavailable,
     strawberry.union("StartWorkflowResult", description="What starting came to"),
 ]
 UpdateWorkflowInstanceResult = Annotated[
-    Union[InstancePayload, InvalidInput, NotFound, IllegalTransition],
+    InstancePayload | InvalidInput | NotFound | IllegalTransition,
     strawberry.union("UpdateWorkflowInstanceResult", description="What the update came to"),
 ]
 UpdateWorkflowStepResult = Annotated[
-    Union[StepPayload, InvalidInput, NotFound, IllegalTransition],
+    StepPayload | InvalidInput | NotFound | IllegalTransition,
     strawberry.union("UpdateWorkflowStepResult", description="What the update came to"),
 ]
 TrackResult = Annotated[
-    Union[TrackPayload, InvalidInput, NotFound, IllegalTransition],
+    TrackPayload | InvalidInput | NotFound | IllegalTransition,
     strawberry.union("TrackResult", description="What the batch came to"),
 ]
 RegisterWorkflowResult = Annotated[
-    Union[WorkflowPayload, InvalidInput],
+    WorkflowPayload | InvalidInput,
     strawberry.union("RegisterWorkflowResult", description="What registering came to"),
 ]
 InstanceActionResult = Annotated[
-    Union[InstancePayload, NotFound, IllegalTransition, EngineUnavailable],
+    InstancePayload | NotFound | IllegalTransition | EngineUnavailable,
     strawberry.union("InstanceActionResult", description="What the action came to"),
 ]
 CreateAccessTokenResult = Annotated[
-    Union[AccessTokenPayload, InvalidInput],
+    AccessTokenPayload | InvalidInput,
     strawberry.union("CreateAccessTokenResult", description="What creating the token came to"),
 ]

@@ -3,8 +3,7 @@
 import strawberry
 
 from resolvers import mutations
-from resolvers.planning import events, pages, stats
-from resolvers.planning import roots
+from resolvers.planning import events, pages, roots, stats
 from schema.declare import argument, column, mutation
 from schema.inputs import (
     CreateAccessTokenInput,

@@ -4,6 +4,7 @@ from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError, ValueNode, value_from_ast_untyped
+from strawberry.types.scalar import ScalarDefinition
 
 from resolvers.instants import parse_instant
 from resolvers.limits import MAX_DURATION_MS
@@ -41,7 +42,7 @@ def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> A
     return value_from_ast_untyped(node, variables)
 
 
-SCALARS = {
+SCALARS: dict[object, ScalarDefinition] = {
     DateTime: strawberry.scalar(
         name="DateTime",
         description="An instant in UTC, RFC 3339 with milliseconds: 2026-11-22T10:00:00.000Z",
@@ -49,7 +50,9 @@ SCALARS = {
         parse_value=_instant,
     ),
     JSON: strawberry.scalar(
-        name="JSON", description="Any JSON value", parse_value=lambda value: value,
+        name="JSON",
+        description="Any JSON value",
+        parse_value=lambda value: value,
         parse_literal=_json_literal,
     ),
     Duration: strawberry.scalar(

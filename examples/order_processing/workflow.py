@@ -55,18 +55,16 @@ class _TrackedSteps:
     async def once(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
         """Do something the engine then remembers was done, also when it replays the run."""
 
-        @self._step.do(f"flowflare: {name}")
         async def told() -> bool:
             await action()
             return True
 
-        await told()
+        await self._step.do(f"flowflare: {name}")(told)()
 
     async def step(self, name: str, work: Callable[[int], Any]) -> Any:
         """Run `work(attempt)` with retries; its result is the step's output."""
         policy = {"limit": _RETRIES, "delay": _RETRY_DELAY_MS, "backoff": "constant"}
 
-        @self._step.do(name, config={"retries": policy})
         async def attempt(ctx: Any) -> Any:
             number = int(ctx["attempt"])
             recorded = {**policy, "backoff": "CONSTANT"}
@@ -79,7 +77,7 @@ class _TrackedSteps:
             await self._tracker.step(name, status="COMPLETED", attempt=number, output=result)
             return result
 
-        return await attempt()
+        return await self._step.do(name, config={"retries": policy})(attempt)()
 
     async def sleep(self, name: str, duration: timedelta) -> None:
         """Sleep; the step and the instance show it."""

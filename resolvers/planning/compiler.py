@@ -9,6 +9,7 @@ Expression may branch on whether an argument is absent, null, a boolean, an enum
 list of none, one or several; any other value must go through `Field.parameter`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ from resolvers.limits import D1_MAX_PARAMETERS, D1_MAX_SQL_BYTES, MAX_NODES
 
 Arguments: TypeAlias = Mapping[str, Any]
 Expression: TypeAlias = "Callable[[Field], str]"
+
+# Texts in a statement are names of this code and of the selection: none holds a `?`.
+_PARAMETER = re.compile(r"\?(\d+)")
 
 EXPRESSION = "sql"  # key of a field's Expression in its Strawberry metadata
 
@@ -157,6 +161,7 @@ class Compiler:
     def select(self, expression: str, source: str = "") -> Compiled:
         """The finished statement: SELECT expression [FROM source]."""
         text = f"SELECT {expression} AS body" + (f" FROM {source}" if source else "")
+        text = self._number_used(text)
         if len(text) > D1_MAX_SQL_BYTES or len(self._readers) > D1_MAX_PARAMETERS:
             raise RequestError(
                 "The selection is too large for one D1 statement "
@@ -164,6 +169,16 @@ class Compiler:
                 code="OPERATION_TOO_LARGE",
             )
         return Compiled(text, tuple(self._readers), tuple(self._nodes))
+
+    def _number_used(self, text: str) -> str:
+        """Number anew what the text uses: an argument whose field turned out not to need it
+        (`first` where only totalCount is selected) must not be bound."""
+        used = sorted({int(number) for number in _PARAMETER.findall(text)})
+        if len(used) == len(self._readers):
+            return text
+        numbers = {old: new for new, old in enumerate(used, 1)}
+        self._readers = [self._readers[number - 1] for number in used]
+        return _PARAMETER.sub(lambda match: f"?{numbers[int(match[1])]}", text)
 
     def parameter(self, read: Reader, key: object = None) -> str:
         """Bind what `read` gives; the same `key` shares one parameter."""

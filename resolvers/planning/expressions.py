@@ -65,9 +65,7 @@ def duration(start: str, end: str) -> Expression:
 
 def milliseconds(alias: str, start: str, end: str) -> str:
     """SQL of the integer number of milliseconds between two columns."""
-    return (
-        f"CAST(round((julianday({alias}.{end})-julianday({alias}.{start}))*86400000) AS INTEGER)"
-    )
+    return f"CAST(round((julianday({alias}.{end})-julianday({alias}.{start}))*86400000) AS INTEGER)"
 
 
 def status_in(statuses: frozenset[InstanceStatus]) -> Expression:
@@ -116,7 +114,8 @@ def named_step(field: Field) -> str:
     alias = field.new_alias()
     return (
         f"coalesce((SELECT {field.body(alias)} FROM steps {alias}"
-        f" WHERE {alias}.instance={field.alias}.id AND {alias}.name={field.parameter('name')}),'null')"
+        f" WHERE {alias}.instance={field.alias}.id AND {alias}.name={field.parameter('name')})"
+        ",'null')"
     )
 
 
@@ -130,16 +129,6 @@ def latest_instance(on: str) -> Expression:
             f"coalesce((SELECT {field.body(alias)} FROM instances {alias} WHERE {where}"
             f" ORDER BY {alias}.created_at DESC,{alias}.id DESC LIMIT 1),'null')"
         )
-
-    return expression
-
-
-def owned_instances(on: str) -> Expression:
-    """The connection of the instances for which `on` holds."""
-    from resolvers.planning import pages
-
-    def expression(field: Field) -> str:
-        return pages.instances(field, lambda alias: [_owned(on, field, alias)])
 
     return expression
 

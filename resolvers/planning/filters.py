@@ -11,7 +11,11 @@ from resolvers.sql import now_shifted
 # The greatest code point: a prefix's range ends below prefix + this.
 _LAST = "\U0010ffff"
 
-_RANGES = (("createdAt", "created_at"), ("updatedAt", "updated_at"), ("completedAt", "completed_at"))
+_RANGES = (
+    ("createdAt", "created_at"),
+    ("updatedAt", "updated_at"),
+    ("completedAt", "completed_at"),
+)
 
 
 def visible(field: Field, alias: str) -> list[str]:

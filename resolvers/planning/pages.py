@@ -14,7 +14,7 @@ from resolvers import sql
 from resolvers.database import Value
 from resolvers.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.planning import filters
-from resolvers.planning.compiler import Field, Reader
+from resolvers.planning.compiler import Expression, Field, Reader
 from resolvers.vocabulary import InstanceOrderField, OrderDirection
 
 _INSTANT_CURSOR = re.compile(r"([CU])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(\d{1,15})")
@@ -33,7 +33,9 @@ class Order:
         direction = " DESC" if self.descending != reverse else ""
         return ",".join(f"{alias}.{column}{direction}" for column in self.columns)
 
-    def beyond(self, alias: str, key: str, *, reverse: bool = False, inclusive: bool = False) -> str:
+    def beyond(
+        self, alias: str, key: str, *, reverse: bool = False, inclusive: bool = False
+    ) -> str:
         """Rows that come after `key` in this order (before it, with `reverse`)."""
         operator = "<" if self.descending != reverse else ">"
         row = ",".join(f"{alias}.{column}" for column in self.columns)
@@ -113,7 +115,7 @@ def connection(field: Field, listing: Listing) -> str:
             case "edges":
                 members.append((key, page.edges(part)))
             case "nodes":
-                members.append((key, page.list(part, part.bodies(page.row, size))))
+                members.append((key, page.rows(part.bodies(page.row, size))))
             case "pageInfo":
                 members.append((key, page.info(part)))
             case "totalCount":
@@ -154,7 +156,7 @@ class _Page:
             self.columns.append(expression)
         return f"{self.alias}.c{self.columns.index(expression)}"
 
-    def list(self, _part: Field, element: str) -> str:
+    def rows(self, element: str) -> str:
         """A list of `element` over the page's rows."""
         return self._column(f"'['||coalesce(group_concat({element},','),'')||']'")
 
@@ -167,12 +169,10 @@ class _Page:
                     case "node":
                         members.append((key, edge.body(self.row)))
                     case "cursor":
-                        members.append(
-                            (key, f"json_quote({self._listing.order.cursor(self.row)})")
-                        )
+                        members.append((key, f"json_quote({self._listing.order.cursor(self.row)})"))
                     case _:
                         members.append((key, sql.json_literal(part.type.name)))
-        return self.list(part, sql.json_object(members))
+        return self.rows(sql.json_object(members))
 
     def info(self, part: Field) -> str:
         """PageInfo; what lies beyond the page costs one row read a side."""
@@ -216,11 +216,10 @@ class _Page:
     def _key(self, argument: str) -> str:
         order = self._listing.order
         return ",".join(
-            self._field.parameter(argument, convert=convert)
-            for convert in _parts(order)
+            self._field.parameter(argument, convert=convert) for convert in _parts(order)
         )
 
-    def _bounds(self, alias: str) -> "list[str]":
+    def _bounds(self, alias: str) -> list[str]:
         order = self._listing.order
         bounds = []
         if self._field.argument("after") is not None:
@@ -232,15 +231,18 @@ class _Page:
     def select(self) -> str:
         """The aggregate over the page's rows."""
         columns = ",".join(f"{column} AS c{i}" for i, column in enumerate(self.columns))
-        return f"SELECT {columns} FROM {self._rows()} {self.row}"
+        return f"SELECT {columns} FROM {self._source()} {self.row}"
 
-    def _rows(self) -> str:
+    def _source(self) -> str:
         listing, order, limit = self._listing, self._listing.order, self._limit
         alias = self._field.new_alias()
-        source, where = f"{listing.table} {alias}", [
-            *listing.conditions(alias),
-            *self._bounds(alias),
-        ]
+        source, where = (
+            f"{listing.table} {alias}",
+            [
+                *listing.conditions(alias),
+                *self._bounds(alias),
+            ],
+        )
         if listing.loops:
             candidate = self._field.new_alias()
             tables, looped = [], []
@@ -329,6 +331,17 @@ def counted_by_status(field: Field) -> str | None:
         ["count>0", *(c for name in kept for c in filters.one_of(field, name, "filter", name))]
     )
     return f"SELECT status,sum(count) AS count FROM status_counts WHERE {where} GROUP BY status"
+
+
+def owned_instances(on: str) -> Expression:
+    """The connection of the instances for which `on` holds (`{r}` of them, `{t}` the owner)."""
+
+    def expression(field: Field) -> str:
+        return instances(
+            field, lambda alias: [on.replace("{t}", field.alias).replace("{r}", alias)]
+        )
+
+    return expression
 
 
 def workflows(field: Field) -> str:

@@ -10,7 +10,8 @@ _SOURCES = {
     "InstanceConflict": _INSTANCE,
     "StepPayload": (
         "steps",
-        "{r}.instance=(SELECT id FROM instances WHERE instance_id={instance_id}) AND {r}.name={name}",
+        "{r}.instance=(SELECT id FROM instances WHERE instance_id={instance_id})"
+        " AND {r}.name={name}",
     ),
     "WorkflowPayload": ("workflows", "{r}.name={name}"),
 }

@@ -15,7 +15,8 @@ _NODES = {
     "WorkflowInstance": ("instances", "{r}.instance_id={key}->>1"),
     "WorkflowStep": (
         "steps",
-        "{r}.instance=(SELECT id FROM instances WHERE instance_id={key}->>1) AND {r}.name={key}->>2",
+        "{r}.instance=(SELECT id FROM instances WHERE instance_id={key}->>1)"
+        " AND {r}.name={key}->>2",
     ),
 }
 _PARTS = {"Workflow": 1, "WorkflowInstance": 1, "WorkflowStep": 2, "Reference": 2}
@@ -76,7 +77,8 @@ def references(field: Field) -> str:
     alias, key = field.new_alias(), field.new_alias()
     keys = field.parameter("keys", convert=_reference_keys)
     source = (
-        f"(SELECT {key}.value->>0 AS ref_type,{key}.value->>1 AS ref_id FROM json_each({keys}) {key}"
+        f"(SELECT {key}.value->>0 AS ref_type,{key}.value->>1 AS ref_id"
+        f" FROM json_each({keys}) {key}"
         f" ORDER BY {key}.key) {alias}"
     )
     return sql.json_array(field.bodies(alias, field.reader("keys", convert=_length)), source)

@@ -17,7 +17,7 @@ def variables_shape(
     schema: GraphQLSchema, operation: OperationDefinitionNode, values: dict[str, Any]
 ) -> tuple[object, ...]:
     """A hashable key, equal for variables that may share a compiled statement."""
-    shapes = []
+    shapes: list[object] = []
     for definition in operation.variable_definitions or ():
         name = definition.variable.name.value
         if name not in values:

@@ -22,8 +22,15 @@ from pydantic_core import PydanticCustomError
 
 from resolvers import limits
 from resolvers.errors import Refusal, invalid_input
-from resolvers.vocabulary import Backoff, ConflictPolicy, ErrorCode, InstanceStatus, Scope
-from resolvers.vocabulary import StepKind, StepStatus
+from resolvers.vocabulary import (
+    Backoff,
+    ConflictPolicy,
+    ErrorCode,
+    InstanceStatus,
+    Scope,
+    StepKind,
+    StepStatus,
+)
 
 _TOO_LARGE = "payload_too_large"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")

@@ -8,6 +8,7 @@ from resolvers.vocabulary import InstanceStatus
 from resolvers.writes.inputs import StartWorkflow, UpdateInstance
 from resolvers.writes.statements import Parameters, within
 
+
 def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
     """A QUEUED instance, unless the id is taken."""
     bound = Parameters()
@@ -41,7 +42,9 @@ def _insert(update: UpdateInstance) -> Statement:
     ref_type, ref_id = update.reference.key if update.reference else (None, None)
     status = update.status or InstanceStatus.QUEUED
     # A merge patch on nothing: RFC 7396 drops the nulls in it.
-    metadata = "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.add(update.metadata)})"
+    metadata = (
+        "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.add(update.metadata)})"
+    )
     values = ",".join(
         bound.add(value)
         for value in (

@@ -10,7 +10,9 @@ from resolvers.writes.statements import Parameters, within
 
 _TERMINAL = in_list(sorted(TERMINAL))
 _STEP_TERMINAL = in_list(sorted(STEP_TERMINAL))
-_RANK = "CASE steps.status " + " ".join(f"WHEN '{s}' THEN {r}" for s, r in STEP_RANK.items()) + " END"
+_RANK = (
+    "CASE steps.status " + " ".join(f"WHEN '{s}' THEN {r}" for s, r in STEP_RANK.items()) + " END"
+)
 
 
 def update_step(update: UpdateStep, principal: Principal) -> list[Statement]:

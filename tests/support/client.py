@@ -19,8 +19,7 @@ EXECUTOR = Executor(core)
 class NoEngine:
     """No Workflow is bound: everything is tracked only."""
 
-    def runs(self, workflow: str) -> bool:
-        return False
+    workflows: frozenset[str] = frozenset()
 
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         raise EngineError("not bound")
