@@ -14,13 +14,16 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLInputType,
     GraphQLSchema,
     GraphQLSyntaxError,
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    is_input_type,
     parse,
+    type_from_ast,
     validate,
 )
 from graphql.execution.collect_fields import FragmentDetails
@@ -73,6 +76,7 @@ class Operation:
 
     definition: OperationDefinitionNode
     fragments: dict[str, FragmentDetails]
+    variables: list[tuple[str, GraphQLInputType]]
     plans: Cache[Any, Any] = field(default_factory=lambda: Cache(100))
 
     @property
@@ -135,11 +139,20 @@ class Documents:
         }
         return ParsedDocument(
             {
-                node.name.value if node.name else None: Operation(node, fragments)
+                node.name.value if node.name else None: Operation(
+                    node, fragments, self._variables(node)
+                )
                 for node in tree.definitions
                 if isinstance(node, OperationDefinitionNode)
             }
         )
+
+    def _variables(self, node: OperationDefinitionNode) -> list[tuple[str, GraphQLInputType]]:
+        return [
+            (definition.variable.name.value, type_)
+            for definition in node.variable_definitions or ()
+            if is_input_type(type_ := type_from_ast(self._schema, definition.type))
+        ]
 
 
 def _check_limits(tree: DocumentNode) -> None:

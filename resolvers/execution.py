@@ -98,7 +98,7 @@ class Executor:
         binding = Binding(variables, principal)
         key = (
             principal.limits.shape,
-            variables_shape(self._schema, operation.definition, variables.coerced),
+            variables_shape(operation.variables, variables.coerced),
         )
         if is_mutation:
             return await self._mutate(operation, binding, services, key)

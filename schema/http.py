@@ -8,6 +8,7 @@ its own status for both.
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from graphql import GraphQLError, OperationType
 from strawberry.http import GraphQLRequestData
 from strawberry.http.async_base_view import AsyncBaseHTTPView
 from strawberry.http.base import BaseRequestProtocol
-from strawberry.http.parse_content_type import parse_content_type
 
 from resolvers.database import DatabaseError
 from resolvers.documents import InvalidDocument
@@ -31,6 +31,8 @@ from schema.build import core, schema
 
 RESPONSE_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
+
+_UTF_8 = re.compile(r'charset\s*=\s*"?utf-?8"?\s*(;|$)')
 
 _log = logging.getLogger("flowflare")
 
@@ -170,10 +172,10 @@ class GraphQLView(
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
         """The request's parameters; HTTPException where they are no GraphQL request."""
         if request.method == "POST":
-            content_type, parameters = parse_content_type(request.content_type or "")
-            if content_type != PLAIN_JSON:
+            content_type, _, parameters = (request.content_type or "").lower().partition(";")
+            if content_type.strip() != PLAIN_JSON:
                 raise HTTPException(415, "Send the request as application/json.")
-            if parameters.get("charset", "utf-8").lower().strip('"') not in ("utf-8", "utf8"):
+            if "charset" in parameters and not _UTF_8.search(parameters):
                 raise HTTPException(415, "Send the request in UTF-8.")
             data = self.parse_json(await request.get_body())
             if not isinstance(data, dict):

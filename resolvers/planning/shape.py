@@ -5,27 +5,25 @@ has none, one or several elements. Everything else is bound, so requests of one 
 share one compiled statement.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphql import GraphQLInputType, GraphQLSchema, OperationDefinitionNode, type_from_ast
+from graphql import GraphQLInputType
 from graphql.type import is_enum_type, is_input_object_type, is_list_type, is_non_null_type
 
 _VALUE = "v"
 
 
 def variables_shape(
-    schema: GraphQLSchema, operation: OperationDefinitionNode, values: dict[str, Any]
+    types: Sequence[tuple[str, GraphQLInputType]], values: Mapping[str, Any]
 ) -> tuple[object, ...]:
-    """A hashable key, equal for variables that may share a compiled statement."""
-    shapes: list[object] = []
-    for definition in operation.variable_definitions or ():
-        name = definition.variable.name.value
-        if name not in values:
-            shapes.append(None)
-            continue
-        type_ = type_from_ast(schema, definition.type)
-        shapes.append((_shape(values[name], type_),))  # type: ignore[arg-type]  # validated: an input type
-    return tuple(shapes)
+    """A hashable key, equal for variables that may share a compiled statement.
+
+    `types` are the operation's variables, `values` their coerced values.
+    """
+    return tuple(
+        [(_shape(values[name], type_),) if name in values else None for name, type_ in types]
+    )
 
 
 def _shape(value: Any, type_: GraphQLInputType) -> object:
