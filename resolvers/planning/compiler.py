@@ -110,9 +110,13 @@ class Compiled:
     readers: tuple[Reader, ...]
     # For each object in the selection: the readers of the page sizes it is multiplied by.
     nodes: tuple[tuple[Reader, ...], ...]
+    # Readers of arguments that the statement does not use: they only check bounds.
+    checks: tuple[Reader, ...] = ()
 
     def bind(self, binding: Binding) -> Statement:
         """The statement for one request; ArgumentError where a value is out of bounds."""
+        for check in self.checks:
+            check(binding)
         return Statement(self.sql, tuple([read(binding) for read in self.readers]), opaque=True)
 
     def cost(self, binding: Binding) -> int:
@@ -161,24 +165,26 @@ class Compiler:
     def select(self, expression: str, source: str = "") -> Compiled:
         """The finished statement: SELECT expression [FROM source]."""
         text = f"SELECT {expression} AS body" + (f" FROM {source}" if source else "")
-        text = self._number_used(text)
-        if len(text) > D1_MAX_SQL_BYTES or len(self._readers) > D1_MAX_PARAMETERS:
+        text, readers, checks = self._number_used(text)
+        if len(text) > D1_MAX_SQL_BYTES or len(readers) > D1_MAX_PARAMETERS:
             raise RequestError(
                 "The selection is too large for one D1 statement "
                 f"({D1_MAX_SQL_BYTES} bytes of SQL, {D1_MAX_PARAMETERS} parameters).",
                 code="OPERATION_TOO_LARGE",
             )
-        return Compiled(text, tuple(self._readers), tuple(self._nodes))
+        return Compiled(text, readers, tuple(self._nodes), checks)
 
-    def _number_used(self, text: str) -> str:
-        """Number anew what the text uses: an argument whose field turned out not to need it
-        (`first` where only totalCount is selected) must not be bound."""
+    def _number_used(self, text: str) -> tuple[str, tuple[Reader, ...], tuple[Reader, ...]]:
+        """The text with its parameters numbered anew, their readers, and the other readers:
+        a field may turn out not to need an argument (`first`, where only totalCount is
+        selected), which must not be bound, but whose bounds hold all the same."""
         used = sorted({int(number) for number in _PARAMETER.findall(text)})
-        if len(used) == len(self._readers):
-            return text
         numbers = {old: new for new, old in enumerate(used, 1)}
-        self._readers = [self._readers[number - 1] for number in used]
-        return _PARAMETER.sub(lambda match: f"?{numbers[int(match[1])]}", text)
+        return (
+            _PARAMETER.sub(lambda match: f"?{numbers[int(match[1])]}", text),
+            tuple(self._readers[number - 1] for number in used),
+            tuple(r for number, r in enumerate(self._readers, 1) if number not in numbers),
+        )
 
     def parameter(self, read: Reader, key: object = None) -> str:
         """Bind what `read` gives; the same `key` shares one parameter."""
