@@ -12,6 +12,8 @@ MAX_BATCH_ITEMS = 100
 
 # Requests.
 MAX_BODY_BYTES = 2 * 1024 * 1024
+# Above MAX_JSON_DEPTH, so that a value a little too deep is refused with its path.
+MAX_BODY_DEPTH = 250
 MAX_DOCUMENT_TOKENS = 10_000
 MAX_DEPTH = 15
 MAX_ALIASES = 100

@@ -8,7 +8,7 @@ from resolvers.access import Gatekeeper
 from resolvers.database import Database, DatabaseError, Statement
 from resolvers.effects import EffectDatabase, EffectEngine
 from resolvers.engine import Engine
-from schema.http import GraphQLView, HttpRequest, HttpResponse, body_too_large
+from schema.http import GraphQLView, HttpRequest, HttpResponse, unreadable
 
 _NO_STORE = {"cache-control": "no-store"}
 _ALIVE = Statement("SELECT 1")
@@ -35,12 +35,12 @@ class Application:
         self._view = GraphQLView(self.services)
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
 
-    async def respond(self, request: HttpRequest, *, too_large: bool) -> HttpResponse:
-        """The response to a request; with `too_large` its body was not read."""
+    async def respond(self, request: HttpRequest, *, problem: str) -> HttpResponse:
+        """The response to a request; `problem` says why its body could not be read."""
         if request.method == "OPTIONS":
             response = HttpResponse(204, [], {"allow": "GET, POST, OPTIONS"})
-        elif too_large:
-            response = body_too_large()
+        elif problem:
+            response = unreadable(problem)
         elif request.path == "/graphql":
             response = await self._view.respond(request)
         elif request.path == "/healthz":

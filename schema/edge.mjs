@@ -41,15 +41,16 @@ export async function serve(request, maxBodyBytes) {
     const value = request.headers.get(name);
     if (value !== null) headers[name] = value;
   }
-  const body = request.method === "POST" ? await readBody(request, maxBodyBytes) : "";
+  const { body, problem } =
+    request.method === "POST" ? await readBody(request, maxBodyBytes) : { body: "", problem: "" };
   const kept = newKept();
   const step = python.begin(
     request.method,
     query < 0 ? url.slice(path) : url.slice(path, query),
     query < 0 ? "" : url.slice(query + 1),
     JSON.stringify(headers),
-    body ?? "",
-    body === null,
+    body,
+    problem,
   );
   const response = await drive(step, kept);
   if ("x-asset" in response.headers) {
@@ -133,17 +134,25 @@ async function askEngine([binding, method, id, ...rest]) {
   }
 }
 
-/** The body as text; null where it has more bytes than allowed. */
+/** The body as text; where it cannot be had, what the problem is. */
 async function readBody(request, maxBytes) {
-  if (Number(request.headers.get("content-length")) > maxBytes) return null;
-  if (request.headers.has("content-length")) return request.text();
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > maxBytes) return null;
-    text += decoder.decode(chunk, { stream: true });
+  const tooLarge = { body: "", problem: "TOO_LARGE" };
+  if (Number(request.headers.get("content-length")) > maxBytes) return tooLarge;
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    if (request.headers.has("content-length")) {
+      return { body: decoder.decode(await request.arrayBuffer()), problem: "" };
+    }
+    let body = "";
+    let bytes = 0;
+    for await (const chunk of request.body ?? []) {
+      bytes += chunk.byteLength;
+      if (bytes > maxBytes) return tooLarge;
+      body += decoder.decode(chunk, { stream: true });
+    }
+    return { body: body + decoder.decode(), problem: "" };
+  } catch (error) {
+    if (error instanceof TypeError) return { body: "", problem: "NOT_UTF8" };
+    throw error;
   }
-  return text + decoder.decode();
 }

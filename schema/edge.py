@@ -58,7 +58,7 @@ async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
 
 
 def _begin(  # noqa: PLR0917  # JavaScript calls it
-    method: str, path: str, query_string: str, headers: str, body: str, too_large: bool
+    method: str, path: str, query_string: str, headers: str, body: str, problem: str
 ) -> str:
     request = HttpRequest(method, path, query_string, json.loads(headers), body)
-    return _RUNNER.start(_applications[0].respond(request, too_large=too_large), present)
+    return _RUNNER.start(_applications[0].respond(request, problem=problem), present)

@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NoReturn, TypeGuard
 from urllib.parse import parse_qsl
 
@@ -25,7 +26,7 @@ from resolvers.database import DatabaseError
 from resolvers.documents import InvalidDocument
 from resolvers.errors import RequestError
 from resolvers.execution import ExecutionFailed, Executor, Request
-from resolvers.limits import D1_MAX_STRING_BYTES, MAX_BODY_BYTES
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_BODY_BYTES, MAX_BODY_DEPTH
 from resolvers.mutations import Pieces, Services
 from schema.build import core, schema
 
@@ -38,6 +39,10 @@ _log = logging.getLogger("flowflare")
 
 # Names are part of the wire format, not words of this code.
 _RESULT_TOO_BIG = ("too big", "SQLITE_TOOBIG")
+
+# Strings, whatever is in them, and all that opens or closes nothing.
+_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
+_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 @dataclass(slots=True)
@@ -193,11 +198,18 @@ class GraphQLView(
         )
 
     def decode_json(self, data: str | bytes) -> object:
-        """As the standard library does, but NaN and Infinity are no JSON."""
+        """As the standard library does, but NaN, Infinity and great depth are refused."""
+        text = data if isinstance(data, str) else data.decode()
+        if nested_deeper(text, MAX_BODY_DEPTH):
+            raise HTTPException(
+                400, f"The body may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)."
+            )
         try:
-            return json.loads(data, parse_constant=_refuse_constant)
-        except RecursionError as error:
-            raise HTTPException(400, "The body is nested too deeply.") from error
+            return json.loads(text, parse_constant=_refuse_constant)
+        except json.JSONDecodeError:
+            raise
+        except ValueError as error:  # a number of more digits than Python converts
+            raise HTTPException(400, "The body holds a number of too many digits.") from error
 
     async def execute_operation(  # type: ignore[override]  # noqa: PLR0917  # the finished answer
         self,
@@ -298,10 +310,24 @@ def negotiate(accept: str) -> str:
     return best
 
 
-def body_too_large() -> HttpResponse:
-    """413: the body was not read."""
-    message = f"The body may have {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."
-    return _errors([_error(message, "BODY_TOO_LARGE")], 413, PLAIN_JSON)
+def unreadable(problem: str) -> HttpResponse:
+    """The answer to a request whose body could not be read: TOO_LARGE or NOT_UTF8."""
+    if problem == "TOO_LARGE":
+        message = f"The body may have {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."
+        return _errors([_error(message, "BODY_TOO_LARGE")], 413, PLAIN_JSON)
+    return _errors([_error("The body is not UTF-8.", "BAD_REQUEST")], 400, PLAIN_JSON)
+
+
+def nested_deeper(text: str, limit: int) -> bool:
+    """Whether JSON text is nested deeper than `limit`.
+
+    Asked before parsing: the standard library's parser recurses, and on WebAssembly running
+    out of stack is not an exception but the end of the process (Pyodide 314.0.6, 2026-11-22).
+    """
+    if text.count("[") + text.count("{") <= limit:
+        return False
+    brackets = _NO_BRACKETS.sub("", text)
+    return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0) > limit
 
 
 def _refuse_constant(name: str) -> NoReturn:
