@@ -7,6 +7,7 @@ the change into build/, which wrangler watches too.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from types import FrameType
 
 from scripts.project import (
     DEFAULT_STATE,
+    DEV_VARS,
     NODE_MODULES,
     ROOT,
     VENV_BIN,
@@ -46,16 +48,26 @@ def wrangler_command(*, port: int, state: str) -> list[str]:
     ]
 
 
+def key_place() -> str:
+    """Where the key is that GraphiQL and curl need; it is not printed itself, logs are kept."""
+    text = DEV_VARS.read_text(encoding="utf-8") if DEV_VARS.is_file() else ""
+    if re.search(r"^\s*(?:export\s+)?FLOWFLARE_API_KEY\s*=\s*\S", text, re.MULTILINE):
+        return "Key: in .dev.vars (FLOWFLARE_API_KEY)"
+    return "Key: none. Set FLOWFLARE_API_KEY in .dev.vars and start again."
+
+
 def announce_when_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     """Print the ready line once /healthz answers; give up when the process ends."""
     deadline = time.monotonic() + READY_DEADLINE_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/healthz", timeout=5):
+                say(key_place())
                 say(f"Flowflare is ready: {url}")
                 return
         except urllib.error.HTTPError as error:
             say(f"/healthz answered {error.code}; see the log above.")
+            say(key_place())
             say(f"Flowflare is ready: {url}")
             return
         except OSError:

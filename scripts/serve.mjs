@@ -67,7 +67,8 @@ async function main() {
   const config = readConfig();
   const folder = relative(process.cwd(), state);
   console.log(`Starting the Worker; data in ${folder.startsWith("..") ? state : folder} …`);
-  const worker = readWorker({ ...readDevVars(), ...vars });
+  const secrets = readDevVars();
+  const worker = readWorker({ ...secrets, ...vars });
   const miniflare = await startMiniflare(worker, { port, state });
 
   let stopping = false;
@@ -88,6 +89,10 @@ async function main() {
     const url = await miniflare.ready;
     await migrateAll(miniflare, config);
     await waitForHealth(url);
+    // Where it is, not what it is: logs are kept.
+    if (secrets.FLOWFLARE_API_KEY && !vars.FLOWFLARE_API_KEY) {
+      console.log("Key: in .dev.vars (FLOWFLARE_API_KEY)");
+    }
     console.log(`Flowflare is ready: http://127.0.0.1:${url.port}`);
     if (control) {
       await serveControl(miniflare, config.name);

@@ -1,0 +1,64 @@
+"""What the tests of the documentation read out of Markdown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A code block."""
+
+    language: str
+    text: str
+
+
+def fences(text: str) -> list[Fence]:
+    """The code blocks in their order."""
+    return [Fence(match[1], match[2]) for match in _FENCE.finditer(text)]
+
+
+def without_fences(text: str) -> str:
+    """The text around the code blocks."""
+    return _FENCE.sub("", text)
+
+
+def section(text: str, title: str) -> str:
+    """What stands below a heading, to the next one of its level or above."""
+    match = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
+    assert match, f"no heading {title!r}"
+    rest = text[match.end() :]
+    following = re.search(rf"^#{{1,{len(match[1])}}} ", without_code(rest), re.MULTILINE)
+    return rest[: following.start()] if following else rest
+
+
+def without_code(text: str) -> str:
+    """The text with its code blocks blanked out, every other character in its place."""
+    return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the rows of all tables, headings and rulers left out."""
+    found = []
+    lines = without_code(text).splitlines()
+    for number, line in enumerate(lines):
+        is_ruler = bool(re.fullmatch(r"\|[\s:|-]+\|", line))
+        heads = number + 1 < len(lines) and re.fullmatch(r"\|[\s:|-]+\|", lines[number + 1])
+        if (match := _ROW.fullmatch(line)) and not is_ruler and not heads:
+            found.append([cell.strip() for cell in re.split(r"(?<!\\)\|", match[1])])
+    return found
+
+
+def code(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading, and the pages of the Worker too."""
+    text = re.sub(r"[`*_]|\[|\]\([^)]*\)", lambda m: "_" if m[0] == "_" else "", heading)
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")

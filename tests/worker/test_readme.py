@@ -1,0 +1,145 @@
+"""The README is true: its session prints what it says, and its examples run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scripts import dev
+from scripts.project import ROOT, VENV_BIN, tool_environment
+from tests.support.markdown import Fence, fences, section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scripts.local_server import LocalServer
+
+README_URL = "http://127.0.0.1:8787"
+DEADLINE_S = 30
+# What differs from run to run, wherever it stands.
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+DURATION = re.compile(r'("duration": ?)\d+')
+
+
+@dataclass
+class Command:
+    """A block of the session: what is pasted, and what the README says it prints."""
+
+    script: str
+    printed: str
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it may be repeated until what it waits for has happened."""
+        return "--get" in self.script
+
+
+def session() -> list[Command]:
+    """The session's commands in order."""
+    commands: list[Command] = []
+    for fence in readme("A session"):
+        if fence.language == "sh":
+            commands.append(Command(fence.text, ""))
+        else:
+            commands[-1].printed = fence.text
+    return commands
+
+
+def readme(title: str) -> list[Fence]:
+    return fences(section((ROOT / "README.md").read_text(encoding="utf-8"), title))
+
+
+def masked(text: str) -> str:
+    return DURATION.sub(r"\g<1>0", INSTANT.sub("INSTANT", text)).strip()
+
+
+class Shell:
+    """A bash that lives as long as the session, in a folder with a `.dev.vars`."""
+
+    def __init__(self, server: LocalServer, folder: Path) -> None:
+        (folder / ".dev.vars").write_text(f"FLOWFLARE_API_KEY={server.key}\n")
+        self._url = server.url
+        self._folder = folder
+        self._before: list[str] = []
+
+    def paste(self, command: Command) -> str:
+        """What a block prints; blocks that print nothing define what later ones use."""
+        script = command.script.replace(README_URL, self._url)
+        if not command.printed:
+            self._before.append(script)
+        done = subprocess.run(
+            ["bash", "-e", "-c", "\n".join([*self._before, script])],
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE_S,
+        )
+        return done.stdout + done.stderr
+
+
+def test_the_session_prints_what_the_readme_says(server: LocalServer, tmp_path: Path) -> None:
+    shell = Shell(server, tmp_path)
+    commands = session()
+    assert len(commands) > 5
+    deadline = time.monotonic() + DEADLINE_S
+    for command in commands:
+        printed = masked(shell.paste(command))
+        while (
+            printed != masked(command.printed)
+            and command.only_reads
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.1)
+            printed = masked(shell.paste(command))
+        assert printed == masked(command.printed), command.script
+
+
+def run_example(server: LocalServer, language: str, command: list[str]) -> str:
+    [example] = [f for f in readme("Use it from code") if f.language == language]
+    environment = {**tool_environment(), "FLOWFLARE_API_KEY": server.key}
+    done = subprocess.run(
+        command,
+        input=example.text.replace(README_URL, server.url),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def invoice(server: LocalServer, tmp_path: Path) -> str:
+    """The session's instance, complete: the examples speak of it."""
+    shell = Shell(server, tmp_path)
+    for command in session()[:5]:
+        shell.paste(command)
+    return "invoice-1001"
+
+
+def test_the_python_example_runs(server: LocalServer, invoice: str) -> None:
+    printed = run_example(server, "python", [str(VENV_BIN / "python"), "-"])
+    assert f"{invoice} COMPLETED\n" in printed
+
+
+def test_the_javascript_example_runs(server: LocalServer, invoice: str) -> None:
+    node = [str(VENV_BIN / "node"), "--input-type=module", "-"]
+    printed = run_example(server, "js", node)
+    assert "__typename: 'StepPayload'" in printed
+
+
+def test_the_ready_lines_are_those_of_the_development_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".dev.vars").write_text("FLOWFLARE_API_KEY=secret\n")
+    monkeypatch.setattr(dev, "DEV_VARS", tmp_path / ".dev.vars")
+    [_, ready] = readme("Run it")
+    assert ready.text == f"{dev.key_place()}\nFlowflare is ready: {README_URL}\n"
