@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from scripts.local_server import LocalServer
+from tests.worker.api import Api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +27,13 @@ def server(prepared: None) -> Iterator[LocalServer]:
     """One server for the whole session: tests share its data, so they must not count on it."""
     with LocalServer() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def api(server: LocalServer) -> Iterator[Api]:
+    """A caller of the session's server, with all rights."""
+    with Api(server) as caller:
+        yield caller
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""Asks a running server over HTTP, as any client would."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from scripts.local_server import LocalServer
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+TIMEOUT_S = 60.0
+
+
+class Api:
+    """One caller of one server. `key` is the server's own unless another one, or none, is given."""
+
+    def __init__(self, server: LocalServer, *, key: str | None = "") -> None:
+        self.server = server
+        self.key = server.key if key == "" else key
+        self._client = httpx.Client(timeout=TIMEOUT_S)
+
+    def request(
+        self,
+        method: str,
+        path: str = "/graphql",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **arguments: Any,
+    ) -> httpx.Response:
+        """Any request, with the key and otherwise no header but httpx's and the given."""
+        authorization = {"authorization": f"Bearer {self.key}"} if self.key is not None else {}
+        # httpx says `Accept: */*` by itself; "" stands for no such header.
+        sent = {**authorization, **(headers or {})}
+        return self._client.request(method, f"{self.server.url}{path}", headers=sent, **arguments)
+
+    def post(self, body: object, *, accept: str = JSON) -> httpx.Response:
+        """POST a body as JSON."""
+        return self.request("POST", json=body, headers={"accept": accept})
+
+    def ask(self, query: str, /, **variables: Any) -> httpx.Response:
+        """POST an operation."""
+        return self.post({"query": query, "variables": variables})
+
+    def data(self, query: str, /, **variables: Any) -> Any:
+        """`data` of an operation that succeeds."""
+        response = self.ask(query, **variables)
+        body = response.json()
+        assert response.status_code == 200, response.text[:4000]
+        assert "errors" not in body, response.text[:4000]
+        return body["data"]
+
+    def error(self, query: str, /, **variables: Any) -> dict[str, Any]:
+        """The only error of an operation that fails."""
+        return only_error(self.ask(query, **variables))
+
+    def until(
+        self,
+        query: str,
+        done: Callable[[Any], bool],
+        *,
+        seconds: float = 30,
+        **variables: Any,
+    ) -> Any:
+        """`data` once `done` says that it is as wanted; fails with the last one if it never is."""
+        deadline = time.monotonic() + seconds
+        while not done(data := self.data(query, **variables)):
+            assert time.monotonic() < deadline, f"still: {data}"
+            time.sleep(0.05)
+        return data
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def only_error(response: httpx.Response) -> dict[str, Any]:
+    """The one error in a response; it must not show anything internal."""
+    refuse_internals(response)
+    [error] = response.json()["errors"]
+    assert isinstance(error, dict)
+    return error
+
+
+def code(response: httpx.Response) -> str:
+    """`extensions.code` of the one error in a response."""
+    found = only_error(response)["extensions"]["code"]
+    assert isinstance(found, str)
+    return found
+
+
+def refuse_internals(response: httpx.Response) -> None:
+    """Fail where a response shows what only the log may hold."""
+    for word in ("Traceback", 'File "', "SQLITE", "D1_ERROR", ".py"):
+        assert word not in response.text, response.text[:4000]
+
+
+def cost(response: httpx.Response) -> tuple[int, int, int]:
+    """D1 round trips, rows read and rows written, as the response's headers say."""
+    names = ("d1-round-trips", "d1-rows-read", "d1-rows-written")
+    trips, read, written = (int(response.headers[name]) for name in names)
+    return trips, read, written
