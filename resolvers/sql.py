@@ -51,9 +51,29 @@ def json_object(members: Sequence[tuple[str, str]]) -> str:
     return parts[0] if len(parts) == 1 else "(" + "||".join(parts) + ")"
 
 
+def subquery(expression: str, source: str) -> str:
+    """The value of `expression` on the only row of `source` (what follows FROM), or NULL.
+
+    SQLite adds up the heights of the expressions that a scalar subquery stands inside, and
+    D1 allows 100 in all (https://sqlite.org/limits.html, SQLITE_LIMIT_EXPR_DEPTH). Only what
+    stands in FROM is left out of its parent's height: there the expression goes.
+    """
+    return f"(SELECT body FROM (SELECT {expression} AS body FROM {source}))"
+
+
+def row_or_null(expression: str, source: str) -> str:
+    """As `subquery`, JSON's null where there is no row."""
+    return f"coalesce({subquery(expression, source)},'null')"
+
+
+def joined(element: str) -> str:
+    """An aggregate: the array of `element` over the rows. `%s` of NULL, of no row, is empty."""
+    return f"format('[%s]',group_concat({element},','))"
+
+
 def json_array(element: str, source: str) -> str:
     """An array of `element` over the rows of `source` (what follows FROM), in its order."""
-    return f"(SELECT '['||coalesce(group_concat({element},','),'')||']' FROM {source})"
+    return subquery(joined(element), source)
 
 
 def word(column: str) -> str:

@@ -68,7 +68,7 @@ def _page(field: Field, conditions: Conditions) -> str:
     for key, part in field.subfields():
         match part.name:
             case "events":
-                bodies = f"'['||coalesce(group_concat({part.bodies(row, size)},','),'')||']'"
+                bodies = sql.joined(part.bodies(row, size))
                 members.append((key, f"{page}.events"))
             case "cursor":
                 members.append((key, sql.word(cursor_text(reached))))

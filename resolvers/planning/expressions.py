@@ -92,7 +92,7 @@ def row_of(table: str, on: str) -> Expression:
     def expression(field: Field) -> str:
         alias = field.new_alias()
         where = on.replace("{t}", field.alias).replace("{r}", alias)
-        return f"coalesce((SELECT {field.body(alias)} FROM {table} {alias} WHERE {where}),'null')"
+        return sql.row_or_null(field.body(alias), f"{table} {alias} WHERE {where}")
 
     return expression
 
@@ -112,10 +112,10 @@ def rows_of(table: str, on: str, order: str) -> Expression:
 def named_step(field: Field) -> str:
     """The instance's step of a name: `step(name:)`."""
     alias = field.new_alias()
-    return (
-        f"coalesce((SELECT {field.body(alias)} FROM steps {alias}"
-        f" WHERE {alias}.instance={field.alias}.id AND {alias}.name={field.parameter('name')})"
-        ",'null')"
+    return sql.row_or_null(
+        field.body(alias),
+        f"steps {alias}"
+        f" WHERE {alias}.instance={field.alias}.id AND {alias}.name={field.parameter('name')}",
     )
 
 
@@ -125,9 +125,10 @@ def latest_instance(on: str) -> Expression:
     def expression(field: Field) -> str:
         alias = field.new_alias()
         where = filters.all_of([_owned(on, field, alias), *filters.visible(field, alias)])
-        return (
-            f"coalesce((SELECT {field.body(alias)} FROM instances {alias} WHERE {where}"
-            f" ORDER BY {alias}.created_at DESC,{alias}.id DESC LIMIT 1),'null')"
+        return sql.row_or_null(
+            field.body(alias),
+            f"instances {alias} WHERE {where}"
+            f" ORDER BY {alias}.created_at DESC,{alias}.id DESC LIMIT 1",
         )
 
     return expression

@@ -158,7 +158,7 @@ class _Page:
 
     def rows(self, element: str) -> str:
         """A list of `element` over the page's rows."""
-        return self._column(f"'['||coalesce(group_concat({element},','),'')||']'")
+        return self._column(sql.joined(element))
 
     def edges(self, part: Field) -> str:
         """The edges: each a node and its cursor."""

@@ -66,10 +66,8 @@ def reference(field: Field) -> str:
     alias = field.new_alias()
     ref_type = field.parameter("refType", convert=_ref_type)
     ref_id = field.parameter("refId", convert=_ref_id)
-    return (
-        f"(SELECT {field.body(alias)} FROM"
-        f" (SELECT {ref_type} AS ref_type,{ref_id} AS ref_id) {alias})"
-    )
+    source = f"(SELECT {ref_type} AS ref_type,{ref_id} AS ref_id) {alias}"
+    return sql.subquery(field.body(alias), source)
 
 
 def references(field: Field) -> str:
@@ -88,7 +86,7 @@ def node(field: Field) -> str:
     """`node(id:)`."""
     alias = field.new_alias()
     key = field.parameter("id", convert=_node_key)
-    return f"(SELECT {_node(field, alias)} FROM (SELECT {key} AS key) {alias})"
+    return sql.subquery(_node(field, alias), f"(SELECT {key} AS key) {alias}")
 
 
 def nodes(field: Field) -> str:
@@ -104,7 +102,7 @@ def _row(field: Field, table: str, conditions: Any) -> str:
     alias = field.new_alias()
     seen = filters.workflow_visible if table == "workflows" else filters.visible
     where = filters.all_of([*conditions(alias), *seen(field, alias)])
-    return f"coalesce((SELECT {field.body(alias)} FROM {table} {alias} WHERE {where}),'null')"
+    return sql.row_or_null(field.body(alias), f"{table} {alias} WHERE {where}")
 
 
 def _node(field: Field, keys: str) -> str:
@@ -123,15 +121,13 @@ def _node(field: Field, keys: str) -> str:
             conditions.append(
                 f"EXISTS (SELECT 1 FROM instances {instance} WHERE {filters.all_of(seen)})"
             )
+        source = f"{table} {alias} WHERE {filters.all_of(conditions)}"
         cases.append(
-            f"WHEN '{type_name}' THEN (SELECT {field.body(alias, type_name)} FROM {table} {alias}"
-            f" WHERE {filters.all_of(conditions)})"
+            f"WHEN '{type_name}' THEN {sql.subquery(field.body(alias, type_name), source)}"
         )
     alias = field.new_alias()
-    cases.append(
-        f"ELSE (SELECT {field.body(alias, 'Reference')} FROM"
-        f" (SELECT {keys}.key->>1 AS ref_type,{keys}.key->>2 AS ref_id) {alias})"
-    )
+    source = f"(SELECT {keys}.key->>1 AS ref_type,{keys}.key->>2 AS ref_id) {alias}"
+    cases.append(f"ELSE {sql.subquery(field.body(alias, 'Reference'), source)}")
     return f"coalesce(CASE {keys}.key->>0 {' '.join(cases)} END,'null')"
 
 

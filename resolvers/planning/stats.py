@@ -109,7 +109,7 @@ def _timeline(field: Field, part: Field) -> str:
         f" moments AS ({moments}),"
         f" tally AS (SELECT ((moment-low)*{n}+{n}-1)/(high-low) AS slot,{tallies}"
         " FROM moments,bounds WHERE moment>=low AND moment<high GROUP BY 1)"
-        f" SELECT '['||group_concat({part.bodies(row, size)},',')||']' FROM (SELECT"
+        f" SELECT {sql.joined(part.bodies(row, size))} FROM (SELECT"
         f" {_text(f'low+(high-low)*i/{n}')} AS slice_from,"
         f"{_text(f'low+(high-low)*(i+1)/{n}')} AS slice_to,{columns}"
         f" FROM bounds,pieces LEFT JOIN tally ON slot=i ORDER BY i) {row})"
