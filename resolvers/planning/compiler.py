@@ -51,15 +51,16 @@ class Binding:
     principal: Principal
     # Values a mutation hands to the SELECT of its payload.
     values: Mapping[str, Value] = field(default_factory=dict)
-    _arguments: dict[int, Arguments] = field(default_factory=dict)
+    # By the sites themselves, not their ids: a site that is gone may lend its id to another.
+    _arguments: "dict[Site, Arguments]" = field(default_factory=dict)
 
     def arguments(self, site: "Site") -> Arguments:
         """The coerced arguments of a field, computed once a request."""
         if site.constant is not None:
             return site.constant
-        arguments = self._arguments.get(id(site))
+        arguments = self._arguments.get(site)
         if arguments is None:
-            arguments = self._arguments[id(site)] = site.coerce(self.variables)
+            arguments = self._arguments[site] = site.coerce(self.variables)
         return arguments
 
 
@@ -294,7 +295,7 @@ class Field:
         `convert` may raise ValueError: it becomes an ArgumentError that names the argument.
         """
         return self._compiler.parameter(
-            self.reader(*names, convert=convert), (id(self._site), names, convert)
+            self.reader(*names, convert=convert), (self._site, names, convert)
         )
 
     def reader(self, *names: str, convert: Callable[[Any], Value] | None = None) -> Reader:
