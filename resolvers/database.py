@@ -42,8 +42,14 @@ class DatabaseError(Exception):
 class Database(Protocol):
     """A database that runs batches."""
 
-    async def batch(self, statements: Sequence[Statement]) -> Sequence[Outcome]:
+    async def batch(
+        self, statements: Sequence[Statement], *, final: bool = False
+    ) -> Sequence[Outcome]:
         """Run all statements as one transaction and in one round trip.
+
+        With `final` nothing but the response follows, and all it needs of the outcomes are
+        opaque texts that are there if the batch succeeds: it may be composed before the
+        batch has run.
 
         Raises DatabaseError when one fails; then none has had an effect.
         """

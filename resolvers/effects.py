@@ -9,22 +9,29 @@ crosses the language border; effects and answers cross as JSON text.
 import json
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from resolvers.database import DatabaseError, Outcome, Statement
 from resolvers.engine import EngineError
 
 
 class Effect:
-    """Something outside that a coroutine waits for; awaiting it gives the answer."""
+    """Something outside that a coroutine waits for; awaiting it gives the answer.
 
-    __slots__ = ("body",)
+    `expected` is the answer where it is known unless the effect fails.
+    """
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    __slots__ = ("body", "expected")
+
+    def __init__(self, body: Mapping[str, Any], expected: Any = None) -> None:
         self.body = body
+        self.expected = expected
 
     def __await__(self) -> Generator["Effect", Any, Any]:
         return (yield self)
+
+
+Task: TypeAlias = Coroutine[Effect, Any, Any]
 
 
 class Handle(int):
@@ -34,9 +41,15 @@ class Handle(int):
 class EffectDatabase:
     """`database.Database` by effects."""
 
-    async def batch(self, statements: Sequence[Statement]) -> Sequence[Outcome]:
+    async def batch(
+        self, statements: Sequence[Statement], *, final: bool = False
+    ) -> Sequence[Outcome]:
         """See the port."""
-        answer = await Effect({"batch": [[s.sql, s.parameters, s.opaque] for s in statements]})
+        body = {"batch": [[s.sql, s.parameters, s.opaque] for s in statements]}
+        # Only opaque texts are kept outside, numbered in their order.
+        handles = count()
+        expected = {"outcomes": [(next(handles) if s.opaque else None, 0) for s in statements]}
+        answer = await Effect(body, expected if final else None)
         if "error" in answer:
             raise DatabaseError(answer["error"])
         return [
@@ -77,18 +90,32 @@ class Runner:
     """Runs coroutines a step at a time, for a caller that speaks JSON text.
 
     A step is `{"task": n, …effect}` when an effect must be performed and task n resumed with its
-    answer, or `{"done": …}` when the coroutine has returned.
+    answer; `{"done": …}` when the coroutine has returned; or both without a task, when what it
+    returns holds if the effect succeeds. If that one fails, start again with the failure.
     """
 
     def __init__(self) -> None:
         self._numbers = count(1)
-        self._suspended: dict[int, tuple[Coroutine[Effect, Any, Any], Callable[[Any], Any]]] = {}
+        self._suspended: dict[int, tuple[Task, Callable[[Any], Any]]] = {}
 
     def start(
-        self, coroutine: Coroutine[Effect, Any, Any], present: Callable[[Any], Any] = lambda x: x
+        self,
+        coroutine: Task,
+        present: Callable[[Any], Any] = lambda x: x,
+        *,
+        foresee: bool = False,
+        failure: str = "",
     ) -> str:
-        """Run to the first effect; `present` makes the result JSON-able."""
-        return self._advance(next(self._numbers), coroutine, present, None)
+        """Run to the first effect; `present` makes the result JSON-able.
+
+        With `foresee` run on where the answer is known unless the effect fails: the caller
+        must then be able to start again, with the `failure`.
+        """
+        task = next(self._numbers)
+        if not failure:
+            return self._advance(task, coroutine, present, None, foresee=foresee)
+        coroutine.send(None)
+        return self._advance(task, coroutine, present, {"error": failure})
 
     def resume(self, task: int, answer: str) -> str:
         """Run on with the answer to the last effect."""
@@ -98,16 +125,24 @@ class Runner:
     def _advance(
         self,
         task: int,
-        coroutine: Coroutine[Effect, Any, Any],
+        coroutine: Task,
         present: Callable[[Any], Any],
         answer: Any,
+        *,
+        foresee: bool = False,
     ) -> str:
         try:
             effect = coroutine.send(answer)
         except StopIteration as stop:
             return _text({"done": present(stop.value)})
-        self._suspended[task] = (coroutine, present)
-        return _text({"task": task, **effect.body})
+        if effect.expected is None or not foresee:
+            self._suspended[task] = (coroutine, present)
+            return _text({"task": task, **effect.body})
+        try:
+            coroutine.send(effect.expected)
+        except StopIteration as stop:
+            return _text({"done": present(stop.value), **effect.body})
+        raise AssertionError("an effect said to be final was not")
 
 
 def _text(value: object) -> str:

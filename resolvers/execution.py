@@ -179,7 +179,8 @@ class Executor:
                 statements.append(part.bind(binding))
                 cost += part.cost(binding)
         refuse_over_cost(cost)
-        outcomes = iter(await services.database.batch(statements) if statements else ())
+        batch = services.database.batch
+        outcomes = iter(await batch(statements, final=True) if statements else ())
         pieces: Pieces = []
         opening = "{"
         for key, part in plan.fields:
@@ -196,7 +197,8 @@ class Executor:
         assert root is not None
         pieces: Pieces = []
         opening = "{"
-        for key, details in self._root_fields(operation, root, binding.variables).items():
+        fields = self._root_fields(operation, root, binding.variables)
+        for key, details in fields.items():
             pieces.append(f'{opening}"{key}":')
             opening = ","
             name = details[0].node.name.value
@@ -211,6 +213,7 @@ class Executor:
                 details=details,
                 key=key,
                 shape=shape,
+                last=len(fields) == 1,
             )
             handler = root.fields[name].extensions["strawberry-definition"].metadata[MUTATION]
             try:
@@ -234,6 +237,7 @@ class MutationCall:
         details: list[FieldDetails],
         key: str,
         shape: object,
+        last: bool,
     ) -> None:
         root = document.schema.mutation_type
         assert root is not None
@@ -247,6 +251,7 @@ class MutationCall:
         self._site = Site(definition, details[0], (key,))
         self._type = get_named_type(definition.type)
         self.services = services
+        self.last = last
         self.principal = binding.principal
         self.arguments = dict(binding.arguments(self._site))
 

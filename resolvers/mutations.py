@@ -46,6 +46,8 @@ class Call(Protocol):
 
     services: Services
     principal: Principal
+    # Whether nothing but the response follows the field.
+    last: bool
     arguments: dict[str, Any]
 
     def select(self, type_name: str, **values: Value) -> Statement:
@@ -114,13 +116,21 @@ class _Start:
                     message=f"Instance {self.instance_id!r} exists already.",
                 )
             )
+        self.decides = self.engine or start.on_conflict is ConflictPolicy.FAIL
         if self.engine:
             self.statements.append(actions.awaiting_engine(start, self.instance_id))
 
 
 async def _start(call: Call, starts: Sequence[_Start | Refusal]) -> list[Any]:
     statements = [s for start in starts if isinstance(start, _Start) for s in start.statements]
-    outcomes = iter(await call.services.database.batch(statements) if statements else ())
+    # Nothing is to be decided afterwards: the payload is there, whoever inserted it.
+    final = (
+        call.last
+        and not call.principal.limited
+        and not any(isinstance(start, _Start) and start.decides for start in starts)
+    )
+    batch = call.services.database.batch
+    outcomes = iter(await batch(statements, final=final) if statements else ())
     answers: list[Any] = []
     for start in starts:
         if isinstance(start, Refusal):
@@ -157,7 +167,7 @@ async def update_workflow_instance(call: Call) -> Pieces:
         *tracking.instance_statements(update, call.principal, ("input",)),
         call.select("InstancePayload", instance_id=update.instance_id),
     ]
-    outcomes = await tracking.apply(call.services.database, statements, ("input",))
+    outcomes = await tracking.apply(call.services.database, statements, ("input",), final=call.last)
     return [outcomes[-1].text]
 
 
@@ -168,7 +178,7 @@ async def update_workflow_step(call: Call) -> Pieces:
         *update_step(update, call.principal),
         call.select("StepPayload", instance_id=update.instance_id, name=update.name),
     ]
-    outcomes = await tracking.apply(call.services.database, statements, ("input",))
+    outcomes = await tracking.apply(call.services.database, statements, ("input",), final=call.last)
     return [outcomes[-1].text]
 
 
@@ -191,7 +201,7 @@ async def register_workflow(call: Call) -> Pieces:
     ):
         raise AccessError.forbidden("The token is limited and does not allow this workflow.")
     statements = [register(workflow), call.select("WorkflowPayload", name=workflow.name)]
-    outcomes = await tracking.apply(call.services.database, statements, ("input",))
+    outcomes = await tracking.apply(call.services.database, statements, ("input",), final=call.last)
     return [outcomes[-1].text]
 
 

@@ -42,11 +42,15 @@ async def record(
 
 
 async def apply(
-    database: Database, statements: Sequence[Statement], path: Sequence[str]
+    database: Database,
+    statements: Sequence[Statement],
+    path: Sequence[str],
+    *,
+    final: bool = False,
 ) -> Sequence[Outcome]:
     """Run a write's batch; Refusal where its transaction refused itself."""
     try:
-        return await database.batch(statements)
+        return await database.batch(statements, final=final)
     except DatabaseError as error:
         refusal = refusal_of(error, path)
         if refusal is None:

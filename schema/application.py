@@ -8,7 +8,9 @@ from resolvers.access import Gatekeeper
 from resolvers.database import Database, DatabaseError, Statement
 from resolvers.effects import EffectDatabase, EffectEngine
 from resolvers.engine import Engine
-from schema.http import GraphQLView, HttpRequest, HttpResponse, unreadable
+from schema.failures import unreadable
+from schema.http import GraphQLEndpoint
+from schema.messages import HttpRequest, HttpResponse
 
 _NO_STORE = {"cache-control": "no-store"}
 _ALIVE = Statement("SELECT 1")
@@ -32,7 +34,7 @@ class Application:
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.services = Services(configuration)
-        self._view = GraphQLView(self.services)
+        self._endpoint = GraphQLEndpoint(self.services)
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
 
     async def respond(self, request: HttpRequest, *, problem: str) -> HttpResponse:
@@ -42,7 +44,7 @@ class Application:
         elif problem:
             response = unreadable(problem)
         elif request.path == "/graphql":
-            response = await self._view.respond(request)
+            response = await self._endpoint.respond(request)
         elif request.path == "/healthz":
             response = await self._health()
         else:

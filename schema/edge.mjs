@@ -13,6 +13,8 @@ const VARIABLES = [
 ];
 const HEADERS = ["content-type", "accept", "authorization", "origin"];
 
+const UTF_8 = new TextDecoder("utf-8", { fatal: true });
+
 /** What Python gives once an isolate: begin(request) and resume(task, answer). */
 let python;
 
@@ -43,16 +45,18 @@ export async function serve(request, maxBodyBytes) {
   }
   const { body, problem } =
     request.method === "POST" ? await readBody(request, maxBodyBytes) : { body: "", problem: "" };
+  const begin = (failure) =>
+    python.begin(
+      request.method,
+      query < 0 ? url.slice(path) : url.slice(path, query),
+      query < 0 ? "" : url.slice(query + 1),
+      JSON.stringify(headers),
+      body,
+      problem,
+      failure,
+    );
   const kept = newKept();
-  const step = python.begin(
-    request.method,
-    query < 0 ? url.slice(path) : url.slice(path, query),
-    query < 0 ? "" : url.slice(query + 1),
-    JSON.stringify(headers),
-    body,
-    problem,
-  );
-  const response = await drive(step, kept);
+  const response = await drive(begin, kept);
   if ("x-asset" in response.headers) {
     return env.ASSETS.fetch(new Request(new URL(response.headers["x-asset"], url)));
   }
@@ -74,19 +78,28 @@ export function newKept() {
   return { texts: [], roundTrips: 0, rowsRead: 0, rowsWritten: 0 };
 }
 
-/** Run a task from its first step to its result. */
-export async function drive(text, kept) {
-  let step = JSON.parse(text);
-  while (step.task !== undefined) {
+/**
+ * Run a task to its result. A step that has a result beside its effect holds if the effect
+ * succeeds; if not, the task begins again and is told of the failure (see Runner).
+ */
+async function drive(begin, kept) {
+  let step = JSON.parse(begin(""));
+  while (step.task !== undefined || step.batch !== undefined) {
     const answer = await perform(step, kept);
-    step = JSON.parse(python.resume(step.task, JSON.stringify(answer)));
+    if (step.task !== undefined) {
+      step = JSON.parse(python.resume(step.task, JSON.stringify(answer)));
+    } else if (answer.error === undefined) {
+      break;
+    } else {
+      step = JSON.parse(begin(answer.error));
+    }
   }
   return step.done;
 }
 
-/** As `drive`, for Python: the result as JSON text. */
+/** As `drive`, for Python: from the task's first step to the result as JSON text. */
 export async function run(text) {
-  return JSON.stringify(await drive(text, newKept()));
+  return JSON.stringify(await drive(() => text, newKept()));
 }
 
 async function perform(step, kept) {
@@ -107,10 +120,10 @@ async function runBatch(database, statements, kept) {
   return results.map(({ results: rows, meta }, index) => {
     kept.rowsRead += meta.rows_read;
     kept.rowsWritten += meta.rows_written;
-    if (rows.length === 0) return [null, meta.changes];
-    const text = Object.values(rows[0])[0];
-    const opaque = statements[index][2];
-    return [opaque && text !== null ? kept.texts.push(text) - 1 : text, meta.changes];
+    const text = rows.length === 0 ? null : Object.values(rows[0])[0];
+    if (!statements[index][2]) return [text, meta.changes];
+    const handle = kept.texts.push(text) - 1;
+    return [text === null ? null : handle, meta.changes];
   });
 }
 
@@ -138,11 +151,11 @@ async function askEngine([binding, method, id, ...rest]) {
 async function readBody(request, maxBytes) {
   const tooLarge = { body: "", problem: "TOO_LARGE" };
   if (Number(request.headers.get("content-length")) > maxBytes) return tooLarge;
-  const decoder = new TextDecoder("utf-8", { fatal: true });
   try {
     if (request.headers.has("content-length")) {
-      return { body: decoder.decode(await request.arrayBuffer()), problem: "" };
+      return { body: UTF_8.decode(await request.arrayBuffer()), problem: "" };
     }
+    const decoder = new TextDecoder("utf-8", { fatal: true });
     let body = "";
     let bytes = 0;
     for await (const chunk of request.body ?? []) {

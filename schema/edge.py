@@ -13,7 +13,7 @@ from workers import import_from_javascript
 from resolvers.effects import Effect, Runner
 from resolvers.limits import MAX_BODY_BYTES
 from schema.application import Application, present
-from schema.http import HttpRequest
+from schema.messages import HttpRequest
 
 _EDGE = import_from_javascript("schema/edge.mjs")
 _RUNNER = Runner()
@@ -58,7 +58,14 @@ async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
 
 
 def _begin(  # noqa: PLR0917  # JavaScript calls it
-    method: str, path: str, query_string: str, headers: str, body: str, problem: str
+    method: str,
+    path: str,
+    query_string: str,
+    headers: str,
+    body: str,
+    problem: str,
+    failure: str,
 ) -> str:
     request = HttpRequest(method, path, query_string, json.loads(headers), body)
-    return _RUNNER.start(_applications[0].respond(request, problem=problem), present)
+    response = _applications[0].respond(request, problem=problem)
+    return _RUNNER.start(response, present, foresee=True, failure=failure)

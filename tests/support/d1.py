@@ -26,6 +26,10 @@ _LIMITS = {
     apsw.SQLITE_LIMIT_LENGTH: limits.D1_MAX_STRING_BYTES,
     apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,
     apsw.SQLITE_LIMIT_ATTACHED: 0,
+    # Not documented, but set by workerd for every SQLite database.
+    apsw.SQLITE_LIMIT_VDBE_OP: 25_000,
+    apsw.SQLITE_LIMIT_COLUMN: 100,
+    apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
 }
 _FORBIDDEN = re.compile(r"\b(sqlite_version|load_extension)\s*\(", re.IGNORECASE)
 
@@ -42,7 +46,9 @@ class SqliteD1:
             self.connection.limit(limit, value)
         self.batches: list[list[Statement]] = []
 
-    async def batch(self, statements: Sequence[Statement]) -> Sequence[Outcome]:
+    async def batch(
+        self, statements: Sequence[Statement], *, final: bool = False
+    ) -> Sequence[Outcome]:
         """See the port."""
         self.batches.append(list(statements))
         try:

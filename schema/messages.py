@@ -1,0 +1,77 @@
+"""Requests and responses, as this side of the edge sees them, and which media type is spoken."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from resolvers.mutations import Pieces
+
+RESPONSE_JSON = "application/graphql-response+json"
+PLAIN_JSON = "application/json"
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """A request; header names are lower case."""
+
+    method: str
+    path: str
+    query_string: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(slots=True)
+class HttpResponse:
+    """A response; `body` is text in pieces, some of them handles of text outside Python."""
+
+    status: int
+    body: Pieces
+    headers: dict[str, str] = field(default_factory=dict)
+    # Whether the caller may be told what the request cost in D1.
+    show_cost: bool = False
+
+
+class HttpError(Exception):
+    """A request that is refused before GraphQL is looked at."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def graphql_response(
+    status: int,
+    body: Pieces,
+    media_type: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    show_cost: bool = False,
+) -> HttpResponse:
+    """A response in the negotiated media type."""
+    content_type = {"content-type": f"{media_type}; charset=utf-8"}
+    return HttpResponse(status, body, {**content_type, **(headers or {})}, show_cost)
+
+
+def negotiate(accept: str) -> str:
+    """The media type to answer with; HttpError (406) where none is acceptable."""
+    if not accept or accept == PLAIN_JSON:
+        return PLAIN_JSON
+    best, best_quality = "", 0.0
+    for entry in accept.split(","):
+        name, *parameters = (part.strip() for part in entry.lower().split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        offered = RESPONSE_JSON if name == RESPONSE_JSON else PLAIN_JSON
+        known = name in (RESPONSE_JSON, PLAIN_JSON, "application/*", "*/*")
+        if known and quality > best_quality:
+            best, best_quality = offered, quality
+    if not best:
+        raise HttpError(406, f"Answers are {RESPONSE_JSON} or {PLAIN_JSON}.")
+    return best
