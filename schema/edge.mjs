@@ -113,10 +113,10 @@ async function perform(step, kept) {
 }
 
 async function runBatch(database, statements, kept) {
+  kept.roundTrips += 1;
   const results = await database.batch(
     statements.map(([sql, parameters]) => database.prepare(sql).bind(...parameters)),
   );
-  kept.roundTrips += 1;
   return results.map(({ results: rows, meta }, index) => {
     kept.rowsRead += meta.rows_read;
     kept.rowsWritten += meta.rows_written;

@@ -119,10 +119,8 @@ def _query_parameters(request: HttpRequest) -> dict[str, Any]:
     """Those of the query string; of a repeated name the last."""
     found: dict[str, Any] = dict(parse_qsl(request.query_string, keep_blank_values=True))
     for name in ("variables", "extensions"):
-        if found.get(name):
+        if name in found:
             found[name] = parse_json(found[name])
-        else:
-            found.pop(name, None)
     return found
 
 
