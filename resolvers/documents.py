@@ -126,9 +126,14 @@ class Documents:
         try:
             tree = parse(text, max_tokens=MAX_DOCUMENT_TOKENS)
         except GraphQLSyntaxError as error:
+            # The parser's limits have no class of their own.
+            if "tokens. Parsing aborted" in error.message:
+                raise _too_large(
+                    "has too many tokens", "MAX_DOCUMENT_TOKENS", MAX_DOCUMENT_TOKENS
+                ) from error
+            if "nested too deeply" in error.message:
+                raise _too_large("is nested too deeply", "MAX_DEPTH", MAX_DEPTH) from error
             raise InvalidDocument([error]) from error
-        except RecursionError as error:
-            raise _too_large("nested deeper", "MAX_DEPTH", MAX_DEPTH) from error
         _check_limits(tree)
         if errors := validate(self._schema, tree, max_errors=20):
             raise InvalidDocument(errors)
@@ -191,16 +196,14 @@ def _check_limits(tree: DocumentNode) -> None:
         if isinstance(definition, OperationDefinitionNode):
             depth, aliases = measure(definition.selection_set, frozenset())
             if depth > MAX_DEPTH:
-                raise _too_large(f"{depth} fields deep", "MAX_DEPTH", MAX_DEPTH)
+                raise _too_large(f"is {depth} fields deep", "MAX_DEPTH", MAX_DEPTH)
             if aliases > MAX_ALIASES:
-                raise _too_large(f"{aliases} aliases", "MAX_ALIASES", MAX_ALIASES)
+                raise _too_large(f"has {aliases} aliases", "MAX_ALIASES", MAX_ALIASES)
 
 
 def _too_large(what: str, name: str, limit: int) -> RequestError:
     return RequestError(
-        f"The operation has {what}; the limit is {limit} ({name})."
-        if what[0].isdigit()
-        else f"The operation is {what} than the limit of {limit} ({name}).",
+        f"The operation {what}; the limit is {limit} ({name}).",
         code="OPERATION_TOO_LARGE",
         extensions={"limit": name},
     )

@@ -3,7 +3,7 @@
 from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError, ValueNode, value_from_ast_untyped
+from graphql import ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from resolvers.instants import parse_instant
@@ -16,26 +16,13 @@ Duration = NewType("Duration", int)
 EventCursor = NewType("EventCursor", str)
 
 
-def _instant(value: Any) -> str:
-    try:
-        return parse_instant(value)
-    except ValueError as error:
-        raise GraphQLError(f"DateTime {error}.") from error
-
-
+# A ValueError, unlike a GraphQLError, is reported with the place of the literal.
 def _duration(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_DURATION_MS:
-        raise GraphQLError("Duration must be a whole number of milliseconds, 0 or more.")
+        raise ValueError("must be a whole number of milliseconds, 0 or more")
     return value
-
-
-def _cursor(value: Any) -> str:
-    try:
-        return parse_cursor(value)
-    except ValueError as error:
-        raise GraphQLError(f"EventCursor: {error}.") from error
 
 
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
@@ -47,7 +34,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="DateTime",
         description="An instant in UTC, RFC 3339 with milliseconds: 2026-11-22T10:00:00.000Z",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-        parse_value=_instant,
+        parse_value=parse_instant,
     ),
     JSON: strawberry.scalar(
         name="JSON",
@@ -61,6 +48,6 @@ SCALARS: dict[object, ScalarDefinition] = {
     EventCursor: strawberry.scalar(
         name="EventCursor",
         description="Opaque position in the event log. Ordered: a later event has a later cursor",
-        parse_value=_cursor,
+        parse_value=parse_cursor,
     ),
 }
