@@ -167,12 +167,17 @@ class Compiler:
         """The finished statement: SELECT expression [FROM source]."""
         text = f"SELECT {expression} AS body" + (f" FROM {source}" if source else "")
         text, readers, checks = self._number_used(text)
-        if len(text) > D1_MAX_SQL_BYTES or len(readers) > D1_MAX_PARAMETERS:
-            raise RequestError(
-                "The selection is too large for one D1 statement "
-                f"({D1_MAX_SQL_BYTES} bytes of SQL, {D1_MAX_PARAMETERS} parameters).",
-                code="OPERATION_TOO_LARGE",
-            )
+        for size, limit, name, what in (
+            (len(text), D1_MAX_SQL_BYTES, "D1_MAX_SQL_BYTES", "bytes of SQL"),
+            (len(readers), D1_MAX_PARAMETERS, "D1_MAX_PARAMETERS", "parameters"),
+        ):
+            if size > limit:
+                raise RequestError(
+                    f"A root field takes {size} {what}; the limit is {limit} ({name})."
+                    " Select less in one operation.",
+                    code="OPERATION_TOO_LARGE",
+                    extensions={"limit": name},
+                )
         return Compiled(text, readers, tuple(self._nodes), checks)
 
     def _number_used(self, text: str) -> tuple[str, tuple[Reader, ...], tuple[Reader, ...]]:
