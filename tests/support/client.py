@@ -5,7 +5,7 @@ from typing import Any
 
 from resolvers.access import Gatekeeper, Principal, principal
 from resolvers.database import Database
-from resolvers.engine import EngineError
+from resolvers.engine import Engine, EngineError
 from resolvers.errors import FlowflareError
 from resolvers.execution import Executor, Request
 from resolvers.vocabulary import Scope
@@ -38,7 +38,7 @@ class Services:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.engine = NoEngine()
+        self.engine: Engine = NoEngine()
         self.gatekeeper = Gatekeeper(admin="test-key")
 
 
@@ -57,9 +57,7 @@ class Client:
     def text(self, query: str, **variables: Any) -> str:
         """The JSON text of `data`."""
         request = Request(query, variables)
-        run = EXECUTOR.execute(
-            EXECUTOR.operation(request), request, self.caller, self.services
-        )
+        run = EXECUTOR.execute(EXECUTOR.operation(request), request, self.caller, self.services)
         try:
             run.send(None)
         except StopIteration as done:

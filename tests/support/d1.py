@@ -51,11 +51,13 @@ class SqliteD1:
     ) -> Sequence[Outcome]:
         """See the port."""
         self.batches.append(list(statements))
+        outcomes = []
         try:
             with self.connection:
-                return [self._run(statement) for statement in statements]
+                outcomes = [self._run(statement) for statement in statements]
         except (apsw.Error, ValueError) as error:
             raise DatabaseError(f"D1_ERROR: {error}: SQLITE") from error
+        return outcomes
 
     def _run(self, statement: Statement) -> Outcome:
         if _FORBIDDEN.search(statement.sql):

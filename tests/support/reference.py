@@ -1,0 +1,360 @@
+"""The same schema executed the ordinary way: field by field, over plain Python rows.
+
+It shares no code with `resolvers.planning` and knows no SQL beyond reading whole tables, so
+that where it and the compiled path agree, both are right or both are wrong for different
+reasons. The schema is the served one, printed and built again without its resolvers; its
+scalars' input rules are the served ones.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    build_schema,
+    execute_sync,
+    parse,
+    print_schema,
+)
+
+from resolvers.access import Limits
+from schema.build import core
+from tests.support.reference_pages import (
+    BY_NAME,
+    between,
+    by_instant,
+    connection,
+    event_page,
+    prefix,
+    timeline,
+)
+from tests.support.reference_rows import Data, Row, View, one
+
+Resolver: TypeAlias = Callable[[View, Any, dict[str, Any]], Any]
+
+STATUSES = [
+    "QUEUED", "RUNNING", "SLEEPING", "WAITING", "WAITING_FOR_PAUSE", "PAUSED",
+    "COMPLETED", "ERRORED", "TERMINATED", "UNKNOWN",
+]  # fmt: skip
+_FINISHED = ("COMPLETED", "ERRORED", "TERMINATED")
+_KINDS = ("Workflow", "WorkflowInstance", "WorkflowStep", "Reference")
+_JSON = ("input", "output", "error", "metadata", "data")
+
+
+def reference_row(ref_type: str, ref_id: str) -> Row:
+    """A reference needs no row of its own."""
+    for value, limit in ((ref_type, 64), (ref_id, 256)):
+        if not 1 <= len(value) <= limit:
+            raise GraphQLError("out of bounds")
+    return {"__typename": "Reference", "ref_type": ref_type, "ref_id": ref_id}
+
+
+def selected(view: View, rows: list[Row], given: dict[str, Any] | None) -> list[Row]:
+    """What an InstanceFilter selects of these instances."""
+    for name, value in (given or {}).items():
+        if value is None:
+            continue
+        match name:
+            case "workflow" | "status":
+                if len(value) > 100:
+                    raise GraphQLError("too many values")
+                rows = [row for row in rows if row[name] in value]
+            case "reference":
+                rows = [row for row in rows if refers(row, value)]
+            case "search":
+                found = prefix(value)
+                rows = [
+                    row
+                    for row in rows
+                    if any(found(row[c]) for c in ("instance_id", "ref_id", "workflow"))
+                ]
+            case "createdAt" | "updatedAt" | "completedAt":
+                column = snake(name)
+                rows = [row for row in rows if between(row[column], value)]
+            case "retrying":
+                rows = [row for row in rows if view.retrying(row) is value]
+            case "stalledFor":
+                limit = ago(value)
+                rows = [
+                    row
+                    for row in rows
+                    if row["status"] not in _FINISHED and row["updated_at"] <= limit
+                ]
+            case _:
+                raise AssertionError(name)
+    return rows
+
+
+def refers(row: Row, given: dict[str, Any]) -> bool:
+    """Whether a ReferenceFilter selects an instance."""
+    return all(
+        given.get(name) is None or row[column] == given[name]
+        for name, column in (("refType", "ref_type"), ("refId", "ref_id"))
+    )
+
+
+def ago(duration_ms: int) -> str:
+    """The instant this long ago; before all instants where that is out of range."""
+    try:
+        instant = datetime.now(UTC) - timedelta(milliseconds=duration_ms)
+    except OverflowError:
+        return ""
+    return instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def snake(name: str) -> str:
+    """camelCase as a column."""
+    return re.sub("[A-Z]", lambda match: "_" + match[0].lower(), name)
+
+
+def counts(rows: Iterable[Row]) -> list[Row]:
+    """StatusCounts in the order of life."""
+    statuses = [row["status"] for row in rows]
+    return [{"status": s, "count": statuses.count(s)} for s in STATUSES if s in statuses]
+
+
+def newest(rows: list[Row]) -> Row | None:
+    """The newest of some instances."""
+    return max(rows, key=lambda row: (row["created_at"], row["id"]), default=None)
+
+
+def milliseconds(start: str | None, end: str | None) -> int | None:
+    """Between two instants."""
+    if start is None or end is None:
+        return None
+    span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return round(span / timedelta(milliseconds=1))
+
+
+def by_global_id(view: View, given: str) -> Row | None:
+    """What a global id names."""
+    kind, colon, key = given.partition(":")
+    if not colon or not key or kind not in _KINDS:
+        raise GraphQLError("not a global id")
+    if kind == "Workflow":
+        return one(view.workflows(), name=key)
+    if kind == "WorkflowInstance":
+        return one(view.instances, instance_id=key)
+    try:
+        [first, second] = json.loads(key)
+    except ValueError as error:
+        raise GraphQLError("not a global id") from error
+    if kind == "Reference":
+        return {"__typename": "Reference", "ref_type": first, "ref_id": second}
+    instance = one(view.instances, instance_id=first)
+    return instance and one(view.data.steps, instance=instance["id"], name=second)
+
+
+def selected_events(view: View, given: dict[str, Any] | None) -> list[Row]:
+    """What an EventFilter selects of the visible log."""
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    instances = {row["id"]: row for row in view.instances}
+    found = []
+    for event in view.data.events:
+        instance = instances.get(event["instance"])
+        if (
+            instance is not None
+            and given.get("instanceId", instance["instance_id"]) == instance["instance_id"]
+            and refers(instance, given.get("reference", {}))
+            and instance["workflow"] in given.get("workflow", [instance["workflow"]])
+            and event["status"] in given.get("status", [event["status"]])
+            and event["type"] in given.get("type", [event["type"]])
+        ):
+            found.append(event)
+    return found
+
+
+def instances_page(view: View, rows: list[Row], args: dict[str, Any]) -> Row:
+    """A connection of instances."""
+    return connection(
+        "WorkflowInstance", selected(view, rows, args.get("filter")), args, by_instant(args)
+    )
+
+
+def stats(view: View, args: dict[str, Any]) -> Row:
+    """InstanceStats of what a filter selects."""
+    return {
+        "filter": args.get("filter"),
+        "rows": selected(view, view.instances, args.get("filter")),
+    }
+
+
+def percentile(rows: list[Row], percent: int) -> int | None:
+    """Nearest rank among completed instances."""
+    durations = sorted(
+        duration
+        for row in rows
+        if row["status"] == "COMPLETED"
+        and (duration := milliseconds(row["started_at"], row["completed_at"])) is not None
+    )
+    if not durations:
+        return None
+    return durations[-(-len(durations) * percent // 100) - 1]
+
+
+def retries(view: View, rows: list[Row]) -> int:
+    """Failed attempts that were followed, or will be, by another."""
+    steps = [step for row in rows for step in view.steps_of(row)]
+    return sum(
+        attempt["status"] == "FAILED"
+        and (attempt["number"] < step["attempt"] or step["status"] == "RETRYING")
+        for step in steps
+        for attempt in view.data.attempts
+        if attempt["step"] == step["id"]
+    )
+
+
+def _pair(kind: str, first: str, second: str) -> str:
+    return f"{kind}:" + json.dumps([first, second], ensure_ascii=False, separators=(",", ":"))
+
+
+def _instance_of(view: View, row: Row) -> Row | None:
+    return one(view.data.instances, id=row["instance"])
+
+
+def _allows(*statuses: str) -> Resolver:
+    return lambda view, row, args: row["status"] in statuses
+
+
+_UNFINISHED = [status for status in STATUSES if status not in _FINISHED]
+
+RESOLVERS: dict[tuple[str, str], Resolver] = {
+    ("Query", "node"): lambda v, _, a: by_global_id(v, a["id"]),
+    ("Query", "nodes"): lambda v, _, a: [by_global_id(v, given) for given in a["ids"]],
+    ("Query", "workflow"): lambda v, _, a: one(v.workflows(), name=a["name"]),
+    ("Query", "workflows"): lambda v, _, a: connection(
+        "Workflow",
+        v.workflows()
+        if a.get("search") is None
+        else [row for row in v.workflows() if prefix(a["search"])(row["name"])],
+        a,
+        BY_NAME,
+    ),
+    ("Query", "instance"): lambda v, _, a: one(v.instances, instance_id=a["instanceId"]),
+    ("Query", "instances"): lambda v, _, a: instances_page(v, v.instances, a),
+    ("Query", "reference"): lambda v, _, a: reference_row(a["refType"], a["refId"]),
+    ("Query", "references"): lambda v, _, a: [
+        reference_row(key["refType"], key["refId"]) for key in a["keys"]
+    ],
+    ("Query", "stats"): lambda v, _, a: stats(v, a),
+    ("Query", "events"): lambda v, _, a: event_page(
+        selected_events(v, a.get("filter")), v.data.events, a
+    ),
+    ("Workflow", "id"): lambda v, w, a: f"Workflow:{w['name']}",
+    ("Workflow", "latestInstance"): lambda v, w, a: newest(v.running(w)),
+    ("Workflow", "statusCounts"): lambda v, w, a: counts(v.running(w)),
+    ("Workflow", "instances"): lambda v, w, a: instances_page(v, v.running(w), a),
+    ("Reference", "id"): lambda v, r, a: _pair("Reference", r["ref_type"], r["ref_id"]),
+    ("Reference", "latestInstance"): lambda v, r, a: newest(v.referring(r)),
+    ("Reference", "statusCounts"): lambda v, r, a: counts(v.referring(r)),
+    ("Reference", "instances"): lambda v, r, a: instances_page(v, v.referring(r), a),
+    ("WorkflowInstance", "id"): lambda v, i, a: f"WorkflowInstance:{i['instance_id']}",
+    ("WorkflowInstance", "workflow"): lambda v, i, a: one(v.data.workflows, name=i["workflow"]),
+    ("WorkflowInstance", "reference"): lambda v, i, a: (
+        reference_row(i["ref_type"], i["ref_id"]) if i["ref_type"] is not None else None
+    ),
+    ("WorkflowInstance", "duration"): lambda v, i, a: milliseconds(
+        i["started_at"], i["completed_at"]
+    ),
+    ("WorkflowInstance", "steps"): lambda v, i, a: v.steps_of(i),
+    ("WorkflowInstance", "step"): lambda v, i, a: one(v.steps_of(i), name=a["name"]),
+    ("WorkflowInstance", "events"): lambda v, i, a: event_page(
+        [event for event in v.data.events if event["instance"] == i["id"]], v.data.events, a
+    ),
+    ("WorkflowInstance", "canPause"): _allows("QUEUED", "RUNNING", "SLEEPING", "WAITING"),
+    ("WorkflowInstance", "canResume"): _allows("PAUSED", "WAITING_FOR_PAUSE"),
+    ("WorkflowInstance", "canTerminate"): _allows(*_UNFINISHED),
+    ("WorkflowInstance", "canRestart"): _allows(*STATUSES[1:]),
+    ("WorkflowStep", "id"): lambda v, s, a: _pair(
+        "WorkflowStep", (_instance_of(v, s) or {})["instance_id"], s["name"]
+    ),
+    ("WorkflowStep", "instance"): lambda v, s, a: _instance_of(v, s),
+    ("WorkflowStep", "index"): lambda v, s, a: s["step_index"],
+    ("WorkflowStep", "attemptCount"): lambda v, s, a: s["attempt"],
+    ("WorkflowStep", "retryPolicy"): lambda v, s, a: s if s["retry_limit"] is not None else None,
+    ("WorkflowStep", "duration"): lambda v, s, a: milliseconds(s["started_at"], s["completed_at"]),
+    ("WorkflowStep", "attempts"): lambda v, s, a: sorted(
+        (row for row in v.data.attempts if row["step"] == s["id"]),
+        key=lambda row: int(row["number"]),
+    ),
+    ("RetryPolicy", "limit"): lambda v, s, a: s["retry_limit"],
+    ("RetryPolicy", "delay"): lambda v, s, a: s["retry_delay"],
+    ("RetryPolicy", "backoff"): lambda v, s, a: s["retry_backoff"],
+    ("WorkflowEvent", "cursor"): lambda v, e, a: f"{e['id']:016}",
+    ("WorkflowEvent", "instance"): lambda v, e, a: _instance_of(v, e),
+    ("WorkflowEvent", "step"): lambda v, e, a: one(
+        v.data.steps, instance=e["instance"], name=e["step"]
+    ),
+    ("InstanceStats", "total"): lambda v, s, a: len(s["rows"]),
+    ("InstanceStats", "statusCounts"): lambda v, s, a: counts(s["rows"]),
+    ("InstanceStats", "durationP50"): lambda v, s, a: percentile(s["rows"], 50),
+    ("InstanceStats", "durationP95"): lambda v, s, a: percentile(s["rows"], 95),
+    ("InstanceStats", "retryCount"): lambda v, s, a: retries(v, s["rows"]),
+    ("InstanceStats", "timeline"): lambda v, s, a: timeline(s["rows"], s["filter"], a),
+}
+
+
+def _resolve(source: Any, info: Any, **args: Any) -> Any:
+    resolver = RESOLVERS.get((info.parent_type.name, info.field_name))
+    if resolver is not None:
+        return resolver(info.context, source, args)
+    column = snake(info.field_name)
+    value = source.get(column)
+    return json.loads(value) if column in _JSON and value is not None else value
+
+
+def _rebuilt() -> GraphQLSchema:
+    built = build_schema(print_schema(core))
+    for name in ("DateTime", "JSON", "Duration", "EventCursor"):
+        served: Any = core.type_map[name]
+        scalar: Any = built.type_map[name]
+        scalar.parse_value = served.parse_value
+        scalar.parse_literal = served.parse_literal
+    return built
+
+
+SCHEMA = _rebuilt()
+
+
+class Reference:
+    """Answers operations over data as a caller with some limits may see it."""
+
+    def __init__(self, data: Data, limits: Limits | None = None) -> None:
+        self._view = View(data, limits or Limits())
+
+    def execute(self, query: str, variables: dict[str, Any] | None = None) -> ExecutionResult:
+        """The ordinary result of graphql-core."""
+        return execute_sync(
+            SCHEMA,
+            parse(query),
+            variable_values=variables or {},
+            context_value=self._view,
+            field_resolver=_resolve,
+            type_resolver=lambda value, *_: str(value["__typename"]),
+        )
+
+    def answer(self, query: str, **variables: Any) -> Any:
+        """`data`; fails where there are errors."""
+        result = self.execute(query, variables)
+        assert result.errors is None, result.errors
+        return result.data
+
+
+def global_ids(data: Data) -> list[str]:
+    """Ids of a sample of all nodes, and of some that are not there."""
+    view = View(data, Limits())
+    found = [
+        RESOLVERS[row["__typename"], "id"](view, row, {})
+        for row in (*data.workflows, *data.instances[::5], *data.steps[::9])
+    ]
+    found += [
+        _pair("Reference", row["ref_type"], row["ref_id"])
+        for row in data.instances[::9]
+        if row["ref_type"]
+    ]
+    return [*found, "Workflow:absent", 'WorkflowStep:["i-001","absent"]', "nonsense"]

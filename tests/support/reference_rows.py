@@ -1,0 +1,104 @@
+"""The tables as plain Python rows, and what of them one caller may see."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from resolvers.access import Limits
+
+Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = Callable[[str], Iterable[Sequence[Any]]]
+
+_COLUMNS = {
+    "workflows": "name description metadata retention_days created_at updated_at",
+    "instances": "id instance_id workflow ref_type ref_id status input output error metadata"
+    " created_at started_at updated_at completed_at sleep_until",
+    "steps": "id instance step_index name kind status output error retry_limit retry_delay"
+    " retry_backoff attempt next_retry_at started_at completed_at",
+    "attempts": "step number status error started_at ended_at retry_at",
+    "events": "id at type instance status step attempt data",
+}
+_TYPES = {
+    "workflows": "Workflow",
+    "instances": "WorkflowInstance",
+    "steps": "WorkflowStep",
+    "attempts": "StepAttempt",
+    "events": "WorkflowEvent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Whole tables as lists of rows."""
+
+    workflows: list[Row]
+    instances: list[Row]
+    steps: list[Row]
+    attempts: list[Row]
+    events: list[Row]
+
+    @classmethod
+    def read(cls, rows: Rows) -> "Data":
+        """Read every table through `rows(sql)`."""
+        tables = {}
+        for table, text in _COLUMNS.items():
+            columns = text.split()
+            tables[table] = [
+                {"__typename": _TYPES[table], **dict(zip(columns, row, strict=True))}
+                for row in rows(f"SELECT {','.join(columns)} FROM {table}")
+            ]
+        return cls(**tables)
+
+
+class View:
+    """The data as one caller may see it."""
+
+    def __init__(self, data: Data, limits: Limits) -> None:
+        self.data = data
+        self.limits = limits
+        self.instances = [row for row in data.instances if self._sees(row)]
+        self.instance_rows = {row["id"] for row in self.instances}
+
+    def _sees(self, instance: Row) -> bool:
+        return self.limits.allow(
+            instance_id=instance["instance_id"],
+            workflow=instance["workflow"],
+            reference=(instance["ref_type"], instance["ref_id"]),
+        )
+
+    def workflows(self) -> list[Row]:
+        """The workflows it may see: those named, or those of the instances it sees."""
+        limits = self.limits
+        if limits.reference is None and limits.instance_id is None:
+            return [
+                row
+                for row in self.data.workflows
+                if limits.workflows is None or row["name"] in limits.workflows
+            ]
+        seen = {row["workflow"] for row in self.instances}
+        return [row for row in self.data.workflows if row["name"] in seen]
+
+    def steps_of(self, instance: Row) -> list[Row]:
+        """The steps of an instance in order."""
+        found = [row for row in self.data.steps if row["instance"] == instance["id"]]
+        return sorted(found, key=lambda row: int(row["step_index"]))
+
+    def referring(self, reference: Row) -> list[Row]:
+        """The visible instances that work on a reference."""
+        key = (reference["ref_type"], reference["ref_id"])
+        return [row for row in self.instances if (row["ref_type"], row["ref_id"]) == key]
+
+    def running(self, workflow: Row) -> list[Row]:
+        """The visible instances of a workflow."""
+        return [row for row in self.instances if row["workflow"] == workflow["name"]]
+
+    def retrying(self, instance: Row) -> bool:
+        """Whether a step waits for its next attempt."""
+        return any(step["status"] == "RETRYING" for step in self.steps_of(instance))
+
+
+def one(rows: Iterable[Row], **columns: Any) -> Row | None:
+    """The only row with these values."""
+    found = [row for row in rows if all(row[name] == value for name, value in columns.items())]
+    assert len(found) <= 1
+    return found[0] if found else None
