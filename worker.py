@@ -4,15 +4,20 @@ from typing import Any
 
 from examples.order_processing.workflow import OrderProcessing
 from resolvers.reconcile import start_queued
-from schema.edge import application, perform, serve
+from schema.edge import application, fetch_handler, perform
 from tracker_do.tracker import WorkflowTracker
 
 __all__ = ["OrderProcessing", "WorkflowTracker", "on_fetch", "on_scheduled"]
 
 
 def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
-    """Answer an HTTP request: JavaScript's promise goes straight back to the runtime."""
-    return serve(request)
+    """Answer the isolate's first HTTP request, and hand the later ones to JavaScript.
+
+    The runtime looks the handler up by this name at each request. It cannot be JavaScript's
+    from the start: a snapshot of this module keeps no JavaScript state.
+    """
+    handler = globals()["on_fetch"] = fetch_handler()
+    return handler(request)
 
 
 async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:

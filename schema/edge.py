@@ -25,15 +25,14 @@ def application() -> Application:
     no configuration yet and the runtime may be taking a snapshot."""
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
-        _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume))
+        _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume), MAX_BODY_BYTES)
     return _applications[0]
 
 
-def serve(request: Any) -> Any:
-    """The promise of the response to an HTTP request."""
-    if not _applications:
-        application()
-    return _EDGE.serve(request, MAX_BODY_BYTES)
+def fetch_handler() -> Any:
+    """The JavaScript function that answers HTTP requests."""
+    application()
+    return _EDGE.serve
 
 
 async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
