@@ -47,7 +47,9 @@ BEGIN
       WHEN NEW.status = OLD.status OR NEW.status IN ('WAITING_FOR_PAUSE', 'UNKNOWN') THEN 'INSTANCE_UPDATED'
       WHEN NEW.status = 'RUNNING' AND OLD.status IN ('QUEUED', 'UNKNOWN') THEN 'INSTANCE_STARTED'
       WHEN NEW.status = 'RUNNING' THEN 'INSTANCE_RESUMED'
-      WHEN NEW.status = 'QUEUED' AND OLD.completed_at IS NOT NULL THEN 'INSTANCE_RESTARTED'
+      -- No update leads back to QUEUED but from UNKNOWN, and that one keeps `started_at`.
+      WHEN NEW.status = 'QUEUED' AND (OLD.status <> 'UNKNOWN' OR OLD.started_at IS NOT NEW.started_at)
+        THEN 'INSTANCE_RESTARTED'
       ELSE 'INSTANCE_' || NEW.status
     END,
     NEW.id, NEW.status,
