@@ -11,9 +11,11 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.project import BUILD, NODE_MODULES, ROOT, fail, say
+from scripts import pages
+from scripts.project import BUILD, NODE_MODULES, ROOT, fail, is_stamped, say, write_stamp
 
 MODULES = ("worker.py",)
 PACKAGES = ("schema", "resolvers", "tracker_do", "examples")
@@ -49,6 +51,15 @@ def planned_files() -> dict[Path, Path]:
     return plan
 
 
+def planned_pages() -> set[Path]:
+    """Every page of the documentation below `build/`."""
+    return {_page(pages.file_name(source)) for source in pages.sources(ROOT)}
+
+
+def _page(name: str) -> Path:
+    return Path("public", "docs", name)
+
+
 def _files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_ignored(name)]
@@ -67,23 +78,64 @@ def stage() -> int:
     changes = 0
     for target, source in plan.items():
         changes += _copy_if_changed(source, BUILD / target)
+    documentation = planned_pages()
+    changes += _render_if_changed(documentation)
     for existing in list(_files_below(BUILD)):
-        if existing.relative_to(BUILD) not in plan:
+        if existing.relative_to(BUILD) not in plan.keys() | documentation:
             existing.unlink()
             changes += 1
+    return changes
+
+
+def _render_if_changed(documentation: set[Path]) -> int:
+    """Bring the pages up to date. Rendering takes longer than all the rest, so it is skipped
+    where no source has changed."""
+    if not documentation:
+        return 0
+    stamp = BUILD / ".pages-stamp"
+    key = pages.key(ROOT)
+    if is_stamped(stamp, key) and all((BUILD / page).is_file() for page in documentation):
+        return 0
+    try:
+        rendered = pages.render(ROOT)
+    except ModuleNotFoundError:
+        # wrangler calls any python3 that comes first in the PATH.
+        say(
+            "The pages of the documentation stay as they are: this Python has no markdown-it-py."
+            " `make setup` brings them up to date."
+        )
+        return 0
+    changes = 0
+    for name, text in rendered.items():
+        changes += _write_if_changed(text.encode(), BUILD / _page(name))
+    write_stamp(stamp, key)
     return changes
 
 
 def _copy_if_changed(source: Path, target: Path) -> bool:
     if target.is_file() and filecmp.cmp(source, target, shallow=False):
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Renamed into place, so that a server that reloads now never reads half a file. The name
-    # begins with a dot: watchers and wrangler pass it over.
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with _replacing(target) as partial:
+        shutil.copyfile(source, partial)
     return True
+
+
+def _write_if_changed(content: bytes, target: Path) -> bool:
+    if target.is_file() and target.read_bytes() == content:
+        return False
+    with _replacing(target) as partial:
+        partial.write_bytes(content)
+    return True
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Renamed into place, so that a server that reloads now never reads half a file. The name
+    begins with a dot: watchers and wrangler pass it over."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    yield partial
+    partial.replace(target)
 
 
 def main() -> None:
