@@ -95,6 +95,14 @@ BEGIN
   INSERT INTO events (at, type, instance, status, step)
     SELECT NEW.updated_at, 'STEP_STARTED', NEW.instance, i.status, NEW.name
     FROM instances i WHERE i.id = NEW.instance AND OLD.status = 'PENDING' AND NEW.status <> 'PENDING';
+  -- An attempt that another overtakes has failed, though nobody said so.
+  INSERT INTO events (at, type, instance, status, step, attempt, data)
+    SELECT NEW.updated_at, 'ATTEMPT_FAILED', NEW.instance, i.status, NEW.name, OLD.attempt,
+      json_object('error', NULL, 'retryAt', NULL)
+    FROM instances i
+    WHERE i.id = NEW.instance AND OLD.attempt BETWEEN 1 AND NEW.attempt - 1 AND OLD.status = 'RUNNING';
+  UPDATE attempts SET status = 'FAILED', ended_at = NEW.updated_at
+    WHERE step = NEW.id AND number = OLD.attempt AND number < NEW.attempt AND status = 'RUNNING';
   INSERT INTO events (at, type, instance, status, step, attempt)
     SELECT NEW.updated_at, 'ATTEMPT_STARTED', NEW.instance, i.status, NEW.name, NEW.attempt
     FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > OLD.attempt;
