@@ -1,0 +1,257 @@
+"""Every change of a step, its attempts and its events."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.writing import Writer, failure
+
+_STATUSES = ("PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED")
+_BEGIN = ["STEP_STARTED", "ATTEMPT_STARTED"]
+# How a step of each status comes to be, and what each change then writes and which attempt it
+# leaves current. What is not here is refused; the same status again is only answered.
+_CHANGES: dict[tuple[str, str], tuple[list[str], int]] = {
+    ("PENDING", "RUNNING"): (_BEGIN, 1),
+    ("PENDING", "RETRYING"): ([*_BEGIN, "ATTEMPT_FAILED"], 1),
+    ("PENDING", "COMPLETED"): ([*_BEGIN, "STEP_COMPLETED"], 1),
+    ("PENDING", "FAILED"): ([*_BEGIN, "ATTEMPT_FAILED", "STEP_FAILED"], 1),
+    ("RUNNING", "RETRYING"): (["ATTEMPT_FAILED"], 1),
+    ("RUNNING", "COMPLETED"): (["STEP_COMPLETED"], 1),
+    ("RUNNING", "FAILED"): (["ATTEMPT_FAILED", "STEP_FAILED"], 1),
+    ("RETRYING", "RUNNING"): (["ATTEMPT_STARTED"], 2),
+    ("RETRYING", "COMPLETED"): (["ATTEMPT_STARTED", "STEP_COMPLETED"], 2),
+    ("RETRYING", "FAILED"): (["STEP_FAILED"], 1),
+}
+_CREATED = {
+    "PENDING": [],
+    "RUNNING": _BEGIN,
+    "RETRYING": [*_BEGIN, "ATTEMPT_FAILED"],
+    "COMPLETED": [*_BEGIN, "STEP_COMPLETED"],
+    "FAILED": [*_BEGIN, "ATTEMPT_FAILED", "STEP_FAILED"],
+}
+_LAST_ATTEMPT = {
+    "RUNNING": "RUNNING",
+    "RETRYING": "FAILED",
+    "COMPLETED": "COMPLETED",
+    "FAILED": "FAILED",
+}
+# What a step's status is as the status of an instance, in IllegalTransition.
+_MEANS = {
+    "PENDING": "QUEUED",
+    "RUNNING": "RUNNING",
+    "RETRYING": "RUNNING",
+    "COMPLETED": "COMPLETED",
+    "FAILED": "ERRORED",
+}
+_ILLEGAL = [(s, t) for s in _STATUSES for t in _STATUSES if s != t and (s, t) not in _CHANGES]
+
+
+def running() -> Writer:
+    """A writer with a running instance, behind whose first event the steps' come."""
+    writer = Writer()
+    writer.create("RUNNING")
+    return writer
+
+
+def numbers(step: dict[str, Any]) -> list[tuple[int, str]]:
+    """The attempts of a step."""
+    return [(attempt["number"], attempt["status"]) for attempt in step["attempts"]]
+
+
+@pytest.mark.parametrize("status", _STATUSES)
+def test_a_step_may_be_first_seen_in_any_status(status: str) -> None:
+    writer = running()
+    step = writer.step(status)["step"]
+    assert (step["status"], step["index"], step["kind"]) == (status, 1, "TASK")
+    assert writer.types(1) == _CREATED[status]
+    assert numbers(step) == ([(1, _LAST_ATTEMPT[status])] if status != "PENDING" else [])
+    assert (step["startedAt"] is None) == (status == "PENDING")
+    assert (step["completedAt"] is not None) == (status in ("COMPLETED", "FAILED"))
+
+
+@pytest.mark.parametrize(("source", "target"), _CHANGES)
+def test_a_legal_change_moves_the_step_and_writes_its_events(source: str, target: str) -> None:
+    writer = running()
+    writer.step(source)
+    head = writer.head()
+    step = writer.step(target)["step"]
+    events, attempt = _CHANGES[source, target]
+    assert (step["status"], step["attemptCount"]) == (target, attempt)
+    assert writer.types(head) == events
+    before = [(1, "FAILED")] if attempt == 2 else []
+    assert numbers(step) == [*before, (attempt, _LAST_ATTEMPT[target])]
+    assert {row[1:3] for row in writer.events(head)} == {("RUNNING", "s")}
+
+
+@pytest.mark.parametrize(("source", "target"), _ILLEGAL)
+def test_an_illegal_change_of_a_step_is_refused_and_changes_nothing(
+    source: str, target: str
+) -> None:
+    writer = running()
+    writer.step(source)
+    state, head = writer.state(), writer.head()
+    result = writer.step(target, output=1)
+    assert result["__typename"] == "IllegalTransition"
+    assert (result["stepFrom"], result["stepTo"]) == (source, target)
+    assert (result["from"], result["to"]) == (_MEANS[source], _MEANS[target])
+    assert (writer.state(), writer.head()) == (state, head)
+
+
+@pytest.mark.parametrize("status", _STATUSES)
+def test_a_repeated_status_of_a_step_is_answered_and_not_applied_twice(status: str) -> None:
+    writer = running()
+    writer.step(status, index=3, output=1 if status == "COMPLETED" else None)
+    state, head = writer.state(), writer.head()
+    assert writer.step(status, index=3)["step"]["status"] == status
+    assert (writer.state(), writer.head()) == (state, head)
+
+
+def test_attempts_follow_one_another_until_the_step_completes() -> None:
+    writer = running()
+    writer.step("RUNNING", retryPolicy={"limit": 3, "delay": 500})
+    for number in (1, 2):
+        retry_at = f"2030-01-01T00:00:0{number}.000Z"
+        step = writer.step("RETRYING", error={"message": f"no {number}"}, retryAt=retry_at)["step"]
+        assert step["nextRetryAt"] == retry_at
+        step = writer.step("RUNNING")["step"]
+        assert (step["nextRetryAt"], step["attemptCount"]) == (None, number + 1)
+    step = writer.step("COMPLETED", output={"ok": True})["step"]
+    assert numbers(step) == [(1, "FAILED"), (2, "FAILED"), (3, "COMPLETED")]
+    assert [a["error"] and a["error"]["message"] for a in step["attempts"]] == [
+        "no 1",
+        "no 2",
+        None,
+    ]
+    assert [a["retryAt"] for a in step["attempts"]][2] is None
+    assert step["error"] is None
+    assert step["output"] == {"ok": True}
+    assert step["retryPolicy"] == {"limit": 3, "delay": 500, "backoff": "EXPONENTIAL"}
+    assert writer.events(1) == [
+        ("STEP_STARTED", "RUNNING", "s", None),
+        ("ATTEMPT_STARTED", "RUNNING", "s", 1),
+        ("ATTEMPT_FAILED", "RUNNING", "s", 1),
+        ("ATTEMPT_STARTED", "RUNNING", "s", 2),
+        ("ATTEMPT_FAILED", "RUNNING", "s", 2),
+        ("ATTEMPT_STARTED", "RUNNING", "s", 3),
+        ("STEP_COMPLETED", "RUNNING", "s", 3),
+    ]
+
+
+@pytest.mark.parametrize(("status", "attempt"), [("RUNNING", 1), ("RETRYING", 1), ("RUNNING", 2)])
+def test_late_news_of_an_attempt_is_answered_and_not_applied(status: str, attempt: int) -> None:
+    writer = running()
+    for now, number in (("RUNNING", 1), ("RETRYING", 1), ("RUNNING", 2)):
+        writer.step(now, attempt=number)
+    state, head = writer.state(), writer.head()
+    step = writer.step(status, attempt=attempt)["step"]
+    assert (step["status"], step["attemptCount"]) == ("RUNNING", 2)
+    assert (writer.state(), writer.head()) == (state, head)
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
+def test_the_end_of_an_attempt_that_was_overtaken_is_refused(status: str) -> None:
+    writer = running()
+    writer.step("RUNNING", attempt=2)
+    state = writer.state()
+    result = writer.step(status, attempt=1)
+    assert (result["__typename"], result["stepFrom"]) == ("IllegalTransition", "RUNNING")
+    assert "with attempt 1" in result["message"]
+    assert writer.state() == state
+
+
+def test_an_attempt_that_the_next_one_overtakes_has_failed() -> None:
+    writer = running()
+    writer.step("RUNNING", attempt=1)
+    head = writer.head()
+    step = writer.step("RUNNING", attempt=2)["step"]
+    assert numbers(step) == [(1, "FAILED"), (2, "RUNNING")]
+    assert step["attempts"][0]["endedAt"] is not None
+    assert [row[::3] for row in writer.events(head)] == [
+        ("ATTEMPT_FAILED", 1),
+        ("ATTEMPT_STARTED", 2),
+    ]
+    assert numbers(writer.step("COMPLETED", attempt=3)["step"]) == [
+        (1, "FAILED"),
+        (2, "FAILED"),
+        (3, "COMPLETED"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["SLEEP", "WAIT_FOR_EVENT"])
+def test_a_sleep_or_a_wait_makes_no_attempts(kind: str) -> None:
+    writer = running()
+    step = writer.step("RUNNING", kind=kind)["step"]
+    assert (step["kind"], step["attemptCount"], step["attempts"]) == (kind, 0, [])
+    step = writer.step("COMPLETED", output="event")["step"]
+    assert (step["kind"], step["attemptCount"], step["output"]) == (kind, 0, "event")
+    assert writer.events(1) == [
+        ("STEP_STARTED", "RUNNING", "s", None),
+        ("STEP_COMPLETED", "RUNNING", "s", None),
+    ]
+
+
+def test_steps_are_numbered_in_the_order_they_come() -> None:
+    writer = running()
+    for name in ("a", "b"):
+        writer.step("RUNNING", name)
+    assert writer.step("RUNNING", "c", index=7)["step"]["index"] == 7
+    assert writer.step("RUNNING", "d")["step"]["index"] == 8
+
+
+def test_a_place_that_another_step_has_is_refused() -> None:
+    writer = running()
+    writer.step("RUNNING", "a", index=1)
+    state = writer.state()
+    assert failure(writer.step("RUNNING", "b", index=1)) == ("INVALID_INPUT", "input.index")
+    assert writer.state() == state
+
+
+def test_a_step_may_name_its_own_place_again() -> None:
+    writer = running()
+    writer.step("RUNNING", "a", index=1)
+    writer.step("RUNNING", "b", index=2)
+    for name, index in (("a", 1), ("b", 2)):
+        step = writer.step("COMPLETED", name, index=index)["step"]
+        assert (step["status"], step["index"]) == ("COMPLETED", index)
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "ERRORED", "TERMINATED"])
+def test_a_finished_instance_takes_the_end_of_a_step_but_no_beginning(status: str) -> None:
+    writer = running()
+    for name in ("completes", "fails", "goes on"):
+        writer.step("RUNNING", name)
+    writer.update(status=status)
+    assert writer.step("COMPLETED", "completes")["step"]["status"] == "COMPLETED"
+    assert writer.step("FAILED", "fails", error={"message": "x"})["step"]["status"] == "FAILED"
+    state, head = writer.state(), writer.head()
+    for name, target, source in (("goes on", "RETRYING", "RUNNING"), ("new", "RUNNING", None)):
+        result = writer.step(target, name)
+        assert (result["__typename"], result["stepFrom"]) == ("IllegalTransition", source)
+        assert result["from"] == (status if source is None else "RUNNING")
+    assert (writer.state(), writer.head()) == (state, head)
+
+
+def test_a_step_of_an_instance_that_is_not_tracked_is_not_found() -> None:
+    writer = running()
+    assert writer.step("RUNNING", instance_id="absent")["code"] == "NOT_FOUND"
+
+
+def test_the_error_of_an_attempt_stays_until_the_step_succeeds() -> None:
+    writer = running()
+    writer.step("RETRYING", error={"message": "first", "name": "E", "stack": "here"})
+    kept = {"name": "E", "message": "first", "stack": "here"}
+    assert writer.step("RUNNING")["step"]["error"] == kept
+    assert writer.step("COMPLETED")["step"]["error"] is None
+    [data] = writer.database.rows("SELECT data FROM events WHERE type='ATTEMPT_FAILED'")
+    assert data == ('{"error":{"name":"E","message":"first"},"retryAt":null}',)
+
+
+def test_the_index_and_counts_out_of_bounds_name_their_fields() -> None:
+    writer = running()
+    for given, field in (
+        ({"index": 0}, "index"),
+        ({"attempt": 0}, "attempt"),
+        ({"retryPolicy": {"limit": -1, "delay": 0}}, "retryPolicy.limit"),
+    ):
+        assert failure(writer.step("RUNNING", **given)) == ("INVALID_INPUT", f"input.{field}")
+    assert writer.state()["steps"] == []

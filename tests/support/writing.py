@@ -1,0 +1,124 @@
+"""Mutations as calls, and what they left in the tables."""
+
+from typing import Any
+
+from resolvers.engine import Engine
+from tests.support.client import Client
+
+INSTANCE = """id instanceId status input output error { name message stack } metadata createdAt
+  startedAt updatedAt completedAt sleepUntil workflow { name } reference { refType refId }"""
+STEP = """name index kind status output error { name message stack } attemptCount nextRetryAt
+  retryPolicy { limit delay backoff } startedAt completedAt
+  attempts { number status error { message } startedAt endedAt retryAt }"""
+_FAILURES = """__typename ... on InvalidInput { code message path } ... on NotFound { code message }
+  ... on IllegalTransition { code message from to stepFrom stepTo }"""
+_STARTED = f"""__typename ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
+  ... on InvalidInput {{ code message path }} ... on EngineUnavailable {{ code message }}
+  ... on InstanceConflict {{ code message existing {{ {INSTANCE} }} }}"""
+_ACTED = f"""__typename ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
+  ... on NotFound {{ code }} ... on IllegalTransition {{ code from to }}
+  ... on EngineUnavailable {{ code message }}"""
+
+START = f"mutation ($v: StartWorkflowInput!) {{ r: startWorkflow(input: $v) {{ {_STARTED} }} }}"
+STARTS = (
+    f"mutation ($v: [StartWorkflowInput!]!) {{ r: startWorkflows(inputs: $v) {{ {_STARTED} }} }}"
+)
+UPDATE = f"""mutation ($v: UpdateWorkflowInstanceInput!) {{ r: updateWorkflowInstance(input: $v) {{
+  {_FAILURES} ... on InstancePayload {{ instance {{ {INSTANCE} }} }} }} }}"""
+UPDATE_STEP = f"""mutation ($v: UpdateWorkflowStepInput!) {{ r: updateWorkflowStep(input: $v) {{
+  {_FAILURES} ... on StepPayload {{ step {{ {STEP} }} }} }} }}"""
+TRACK = f"""mutation ($v: [TrackingUpdate!]!) {{ r: track(updates: $v) {{
+  {_FAILURES} ... on TrackPayload {{ applied cursor }} }} }}"""
+REGISTER = """mutation ($v: RegisterWorkflowInput!) { r: registerWorkflow(input: $v) { __typename
+  ... on InvalidInput { code path } ... on WorkflowPayload { workflow {
+  name description metadata retentionDays createdAt updatedAt } } } }"""
+ACT = f"""mutation ($v: InstanceActionInput!) {{ r: %s(input: $v) {{ {_ACTED} }} }}"""
+
+# Everything that a caller can change, without the instants at which it did.
+_STATE = {
+    "workflows": "SELECT name,description,metadata,retention_days FROM workflows ORDER BY name",
+    "instances": "SELECT instance_id,workflow,ref_type,ref_id,status,input,output,error,metadata,"
+    "sleep_until,retrying_steps,started_at IS NULL,completed_at IS NULL FROM instances ORDER BY id",
+    "steps": "SELECT instance,name,step_index,kind,status,output,error,attempt,next_retry_at,"
+    "retry_limit,retry_delay,retry_backoff FROM steps ORDER BY id",
+    "attempts": "SELECT step,number,status,error,retry_at FROM attempts ORDER BY step,number",
+}
+
+
+class Writer:
+    """A client that writes; each call gives the member of the result union."""
+
+    def __init__(self, client: Client | None = None, engine: Engine | None = None) -> None:
+        self.client = client or Client()
+        self.database = self.client.database
+        if engine is not None:
+            self.client.services.engine = engine
+
+    def _call(self, query: str, value: Any) -> Any:
+        return self.client(query, v=value)["r"]
+
+    def start(self, workflow: str = "w", **given: Any) -> Any:
+        """startWorkflow."""
+        return self._call(START, {"workflow": workflow, **given})
+
+    def starts(self, *inputs: dict[str, Any]) -> Any:
+        """startWorkflows."""
+        return self._call(STARTS, list(inputs))
+
+    def update(self, instance_id: str = "i", **given: Any) -> Any:
+        """updateWorkflowInstance."""
+        return self._call(UPDATE, {"instanceId": instance_id, **given})
+
+    def create(self, status: str | None = None, instance_id: str = "i", **given: Any) -> Any:
+        """A new instance, in any status."""
+        result = self.update(instance_id, workflow="w", status=status, **given)
+        assert result["__typename"] == "InstancePayload", result
+        return result["instance"]
+
+    def step(self, status: str, name: str = "s", instance_id: str = "i", **given: Any) -> Any:
+        """updateWorkflowStep."""
+        return self._call(
+            UPDATE_STEP, {"instanceId": instance_id, "name": name, "status": status, **given}
+        )
+
+    def track(self, *updates: dict[str, Any]) -> Any:
+        """track."""
+        return self._call(TRACK, list(updates))
+
+    def register(self, name: str = "w", **given: Any) -> Any:
+        """registerWorkflow."""
+        return self._call(REGISTER, {"name": name, **given})
+
+    def act(self, action: str, instance_id: str = "i") -> Any:
+        """pauseWorkflow and the like."""
+        return self._call(ACT % f"{action}Workflow", {"instanceId": instance_id})
+
+    def events(self, after: int = 0) -> list[tuple[Any, ...]]:
+        """The log behind a position: type, status, step, attempt."""
+        return self.database.rows(
+            "SELECT type,status,step,attempt FROM events WHERE id>?1 ORDER BY id", after
+        )
+
+    def types(self, after: int = 0) -> list[str]:
+        """The types of the events behind a position."""
+        return [row[0] for row in self.events(after)]
+
+    def head(self) -> int:
+        """The position of the last event."""
+        [(head,)] = self.database.rows("SELECT coalesce(max(id),0) FROM events")
+        return int(head)
+
+    def state(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that a caller can change."""
+        return {table: self.database.rows(sql) for table, sql in _STATE.items()}
+
+    def read(self, instance_id: str = "i") -> Any:
+        """The instance."""
+        query = f"query ($id: String!) {{ instance(instanceId: $id) {{ {INSTANCE} }} }}"
+        return self.client(query, id=instance_id)["instance"]
+
+
+def failure(result: Any) -> tuple[Any, ...]:
+    """What identifies an InvalidInput."""
+    assert result["__typename"] == "InvalidInput", result
+    return (result["code"], ".".join(result["path"]))
