@@ -58,7 +58,7 @@ def json_text(value: object) -> str:
 
 def _refuse_deep(value: object) -> None:
     level = [value]
-    for _ in range(limits.MAX_JSON_DEPTH + 1):
+    for _ in range(limits.MAX_JSON_DEPTH):
         level = [
             child
             for item in level
