@@ -31,13 +31,15 @@ class Api:
         method: str,
         path: str = "/graphql",
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         **arguments: Any,
     ) -> httpx.Response:
         """Any request, with the key and otherwise no header but httpx's and the given."""
         authorization = {"authorization": f"Bearer {self.key}"} if self.key is not None else {}
-        # httpx says `Accept: */*` by itself; "" stands for no such header.
-        sent = {**authorization, **(headers or {})}
+        sent = {
+            name.encode(): value if isinstance(value, bytes) else value.encode()
+            for name, value in {**authorization, **(headers or {})}.items()
+        }
         return self._client.request(method, f"{self.server.url}{path}", headers=sent, **arguments)
 
     def post(self, body: object, *, accept: str = JSON) -> httpx.Response:

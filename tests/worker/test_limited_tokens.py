@@ -1,0 +1,317 @@
+"""A limited token sees and changes what is inside its limits, and nothing tells of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scripts.local_server import LocalServer
+from tests.worker.api import Api, code
+from tests.worker.test_access import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ORDER_1 = {"refType": "order", "refId": "1"}
+ORDER_2 = {"refType": "order", "refId": "2"}
+# Instance: its workflow and what it works on.
+INSTANCES: dict[str, tuple[str, dict[str, str] | None]] = {
+    "a-1": ("alpha", ORDER_1),
+    "a-2": ("alpha", ORDER_2),
+    "a-0": ("alpha", None),
+    "b-1": ("beta", ORDER_1),
+    "b-2": ("beta", ORDER_2),
+}
+
+
+@dataclass(frozen=True)
+class Wall:
+    """Limits, and the instances and workflows inside."""
+
+    limits: dict[str, Any]
+    instances: set[str]
+    workflows: set[str]
+
+
+WALLS = {
+    "reference": Wall({"reference": ORDER_1}, {"a-1", "b-1"}, {"alpha", "beta"}),
+    "workflow": Wall({"workflows": ["alpha"]}, {"a-0", "a-1", "a-2"}, {"alpha"}),
+    "workflows": Wall({"workflows": ["beta", "none"]}, {"b-1", "b-2"}, {"beta"}),
+    "no workflow": Wall({"workflows": []}, set(), set()),
+    "instance": Wall({"instanceId": "a-1"}, {"a-1"}, {"alpha"}),
+    "reference and workflow": Wall(
+        {"reference": ORDER_1, "workflows": ["alpha"]}, {"a-1"}, {"alpha"}
+    ),
+    "all": Wall({"reference": ORDER_2, "workflows": ["alpha"], "instanceId": "a-1"}, set(), set()),
+}
+
+TRACK = """mutation($updates: [TrackingUpdate!]!) {
+  track(updates: $updates) { __typename ... on Error { message } }
+}"""
+
+
+@pytest.fixture(scope="module")
+def walled(prepared: None) -> Iterator[LocalServer]:
+    """A server with the five instances, each with a step that is being retried."""
+    with LocalServer() as running, Api(running) as admin:
+        for instance_id, (workflow, reference) in INSTANCES.items():
+            of = {"instanceId": instance_id}
+            instance = {**of, "workflow": workflow, "reference": reference, "status": "RUNNING"}
+            step = {**of, "name": f"step-{instance_id}", "status": "RETRYING"}
+            error = {"message": f"secret of {instance_id}"}
+            updates = [
+                {"instance": {**instance, "input": {"secret": instance_id}}},
+                {"step": {**step, "error": error}},
+            ]
+            recorded = admin.data(TRACK, updates=updates)
+            assert recorded["track"]["__typename"] == "TrackPayload"
+        yield running
+
+
+@pytest.fixture(params=WALLS)
+def wall(request: pytest.FixtureRequest) -> Wall:
+    """Each of the walls."""
+    return WALLS[request.param]
+
+
+@pytest.fixture
+def inmate(walled: LocalServer, wall: Wall) -> Iterator[Api]:
+    """A caller behind the wall who may write."""
+    with Api(walled, key=token_of(walled, scopes=["WRITE"], **wall.limits)) as caller:
+        yield caller
+
+
+def ids(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["instanceId"] for node in nodes}
+
+
+def test_lists_and_counts_hold_what_is_inside(inmate: Api, wall: Wall) -> None:
+    found = inmate.data("""{
+      instances { totalCount nodes { instanceId } edges { node { instanceId } } }
+      running: instances(filter: {status: [RUNNING, QUEUED]}) { totalCount nodes { instanceId } }
+      retrying: instances(filter: {retrying: true}) { nodes { instanceId } }
+      byAlpha: instances(filter: {workflow: ["alpha", "beta"]}) { nodes { instanceId } }
+      byOrder: instances(filter: {reference: {refType: "order"}}) { totalCount }
+      search: instances(filter: {search: "a"}) { nodes { instanceId } }
+      page: instances(first: 1, orderBy: {field: UPDATED_AT}) { pageInfo { hasNextPage } }
+      stats { total retryCount statusCounts { status count } timeline(slices: 1) { started } }
+      workflows { totalCount nodes { name } }
+    }""")
+    inside = wall.instances
+    for name in ("instances", "running", "retrying", "byAlpha"):
+        assert ids(found[name]["nodes"]) == inside, name
+    assert found["instances"]["totalCount"] == found["running"]["totalCount"] == len(inside)
+    assert found["byOrder"]["totalCount"] == len(inside - {"a-0"})
+    assert ids(found["search"]["nodes"]) == {name for name in inside if name.startswith("a")}
+    assert found["page"]["pageInfo"]["hasNextPage"] is (len(inside) > 1)
+    counts = [{"status": "RUNNING", "count": len(inside)}] if inside else []
+    assert found["stats"] == {
+        "total": len(inside),
+        "retryCount": len(inside),
+        "statusCounts": counts,
+        "timeline": [{"started": len(inside)}],
+    }
+    assert {node["name"] for node in found["workflows"]["nodes"]} == wall.workflows
+    assert found["workflows"]["totalCount"] == len(wall.workflows)
+
+
+def test_what_is_outside_cannot_be_looked_up(inmate: Api, wall: Wall) -> None:
+    for instance_id, (workflow, _) in INSTANCES.items():
+        inside = instance_id in wall.instances
+        found = inmate.data(
+            """query($id: String!, $node: ID!, $step: ID!, $both: [ID!]!) {
+              instance(instanceId: $id) { input events { events { type } } steps { name } }
+              node(id: $node) { id }
+              step: node(id: $step) { id }
+              nodes(ids: $both) { id }
+            }""",
+            id=instance_id,
+            node=f"WorkflowInstance:{instance_id}",
+            step=f'WorkflowStep:["{instance_id}","step-{instance_id}"]',
+            both=[
+                f"WorkflowInstance:{instance_id}",
+                f'WorkflowStep:["{instance_id}","step-{instance_id}"]',
+            ],
+        )
+        assert (found["instance"] is not None) is inside
+        assert (found["node"] is not None) is inside
+        assert (found["step"] is not None) is inside
+        assert [node is not None for node in found["nodes"]] == [inside, inside]
+        if inside:
+            assert found["instance"]["input"] == {"secret": instance_id}
+        seen = inmate.data(
+            "query($name: String!, $id: ID!)"
+            " { workflow(name: $name) { name } node(id: $id) { id } }",
+            name=workflow,
+            id=f"Workflow:{workflow}",
+        )
+        assert (seen["workflow"] is not None) is (workflow in wall.workflows)
+        assert (seen["node"] is not None) is (workflow in wall.workflows)
+
+
+def test_no_path_through_what_is_inside_leads_out(inmate: Api, wall: Wall) -> None:
+    nested = "instances { totalCount nodes { instanceId } } latestInstance { instanceId }"
+    found = inmate.data(
+        f"""query($keys: [ReferenceInput!]!) {{
+          references(keys: $keys) {{ {nested} statusCounts {{ count }} }}
+          reference(refType: "order", refId: "2") {{ {nested} }}
+          node(id: "Reference:[\\"order\\",\\"2\\"]") {{ ... on Reference {{ {nested} }} }}
+          workflows {{ nodes {{ {nested} statusCounts {{ count }} }} }}
+          instances {{ nodes {{
+            workflow {{ {nested} }} reference {{ {nested} }} steps {{ instance {{ instanceId }} }}
+          }} }}
+        }}""",
+        keys=[ORDER_1, ORDER_2],
+    )
+    seen: set[str] = set()
+    counts = []
+
+    def walk(value: object) -> None:
+        if isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, dict):
+            if "instanceId" in value:
+                seen.add(value["instanceId"])
+            if "totalCount" in value:
+                assert value["totalCount"] == len(value["nodes"])
+            if "count" in value:
+                counts.append(value["count"])
+            for item in value.values():
+                walk(item)
+
+    walk(found)
+    assert seen == wall.instances
+    # By reference and by workflow; one instance has no reference.
+    assert sum(counts) == len(wall.instances) + len(wall.instances - {"a-0"})
+
+
+def test_events_are_those_of_what_is_inside(inmate: Api, wall: Wall) -> None:
+    query = """query($filter: EventFilter) {
+      events(filter: $filter, first: 1000) { hasMore events { instance { instanceId } data } }
+    }"""
+    filters: list[dict[str, Any] | None] = [
+        None,
+        {"workflow": ["alpha", "beta"]},
+        {"status": ["RUNNING"]},
+    ]
+    for filter_ in filters:
+        page = inmate.data(query, filter=filter_)["events"]
+        assert {event["instance"]["instanceId"] for event in page["events"]} == wall.instances
+        assert not page["hasMore"]
+    for instance_id in INSTANCES:
+        page = inmate.data(query, filter={"instanceId": instance_id})["events"]
+        assert bool(page["events"]) is (instance_id in wall.instances)
+    page = inmate.data(query, filter={"reference": ORDER_2})["events"]
+    assert {event["instance"]["instanceId"] for event in page["events"]} <= wall.instances
+
+
+def test_what_is_outside_cannot_be_changed(walled: LocalServer, inmate: Api, wall: Wall) -> None:
+    for instance_id in set(INSTANCES) - wall.instances:
+        before = walled.query(
+            "SELECT i.*,(SELECT count(*) FROM events) AS events,"
+            "(SELECT group_concat(status||attempt) FROM steps s WHERE s.instance=i.id) AS steps"
+            " FROM instances i WHERE instance_id=?",
+            [instance_id],
+        )
+        of = {"instanceId": instance_id}
+        step = {**of, "name": f"step-{instance_id}", "status": "COMPLETED"}
+        calls = {
+            "updateWorkflowInstance": ("UpdateWorkflowInstance", {**of, "status": "COMPLETED"}),
+            "updateWorkflowStep": ("UpdateWorkflowStep", step),
+            "pauseWorkflow": ("InstanceAction", of),
+            "resumeWorkflow": ("InstanceAction", of),
+            "terminateWorkflow": ("InstanceAction", of),
+            "restartWorkflow": ("InstanceAction", of),
+            "sendWorkflowEvent": ("SendWorkflowEvent", {**of, "type": "go"}),
+        }
+        for name, (type_, value) in calls.items():
+            query = f"mutation($input: {type_}Input!) {{ {name}(input: $input) {{ __typename }} }}"
+            assert inmate.data(query, input=value)[name] == {"__typename": "NotFound"}, name
+        batch = [{"instance": {**of, "metadata": {"x": 1}}}, {"step": step}]
+        for update in batch:
+            answer = inmate.data(TRACK, updates=[update])["track"]
+            assert answer["__typename"] == "NotFound"
+        after = walled.query(
+            "SELECT i.*,(SELECT count(*) FROM events) AS events,"
+            "(SELECT group_concat(status||attempt) FROM steps s WHERE s.instance=i.id) AS steps"
+            " FROM instances i WHERE instance_id=?",
+            [instance_id],
+        )
+        assert after == before
+
+
+def test_starting_under_an_id_outside_reveals_nothing(inmate: Api, wall: Wall) -> None:
+    query = """mutation($input: StartWorkflowInput!) { startWorkflow(input: $input) {
+      __typename
+      ... on InstancePayload { instance { instanceId input workflow { name } } }
+      ... on InstanceConflict { existing { instanceId input workflow { name } } }
+    } }"""
+    for instance_id in set(INSTANCES) - wall.instances:
+        for workflow in ("alpha", "beta"):
+            for policy in ("USE_EXISTING", "FAIL"):
+                wish = {
+                    "workflow": workflow,
+                    "instanceId": instance_id,
+                    "reference": wall.limits.get("reference"),
+                    "onConflict": policy,
+                }
+                response = inmate.ask(query, input=wish)
+                assert "secret" not in response.text
+                assert response.status_code < 500
+                assert "INTERNAL" not in response.text, response.text
+
+
+def test_nothing_is_started_or_registered_outside(inmate: Api, walled: LocalServer) -> None:
+    start = "mutation($input: StartWorkflowInput!) { startWorkflow(input: $input) { __typename } }"
+    register = 'mutation { registerWorkflow(input: {name: "gamma"}) { __typename } }'
+    update = """mutation($input: UpdateWorkflowInstanceInput!) {
+      updateWorkflowInstance(input: $input) { __typename }
+    }"""
+    new = {"workflow": "gamma", "instanceId": "new", "reference": {"refType": "o", "refId": "9"}}
+    assert code(inmate.ask(start, input=new)) == "FORBIDDEN"
+    assert code(inmate.ask(register)) == "FORBIDDEN"
+    answer = inmate.ask(update, input=new)
+    assert "FORBIDDEN" in answer.text or "NotFound" in answer.text
+    assert not walled.query("SELECT 1 FROM workflows WHERE name='gamma'")
+    assert not walled.query("SELECT 1 FROM instances WHERE instance_id='new'")
+
+
+def test_an_instance_cannot_be_moved_out(inmate: Api, wall: Wall, walled: LocalServer) -> None:
+    update = """mutation($input: UpdateWorkflowInstanceInput!) {
+      updateWorkflowInstance(input: $input) { __typename }
+    }"""
+    for instance_id in wall.instances:
+        if "reference" in wall.limits:
+            for reference in (ORDER_2, None):
+                wish = {"instanceId": instance_id, "reference": reference}
+                assert code(inmate.ask(update, input=wish)) == "FORBIDDEN"
+        if "workflows" in wall.limits:
+            wish = {"instanceId": instance_id, "workflow": "gamma"}
+            assert code(inmate.ask(update, input=wish)) == "FORBIDDEN"
+    stored = walled.query("SELECT instance_id, workflow, ref_type, ref_id FROM instances")
+    for row in stored:
+        workflow, reference = INSTANCES[row["instance_id"]]
+        assert row["workflow"] == workflow
+        expected = (reference["refType"], reference["refId"]) if reference else (None, None)
+        assert (row["ref_type"], row["ref_id"]) == expected
+
+
+def test_what_is_inside_can_be_changed(inmate: Api, wall: Wall) -> None:
+    query = """mutation($updates: [TrackingUpdate!]!) {
+      track(updates: $updates) { ... on TrackPayload { applied } }
+    }"""
+    for instance_id in wall.instances:
+        change = {"instanceId": instance_id, "metadata": {"by": sorted(wall.limits)}}
+        clear = {"instanceId": instance_id, "metadata": None}
+        updates = [{"instance": change}, {"instance": clear}]
+        assert inmate.data(query, updates=updates) == {"track": {"applied": 2}}
+
+
+def test_a_limited_token_creates_no_tokens(walled: LocalServer, wall: Wall) -> None:
+    key = token_of(walled, scopes=["ADMIN"], **wall.limits)
+    with Api(walled, key=key) as caller:
+        answer = caller.ask("mutation { createAccessToken(input: {}) { __typename } }")
+    assert code(answer) == "FORBIDDEN"
