@@ -6,13 +6,13 @@ JavaScript do that (`schema/edge.mjs`), so a request costs no Python task and no
 crosses the language border; effects and answers cross as JSON text.
 """
 
-import json
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
 from resolvers.database import DatabaseError, Outcome, Statement
 from resolvers.engine import EngineError
+from resolvers.json_text import decode, encode
 
 
 class Effect:
@@ -120,7 +120,7 @@ class Runner:
     def resume(self, task: int, answer: str) -> str:
         """Run on with the answer to the last effect."""
         coroutine, present = self._suspended.pop(task)
-        return self._advance(task, coroutine, present, json.loads(answer))
+        return self._advance(task, coroutine, present, decode(answer))
 
     def _advance(
         self,
@@ -134,16 +134,12 @@ class Runner:
         try:
             effect = coroutine.send(answer)
         except StopIteration as stop:
-            return _text({"done": present(stop.value)})
+            return encode({"done": present(stop.value)})
         if effect.expected is None or not foresee:
             self._suspended[task] = (coroutine, present)
-            return _text({"task": task, **effect.body})
+            return encode({"task": task, **effect.body})
         try:
             coroutine.send(effect.expected)
         except StopIteration as stop:
-            return _text({"done": present(stop.value), **effect.body})
+            return encode({"done": present(stop.value), **effect.body})
         raise AssertionError("an effect said to be final was not")
-
-
-def _text(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))

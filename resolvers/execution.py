@@ -18,16 +18,15 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     execute_sync,
-    get_named_type,
     get_variable_values,
 )
-from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
+from graphql.execution.collect_fields import FieldDetails, collect_fields
 from graphql.execution.values import VariableValues
 
 from resolvers.access import Principal
-from resolvers.database import Statement, Value
+from resolvers.calls import MutationCall, MutationField
 from resolvers.documents import Documents, InvalidDocument, Operation
-from resolvers.errors import FlowflareError, Refusal, RequestError
+from resolvers.errors import FlowflareError, RequestError
 from resolvers.limits import MAX_ROOT_FIELDS
 from resolvers.mutations import Pieces, Services
 from resolvers.planning.compiler import (
@@ -35,15 +34,10 @@ from resolvers.planning.compiler import (
     Compiled,
     Compiler,
     Document,
-    Field,
-    Site,
     refuse_over_cost,
 )
-from resolvers.planning.payloads import payload
 from resolvers.planning.shape import variables_shape
 from resolvers.vocabulary import Scope
-
-MUTATION = "mutation"  # key of a mutation's handler in its Strawberry metadata
 
 
 class ExecutionFailed(FlowflareError):
@@ -100,9 +94,12 @@ class Executor:
             principal.limits.shape,
             variables_shape(operation.variables, variables.coerced),
         )
-        if is_mutation:
-            return await self._mutate(operation, binding, services, key)
         plan = operation.plans.get(key)
+        if is_mutation:
+            if plan is None:
+                plan = self._mutation_plan(operation, binding)
+                operation.plans.put(key, plan)
+            return await self._mutate(plan, binding, services)
         if plan is None:
             plan = self._plan(operation, binding, request)
             if plan.cacheable:
@@ -190,114 +187,27 @@ class Executor:
         pieces.append("}" if pieces else "{}")
         return pieces
 
-    async def _mutate(
-        self, operation: Operation, binding: Binding, services: Services, shape: object
-    ) -> Pieces:
+    def _mutation_plan(self, operation: Operation, sample: Binding) -> list[MutationField]:
         root = self._schema.mutation_type
         assert root is not None
+        document = self._document(operation)
+        return [
+            MutationField(document, root, key, details)
+            for key, details in self._root_fields(operation, root, sample.variables).items()
+        ]
+
+    async def _mutate(
+        self, plan: list[MutationField], binding: Binding, services: Services
+    ) -> Pieces:
         pieces: Pieces = []
         opening = "{"
-        fields = self._root_fields(operation, root, binding.variables)
-        for key, details in fields.items():
-            pieces.append(f'{opening}"{key}":')
+        for field_ in plan:
+            pieces.append(f'{opening}"{field_.key}":')
             opening = ","
-            name = details[0].node.name.value
-            if name == "__typename":
-                pieces.append(f'"{root.name}"')
-                continue
-            call = MutationCall(
-                self._document(operation),
-                operation,
-                binding=binding,
-                services=services,
-                details=details,
-                key=key,
-                shape=shape,
-                last=len(fields) == 1,
-            )
-            handler = root.fields[name].extensions["strawberry-definition"].metadata[MUTATION]
+            call = MutationCall(field_, binding, services, last=len(plan) == 1)
             try:
-                pieces += await call.answer(handler)
+                pieces += await call.answer()
             except (FlowflareError, GraphQLError) as error:
-                raise ExecutionFailed(error, [key]) from error
+                raise ExecutionFailed(error, [field_.key]) from error
         pieces.append("}")
         return pieces
-
-
-class MutationCall:
-    """One mutation field of one request; what its handler sees (`mutations.Call`)."""
-
-    def __init__(
-        self,
-        document: Document,
-        operation: Operation,
-        *,
-        binding: Binding,
-        services: Services,
-        details: list[FieldDetails],
-        key: str,
-        shape: object,
-        last: bool,
-    ) -> None:
-        root = document.schema.mutation_type
-        assert root is not None
-        definition = root.fields[details[0].node.name.value]
-        self._document = document
-        self._operation = operation
-        self._binding = binding
-        self._details = details
-        self._key = key
-        self._shape = shape
-        self._site = Site(definition, details[0], (key,))
-        self._type = get_named_type(definition.type)
-        self.services = services
-        self.last = last
-        self.principal = binding.principal
-        self.arguments = dict(binding.arguments(self._site))
-
-    async def answer(self, handler: Any) -> Pieces:
-        """What the handler answers, its refusals included."""
-        try:
-            pieces: Pieces = await handler(self)
-        except Refusal as refusal:
-            return [self.render(refusal.type_name, refusal.fields)]
-        return pieces
-
-    def select(self, type_name: str, **values: Value) -> Statement:
-        """See `mutations.Call.select`; compiled once a shape."""
-        key = (self._key, type_name, self._shape)
-        compiled = self._operation.plans.get(key)
-        if compiled is None:
-            compiler = Compiler(self._document, self._binding)
-            place = Field(compiler, "", self._type, self._details, self._site)
-            compiled = compiler.select(*payload(place, type_name))
-            self._operation.plans.put(key, compiled)
-        refuse_over_cost(compiled.cost(self._binding))
-        bound = Binding(self._binding.variables, self.principal, values)
-        statement: Statement = compiled.bind(bound)
-        return statement
-
-    def render(self, type_name: str, values: dict[str, object]) -> str:
-        """See `mutations.Call.render`; a failure the union does not hold is a GraphQL error."""
-        schema = self._document.schema
-        type_ = schema.type_map[type_name]
-        assert isinstance(type_, GraphQLObjectType)
-        if not schema.is_sub_type(self._type, type_):
-            raise RequestError(
-                str(values["message"]),
-                code=str(values["code"]),
-                extensions={"argument": ".".join(values.get("path", ()))},  # type: ignore[arg-type]
-            )
-        grouped = collect_subfields(
-            schema,
-            self._document.fragments,
-            self._binding.variables,
-            self._document.operation,
-            type_,
-            self._details,
-        ).grouped_field_set
-        answer = {}
-        for key, details in grouped.items():
-            name = details[0].node.name.value
-            answer[key] = type_name if name == "__typename" else values.get(name)
-        return json.dumps(answer, separators=(",", ":"))

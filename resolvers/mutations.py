@@ -8,7 +8,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -57,6 +57,9 @@ class Call(Protocol):
     def render(self, type_name: str, values: dict[str, object]) -> str:
         """The field's selection on a payload type that is not."""
         ...
+
+
+Handler: TypeAlias = Callable[[Any], Awaitable[Pieces]]
 
 
 async def start_workflow(call: Call) -> Pieces:

@@ -61,7 +61,7 @@ class Application:
 
     def _allow_origin(self, request: HttpRequest, response: HttpResponse) -> None:
         """CORS (fetch.spec.whatwg.org): only listed origins, `*` listing all of them."""
-        origin = request.headers.get("origin")
+        origin = request.origin
         if not origin:
             return
         response.headers["vary"] = "Origin"

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from resolvers.execution import MUTATION
+from resolvers.calls import MUTATION
 from resolvers.planning.compiler import EXPRESSION, Expression
 
 

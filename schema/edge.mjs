@@ -11,7 +11,6 @@ const VARIABLES = [
   "ALLOWED_ORIGINS",
   "WORKFLOWS",
 ];
-const HEADERS = ["content-type", "accept", "authorization", "origin"];
 
 const UTF_8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -38,19 +37,18 @@ export async function serve(request) {
   const url = request.url;
   const path = url.indexOf("/", 8);
   const query = url.indexOf("?", path);
-  const headers = {};
-  for (const name of HEADERS) {
-    const value = request.headers.get(name);
-    if (value !== null) headers[name] = value;
-  }
   const { body, problem } =
     request.method === "POST" ? await readBody(request, python.maxBodyBytes) : { body: "", problem: "" };
+  const header = (name) => request.headers.get(name) ?? "";
   const begin = (failure) =>
     python.begin(
       request.method,
       query < 0 ? url.slice(path) : url.slice(path, query),
       query < 0 ? "" : url.slice(query + 1),
-      JSON.stringify(headers),
+      header("accept"),
+      header("authorization"),
+      header("content-type"),
+      header("origin"),
       body,
       problem,
       failure,

@@ -60,11 +60,16 @@ def _begin(  # noqa: PLR0917  # JavaScript calls it
     method: str,
     path: str,
     query_string: str,
-    headers: str,
+    accept: str,
+    authorization: str,
+    content_type: str,
+    origin: str,
     body: str,
     problem: str,
     failure: str,
 ) -> str:
-    request = HttpRequest(method, path, query_string, json.loads(headers), body)
+    request = HttpRequest(
+        method, path, query_string, accept, authorization, content_type, origin, body
+    )
     response = _applications[0].respond(request, problem=problem)
     return _RUNNER.start(response, present, foresee=True, failure=failure)

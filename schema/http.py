@@ -8,12 +8,13 @@ else Python does for a request (docs/architecture.md has the figures).
 import json
 import re
 from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl
 
 from graphql import OperationType
 
 from resolvers.execution import Executor, Request
+from resolvers.json_text import decode
 from resolvers.limits import MAX_BODY_DEPTH
 from resolvers.mutations import Services
 from schema.build import core
@@ -49,14 +50,14 @@ class GraphQLEndpoint:
         try:
             if _wants_graphiql(request):
                 return HttpResponse(200, [], {"x-asset": "/graphiql/"})
-            media_type = negotiate(request.headers.get("accept", ""))
+            media_type = negotiate(request.accept)
             return await self._execute(request, media_type)
         except Exception as error:  # the last line: nothing internal may be shown
             return failure(error, media_type)
 
     async def _execute(self, request: HttpRequest, media_type: str) -> HttpResponse:
         wanted = parse_request(request)
-        caller = self._services.gatekeeper.authenticate(request.headers.get("authorization"))
+        caller = self._services.gatekeeper.authenticate(request.authorization)
         operation = self._executor.operation(wanted)
         if request.method == "GET" and operation.type is not OperationType.QUERY:
             raise HttpError(405, "Only queries may be sent with GET.")
@@ -68,7 +69,7 @@ class GraphQLEndpoint:
 def parse_request(request: HttpRequest) -> Request:
     """The GraphQL request inside; HttpError where there is none."""
     if request.method == "POST":
-        content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+        content_type, _, parameters = request.content_type.lower().partition(";")
         if content_type.strip() != PLAIN_JSON:
             raise HttpError(415, "Send the request as application/json.")
         if "charset" in parameters and not _UTF_8.search(parameters):
@@ -96,7 +97,7 @@ def parse_json(text: str) -> Any:
             400, f"The body may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)."
         )
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return decode(text)
     except json.JSONDecodeError as error:
         raise HttpError(400, "The body is not JSON.") from error
     except ValueError as error:  # a number of more digits than Python converts
@@ -128,10 +129,6 @@ def _wants_graphiql(request: HttpRequest) -> bool:
     """A browser that opens the address, not a client that accepts anything."""
     return (
         request.method == "GET"
-        and "text/html" in request.headers.get("accept", "")
+        and "text/html" in request.accept
         and "query" not in dict(parse_qsl(request.query_string))
     )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{name} is no JSON", name, 0)

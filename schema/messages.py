@@ -11,13 +11,16 @@ PLAIN_JSON = "application/json"
 
 @dataclass(slots=True)
 class HttpRequest:
-    """A request; header names are lower case."""
+    """A request, with the headers that matter here; an absent one is empty."""
 
     method: str
     path: str
-    query_string: str
-    headers: Mapping[str, str]
-    body: str
+    query_string: str = ""
+    accept: str = ""
+    authorization: str = ""
+    content_type: str = ""
+    origin: str = ""
+    body: str = ""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from resolvers import limits
 from resolvers.errors import Refusal, invalid_input
+from resolvers.json_text import encode_value
 from resolvers.vocabulary import (
     Backoff,
     ConflictPolicy,
@@ -39,7 +40,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 def json_text(value: object) -> str:
     """Compact JSON text of a value; ValueError where it is too large, too deep or no JSON."""
     try:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = encode_value(value)
         size = len(text.encode())
     except UnicodeEncodeError:  # a lone surrogate: only as an escape can it be stored
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)

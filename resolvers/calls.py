@@ -1,0 +1,116 @@
+"""The root fields of mutations: what is known of one ahead, and one call of it."""
+
+from graphql import GraphQLNamedType, GraphQLObjectType, get_named_type
+from graphql.execution.collect_fields import FieldDetails, collect_subfields
+from graphql.type.introspection import TypeNameMetaFieldDef
+
+from resolvers.database import Statement, Value
+from resolvers.errors import Refusal, RequestError
+from resolvers.json_text import encode
+from resolvers.mutations import Handler, Pieces, Services
+from resolvers.planning.compiler import (
+    Binding,
+    Compiled,
+    Compiler,
+    Document,
+    Field,
+    Site,
+    refuse_over_cost,
+)
+from resolvers.planning.payloads import payload
+
+MUTATION = "mutation"  # key of a mutation's handler in its Strawberry metadata
+
+
+class MutationField:
+    """A root field in a document; the SELECTs of its payloads are compiled once."""
+
+    def __init__(
+        self, document: Document, root: GraphQLObjectType, key: str, details: list[FieldDetails]
+    ) -> None:
+        name = details[0].node.name.value
+        definition = TypeNameMetaFieldDef if name == "__typename" else root.fields[name]
+        self._document = document
+        self._details = details
+        self._type: GraphQLNamedType = get_named_type(definition.type)
+        self._selects: dict[str, Compiled] = {}
+        self.key = key
+        self.site = Site(definition, details[0], (key,))
+        self.handler: Handler = _typename(root)
+        if name != "__typename":
+            self.handler = definition.extensions["strawberry-definition"].metadata[MUTATION]
+
+    def select(self, type_name: str, sample: Binding) -> Compiled:
+        """The SELECT of the selection on a payload type that is read from D1."""
+        compiled = self._selects.get(type_name)
+        if compiled is None:
+            compiler = Compiler(self._document, sample)
+            place = Field(compiler, "", self._type, self._details, self.site)
+            compiled = self._selects[type_name] = compiler.select(*payload(place, type_name))
+        return compiled
+
+    def render(self, type_name: str, values: dict[str, object], binding: Binding) -> str:
+        """The JSON of the selection on a type whose `values` are given.
+
+        A failure that the field's union does not hold is raised as a RequestError.
+        """
+        document = self._document
+        type_ = document.schema.type_map[type_name]
+        assert isinstance(type_, GraphQLObjectType)
+        if not document.schema.is_sub_type(self._type, type_):  # type: ignore[arg-type]  # a union
+            raise RequestError(
+                str(values["message"]),
+                code=str(values["code"]),
+                extensions={"argument": ".".join(values.get("path", ()))},  # type: ignore[arg-type]
+            )
+        grouped = collect_subfields(
+            document.schema,
+            document.fragments,
+            binding.variables,
+            document.operation,
+            type_,
+            self._details,
+        ).grouped_field_set
+        answer = {}
+        for key, details in grouped.items():
+            name = details[0].node.name.value
+            answer[key] = type_name if name == "__typename" else values.get(name)
+        return encode(answer)
+
+
+class MutationCall:
+    """One call of a field; what its handler sees (`mutations.Call`)."""
+
+    def __init__(
+        self, field: MutationField, binding: Binding, services: Services, *, last: bool
+    ) -> None:
+        self._field = field
+        self._binding = binding
+        self.services = services
+        self.last = last
+        self.principal = binding.principal
+        self.arguments = dict(binding.arguments(field.site))
+
+    async def answer(self) -> Pieces:
+        """What the handler answers, its refusals included."""
+        try:
+            return await self._field.handler(self)
+        except Refusal as refusal:
+            return [self.render(refusal.type_name, refusal.fields)]
+
+    def select(self, type_name: str, **values: Value) -> Statement:
+        """See `mutations.Call`."""
+        compiled = self._field.select(type_name, self._binding)
+        refuse_over_cost(compiled.cost(self._binding))
+        return compiled.bind(Binding(self._binding.variables, self.principal, values))
+
+    def render(self, type_name: str, values: dict[str, object]) -> str:
+        """See `mutations.Call`."""
+        return self._field.render(type_name, values, self._binding)
+
+
+def _typename(root: GraphQLObjectType) -> Handler:
+    async def answer(_: object) -> Pieces:
+        return [encode(root.name)]
+
+    return answer
