@@ -64,9 +64,11 @@ END;
 -- A step's own columns say which attempt is current and how it stands; the rows of
 -- `attempts` and the events follow from them.
 CREATE TRIGGER step_inserted AFTER INSERT ON steps BEGIN
+  -- A step that is only known has not started, but the instance has one more.
   INSERT INTO events (at, type, instance, status, step)
-    SELECT NEW.updated_at, 'STEP_STARTED', NEW.instance, i.status, NEW.name
-    FROM instances i WHERE i.id = NEW.instance AND NEW.status <> 'PENDING';
+    SELECT NEW.updated_at, iif(NEW.status = 'PENDING', 'INSTANCE_UPDATED', 'STEP_STARTED'),
+      NEW.instance, i.status, NEW.name
+    FROM instances i WHERE i.id = NEW.instance;
   INSERT INTO events (at, type, instance, status, step, attempt)
     SELECT NEW.updated_at, 'ATTEMPT_STARTED', NEW.instance, i.status, NEW.name, NEW.attempt
     FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > 0;
