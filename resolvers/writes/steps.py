@@ -25,7 +25,8 @@ def _upsert(update: UpdateStep, principal: Principal) -> Statement:
     status = update.status
     policy = update.retry_policy
     is_task = (update.kind or StepKind.TASK) is StepKind.TASK
-    first = update.attempt or (1 if is_task and status is not StepStatus.PENDING else 0)
+    # What is pending has begun no attempt, whichever it will be.
+    first = 0 if status is StepStatus.PENDING else update.attempt or int(is_task)
     index = (
         f"CAST({bound.add(update.index)} AS INTEGER)"
         if update.index is not None
@@ -89,10 +90,10 @@ def _upsert(update: UpdateStep, principal: Principal) -> Statement:
 
 def _attempt(update: UpdateStep, bound: Parameters) -> str:
     """The attempt the update speaks of, given the step as it stands."""
-    if update.attempt is not None:
-        return bound.integer(update.attempt)
     if update.status is StepStatus.PENDING:
         return "steps.attempt"
+    if update.attempt is not None:
+        return bound.integer(update.attempt)
     current = "iif(steps.kind='TASK',max(steps.attempt,1),steps.attempt)"
     if update.status in (StepStatus.RUNNING, StepStatus.COMPLETED):
         # The current attempt has failed, so it is the next one that runs or has completed.
