@@ -1,18 +1,21 @@
-// What GraphiQL shows on the first visit: one tab each.
+// What GraphiQL shows on the first visit: one tab each. Lines are short, the editor is narrow.
 
 const EXAMPLES = [
   {
-    query: `# Put the key into the field above. On your machine it is in the file .dev.vars
-# (FLOWFLARE_API_KEY). Then run this with the button or Ctrl-Enter.
+    query: `# Put the key into the field above. Locally it
+# is in .dev.vars, as FLOWFLARE_API_KEY.
 #
-# Ctrl-Space completes, the book on the left has every type, the next tab starts a workflow.
+# Run this with the button or Ctrl-Enter.
+# Ctrl-Space completes; the book on the left
+# describes every type. The next tab starts
+# a workflow.
 
 query Overview {
   stats {
     total
     statusCounts { status count }
   }
-  # The newest instances; an empty list where nothing has been started yet.
+  # The newest; none before the first start.
   instances(first: 5) {
     nodes {
       instanceId
@@ -26,19 +29,28 @@ query Overview {
 `,
   },
   {
-    query: `# Two operations. The button asks which one to run; Ctrl-Enter runs the one the cursor is in.
-# Run Start first, then Read, several times: the local engine executes the order, and its
-# payment fails twice before it succeeds. The values are in the variables below.
+    query: `# Two operations: the button asks which one
+# to run, Ctrl-Enter runs the one the cursor
+# is in. Run Start, then Read several times.
+#
+# The order is executed here. Its payment
+# fails twice before it succeeds.
 
-mutation Start($input: StartWorkflowInput!) {
-  startWorkflow(input: $input) {
-    ... on InstancePayload { instance { instanceId status } }
+mutation Start {
+  startWorkflow(input: {
+    workflow: "order-processing"
+    reference: {refType: "order", refId: "1003"}
+    input: {items: ["book"], failPayments: 2}
+  }) {
+    ... on InstancePayload {
+      instance { instanceId status }
+    }
     ... on Error { code message }
   }
 }
 
-query Read($refType: String!, $refId: String!) {
-  reference(refType: $refType, refId: $refId) {
+query Read {
+  reference(refType: "order", refId: "1003") {
     latestInstance {
       instanceId
       status
@@ -54,18 +66,5 @@ query Read($refType: String!, $refId: String!) {
   }
 }
 `,
-    variables: JSON.stringify(
-      {
-        input: {
-          workflow: "order-processing",
-          reference: { refType: "order", refId: "1003" },
-          input: { items: ["book", "pen"], failPayments: 2 },
-        },
-        refType: "order",
-        refId: "1003",
-      },
-      null,
-      2,
-    ),
   },
 ];

@@ -20,9 +20,8 @@ function say(text, isProblem) {
 }
 
 async function fetcher(parameters) {
-  if (!key) {
-    throw new Error(`A key is needed, in the field above. ${WHERE}`);
-  }
+  // GraphiQL shows what it is given; an Error it would show with its stack.
+  if (!key) return { errors: [{ message: `A key is needed, in the field above. ${WHERE}` }] };
   const used = key;
   const response = await fetch("/graphql", {
     method: "POST",
@@ -54,7 +53,7 @@ function show() {
       key: shown,
       fetcher,
       defaultTabs: EXAMPLES,
-      defaultEditorToolsVisibility: "variables",
+      defaultEditorToolsVisibility: false,
       // The key field does what a header editor would be used for.
       isHeadersEditorEnabled: false,
       showPersistHeadersSettings: false,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from scripts import pages
+
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 
@@ -20,11 +22,6 @@ class Fence:
 def fences(text: str) -> list[Fence]:
     """The code blocks in their order."""
     return [Fence(match[1], match[2]) for match in _FENCE.finditer(text)]
-
-
-def without_fences(text: str) -> str:
-    """The text around the code blocks."""
-    return _FENCE.sub("", text)
 
 
 def section(text: str, title: str) -> str:
@@ -58,7 +55,13 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def slug(heading: str) -> str:
-    """The anchor that GitHub gives a heading, and the pages of the Worker too."""
-    text = re.sub(r"[`*_]|\[|\]\([^)]*\)", lambda m: "_" if m[0] == "_" else "", heading)
-    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+def links(text: str) -> list[str]:
+    """Where the links of the prose lead."""
+    prose = re.sub(r"`[^`\n]+`", "", without_code(text))
+    return re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", prose)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of the headings."""
+    headings = re.findall(r"^#+ (.+)$", without_code(text), re.MULTILINE)
+    return {pages.slug(re.sub(r"[`*]", "", heading)) for heading in headings}

@@ -1,0 +1,161 @@
+"""The documentation says what the code says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from resolvers import limits, transitions
+from resolvers.vocabulary import ErrorCode, EventType, InstanceStatus
+from scripts import pages
+from scripts.project import ROOT
+from tests.support.markdown import anchors, code, links, rows, section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROSE = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+SETTINGS = {"PORT", "FLOWFLARE_STATE"}
+"""Of the local servers; those of the Worker are read out of its code."""
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", PROSE, ids=named)
+def test_relative_links_lead_to_files_and_headings(path: Path) -> None:
+    for href in links(path.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", href):
+            continue
+        name, _, fragment = href.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), href
+        assert target.is_relative_to(ROOT), href
+        if fragment:
+            assert fragment in anchors(target.read_text(encoding="utf-8")), href
+
+
+def test_every_page_is_in_the_navigation_by_its_own_place() -> None:
+    assert set(pages.sources(ROOT)) == set(pages.ORDER)
+
+
+# --- limits
+
+
+def test_every_limit_is_documented_with_its_value() -> None:
+    defined = {name: f"{value:,}" for name, value in vars(limits).items() if name.isupper()}
+    documented = {code(cells[0])[0]: cells[1] for cells in rows(text("docs/limits.md"))}
+    assert documented == defined
+
+
+# --- errors
+
+
+def codes_in(path: Path) -> Iterator[str]:
+    """The codes of `extensions.code` that a module names: `code="…"`, the second argument of what
+    makes an error, and the values of `_CODES` with their default."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            found = [word.value for word in node.keywords if word.arg == "code"]
+            if called in ("_error", "_with_code", "_CODES.get"):
+                found += node.args[1:2]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_CODES":
+            assert isinstance(node.value, ast.Dict)
+            found = list(node.value.values)
+        elif isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            found = [v for k, v in pairs if isinstance(k, ast.Constant) and k.value == "code"]
+        else:
+            continue
+        yield from (
+            constant.value
+            for constant in found
+            if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+        )
+
+
+def test_every_error_code_has_its_heading_and_no_other_has() -> None:
+    modules = [*ROOT.glob("resolvers/**/*.py"), *ROOT.glob("schema/*.py")]
+    used = {found for module in modules for found in codes_in(module)}
+    assert {"UNAUTHENTICATED", "BODY_TOO_LARGE", "INTERNAL", "BAD_REQUEST"} <= used
+    page = text("docs/errors.md")
+    heading = re.compile(r"^### ([A-Z_]+)$", re.MULTILINE)
+    assert set(heading.findall(section(page, "Codes in `errors`"))) == used
+    results = heading.findall(section(page, "Codes of mutation results"))
+    assert sorted(results) == sorted(ErrorCode)
+
+
+# --- configuration
+
+
+def test_every_setting_is_documented() -> None:
+    edge = text("schema/edge.mjs")
+    match = re.search(r"const VARIABLES = \[(.*?)\]", edge, re.DOTALL)
+    assert match
+    read = set(re.findall(r'"(\w+)"', match[1]))
+    assert "FLOWFLARE_API_KEY" in read
+    table = {code(cells[0])[0] for cells in rows(section(text("README.md"), "Configuration"))}
+    assert table == read | SETTINGS
+    deploying = section(text("docs/deploying.md"), "Settings")
+    assert {name for cells in rows(deploying) for name in code(cells[0])} == read
+    for name in SETTINGS:
+        assert f"`{name}`" in text("docs/development.md")
+
+
+def test_every_command_is_documented() -> None:
+    commands = set(re.findall(r"^([a-z]+):.*## ", text("Makefile"), re.MULTILINE)) - {"help"}
+    table = rows(section(text("docs/development.md"), "Commands"))
+    assert {f"make {name}" for name in commands} == {code(cells[0])[0] for cells in table}
+
+
+# --- transitions
+
+
+def test_the_instances_transitions_are_those_of_the_table() -> None:
+    instances = section(text("docs/transitions.md"), "Instances")
+    table = rows(instances[: instances.index("\n### ")])
+    documented = {code(source)[0]: set(code(targets)) for source, targets in table}
+    assert documented == {
+        str(source): {str(target) for target in targets}
+        for source, targets in transitions.INSTANCE_TRANSITIONS.items()
+    }
+    assert all(list_in_order(code(targets)) for _, targets in table)
+
+
+def list_in_order(statuses: list[str]) -> bool:
+    return statuses == [str(s) for s in InstanceStatus if s in statuses]
+
+
+def test_the_actions_are_those_of_the_table() -> None:
+    page = section(text("docs/transitions.md"), "Actions")
+    documented = {code(cells[0])[0]: set(code(cells[1])) for cells in rows(page)}
+    assert documented == {
+        "pauseWorkflow": transitions.PAUSABLE,
+        "resumeWorkflow": transitions.RESUMABLE,
+        "terminateWorkflow": transitions.TERMINABLE,
+        "restartWorkflow": transitions.RESTARTABLE,
+        "sendWorkflowEvent": transitions.RECEIVES_EVENTS,
+    }
+
+
+def test_the_steps_ranks_are_those_of_the_table() -> None:
+    steps = section(text("docs/transitions.md"), "Steps")
+    documented = {code(cells[0])[0]: int(cells[1]) for cells in rows(steps[: steps.index("```")])}
+    assert documented == {str(status): rank for status, rank in transitions.STEP_RANK.items()}
+
+
+def test_every_event_is_documented_with_its_change() -> None:
+    page = text("docs/transitions.md")
+    changes = [cells[-1] for cells in rows(page) if re.fullmatch(r"`[A-Z_]+`", cells[-1])]
+    events = {event for cell in changes for event in code(cell)} & set(EventType)
+    assert events == set(EventType)
