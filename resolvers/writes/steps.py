@@ -76,6 +76,11 @@ def _upsert(update: UpdateStep, principal: Principal) -> Statement:
             changes[column] = f"excluded.{column}"
     assignments = ",".join(f"{column}={value}" for column, value in changes.items())
     # A finished instance takes the end of what was under way, but begins nothing new.
+    if status is StepStatus.COMPLETED and update.attempt is not None:
+        # RETRYING says that the current attempt has failed: only a later one can complete.
+        succeeds = f" AND (steps.status<>'RETRYING' OR {attempt}>steps.attempt)"
+    else:
+        succeeds = ""
     alive = "" if status in STEP_TERMINAL else f" AND i.status NOT IN {_TERMINAL}"
     return bound.statement(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
@@ -84,7 +89,7 @@ def _upsert(update: UpdateStep, principal: Principal) -> Statement:
         f"{within(principal, 'i', bound)}{alive}"
         f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
         f" WHERE steps.status NOT IN {_STEP_TERMINAL}"
-        f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK})"
+        f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
     )
 
 
