@@ -25,8 +25,10 @@ def _upsert(update: UpdateStep, principal: Principal) -> Statement:
     status = update.status
     policy = update.retry_policy
     is_task = (update.kind or StepKind.TASK) is StepKind.TASK
-    # What is pending has begun no attempt, whichever it will be.
-    first = 0 if status is StepStatus.PENDING else update.attempt or int(is_task)
+    # What is pending has begun no attempt, whichever it will be; what is retried makes attempts,
+    # whatever it is.
+    tries = is_task or status is StepStatus.RETRYING
+    first = 0 if status is StepStatus.PENDING else update.attempt or int(tries)
     index = (
         f"CAST({bound.add(update.index)} AS INTEGER)"
         if update.index is not None
@@ -99,6 +101,8 @@ def _attempt(update: UpdateStep, bound: Parameters) -> str:
         return "steps.attempt"
     if update.attempt is not None:
         return bound.integer(update.attempt)
+    if update.status is StepStatus.RETRYING:
+        return "max(steps.attempt,1)"
     current = "iif(steps.kind='TASK',max(steps.attempt,1),steps.attempt)"
     if update.status in (StepStatus.RUNNING, StepStatus.COMPLETED):
         # The current attempt has failed, so it is the next one that runs or has completed.

@@ -23,7 +23,7 @@ _CHANGES: dict[tuple[str, str], tuple[list[str], int]] = {
     ("RETRYING", "FAILED"): (["STEP_FAILED"], 1),
 }
 _CREATED = {
-    "PENDING": [],
+    "PENDING": ["INSTANCE_UPDATED"],
     "RUNNING": _BEGIN,
     "RETRYING": [*_BEGIN, "ATTEMPT_FAILED"],
     "COMPLETED": [*_BEGIN, "STEP_COMPLETED"],
@@ -159,6 +159,16 @@ def test_the_end_of_an_attempt_that_was_overtaken_is_refused(status: str) -> Non
     assert writer.state() == state
 
 
+def test_an_attempt_that_has_failed_cannot_complete_the_step() -> None:
+    writer = running()
+    writer.step("RETRYING", attempt=2)
+    state = writer.state()
+    result = writer.step("COMPLETED", attempt=2)
+    assert (result["stepFrom"], result["stepTo"]) == ("RETRYING", "COMPLETED")
+    assert writer.state() == state
+    assert writer.step("COMPLETED", attempt=3)["step"]["attemptCount"] == 3
+
+
 def test_an_attempt_that_the_next_one_overtakes_has_failed() -> None:
     writer = running()
     writer.step("RUNNING", attempt=1)
@@ -188,6 +198,23 @@ def test_a_sleep_or_a_wait_makes_no_attempts(kind: str) -> None:
         ("STEP_STARTED", "RUNNING", "s", None),
         ("STEP_COMPLETED", "RUNNING", "s", None),
     ]
+
+
+def test_a_pending_step_has_begun_no_attempt_whichever_it_speaks_of() -> None:
+    writer = running()
+    step = writer.step("PENDING", attempt=1)["step"]
+    assert (step["attemptCount"], step["attempts"]) == (0, [])
+    writer.step("RUNNING", attempt=1)
+    assert writer.step("PENDING", attempt=2)["__typename"] == "IllegalTransition"
+
+
+@pytest.mark.parametrize("first", ["PENDING", "RUNNING", "RETRYING"])
+def test_a_wait_that_is_retried_makes_attempts_after_all(first: str) -> None:
+    writer = running()
+    writer.step(first, kind="WAIT_FOR_EVENT")
+    assert numbers(writer.step("RETRYING")["step"]) == [(1, "FAILED")]
+    assert writer.types()[-1] == "ATTEMPT_FAILED"
+    assert numbers(writer.step("COMPLETED")["step"]) == [(1, "FAILED"), (2, "COMPLETED")]
 
 
 def test_steps_are_numbered_in_the_order_they_come() -> None:
