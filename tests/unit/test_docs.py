@@ -7,12 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from graphql import parse, validate
 
 from resolvers import limits, transitions
 from resolvers.vocabulary import ErrorCode, EventType, InstanceStatus
+from schema.build import core
 from scripts import pages
 from scripts.project import ROOT
-from tests.support.markdown import anchors, code, links, rows, section
+from tests.support.markdown import anchors, code, fences, links, rows, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,13 @@ def test_relative_links_lead_to_files_and_headings(path: Path) -> None:
         assert target.is_relative_to(ROOT), href
         if fragment:
             assert fragment in anchors(target.read_text(encoding="utf-8")), href
+
+
+@pytest.mark.parametrize("path", PROSE, ids=named)
+def test_graphql_in_code_blocks_fits_the_schema(path: Path) -> None:
+    for fence in fences(path.read_text(encoding="utf-8")):
+        if fence.language == "graphql":
+            assert validate(core, parse(fence.text)) == []
 
 
 def test_every_page_is_in_the_navigation_by_its_own_place() -> None:
