@@ -2,7 +2,10 @@
 
 import { Agent, request } from "node:http";
 
-/** @typedef {{ status: number, headers: import("node:http").IncomingHttpHeaders, text: string }} Answer */
+/**
+ * @typedef {import("node:http").IncomingHttpHeaders} Headers
+ * @typedef {{ status: number, headers: Headers, text: string }} Answer
+ */
 
 export class Client {
   #agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -46,12 +46,8 @@ export async function compare(operation, sides) {
       const text = comparable(operation, answer.text);
       first ??= text;
       if (text !== first) {
-        const [a, b] = [first, text].map((t) => t.split("\n"));
-        const line = a.findIndex((_, number) => a[number] !== b[number]);
-        throw new WrongAnswer(
-          `${sides[0].name} and ${side.name} differ on ${operation.title}, line ${line}:\n` +
-            `${a.slice(line - 3, line + 2).join("\n")}\n---\n${b.slice(line - 3, line + 2).join("\n")}`,
-        );
+        const names = `${sides[0].name} and ${side.name}`;
+        throw new WrongAnswer(`${names} differ on ${operation.title}:\n${difference(first, text)}`);
       }
       const cost = costs[side.name];
       cost.roundTrips += Number(answer.headers["d1-round-trips"]) / COMPARED;
@@ -60,6 +56,19 @@ export async function compare(operation, sides) {
     }
   }
   return costs;
+}
+
+/**
+ * Where two texts begin to differ, with the lines before.
+ * @param {string} a
+ * @param {string} b
+ */
+function difference(a, b) {
+  const [left, right] = [a.split("\n"), b.split("\n")];
+  const at = left.findIndex((line, number) => line !== right[number]);
+  const around = (/** @type {string[]} */ lines) =>
+    lines.slice(Math.max(0, at - 3), at + 2).join("\n");
+  return `${around(left)}\n---\n${around(right)}`;
 }
 
 /**

@@ -7,9 +7,17 @@ import { join } from "node:path";
 import { ROOT, readConfig } from "../scripts/config.mjs";
 import { quantile, ratioInterval } from "./statistics.mjs";
 
-/** @typedef {{ median: number, p95: number, requests: number, cost?: import("./measure.mjs").Cost }} Figures */
-/** @typedef {{ value: number, low: number, high: number }} Ratio */
-/** @typedef {{ title: string, target?: number, sides: Record<string, Figures>, ratios: Record<string, Ratio> }} Result */
+/**
+ * @typedef {import("./measure.mjs").Cost} Cost
+ * @typedef {{ median: number, p95: number, requests: number, cost?: Cost }} Figures
+ * @typedef {{ value: number, low: number, high: number }} Ratio
+ *
+ * @typedef {object} Result
+ * @property {string} title
+ * @property {number} [target]
+ * @property {Record<string, Figures>} sides
+ * @property {Record<string, Ratio>} ratios to Yoga, by side
+ */
 
 /**
  * @param {import("./operations.mjs").Operation} operation
@@ -39,7 +47,7 @@ export function summarise(operation, samples, costs, random) {
   return result;
 }
 
-const HEADINGS = ["", "side", "median ms", "p95 ms", "ratio to Yoga", "trips", "rows read", "written"];
+const HEADINGS = ["", "side", "median", "p95 ms", "ratio to Yoga", "trips", "read", "written"];
 
 /**
  * @param {Result} result
@@ -48,13 +56,13 @@ const HEADINGS = ["", "side", "median ms", "p95 ms", "ratio to Yoga", "trips", "
 function rowsOf({ title, target, sides, ratios }) {
   return Object.entries(sides).map(([side, { median, p95, cost }], index) => {
     const ratio = ratios[side];
-    const met = side === "ours" && target ? (ratio?.value <= target ? " ok" : ` > ${target}`) : "";
+    const verdict = ratio?.value <= (target ?? 0) ? " ok" : ` > ${target}`;
     return [
       index === 0 ? title : "",
       side,
       median.toFixed(2),
       p95.toFixed(2),
-      ratio ? `${ratio.value.toFixed(2)} (${ratio.low.toFixed(2)}–${ratio.high.toFixed(2)})${met}` : "",
+      ratio ? `${shown(ratio)}${side === "ours" && target ? verdict : ""}` : "",
       number(cost?.roundTrips),
       number(cost?.rowsRead),
       number(cost?.rowsWritten),
@@ -62,8 +70,13 @@ function rowsOf({ title, target, sides, ratios }) {
   });
 }
 
+/** @param {Ratio} ratio */
+const shown = ({ value, low, high }) =>
+  `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+
 /** @param {number | undefined} value */
-const number = (value) => (value === undefined || Number.isNaN(value) ? "" : String(Math.round(value)));
+const number = (value) =>
+  value === undefined || Number.isNaN(value) ? "" : String(Math.round(value));
 
 /**
  * @param {Result[]} results
@@ -85,7 +98,7 @@ export function table(results) {
 
 /** Operations whose ratio exceeds its target. */
 export function missedTargets(/** @type {Result[]} */ results) {
-  return results.filter(({ target, ratios }) => target && ratios.ours && ratios.ours.value > target);
+  return results.filter(({ target, ratios }) => target && ratios.ours?.value > target);
 }
 
 /**
@@ -93,12 +106,12 @@ export function missedTargets(/** @type {Result[]} */ results) {
  * @param {Record<string, Result>} operations
  */
 export async function save(operations) {
-  const manifest = JSON.parse(await readFile(join(ROOT, "node_modules/workerd/package.json"), "utf8"));
+  const manifest = join(ROOT, "node_modules", "workerd", "package.json");
   const at = new Date();
   const run = {
     at: at.toISOString(),
     commit: commit(),
-    workerd: manifest.version,
+    workerd: JSON.parse(await readFile(manifest, "utf8")).version,
     compatibilityDate: readConfig().compatibility_date,
     node: process.version,
     cpu: cpus()[0]?.model,
@@ -114,7 +127,8 @@ export async function save(operations) {
 
 function commit() {
   try {
-    return execFileSync("git", ["describe", "--always", "--dirty"], { cwd: ROOT, encoding: "utf8" }).trim();
+    const options = { cwd: ROOT, encoding: /** @type {const} */ ("utf8") };
+    return execFileSync("git", ["describe", "--always", "--dirty"], options).trim();
   } catch {
     return null;
   }

@@ -53,7 +53,7 @@ async function profile(side, names, requests) {
     await time(side, OPERATIONS[name], PROFILE_WARM_UP);
     const times = await time(side, OPERATIONS[name], requests);
     const [median, p95] = [0.5, 0.95].map((fraction) => quantile(times, fraction).toFixed(3));
-    console.log(`${name}: ${requests} requests to ${side.name}, median ${median} ms, p95 ${p95} ms`);
+    console.log(`${name}: ${requests} requests, median ${median} ms, p95 ${p95} ms`);
   }
 }
 
@@ -103,6 +103,7 @@ async function main() {
 }
 
 main().catch((error) => {
-  console.error(error instanceof WrongAnswer ? `Wrong answer: ${error.message}` : `Error: ${error.message}`);
+  const kind = error instanceof WrongAnswer ? "Wrong answer" : "Error";
+  console.error(`${kind}: ${error.message}`);
   process.exitCode = 1;
 });

@@ -27,7 +27,8 @@ const STATEMENTS = {
       'refType', ?1, 'refId', ?2, 'instances', json_object(
         'nodes', json_group_array(json(node)),
         'pageInfo', json_object('hasNextPage', json(iif((
-          SELECT count(*) FROM (SELECT 1 FROM instances WHERE ref_type = ?1 AND ref_id = ?2 LIMIT 21)
+          SELECT count(*) FROM (
+            SELECT 1 FROM instances WHERE ref_type = ?1 AND ref_id = ?2 LIMIT 21)
         ) > 20, 'true', 'false')))))) AS body
     FROM (SELECT json_object(
         'id', 'WorkflowInstance:' || i.instance_id, 'instanceId', i.instance_id,

@@ -31,7 +31,8 @@ export async function instancePage(context, page, reference) {
     values.push(match[1], Number(match[2]));
   }
   const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
-  const sql = `SELECT ${INSTANCE} FROM instances ${where} ORDER BY created_at DESC, id DESC LIMIT ?`;
+  const sql = `SELECT ${INSTANCE} FROM instances ${where}
+    ORDER BY created_at DESC, id DESC LIMIT ?`;
   const { results } = await context.env.DB.prepare(sql).bind(...values, first + 1).all();
   const nodes = results.slice(0, first);
   return {

@@ -21,9 +21,10 @@ const duration = (row) =>
  * A field of a workflow whose name is known already: only other fields need its row.
  * @param {string} name
  */
-const ofWorkflow =
-  (name) => async (/** @type {Row} */ row, /** @type {unknown} */ _, /** @type {Context} */ context) =>
-    (await context.loaders.workflows.load(row.name))?.[name];
+function ofWorkflow(name) {
+  /** @type {(row: Row, _: unknown, context: Context) => Promise<unknown>} */
+  return async (row, _, { loaders }) => (await loaders.workflows.load(row.name))?.[name];
+}
 
 const DateTime = new GraphQLScalarType({
   name: "DateTime",

@@ -1,4 +1,4 @@
-// The mutations: one upsert that answers with the row it wrote, and a look only where it wrote none.
+// The mutations: one upsert that answers with the row it wrote, a look only where it wrote none.
 
 import { INSTANCE, STEP } from "./rows.mjs";
 
@@ -150,7 +150,8 @@ function stepUpsert(input) {
       retry_limit, retry_delay, retry_backoff, attempt, next_retry_at, started_at, completed_at,
       updated_at)
     SELECT i.id,
-      coalesce(?1, (SELECT coalesce(max(s.step_index), 0) + 1 FROM steps s WHERE s.instance = i.id)),
+      coalesce(?1,
+        (SELECT coalesce(max(s.step_index), 0) + 1 FROM steps s WHERE s.instance = i.id)),
       ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
     FROM instances i WHERE i.instance_id = ?15 ${alive}
     ON CONFLICT (instance, name) DO UPDATE SET ${changes.join(", ")}
@@ -184,7 +185,8 @@ function stepUpsert(input) {
  */
 async function explainUnwritten(env, input) {
   const [instances, steps] = await env.DB.batch([
-    env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`).bind(input.instanceId),
+    env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`)
+      .bind(input.instanceId),
     env.DB.prepare(
       `SELECT ${STEP} FROM steps
       WHERE instance = (SELECT id FROM instances WHERE instance_id = ?) AND name = ?`,
