@@ -50,6 +50,11 @@ def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[St
         bound.statement(
             f"DELETE FROM steps WHERE instance=(SELECT id FROM instances WHERE {where})"
         ),
+        # The log knows a restart by `started_at` becoming null; who knows what UNKNOWN did.
+        bound.statement(
+            f"UPDATE instances SET started_at={NOW}"
+            f" WHERE instance_id={by_id} AND status='UNKNOWN' AND started_at IS NULL"
+        ),
         bound.statement(
             "UPDATE instances SET status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
             f"completed_at=NULL,sleep_until=NULL,updated_at={NOW} WHERE {where}"

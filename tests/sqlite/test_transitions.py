@@ -164,6 +164,13 @@ def test_a_restart_forgets_the_last_run_and_the_log_keeps_it() -> None:
     assert len(writer.types()) == head + 1
 
 
+def test_a_restart_of_what_was_never_seen_to_start_is_logged_as_one() -> None:
+    writer = Writer(engine=RecordingEngine("w"))
+    writer.create("UNKNOWN")
+    assert writer.act("restart")["instance"]["startedAt"] is None
+    assert writer.types() == ["INSTANCE_UPDATED", "INSTANCE_RESTARTED"]
+
+
 def test_a_restart_that_the_engine_refuses_ends_in_an_error() -> None:
     writer = Writer(engine=RecordingEngine("w", failure="no such instance"))
     writer.create("COMPLETED")
