@@ -3,7 +3,7 @@
 from typing import Any, NewType
 
 import strawberry
-from graphql import ValueNode, value_from_ast_untyped
+from graphql import Undefined, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from resolvers.instants import parse_instant
@@ -26,7 +26,18 @@ def _duration(value: Any) -> int:
 
 
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
-    return value_from_ast_untyped(node, variables)
+    return _without_undefined(value_from_ast_untyped(node, variables))
+
+
+def _without_undefined(value: Any) -> Any:
+    """A variable that was not given leaves out its member, and is null in a list."""
+    if isinstance(value, list):
+        return [None if item is Undefined else _without_undefined(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: _without_undefined(item) for name, item in value.items() if item is not Undefined
+        }
+    return value
 
 
 SCALARS: dict[object, ScalarDefinition] = {
