@@ -143,3 +143,8 @@ def test_a_deployment_carries_only_the_workers_modules(upload: tuple[str, bytes]
     folders = {name.split(b"/")[0] for name in names if b"/" in name}
     assert folders <= {b"schema", b"resolvers", b"tracker_do", b"examples", b"python_modules"}
     assert b"worker.py" in names
+
+
+def test_a_deployment_carries_no_static_file_as_a_module(upload: tuple[str, bytes]) -> None:
+    assert b'name="schema/edge.mjs"' in upload[1]
+    assert b'name="public/' not in upload[1]
