@@ -11,7 +11,7 @@ from pyodide.ffi import create_proxy
 from workers import import_from_javascript
 
 from resolvers.effects import Effect, Runner
-from resolvers.limits import MAX_BODY_BYTES
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_BODY_BYTES
 from schema.application import Application, present
 from schema.messages import HttpRequest
 
@@ -25,7 +25,8 @@ def application() -> Application:
     no configuration yet and the runtime may be taking a snapshot."""
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
-        _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume), MAX_BODY_BYTES)
+        limits = (MAX_BODY_BYTES, D1_MAX_STRING_BYTES)
+        _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume), *limits)
     return _applications[0]
 
 
