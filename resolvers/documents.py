@@ -35,6 +35,7 @@ from resolvers.limits import (
     MAX_CACHED_DOCUMENT_CHARACTERS,
     MAX_DEPTH,
     MAX_DOCUMENT_TOKENS,
+    PLAN_CACHE_SIZE,
 )
 
 K = TypeVar("K")
@@ -77,7 +78,7 @@ class Operation:
     definition: OperationDefinitionNode
     fragments: dict[str, FragmentDetails]
     variables: list[tuple[str, GraphQLInputType]]
-    plans: Cache[Any, Any] = field(default_factory=lambda: Cache(100))
+    plans: Cache[Any, Any] = field(default_factory=lambda: Cache(PLAN_CACHE_SIZE))
 
     @property
     def type(self) -> OperationType:

@@ -57,5 +57,7 @@ RECONCILE_INPUT_BYTES = 1_000_000
 
 # What a Worker keeps between requests.
 DOCUMENT_CACHE_SIZE = 500
-PLAN_CACHE_SIZE = 1_000
+# Of each operation, and of each kind of write.
+PLAN_CACHE_SIZE = 100
+WRITE_CACHE_SIZE = 500
 MAX_CACHED_DOCUMENT_CHARACTERS = 50_000

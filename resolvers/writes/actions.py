@@ -8,15 +8,15 @@ from resolvers.sql import NOW, in_list
 from resolvers.transitions import TERMINAL
 from resolvers.vocabulary import InstanceStatus
 from resolvers.writes.inputs import StartWorkflow
-from resolvers.writes.statements import Parameters, within
+from resolvers.writes.statements import Parameters
 
 
 def look(instance_id: str, principal: Principal) -> Statement:
     """The instance's workflow and status as a JSON array; no row where it is not visible."""
-    bound = Parameters()
+    bound = Parameters(principal)
     return bound.statement(
         "SELECT json_array(i.workflow,i.status) FROM instances i"
-        f" WHERE i.instance_id={bound.add(instance_id)}{within(principal, 'i', bound)}"
+        f" WHERE i.instance_id={bound.bind(instance_id)}{bound.within('i')}"
     )
 
 
@@ -25,8 +25,8 @@ def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
     bound = Parameters()
     return bound.statement(
         "SELECT coalesce(i.input,'null') FROM instances i"
-        f" WHERE i.instance_id={bound.add(instance_id)} AND i.workflow={bound.add(start.workflow)}"
-        " AND i.status='QUEUED'"
+        f" WHERE i.instance_id={bound.bind(instance_id)}"
+        f" AND i.workflow={bound.bind(start.workflow)} AND i.status='QUEUED'"
     )
 
 
@@ -35,16 +35,16 @@ def move(instance_id: str, to: InstanceStatus, sources: frozenset[InstanceStatus
     bound = Parameters()
     completed = NOW if to in TERMINAL else "NULL"
     return bound.statement(
-        f"UPDATE instances SET status={bound.add(to)},updated_at={NOW},completed_at={completed},"
+        f"UPDATE instances SET status={bound.bind(to)},updated_at={NOW},completed_at={completed},"
         "sleep_until=NULL"
-        f" WHERE instance_id={bound.add(instance_id)} AND status IN {in_list(sorted(sources))}"
+        f" WHERE instance_id={bound.bind(instance_id)} AND status IN {in_list(sorted(sources))}"
     )
 
 
 def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[Statement]:
     """Forget what the last run did and queue the instance again; the log keeps it."""
     bound = Parameters()
-    by_id = bound.add(instance_id)
+    by_id = bound.bind(instance_id)
     where = f"instance_id={by_id} AND status IN {in_list(sorted(sources))}"
     return [
         bound.statement(
@@ -65,8 +65,8 @@ def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[St
 def engine_failed(instance_id: str, message: str) -> Statement:
     """An instance that was queued for the engine, which then would not take it."""
     bound = Parameters()
-    error = bound.add(json.dumps({"name": "EngineUnavailable", "message": message, "stack": None}))
+    error = bound.bind(json.dumps({"name": "EngineUnavailable", "message": message, "stack": None}))
     return bound.statement(
         f"UPDATE instances SET status='ERRORED',error={error},completed_at={NOW},updated_at={NOW}"
-        f" WHERE instance_id={bound.add(instance_id)} AND status='QUEUED'"
+        f" WHERE instance_id={bound.bind(instance_id)} AND status='QUEUED'"
     )

@@ -6,7 +6,7 @@ from resolvers.sql import NOW, in_list
 from resolvers.transitions import TERMINAL, sources
 from resolvers.vocabulary import InstanceStatus
 from resolvers.writes.inputs import StartWorkflow, UpdateInstance
-from resolvers.writes.statements import Parameters, within
+from resolvers.writes.statements import Parameters
 
 
 def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
@@ -14,7 +14,7 @@ def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
     bound = Parameters()
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
     values = ",".join(
-        bound.add(value)
+        bound.bind(value)
         for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
     )
     return bound.statement(
@@ -43,10 +43,10 @@ def _insert(update: UpdateInstance) -> Statement:
     status = update.status or InstanceStatus.QUEUED
     # A merge patch on nothing: RFC 7396 drops the nulls in it.
     metadata = (
-        "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.add(update.metadata)})"
+        "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.bind(update.metadata)})"
     )
     values = ",".join(
-        bound.add(value)
+        bound.bind(value)
         for value in (
             update.instance_id,
             update.workflow,
@@ -70,28 +70,28 @@ def _insert(update: UpdateInstance) -> Statement:
 
 
 def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
-    bound = Parameters()
+    bound = Parameters(principal)
     changes: dict[str, str] = {}
     if update.workflow is not None:
-        changes["workflow"] = bound.add(update.workflow)
+        changes["workflow"] = bound.bind(update.workflow)
     if update.given("reference"):
         ref_type, ref_id = update.reference.key if update.reference else (None, None)
-        changes["ref_type"] = bound.add(ref_type)
-        changes["ref_id"] = bound.add(ref_id)
+        changes["ref_type"] = bound.bind(ref_type)
+        changes["ref_id"] = bound.bind(ref_id)
     for name in ("input", "output", "sleep_until"):
         if update.given(name):
-            changes[name] = bound.add(getattr(update, name))
+            changes[name] = bound.bind(getattr(update, name))
     if update.given("error"):
-        changes["error"] = bound.add(update.error.as_json if update.error else None)
+        changes["error"] = bound.bind(update.error.as_json if update.error else None)
     if update.given("metadata"):
         changes["metadata"] = (
             "NULL"
             if update.metadata is None
-            else f"json_patch(coalesce(metadata,'{{}}'),{bound.add(update.metadata)})"
+            else f"json_patch(coalesce(metadata,'{{}}'),{bound.bind(update.metadata)})"
         )
     allowed = ""
     if update.status is not None:
-        to = bound.add(update.status)
+        to = bound.bind(update.status)
         changes["status"] = to
         allowed = f" AND (status={to} OR status IN {in_list(sources(update.status))})"
         if update.status is not InstanceStatus.SLEEPING and not update.given("sleep_until"):
@@ -110,20 +110,17 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     # What changes nothing is answered, not applied: no new time, no event.
     return bound.statement(
         f"UPDATE instances SET {','.join(assignments)}"
-        f" WHERE instance_id={bound.add(update.instance_id)}{within(principal, 'instances', bound)}"
+        f" WHERE instance_id={bound.bind(update.instance_id)}{bound.within('instances')}"
         f"{allowed} AND ({before}) IS NOT ({after})"
     )
 
 
 def _guard(update: UpdateInstance, principal: Principal) -> Statement:
-    bound = Parameters()
-    by_id = bound.add(update.instance_id)
-    status = (
-        f"SELECT i.status FROM instances i WHERE i.instance_id={by_id}"
-        f"{within(principal, 'i', bound)}"
-    )
-    wanted = "IS NULL" if update.status is None else f"IS NOT {bound.add(update.status)}"
-    to = bound.add(update.status or InstanceStatus.UNKNOWN)
+    bound = Parameters(principal)
+    by_id = bound.bind(update.instance_id)
+    status = f"SELECT i.status FROM instances i WHERE i.instance_id={by_id}{bound.within('i')}"
+    wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
+    to = bound.bind(update.status or InstanceStatus.UNKNOWN)
     return bound.statement(
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',status,'to',{to})"
         f" FROM (SELECT ({status}) AS status) WHERE status {wanted}"

@@ -1,43 +1,105 @@
-"""Building the statements of a write."""
+"""Building the statements of a write.
+
+A statement's text depends only on which fields an update gives and which limits its caller
+has: a Template holds it with names where values will be, and can be kept for its shape.
+Parameters are for a statement that is not worth keeping.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from resolvers.access import Limits, Principal
 from resolvers.database import Statement, Value
 
+LimitsShape: TypeAlias = tuple[bool, bool, bool]
 
-class Parameters:
-    """The numbered parameters of one statement."""
+_UNLIMITED = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A statement without its values."""
+
+    sql: str
+    names: tuple[str, ...]
+
+    def fill(self, values: Mapping[str, Value]) -> Statement:
+        """The statement with the values of its names."""
+        return Statement(self.sql, tuple([values[name] for name in self.names]))
+
+
+class Names:
+    """The numbered parameters of a template."""
 
     def __init__(self) -> None:
-        self._values: list[Value] = []
+        self._numbers: dict[str, str] = {}
 
-    def add(self, value: Value) -> str:
-        """The number under which `value` is bound; equal text is bound once."""
-        for position, known in enumerate(self._values, 1):
-            if known == value and type(known) is type(value):
-                return f"?{position}"
-        self._values.append(value)
-        return f"?{len(self._values)}"
+    def add(self, name: str) -> str:
+        """The number under which the value of `name` is bound."""
+        return self._numbers.setdefault(name, f"?{len(self._numbers) + 1}")
 
-    def integer(self, value: int | None) -> str:
+    def integer(self, name: str) -> str:
         """As `add`; D1 binds every number as a REAL, which STRICT columns take but text shows."""
-        return f"CAST({self.add(value)} AS INTEGER)"
+        return f"CAST({self.add(name)} AS INTEGER)"
+
+    def template(self, sql: str) -> Template:
+        """The finished template."""
+        return Template(sql, tuple(self._numbers))
+
+
+class Parameters(Names):
+    """The names of a template that is filled at once, for one caller."""
+
+    def __init__(self, principal: Principal | None = None) -> None:
+        super().__init__()
+        limits = principal.limits if principal is not None else Limits()
+        self._limits = limits.shape
+        self._values = limit_values(limits)
+
+    def bind(self, value: Value) -> str:
+        """The number under which `value` is bound."""
+        name = f"value {len(self._values)}"
+        self._values[name] = value
+        return self.add(name)
+
+    def bind_integer(self, value: int | None) -> str:
+        """As `integer`."""
+        return f"CAST({self.bind(value)} AS INTEGER)"
+
+    def within(self, alias: str) -> str:
+        """The condition that keeps a row of instances inside the caller's limits."""
+        return within(self._limits, alias, self)
 
     def statement(self, sql: str) -> Statement:
         """The finished statement."""
-        return Statement(sql, tuple(self._values))
+        return self.template(sql).fill(self._values)
 
 
-def within(principal: Principal, alias: str, parameters: Parameters) -> str:
-    """The condition that keeps a row of instances inside the principal's limits."""
-    limits: Limits = principal.limits
+def within(shape: LimitsShape, alias: str, names: Names) -> str:
+    """The condition that keeps a row of instances inside limits of this shape."""
+    reference, workflows, instance = shape
     conditions = []
-    if limits.reference is not None:
-        ref_type, ref_id = limits.reference
-        conditions.append(f"{alias}.ref_type={parameters.add(ref_type)}")
-        conditions.append(f"{alias}.ref_id={parameters.add(ref_id)}")
-    if limits.workflows is not None:
-        names = parameters.add(principal.parameter("workflows"))
-        conditions.append(f"{alias}.workflow IN (SELECT value FROM json_each({names}))")
-    if limits.instance_id is not None:
-        conditions.append(f"{alias}.instance_id={parameters.add(limits.instance_id)}")
+    if reference:
+        conditions.append(f"{alias}.ref_type={names.add('limit_ref_type')}")
+        conditions.append(f"{alias}.ref_id={names.add('limit_ref_id')}")
+    if workflows:
+        listed = f"SELECT value FROM json_each({names.add('limit_workflows')})"
+        conditions.append(f"{alias}.workflow IN ({listed})")
+    if instance:
+        conditions.append(f"{alias}.instance_id={names.add('limit_instance_id')}")
     return "".join(f" AND {condition}" for condition in conditions)
+
+
+def limit_values(limits: Limits) -> dict[str, Value]:
+    """The values of the names that `within` uses."""
+    if limits == _UNLIMITED:
+        return {}
+    ref_type, ref_id = limits.reference or (None, None)
+    return {
+        "limit_ref_type": ref_type,
+        "limit_ref_id": ref_id,
+        "limit_workflows": json.dumps(limits.workflows),
+        "limit_instance_id": limits.instance_id,
+    }

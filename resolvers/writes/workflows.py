@@ -10,9 +10,9 @@ def register(workflow: RegisterWorkflow) -> Statement:
     """Create the definition, or change what is given of the one there is."""
     bound = Parameters()
     values = {
-        "description": bound.add(workflow.description),
-        "metadata": bound.add(workflow.metadata),
-        "retention_days": bound.integer(workflow.retention_days),
+        "description": bound.bind(workflow.description),
+        "metadata": bound.bind(workflow.metadata),
+        "retention_days": bound.bind_integer(workflow.retention_days),
     }
     changed = [column for column in values if workflow.given(column)]
     assignments = [f"{column}=excluded.{column}" for column in changed]
@@ -26,6 +26,6 @@ def register(workflow: RegisterWorkflow) -> Statement:
         )
     return bound.statement(
         f"INSERT INTO workflows (name,{','.join(values)},created_at,updated_at)"
-        f" SELECT {bound.add(workflow.name)},{','.join(values.values())},at,at"
+        f" SELECT {bound.bind(workflow.name)},{','.join(values.values())},at,at"
         f" FROM (SELECT {NOW} AS at) WHERE 1 ON CONFLICT (name) {conflict}"
     )
