@@ -51,18 +51,9 @@ def test_a_first_report_writes_the_documented_event(status: InstanceStatus) -> N
 @pytest.mark.parametrize("status", sorted(RESTARTABLE))
 def test_a_restart_writes_the_documented_event(status: InstanceStatus) -> None:
     writer = Writer(engine=RecordingEngine("w"))
-    # It has run: what never did is the exception that the page names.
     writer.create("RUNNING")
     writer.update(status=str(status))
     before = writer.head()
     writer.act("restart")
     event = documented(status, InstanceStatus.QUEUED, restarted=True)
     assert writer.types(before) == [event]
-
-
-def test_a_restart_of_what_never_ran_is_the_documented_exception() -> None:
-    writer = Writer(engine=RecordingEngine("w"))
-    writer.create("UNKNOWN")
-    before = writer.head()
-    writer.act("restart")
-    assert writer.types(before) == ["INSTANCE_QUEUED"]

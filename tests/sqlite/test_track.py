@@ -1,0 +1,93 @@
+"""Batches of updates: whole or not at all."""
+
+from tests.support.writing import Writer, failure
+
+
+def instance(instance_id: str = "i", **given: object) -> dict[str, object]:
+    """An update of an instance."""
+    return {"instance": {"instanceId": instance_id, **given}}
+
+
+def step(
+    status: str, name: str = "s", instance_id: str = "i", **given: object
+) -> dict[str, object]:
+    """An update of a step."""
+    return {"step": {"instanceId": instance_id, "name": name, "status": status, **given}}
+
+
+def test_updates_are_applied_in_order_and_counted() -> None:
+    writer = Writer()
+    result = writer.track(
+        instance(workflow="w", status="RUNNING"),
+        step("RUNNING"),
+        step("COMPLETED", output=1),
+        step("COMPLETED"),
+        instance(status="COMPLETED", output={"done": True}),
+        instance(status="COMPLETED"),
+    )
+    assert result == {
+        "__typename": "TrackPayload",
+        "applied": 4,
+        "cursor": f"{writer.head():016}",
+    }
+    assert writer.types() == [
+        "INSTANCE_STARTED",
+        "STEP_STARTED",
+        "ATTEMPT_STARTED",
+        "STEP_COMPLETED",
+        "INSTANCE_COMPLETED",
+    ]
+    assert writer.read()["output"] == {"done": True}
+
+
+def test_the_cursor_is_where_the_next_page_of_the_log_begins() -> None:
+    writer = Writer()
+    cursor = writer.track(instance(workflow="w"))["cursor"]
+    writer.update(status="RUNNING")
+    page = writer.client(
+        "query ($c: EventCursor) { events(after: $c) { events { type } } }", c=cursor
+    )
+    assert page == {"events": {"events": [{"type": "INSTANCE_STARTED"}]}}
+
+
+def test_nothing_of_a_batch_is_applied_where_one_update_is_refused() -> None:
+    writer = Writer()
+    writer.create("COMPLETED")
+    state, head = writer.state(), writer.head()
+    good = (instance("new", workflow="v", status="RUNNING"), step("RUNNING", instance_id="new"))
+    illegal = writer.track(*good, instance(status="RUNNING"))
+    assert (illegal["__typename"], illegal["from"], illegal["to"]) == (
+        "IllegalTransition",
+        "COMPLETED",
+        "RUNNING",
+    )
+    missing = writer.track(*good, step("RUNNING", instance_id="absent"))
+    assert (missing["__typename"], missing["code"]) == ("NotFound", "NOT_FOUND")
+    assert "absent" in missing["message"]
+    invalid = writer.track(*good, step("RUNNING", name=""))
+    assert failure(invalid) == ("INVALID_INPUT", "updates.2.step.name")
+    taken = writer.track(
+        *good, step("RUNNING", "a", "new", index=5), step("RUNNING", "b", "new", index=5)
+    )
+    code, path = failure(taken)
+    assert (code, path.split(".")[0], path.split(".")[-1]) == ("INVALID_INPUT", "updates", "index")
+    assert (writer.state(), writer.head()) == (state, head)
+
+
+def test_a_batch_of_nothing_gives_the_head_of_the_log() -> None:
+    writer = Writer()
+    assert writer.track() == {"__typename": "TrackPayload", "applied": 0, "cursor": "0" * 16}
+    writer.create()
+    assert writer.track()["cursor"] == f"{1:016}"
+
+
+def test_a_batch_may_hold_100_updates_and_no_more() -> None:
+    writer = Writer()
+    updates = [instance(f"i{n}", workflow="w") for n in range(100)]
+    assert writer.track(*updates)["applied"] == 100
+    assert failure(writer.track(*updates, updates[0])) == ("INVALID_INPUT", "updates")
+
+
+def test_the_creation_of_an_instance_without_a_workflow_is_not_found() -> None:
+    writer = Writer()
+    assert writer.track(instance("new", status="RUNNING"))["code"] == "NOT_FOUND"
