@@ -51,8 +51,7 @@ def test_a_first_report_writes_the_documented_event(status: InstanceStatus) -> N
 @pytest.mark.parametrize("status", sorted(RESTARTABLE))
 def test_a_restart_writes_the_documented_event(status: InstanceStatus) -> None:
     writer = Writer(engine=RecordingEngine("w"))
-    writer.create("RUNNING")
-    writer.update(status=str(status))
+    writer.create(str(status))
     before = writer.head()
     writer.act("restart")
     event = documented(status, InstanceStatus.QUEUED, restarted=True)
