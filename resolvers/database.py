@@ -48,8 +48,8 @@ class Database(Protocol):
         """Run all statements as one transaction and in one round trip.
 
         With `final` nothing but the response follows, and all it needs of the outcomes are
-        opaque texts that are there if the batch succeeds: it may be composed before the
-        batch has run.
+        opaque texts: it may be composed before the batch has run. There a SELECT without a
+        row is a failure too, if one that rolls nothing back.
 
         Raises DatabaseError when one fails; then none has had an effect.
         """

@@ -87,4 +87,4 @@ def _statements(update: Mapping[str, Any], principal: Principal, number: int) ->
         return instance_statements(
             inputs.parse(inputs.UpdateInstance, given, path), principal, path
         )
-    return update_step(inputs.parse(inputs.UpdateStep, given, path), principal)
+    return list(update_step(inputs.parse(inputs.UpdateStep, given, path), principal))

@@ -91,10 +91,11 @@ async function drive(begin, kept) {
     const answer = await perform(step, kept);
     if (step.task !== undefined) {
       step = JSON.parse(python.resume(step.task, JSON.stringify(answer)));
-    } else if (answer.error === undefined) {
+    } else if (answer.error === undefined && !kept.texts.includes(null)) {
       break;
     } else {
-      step = JSON.parse(begin(answer.error));
+      step = JSON.parse(begin(answer.error ?? "no row"));
+      kept.texts = [];
     }
   }
   return step.done;

@@ -11,11 +11,11 @@ _SOURCES = {
     "StepPayload": (
         "steps",
         "{r}.instance=(SELECT id FROM instances WHERE instance_id={instance_id})"
-        " AND {r}.name={name}",
+        " AND {r}.name={name} AND {r}.status=coalesce({status},{r}.status)",
     ),
     "WorkflowPayload": ("workflows", "{r}.name={name}"),
 }
-_VALUES = ("instance_id", "name")
+_VALUES = ("instance_id", "name", "status")
 
 
 def payload(field: Field, type_name: str) -> tuple[str, str]:

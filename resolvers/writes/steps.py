@@ -33,8 +33,8 @@ class _Shape:
     limits: LimitsShape
 
 
-def update_step(update: UpdateStep, principal: Principal) -> list[Statement]:
-    """Create or move the step, and refuse the transaction unless it then stands as asked."""
+def update_step(update: UpdateStep, principal: Principal) -> tuple[Statement, Statement]:
+    """Create or move the step; and refuse the transaction unless it then stands as asked."""
     given = update.model_fields_set
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
@@ -68,7 +68,7 @@ def update_step(update: UpdateStep, principal: Principal) -> list[Statement]:
         "retry_at": update.retry_at if status is StepStatus.RETRYING else None,
         **limit_values(principal.limits),
     }
-    return [_upsert(shape).fill(values), _guard(shape).fill(values)]
+    return _upsert(shape).fill(values), _guard(shape).fill(values)
 
 
 @lru_cache(WRITE_CACHE_SIZE)

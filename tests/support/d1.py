@@ -57,6 +57,11 @@ class SqliteD1:
                 outcomes = [self._run(statement) for statement in statements]
         except (apsw.Error, ValueError) as error:
             raise DatabaseError(f"D1_ERROR: {error}: SQLITE") from error
+        if final and any(
+            statement.opaque and outcome.text is None
+            for statement, outcome in zip(statements, outcomes, strict=True)
+        ):
+            raise DatabaseError("no row")
         return outcomes
 
     def _run(self, statement: Statement) -> Outcome:
