@@ -1,0 +1,371 @@
+"""What a limited caller may see and change, and who is let in at all."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import pytest
+
+from resolvers.access import Gatekeeper, Limits, principal, token_claims
+from resolvers.errors import AccessError
+from resolvers.execution import ExecutionFailed
+from resolvers.vocabulary import Scope
+from tests.support.client import Client
+from tests.support.d1 import SqliteD1
+from tests.support.engines import RecordingEngine
+from tests.support.reference import SCHEMA
+from tests.support.reference_rows import View
+from tests.support.seeded import DATA, DATABASE, POOL, seeded
+from tests.support.writing import Writer, failure
+
+_LIMITS = {
+    "reference": Limits(reference=("order", "1")),
+    "workflows": Limits(workflows=("order", "billing")),
+    "instance": Limits(instance_id="i-004"),
+    "reference and workflow": Limits(reference=("order", "1"), workflows=("order",)),
+    "no workflow": Limits(workflows=()),
+}
+_DEEP = """id instanceId status workflow { name statusCounts { count } latestInstance { id }
+  instances(first: 9) { nodes { id } totalCount } } reference { id latestInstance { id }
+  statusCounts { count } instances(first: 9) { nodes { id } totalCount } }
+  steps { id instance { id } } events(first: 5) { events { instance { id } step { id } } }"""
+# One operation for each root field, with nested ways back to other instances.
+_SIGHTS: dict[str, str] = {
+    "node": "",
+    "nodes": f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename id ... on WorkflowInstance {{"
+    f" {_DEEP} }} ... on WorkflowStep {{ instance {{ {_DEEP} }} }} ... on Workflow {{"
+    " latestInstance { id } instances(first: 100) { nodes { id } totalCount } statusCounts {"
+    " status count } } ... on Reference { latestInstance { id } statusCounts { count }"
+    " instances(first: 100) { nodes { id } totalCount } } } }",
+    "workflow": f'{{ workflow(name: "order") {{ name latestInstance {{ {_DEEP} }} statusCounts {{'
+    " count } instances(first: 100) { nodes { id } totalCount } } }",
+    "workflows": "{ workflows { totalCount nodes { name statusCounts { count } instances {"
+    " totalCount nodes { id } } latestInstance { id } } } }",
+    "instance": f'{{ a: instance(instanceId: "i-004") {{ {_DEEP} }}'
+    f' b: instance(instanceId: "i-005") {{ {_DEEP} }} }}',
+    "instances": f"{{ instances(first: 20) {{ totalCount nodes {{ {_DEEP} }} pageInfo {{"
+    ' hasNextPage endCursor } } s: instances(filter: {search: "i-"}) { totalCount'
+    " edges { cursor node { id } } } }",
+    "reference": '{ reference(refType: "user", refId: "1") { latestInstance { id } statusCounts {'
+    " count } instances { nodes { id } totalCount } } }",
+    "references": '{ references(keys: [{refType: "order", refId: "1"}, {refType: "order",'
+    ' refId: "10"}]) { latestInstance { id } statusCounts { count } instances { totalCount } } }',
+    "stats": "{ stats { total statusCounts { status count } durationP50 durationP95 retryCount } }",
+    "events": "{ events(first: 1000) { cursor hasMore events { cursor instance { id } data } } }",
+}
+_SIGHTS["node"] = "query ($id: ID!) { node(id: $id) { __typename id } }"
+
+
+def test_every_root_field_is_looked_at() -> None:
+    assert SCHEMA.query_type is not None
+    assert set(_SIGHTS) == set(SCHEMA.query_type.fields)
+
+
+@cache
+def without_the_rest(limits: str) -> SqliteD1:
+    """A database that holds only what a caller with these limits may see."""
+    view = View(DATA, _LIMITS[limits])
+    database = seeded()
+    outside = [row for row in DATA.instances if row["id"] not in view.instance_rows]
+    assert outside
+    for row in outside:
+        database.connection.execute("DELETE FROM instances WHERE id=?", (row["id"],))
+    seen = {row["name"] for row in view.workflows()}
+    for name in {row["name"] for row in DATA.workflows} - seen:
+        database.connection.execute("DELETE FROM workflows WHERE name=?", (name,))
+    return database
+
+
+@pytest.mark.parametrize("limits", _LIMITS)
+@pytest.mark.parametrize("field", [name for name in _SIGHTS if name != "node"])
+def test_a_limited_caller_sees_what_it_would_see_if_the_rest_were_not_there(
+    field: str, limits: str
+) -> None:
+    caller = principal(Scope.READ, limits=_LIMITS[limits])
+    variables = {"ids": POOL.ids[:-1]} if field == "nodes" else {}
+    answer = Client(DATABASE, caller)(_SIGHTS[field], **variables)
+    expected = Client(without_the_rest(limits))(_SIGHTS[field], **variables)
+    # Where a page of events is empty its cursor is the head of the log, which all may know.
+    if field == "events" and not expected["events"]["events"]:
+        answer["events"]["cursor"] = expected["events"]["cursor"]
+    assert answer == expected
+
+
+@pytest.mark.parametrize("limits", _LIMITS)
+def test_a_node_outside_the_limits_is_not_there(limits: str) -> None:
+    view = View(DATA, _LIMITS[limits])
+    seen = {f"WorkflowInstance:{row['instance_id']}" for row in view.instances}
+    seen |= {f"Workflow:{row['name']}" for row in view.workflows()}
+    client = Client(DATABASE, principal(Scope.READ, limits=_LIMITS[limits]))
+    for row in DATA.instances:
+        global_id = f"WorkflowInstance:{row['instance_id']}"
+        found = client(_SIGHTS["node"], id=global_id)["node"]
+        assert (found is not None) == (global_id in seen)
+        for step in [step for step in DATA.steps if step["instance"] == row["id"]]:
+            key = json.dumps([row["instance_id"], step["name"]])
+            found = client(_SIGHTS["node"], id=f"WorkflowStep:{key}")["node"]
+            assert (found is not None) == (global_id in seen)
+    for row in DATA.workflows:
+        found = client(_SIGHTS["node"], id=f"Workflow:{row['name']}")["node"]
+        assert (found is not None) == (f"Workflow:{row['name']}" in seen)
+
+
+def limited(limits: Limits) -> tuple[Writer, Writer]:
+    """A writer without limits, and one with, on a database with an instance inside and out."""
+    owner = Writer(engine=RecordingEngine("w", "v"))
+    for name in ("in", "out"):
+        owner.create("RUNNING", name, reference={"refType": "t", "refId": name})
+    owner.update("out", workflow="v")
+    guest = Writer(owner.client.as_(principal(Scope.WRITE, limits=limits)))
+    guest.client.services.engine = owner.client.services.engine
+    return owner, guest
+
+
+_WAYS_IN = {
+    "reference": Limits(reference=("t", "in")),
+    "workflows": Limits(workflows=("w",)),
+    "instance": Limits(instance_id="in"),
+}
+
+
+@pytest.mark.parametrize("way", _WAYS_IN)
+def test_a_write_outside_the_limits_finds_nothing_and_changes_nothing(way: str) -> None:
+    owner, guest = limited(_WAYS_IN[way])
+    state, head = owner.state(), owner.head()
+    step = {"instanceId": "out", "name": "s", "status": "RUNNING"}
+    for result in (
+        guest.update("out", status="COMPLETED"),
+        guest.update("out", output=1, workflow="w"),
+        guest.step("RUNNING", instance_id="out"),
+        guest.track({"step": step}),
+        guest.track({"step": {**step, "instanceId": "in"}}, {"step": step}),
+        guest.act("pause", "out"),
+        guest.act("restart", "out"),
+    ):
+        assert (result["__typename"], result["code"]) == ("NotFound", "NOT_FOUND")
+    assert (owner.state(), owner.head()) == (state, head)
+
+
+@pytest.mark.parametrize("way", _WAYS_IN)
+def test_a_write_inside_the_limits_is_done(way: str) -> None:
+    owner, guest = limited(_WAYS_IN[way])
+    assert guest.step("RUNNING", instance_id="in")["step"]["status"] == "RUNNING"
+    assert guest.act("pause", "in")["instance"]["status"] == "PAUSED"
+    result = guest.track({"instance": {"instanceId": "in", "status": "COMPLETED"}})
+    assert result["applied"] == 1
+    assert owner.read("in")["status"] == "COMPLETED"
+
+
+def forbidden(call: Callable[[], Any]) -> None:
+    """Fail unless the call ends in FORBIDDEN."""
+    with pytest.raises(ExecutionFailed) as failed:
+        call()
+    error = failed.value.error
+    assert isinstance(error, AccessError)
+    assert (error.code, error.status) == ("FORBIDDEN", 403)
+
+
+_INSIDE = {"refType": "t", "refId": "in"}
+_OUTSIDE = {"refType": "t", "refId": "out"}
+
+
+@pytest.mark.parametrize(
+    ("way", "attempts"),
+    [
+        (
+            "reference",
+            [
+                lambda guest: guest.update("in", reference=_OUTSIDE),
+                lambda guest: guest.update("in", reference=None),
+                lambda guest: guest.start(instanceId="new", reference=_OUTSIDE),
+                lambda guest: guest.start(instanceId="new"),
+                # The id is taken by an instance that the token does not show.
+                lambda guest: guest.start(instanceId="out", reference=_INSIDE),
+                lambda guest: guest.starts({"workflow": "w", "reference": _OUTSIDE}),
+                lambda guest: guest.register("w"),
+                lambda guest: guest.track({"instance": {"instanceId": "in", "reference": None}}),
+            ],
+        ),
+        (
+            "workflows",
+            [
+                lambda guest: guest.update("in", workflow="v"),
+                lambda guest: guest.update("new", workflow="v"),
+                lambda guest: guest.start("v"),
+                lambda guest: guest.register("v"),
+            ],
+        ),
+        (
+            "instance",
+            [
+                lambda guest: guest.start(instanceId="new"),
+                lambda guest: guest.start(),
+                lambda guest: guest.register("w"),
+            ],
+        ),
+    ],
+)
+def test_what_would_lie_outside_the_limits_is_forbidden(
+    way: str, attempts: list[Callable[[Writer], Any]]
+) -> None:
+    owner, guest = limited(_WAYS_IN[way])
+    state, head = owner.state(), owner.head()
+    for attempt in attempts:
+        forbidden(partial(attempt, guest))
+        assert (owner.state(), owner.head()) == (state, head)
+
+
+def test_what_lies_inside_the_limits_can_be_started() -> None:
+    _, guest = limited(Limits(reference=("t", "in"), workflows=("w",)))
+    assert guest.start(instanceId="new", reference=_INSIDE)["instance"]["status"] == "QUEUED"
+    assert guest.update("new", status="RUNNING")["instance"]["status"] == "RUNNING"
+    created = guest.update("other", workflow="w", reference=_INSIDE)
+    assert created["instance"]["reference"] == _INSIDE
+    assert guest.update("third", workflow="w")["code"] == "NOT_FOUND"
+
+
+_TOKEN = """mutation ($v: CreateAccessTokenInput!) { r: createAccessToken(input: $v) { __typename
+  ... on InvalidInput { code path } ... on AccessTokenPayload { token expiresAt } } }"""
+
+
+def token(client: Client, **given: Any) -> Any:
+    """createAccessToken."""
+    return client(_TOKEN, v=given)["r"]
+
+
+def bearer(client: Client, text: str) -> Client:
+    """The same database for the holder of a token."""
+    return client.as_(client.services.gatekeeper.authenticate(f"Bearer {text}"))
+
+
+def test_a_token_carries_its_scopes_and_limits() -> None:
+    client = Client()
+    issued = token(
+        client,
+        scopes=["WRITE"],
+        reference={"refType": "tü", "refId": "1"},
+        workflows=["w", "ü"],
+        instanceId="i",
+        expiresIn=60_000,
+    )
+    caller = client.services.gatekeeper.authenticate(f"bearer  {issued['token']} ")
+    assert caller.scopes == {Scope.READ, Scope.WRITE}
+    assert caller.limits == Limits(("tü", "1"), ("w", "ü"), "i")
+    assert caller.expires_at is not None
+    assert 50 < caller.expires_at - time.time() <= 60
+    assert issued["expiresAt"].endswith("Z")
+
+
+def test_a_token_reads_by_default_and_does_no_more() -> None:
+    client = Client()
+    reader = bearer(client, token(client)["token"])
+    assert reader("{ instances { totalCount } }") == {"instances": {"totalCount": 0}}
+    with pytest.raises(AccessError) as refusal:
+        Writer(reader).start()
+    assert refusal.value.code == "FORBIDDEN"
+
+
+def test_only_an_unlimited_admin_creates_tokens() -> None:
+    client = Client()
+    forbidden(lambda: token(client.as_(principal(Scope.WRITE))))
+    limited_admin = token(client, scopes=["ADMIN"], instanceId="i")["token"]
+    forbidden(lambda: token(bearer(client, limited_admin)))
+    admin = bearer(client, token(client, scopes=["ADMIN"], expiresIn=60_000)["token"])
+    # A token made with a token does not outlive it.
+    child = bearer(client, token(admin, expiresIn=3_600_000)["token"])
+    assert child.caller.expires_at is not None
+    assert child.caller.expires_at == admin.caller.expires_at
+
+
+def test_a_token_that_cannot_be_is_refused_with_its_path() -> None:
+    client = Client()
+    for given, path in (
+        ({"scopes": []}, "scopes"),
+        ({"expiresIn": 0}, "expiresIn"),
+        ({"expiresIn": 30 * 86_400_000 + 1}, "expiresIn"),
+        ({"workflows": ["w"] * 101}, "workflows"),
+        ({"instanceId": ""}, "instanceId"),
+    ):
+        assert failure(token(client, **given)) == ("INVALID_INPUT", f"input.{path}")
+
+
+def refused(gatekeeper: Gatekeeper, authorization: str | None) -> str:
+    """The message with which a caller is turned away."""
+    with pytest.raises(AccessError) as refusal:
+        gatekeeper.authenticate(authorization)
+    assert (refusal.value.code, refusal.value.status) == ("UNAUTHENTICATED", 401)
+    return refusal.value.message
+
+
+def issue(gatekeeper: Gatekeeper, seconds: int = 60) -> str:
+    """A token of a gatekeeper's."""
+    claims = token_claims([Scope.READ], Limits(instance_id="i"), int(time.time()) + seconds)
+    return gatekeeper.issue(claims)
+
+
+def test_a_token_that_was_changed_anywhere_is_not_valid() -> None:
+    gatekeeper = Gatekeeper(admin="secret")
+    good = issue(gatekeeper)
+    assert gatekeeper.authenticate(f"Bearer {good}").limits.instance_id == "i"
+    wider, _, _ = gatekeeper.issue({"scopes": ["ADMIN"], "exp": 2**40}).rpartition(".")
+    changed = [
+        good[:n] + ("A" if good[n] != "A" else "B") + good[n + 1 :] for n in range(4, len(good))
+    ]
+    changed += [good[:-1], good + "A", f"{wider}.{good.rpartition('.')[2]}"]
+    for text in (*changed, "fft_", "fft_.", "fft_ü.ü"):
+        assert "not valid" in refused(gatekeeper, f"Bearer {text}")
+
+
+def test_a_token_ends() -> None:
+    gatekeeper = Gatekeeper(admin="secret")
+    assert "expired" in refused(gatekeeper, f"Bearer {issue(gatekeeper, 0)}")
+
+
+def test_a_token_of_another_key_is_not_valid() -> None:
+    stranger = issue(Gatekeeper(admin="other"))
+    assert "not valid" in refused(Gatekeeper(admin="secret"), f"Bearer {stranger}")
+    assert "not valid" in refused(Gatekeeper(read="other"), f"Bearer {stranger}")
+
+
+def test_keys_can_be_rotated_one_after_the_other() -> None:
+    old, both, new = Gatekeeper(admin="a"), Gatekeeper(admin="b a"), Gatekeeper(admin="b")
+    before, between = issue(old), issue(both)
+    for text in (before, between):
+        assert both.authenticate(f"Bearer {text}").scopes == {Scope.READ}
+    for key in ("a", "b"):
+        assert Scope.ADMIN in both.authenticate(f"Bearer {key}").scopes
+    assert new.authenticate(f"Bearer {between}").scopes == {Scope.READ}
+    assert "not valid" in refused(new, f"Bearer {before}")
+    assert "not valid" in refused(new, "Bearer a")
+
+
+def test_each_key_allows_its_scopes_on_everything() -> None:
+    gatekeeper = Gatekeeper(admin="a", write="w1\n w2", read="r ü")
+    for key, scopes in (
+        ("a", {Scope.READ, Scope.WRITE, Scope.ADMIN}),
+        ("w1", {Scope.READ, Scope.WRITE}),
+        ("w2", {Scope.READ, Scope.WRITE}),
+        ("r", {Scope.READ}),
+        ("ü", {Scope.READ}),
+    ):
+        caller = gatekeeper.authenticate(f"Bearer {key}")
+        assert (set(caller.scopes), caller.limited, caller.expires_at) == (scopes, False, None)
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer ", "Basic a", "a", "Bearer b", "Bearer a a"]
+)
+def test_who_has_no_valid_key_is_not_let_in(authorization: str | None) -> None:
+    refused(Gatekeeper(admin="a"), authorization)
+    refused(Gatekeeper(), authorization)
+
+
+def test_a_reader_cannot_write() -> None:
+    writer = Writer(Client(caller=principal(Scope.READ)))
+    for call in (writer.start, writer.update, writer.track, writer.register):
+        with pytest.raises(AccessError) as refusal:
+            call()
+        assert refusal.value.code == "FORBIDDEN"
+    assert writer.database.batches == []
