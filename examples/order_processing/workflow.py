@@ -16,6 +16,9 @@ from resolvers.instants import format_instant
 _RETRIES = 3
 _RETRY_DELAY_MS = 300
 _HOLD = "hold for stock"
+# A run that is paused or terminated ends with the engine's own exception at what it awaits
+# (workerd, 2026-11-22): whoever asked for that records it, and the order has not failed.
+_ENGINE_STOPS = "Aborting engine:"
 
 
 class PaymentDeclined(Exception):
@@ -37,6 +40,8 @@ class OrderProcessing(WorkflowEntrypoint):
             await run.sleep(_HOLD, timedelta(milliseconds=order.get("holdMs", 500)))
             parcel = await run.step("ship", lambda _: _ship(items))
         except Exception as error:
+            if _ENGINE_STOPS in str(error):
+                raise
             failure = _described(error)
             await run.once("errored", lambda: tracker.instance(status="ERRORED", error=failure))
             raise
@@ -102,7 +107,9 @@ class _TrackedSteps:
 
 def _described(error: Exception) -> dict[str, str]:
     stack = "".join(traceback.format_exception(error))
-    return {"name": type(error).__name__, "message": str(error), "stack": stack}
+    name = type(error).__name__
+    # The engine puts the name in front of the message of a step's error.
+    return {"name": name, "message": str(error).removeprefix(f"{name}: "), "stack": stack}
 
 
 def _validate(order: dict[str, Any]) -> list[Any]:
