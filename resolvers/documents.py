@@ -4,7 +4,7 @@ Parsing and validating cost milliseconds; a document seen before must never pay 
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,13 +18,17 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     InlineFragmentNode,
+    Node,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    VariableNode,
+    Visitor,
     is_input_type,
     parse,
     type_from_ast,
     validate,
+    visit,
 )
 from graphql.execution.collect_fields import FragmentDetails
 
@@ -77,7 +81,8 @@ class Operation:
 
     definition: OperationDefinitionNode
     fragments: dict[str, FragmentDetails]
-    variables: list[tuple[str, GraphQLInputType]]
+    # Those that compiled statements may depend on.
+    shaping_variables: list[tuple[str, GraphQLInputType]]
     plans: Cache[Any, Any] = field(default_factory=lambda: Cache(PLAN_CACHE_SIZE))
 
     @property
@@ -146,19 +151,45 @@ class Documents:
         return ParsedDocument(
             {
                 node.name.value if node.name else None: Operation(
-                    node, fragments, self._variables(node)
+                    node, fragments, self._shaping_variables(node, fragments.values())
                 )
                 for node in tree.definitions
                 if isinstance(node, OperationDefinitionNode)
             }
         )
 
-    def _variables(self, node: OperationDefinitionNode) -> list[tuple[str, GraphQLInputType]]:
+    def _shaping_variables(
+        self, node: OperationDefinitionNode, fragments: Iterable[FragmentDetails]
+    ) -> list[tuple[str, GraphQLInputType]]:
+        """A mutation's statements depend on what its payloads select, not on its input."""
+        places: list[Node] = [fragment.definition for fragment in fragments]
+        for field_ in node.selection_set.selections:
+            if node.operation is OperationType.MUTATION and isinstance(field_, FieldNode):
+                places += field_.directives or ()
+                places += [field_.selection_set] if field_.selection_set else []
+            else:
+                places.append(field_)
+        mentioned: set[str] = set()
+        for place in places:
+            visit(place, _VariableNames(mentioned))
         return [
             (definition.variable.name.value, type_)
             for definition in node.variable_definitions or ()
-            if is_input_type(type_ := type_from_ast(self._schema, definition.type))
+            if definition.variable.name.value in mentioned
+            and is_input_type(type_ := type_from_ast(self._schema, definition.type))
         ]
+
+
+class _VariableNames(Visitor):
+    """Collects the names of variables."""
+
+    def __init__(self, found: set[str]) -> None:
+        super().__init__()
+        self._found = found
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        """Called by graphql-core at each variable."""
+        self._found.add(node.name.value)
 
 
 def _check_limits(tree: DocumentNode) -> None:

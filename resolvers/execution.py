@@ -92,7 +92,7 @@ class Executor:
         binding = Binding(variables, principal)
         key = (
             principal.limits.shape,
-            variables_shape(operation.variables, variables.coerced),
+            variables_shape(operation.shaping_variables, variables.coerced),
         )
         plan = operation.plans.get(key)
         if is_mutation:
