@@ -42,6 +42,9 @@ from resolvers.limits import (
     PLAN_CACHE_SIZE,
 )
 
+# Selection sets in one another, fields' and fragments', in a document that is sound.
+_MAX_SELECTION_SETS = 6 * MAX_DEPTH
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -199,12 +202,18 @@ def _check_limits(tree: DocumentNode) -> None:
         for node in tree.definitions
         if isinstance(node, FragmentDefinitionNode)
     }
-    measured: dict[str, tuple[int, int]] = {}
+    measured: dict[str, tuple[int, int, int]] = {}
 
-    def measure(selection_set: SelectionSetNode | None, open_: frozenset[str]) -> tuple[int, int]:
+    def measure(
+        selection_set: SelectionSetNode | None, open_: frozenset[str], level: int
+    ) -> tuple[int, int, int]:
+        """Depth in fields, aliases, and height in selection sets, those of fragments included."""
         if selection_set is None:
-            return 0, 0
-        depth, aliases = 0, 0
+            return 0, 0, 0
+        # Before Python's own recursion ends, here, in validation and in execution.
+        if level > _MAX_SELECTION_SETS:
+            raise _too_large("is nested too deeply", "MAX_DEPTH", MAX_DEPTH)
+        depth, aliases, height = 0, 0, 0
         for node in selection_set.selections:
             if isinstance(node, FragmentSpreadNode):
                 name = node.name.value
@@ -212,21 +221,28 @@ def _check_limits(tree: DocumentNode) -> None:
                 if name in open_ or name not in fragments:
                     continue
                 if name not in measured:
-                    measured[name] = measure(fragments[name].selection_set, open_ | {name})
-                below, found = measured[name]
+                    inner = fragments[name].selection_set
+                    measured[name] = measure(inner, open_ | {name}, level + 1)
+                below, found, sets = measured[name]
+                if level + sets > _MAX_SELECTION_SETS:
+                    raise _too_large("is nested too deeply", "MAX_DEPTH", MAX_DEPTH)
             elif isinstance(node, FieldNode):
-                below, found = measure(node.selection_set, open_)
+                below, found, sets = measure(node.selection_set, open_, level + 1)
                 below += 1
                 found += node.alias is not None
             else:
                 assert isinstance(node, InlineFragmentNode)
-                below, found = measure(node.selection_set, open_)
-            depth, aliases = max(depth, below), aliases + found
-        return depth, aliases
+                below, found, sets = measure(node.selection_set, open_, level + 1)
+            depth, aliases, height = max(depth, below), aliases + found, max(height, sets)
+        return depth, aliases, height + 1
 
+    for name, fragment in fragments.items():
+        # Also those that nothing spreads, which is the validation's to report.
+        if name not in measured:
+            measured[name] = measure(fragment.selection_set, frozenset({name}), 1)
     for definition in tree.definitions:
         if isinstance(definition, OperationDefinitionNode):
-            depth, aliases = measure(definition.selection_set, frozenset())
+            depth, aliases, _ = measure(definition.selection_set, frozenset(), 1)
             if depth > MAX_DEPTH:
                 raise _too_large(f"is {depth} fields deep", "MAX_DEPTH", MAX_DEPTH)
             if aliases > MAX_ALIASES:
