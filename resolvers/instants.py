@@ -10,7 +10,7 @@ def parse_instant(value: object) -> str:
     if not isinstance(value, str) or len(value) > 40 or "T" not in value.upper():
         raise ValueError(_MESSAGE)
     try:
-        parsed = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(value.upper())
         if parsed.tzinfo is None:
             raise ValueError("no offset")
         return format_instant(parsed)
