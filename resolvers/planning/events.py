@@ -11,7 +11,7 @@ from resolvers.planning.compiler import Field, Reader
 
 Conditions: TypeAlias = Callable[[str], list[str]]
 
-_CURSOR = re.compile(r"\d{16}")
+_CURSOR = re.compile(r"[0-9]{16}")
 
 
 def events_size(value: object) -> int:

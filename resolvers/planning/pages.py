@@ -6,7 +6,7 @@ letter for the order it belongs to: `C<created_at>,<row>`, `U<updated_at>,<row>`
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +17,7 @@ from resolvers.planning import filters
 from resolvers.planning.compiler import Expression, Field, Reader
 from resolvers.vocabulary import InstanceOrderField, OrderDirection
 
-_INSTANT_CURSOR = re.compile(r"([CU])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(\d{1,15})")
+_INSTANT_CURSOR = re.compile(r"([CU])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(\d{1,15})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,26 @@ class Listing:
     loops: tuple[tuple[str, str], ...] = ()
     total: Callable[[], str] | None = None
 
-    def where(self, alias: str) -> str:
-        """All conditions, the loops' values included."""
+    def where(self, alias: str, *bounds: str) -> str:
+        """All conditions, the loops' values and the bounds of cursors included."""
         looped = [
             f"{alias}.{column} IN (SELECT value FROM json_each({values}))"
             for column, values in self.loops
         ]
-        return filters.all_of([*looped, *self.conditions(alias)])
+        return filters.all_of([*looped, *self.bounded(alias, bounds)])
+
+    def bounded(self, alias: str, bounds: Sequence[str]) -> list[str]:
+        """The conditions and the bounds of cursors.
+
+        One bound a side is what SQLite scans an index by. The filter's own bound on the order's
+        column is kept from that (by its +) where a cursor stands on the same side: a page deep
+        inside a span of time would be reached by reading all before it.
+        """
+        column = f"{alias}.{self.order.columns[0]}"
+        sides = [side for side in "<>" if any(f"){side}" in bound for bound in bounds)]
+        yields = tuple(f"{column}{side}" for side in sides)
+        conditions = self.conditions(alias)
+        return [*(f"+{c}" if c.startswith(yields) else c for c in conditions), *bounds]
 
 
 def page_size(value: object) -> int:
@@ -209,7 +222,7 @@ class _Page:
                 return "'false'"
             beyond = order.beyond(alias, self._key(given), reverse=not forward, inclusive=True)
             full = ""
-        where = filters.all_of([self._listing.where(alias), beyond])
+        where = self._listing.where(alias, beyond)
         exists = f"EXISTS (SELECT 1 FROM {self._listing.table} {alias} WHERE {where})"
         return f"iif({full}{exists},'true','false')"
 
@@ -236,13 +249,8 @@ class _Page:
     def _source(self) -> str:
         listing, order, limit = self._listing, self._listing.order, self._limit
         alias = self._field.new_alias()
-        source, where = (
-            f"{listing.table} {alias}",
-            [
-                *listing.conditions(alias),
-                *self._bounds(alias),
-            ],
-        )
+        source = f"{listing.table} {alias}"
+        where = listing.bounded(alias, self._bounds(alias))
         if listing.loops:
             candidate = self._field.new_alias()
             tables, looped = [], []
@@ -250,9 +258,7 @@ class _Page:
                 value = self._field.new_alias()
                 tables.append(f"(SELECT DISTINCT value FROM json_each({values})) {value}")
                 looped.append(f"{candidate}.{column}={value}.value")
-            inner = filters.all_of(
-                [*looped, *listing.conditions(candidate), *self._bounds(candidate)]
-            )
+            inner = filters.all_of([*looped, *listing.bounded(candidate, self._bounds(candidate))])
             source = " CROSS JOIN ".join([*tables, source])
             where = [
                 f"{alias}.id IN (SELECT {candidate}.id FROM {listing.table} {candidate}"
