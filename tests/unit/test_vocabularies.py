@@ -1,0 +1,73 @@
+"""Each vocabulary stands once: in Python, in the tables' CHECKs and in GraphQL they are equal."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+from graphql import EnumTypeDefinitionNode, GraphQLEnumType, parse
+
+from resolvers import vocabulary
+from schema.build import core
+
+_ROOT = Path(__file__).parents[2]
+_ENUMS: dict[str, type[StrEnum]] = {
+    name: value
+    for name, value in vars(vocabulary).items()
+    if isinstance(value, type) and issubclass(value, StrEnum) and value is not StrEnum
+}
+# The columns that hold a vocabulary, by table and name.
+_COLUMNS = {
+    ("instances", "status"): vocabulary.InstanceStatus,
+    ("events", "status"): vocabulary.InstanceStatus,
+    ("events", "type"): vocabulary.EventType,
+    ("steps", "kind"): vocabulary.StepKind,
+    ("steps", "status"): vocabulary.StepStatus,
+    ("steps", "retry_backoff"): vocabulary.Backoff,
+    ("attempts", "status"): vocabulary.AttemptStatus,
+}
+
+
+def checks() -> dict[tuple[str, str], list[str]]:
+    """What `CHECK (column IN (…))` of each table allows."""
+    found = {}
+    for path in sorted((_ROOT / "migrations").glob("*.sql")):
+        for table, body in re.findall(
+            r"CREATE TABLE (\w+) \((.*?)\n\) STRICT", path.read_text(), re.DOTALL
+        ):
+            # Of the columns' own definitions: a table's CHECK may name a column too.
+            for column, values in re.findall(
+                r"^  (\w+) TEXT[^,]*?CHECK \(\1 IN \(([^)]*)\)\)", body, re.MULTILINE | re.DOTALL
+            ):
+                found[table, column] = re.findall(r"'(\w+)'", values)
+    return found
+
+
+def test_every_check_of_words_is_of_a_known_vocabulary() -> None:
+    assert set(checks()) == set(_COLUMNS)
+
+
+@pytest.mark.parametrize(("table", "column"), _COLUMNS)
+def test_a_check_allows_the_vocabulary_in_its_order(table: str, column: str) -> None:
+    assert checks()[table, column] == [str(word) for word in _COLUMNS[table, column]]
+
+
+@pytest.mark.parametrize("name", _ENUMS)
+def test_a_graphql_enum_has_the_words_of_the_vocabulary(name: str) -> None:
+    type_ = core.type_map[name]
+    assert isinstance(type_, GraphQLEnumType)
+    assert list(type_.values) == [str(word) for word in _ENUMS[name]]
+
+
+def test_the_contract_and_the_schema_have_the_same_enums_with_the_same_words() -> None:
+    contract = {
+        node.name.value: {value.name.value for value in node.values or ()}
+        for node in parse((_ROOT / "schema" / "contract.graphql").read_text()).definitions
+        if isinstance(node, EnumTypeDefinitionNode)
+    }
+    assert contract == {name: {str(word) for word in enum} for name, enum in _ENUMS.items()}
+
+
+def test_every_word_is_its_own_name() -> None:
+    for enum in _ENUMS.values():
+        assert [word.name for word in enum] == [word.value for word in enum]
