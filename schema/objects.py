@@ -111,7 +111,7 @@ class WorkflowInstance(Node):
         e.text("instance_id"),
         "The engine's own id for this instance, as its dashboard shows it (at most 100 characters)",
     )
-    workflow: Workflow = column(e.row_of("workflows", "{r}.name={t}.workflow"), "What it runs")
+    workflow: Workflow = column(e.workflow_of_instance, "What it runs")
     reference: Reference | None = column(e.same_row("ref_type"), "What it works on")
     status: InstanceStatus = column(e.word("status"), "How it stands")
     input: JSON | None = column(e.json("input"), "What it was given")

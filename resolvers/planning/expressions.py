@@ -97,6 +97,14 @@ def row_of(table: str, on: str) -> Expression:
     return expression
 
 
+def workflow_of_instance(field: Field) -> str:
+    """An instance's workflow; where only its name matters, the instance's row has that."""
+    alias = field.new_alias()
+    if {part.name for _, part in field.subfields()} <= {"id", "name", "__typename"}:
+        return f"(SELECT {field.body(alias)} FROM (SELECT {field.alias}.workflow AS name) {alias})"
+    return row_of("workflows", "{r}.name={t}.workflow")(field)
+
+
 def rows_of(table: str, on: str, order: str) -> Expression:
     """All rows of `table` for which `on` holds, ordered by its column `order`."""
 

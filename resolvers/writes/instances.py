@@ -20,7 +20,7 @@ def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
     return bound.statement(
         "INSERT INTO instances"
         " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at)"
-        f" SELECT {values},'QUEUED',at,at FROM (SELECT {NOW} AS at) WHERE 1"
+        f" VALUES ({values},'QUEUED',{NOW},{NOW})"
         " ON CONFLICT (instance_id) DO NOTHING"
     )
 
@@ -59,12 +59,12 @@ def _insert(update: UpdateInstance) -> Statement:
             update.sleep_until,
         )
     )
-    started = "at" if status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN) else "NULL"
-    completed = "at" if status in TERMINAL else "NULL"
+    started = NOW if status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN) else "NULL"
+    completed = NOW if status in TERMINAL else "NULL"
     return bound.statement(
         "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
         "sleep_until,metadata,created_at,updated_at,started_at,completed_at)"
-        f" SELECT {values},{metadata},at,at,{started},{completed} FROM (SELECT {NOW} AS at) WHERE 1"
+        f" VALUES ({values},{metadata},{NOW},{NOW},{started},{completed})"
         " ON CONFLICT (instance_id) DO NOTHING"
     )
 

@@ -92,9 +92,9 @@ def _upsert(shape: _Shape) -> Template:
         "retry_backoff": names.add("retry_backoff"),
         "attempt": names.integer("first_attempt"),
         "next_retry_at": names.add("retry_at"),
-        "started_at": "NULL" if status is StepStatus.PENDING else "at",
-        "completed_at": "at" if status in STEP_TERMINAL else "NULL",
-        "updated_at": "at",
+        "started_at": "NULL" if status is StepStatus.PENDING else NOW,
+        "completed_at": NOW if status in STEP_TERMINAL else "NULL",
+        "updated_at": NOW,
     }
     attempt = _attempt(shape, names)
     changes = {
@@ -126,8 +126,8 @@ def _upsert(shape: _Shape) -> Template:
     alive = "" if status in STEP_TERMINAL else f" AND i.status NOT IN {_TERMINAL}"
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
-        f" FROM instances i,(SELECT {NOW} AS at)"
-        f" WHERE i.instance_id={names.add('instance_id')}{within(shape.limits, 'i', names)}{alive}"
+        f" FROM instances i WHERE i.instance_id={names.add('instance_id')}"
+        f"{within(shape.limits, 'i', names)}{alive}"
         f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
         f" WHERE steps.status NOT IN {_STEP_TERMINAL}"
         f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"

@@ -26,6 +26,6 @@ def register(workflow: RegisterWorkflow) -> Statement:
         )
     return bound.statement(
         f"INSERT INTO workflows (name,{','.join(values)},created_at,updated_at)"
-        f" SELECT {bound.bind(workflow.name)},{','.join(values.values())},at,at"
-        f" FROM (SELECT {NOW} AS at) WHERE 1 ON CONFLICT (name) {conflict}"
+        f" VALUES ({bound.bind(workflow.name)},{','.join(values.values())},{NOW},{NOW})"
+        f" ON CONFLICT (name) {conflict}"
     )
