@@ -13,6 +13,7 @@ from schema.http import GraphQLEndpoint
 from schema.messages import HttpRequest, HttpResponse
 
 _NO_STORE = {"cache-control": "no-store"}
+_COSTS = "D1-Round-Trips, D1-Rows-Read, D1-Rows-Written"
 _ALIVE = Statement("SELECT 1")
 
 
@@ -68,6 +69,7 @@ class Application:
         if origin not in self._origins and "*" not in self._origins:
             return
         response.headers["access-control-allow-origin"] = origin
+        response.headers["access-control-expose-headers"] = _COSTS
         if request.method == "OPTIONS":
             response.headers["access-control-allow-methods"] = "GET, POST"
             response.headers["access-control-allow-headers"] = "Authorization, Content-Type"
