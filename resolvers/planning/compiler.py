@@ -309,14 +309,17 @@ class Field:
 
         def read(binding: Binding) -> Value:
             value = _dig(binding.arguments(site), names)
-            if convert is None:
-                return value  # type: ignore[no-any-return]  # trusted: coerced by graphql-core
             try:
-                return convert(value)
+                value = value if convert is None else convert(value)
+                if isinstance(value, str) and not value.isascii():
+                    # JSON can write half a surrogate pair; D1 has no such text.
+                    value.encode()
             except ValueError as error:
+                wrong = "is no Unicode text" if isinstance(error, UnicodeEncodeError) else error
                 raise ArgumentError(
-                    f"{'.'.join(names)}: {error}", argument=".".join(names), path=site.path
+                    f"{'.'.join(names)}: {wrong}", argument=".".join(names), path=site.path
                 ) from error
+            return value  # type: ignore[no-any-return]  # trusted: coerced by graphql-core
 
         return read
 

@@ -57,7 +57,7 @@ def values_text(values: Any) -> str:
     """A list argument as the JSON text that json_each reads."""
     if len(values) > MAX_FILTER_VALUES:
         raise ValueError(f"at most {MAX_FILTER_VALUES} values")
-    return json.dumps([str(value) for value in values])
+    return json.dumps([str(value) for value in values], ensure_ascii=False)
 
 
 def one_value(values: Any) -> str:

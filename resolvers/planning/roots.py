@@ -152,7 +152,8 @@ def _reference_keys(keys: Any) -> str:
         [
             [_bounded(key["refType"], MAX_REF_TYPE), _bounded(key["refId"], MAX_REF_ID)]
             for key in keys
-        ]
+        ],
+        ensure_ascii=False,
     )
 
 
@@ -161,13 +162,13 @@ def _length(values: Any) -> int:
 
 
 def _node_key(value: object) -> str:
-    return json.dumps(parse_global_id(value))
+    return json.dumps(parse_global_id(value), ensure_ascii=False)
 
 
 def _node_keys(values: Any) -> str:
     if len(values) > MAX_NODE_IDS:
         raise ValueError(f"at most {MAX_NODE_IDS} ids")
-    return json.dumps([parse_global_id(value) for value in values])
+    return json.dumps([parse_global_id(value) for value in values], ensure_ascii=False)
 
 
 def _shown(value: object) -> str:
