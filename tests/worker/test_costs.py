@@ -1,0 +1,274 @@
+"""What operations cost in D1 at 100,000 instances: rows read and round trips, as billed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scripts.local_server import LocalServer
+from tests.worker.api import Api, cost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INSTANCES = 100_000
+FLOWS = 20
+REFERENCES = 5_000
+STEPS = 10
+PAGE = 20
+# The page, what lies beyond it, and what SQLite counts for entering an index.
+PAGE_ROWS = 25
+
+# One instance a second, a twentieth of them unfinished, a hundredth of a percent retrying.
+SEED = f"""INSERT INTO instances (instance_id, workflow, ref_type, ref_id, status, input,
+  created_at, started_at, updated_at, completed_at, retrying_steps)
+WITH RECURSIVE n(i) AS (
+  SELECT CAST(?1 AS INTEGER) UNION ALL SELECT i+1 FROM n WHERE i < CAST(?2 AS INTEGER)-1)
+SELECT printf('cost-%06d', i), 'flow-'||(i % {FLOWS}), 'order', ''||(i % {REFERENCES}),
+  CASE WHEN i%100 < 90 THEN 'COMPLETED' WHEN i%100 < 95 THEN 'ERRORED'
+    WHEN i%100 < 98 THEN 'RUNNING' ELSE 'QUEUED' END,
+  '{{"n":'||i||'}}',
+  strftime('%Y-%m-%dT%H:%M:%fZ', '2026-01-01', '+'||i||' seconds'),
+  strftime('%Y-%m-%dT%H:%M:%fZ', '2026-01-01', '+'||i||' seconds'),
+  strftime('%Y-%m-%dT%H:%M:%fZ', '2026-02-01', '+'||(i*7919 % 100003)||' seconds'),
+  CASE WHEN i%100 < 95
+    THEN strftime('%Y-%m-%dT%H:%M:%fZ', '2026-02-01', '+'||(i*7919 % 100003)||' seconds') END,
+  i%100 >= 95 AND i%1000 < 100
+FROM n"""
+SEED_STEPS = f"""INSERT INTO steps (instance, step_index, name, kind, status, output, attempt,
+  started_at, completed_at, updated_at)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < {STEPS})
+SELECT x.id, i, 'step '||i, 'TASK', 'COMPLETED', '{{"ok":true}}', 1,
+  x.created_at, x.created_at, x.updated_at
+FROM instances x, n WHERE x.id > {INSTANCES - REFERENCES} AND CAST(x.ref_id AS INTEGER) < 20"""
+
+LIST = """query($filter: InstanceFilter, $orderBy: InstanceOrder,
+  $first: Int, $after: String, $last: Int, $before: String) {
+  instances(filter: $filter, orderBy: $orderBy,
+    first: $first, after: $after, last: $last, before: $before) {
+    nodes { id instanceId status createdAt startedAt updatedAt completedAt sleepUntil duration }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
+DAY = {"from": "2026-01-01T02:00:00.000Z", "to": "2026-01-01T22:00:00.000Z"}
+FILTERS: dict[str, tuple[dict[str, Any] | None, str]] = {
+    "all": (None, "CREATED_AT"),
+    "all by update": (None, "UPDATED_AT"),
+    "one status": ({"status": ["COMPLETED"]}, "CREATED_AT"),
+    "a rare status": ({"status": ["QUEUED"]}, "CREATED_AT"),
+    "one workflow": ({"workflow": ["flow-3"]}, "CREATED_AT"),
+    "workflow and status": ({"workflow": ["flow-4"], "status": ["COMPLETED"]}, "CREATED_AT"),
+    "created in a span": ({"createdAt": DAY}, "CREATED_AT"),
+    "status created in a span": ({"createdAt": DAY, "status": ["ERRORED"]}, "CREATED_AT"),
+    "workflow created in a span": ({"createdAt": DAY, "workflow": ["flow-7"]}, "CREATED_AT"),
+    "updated in a span": (
+        {"updatedAt": {"from": "2026-02-01T02:00:00Z", "to": "2026-02-02T02:00:00Z"}},
+        "UPDATED_AT",
+    ),
+    "retrying": ({"retrying": True}, "CREATED_AT"),
+    "stalled": ({"stalledFor": 1_000}, "UPDATED_AT"),
+}
+
+
+@pytest.fixture(scope="module")
+def large(prepared: None) -> Iterator[LocalServer]:
+    """A server with 100,000 instances, written by SQL: the triggers count and log them."""
+    with LocalServer() as running:
+        for start in range(0, INSTANCES, 25_000):
+            running.query(SEED, [start, start + 25_000])
+        running.query(SEED_STEPS)
+        assert running.query("SELECT sum(count) AS n FROM status_counts") == [{"n": INSTANCES}]
+        yield running
+
+
+@pytest.fixture
+def caller(large: LocalServer) -> Iterator[Api]:
+    """A caller of the large server."""
+    with Api(large) as api:
+        yield api
+
+
+def measured(caller: Api, query: str, **variables: Any) -> tuple[Any, int]:
+    """`data` and the rows read, in one round trip."""
+    response = caller.ask(query, **variables)
+    body = response.json()
+    assert "errors" not in body, response.text[:1000]
+    trips, read, _ = cost(response)
+    assert trips == 1
+    return body["data"], read
+
+
+@pytest.mark.parametrize("direction", ["DESC", "ASC"])
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_page_reads_what_it_returns_however_deep(
+    caller: Api, large: LocalServer, name: str, direction: str
+) -> None:
+    filter_, field = FILTERS[name]
+    column = "updated_at" if field == "UPDATED_AT" else "created_at"
+    order = {"field": field, "direction": direction}
+    first, read = measured(caller, LIST, filter=filter_, orderBy=order)
+    assert len(first["instances"]["nodes"]) == PAGE
+    assert read <= PAGE_ROWS
+    [middle] = large.query("SELECT * FROM instances WHERE instance_id='cost-040003'")
+    cursor = f"{field[0]}{middle[column]},{middle['id']}"
+    deep, read = measured(caller, LIST, filter=filter_, orderBy=order, after=cursor)
+    nodes = deep["instances"]["nodes"]
+    assert len(nodes) == PAGE
+    # Both neighbours of the page are looked for as well.
+    assert read <= PAGE_ROWS + 1
+    times = [node["updatedAt" if field == "UPDATED_AT" else "createdAt"] for node in nodes]
+    assert times == sorted(times, reverse=direction == "DESC")
+    assert (times[0] < middle[column]) is (direction == "DESC")
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_page_backwards_reads_each_row_once_more_to_turn_it_round(
+    caller: Api, large: LocalServer, name: str
+) -> None:
+    filter_, field = FILTERS[name]
+    column = "updated_at" if field == "UPDATED_AT" else "created_at"
+    [middle] = large.query("SELECT * FROM instances WHERE instance_id='cost-060003'")
+    cursor = f"{field[0]}{middle[column]},{middle['id']}"
+    page, read = measured(
+        caller, LIST, filter=filter_, orderBy={"field": field}, before=cursor, last=PAGE
+    )
+    assert len(page["instances"]["nodes"]) == PAGE
+    assert read <= PAGE + PAGE_ROWS + 1
+
+
+def test_a_page_of_several_statuses_reads_a_page_of_each(caller: Api) -> None:
+    statuses = ["ERRORED", "RUNNING", "QUEUED"]
+    page, read = measured(caller, LIST, filter={"status": statuses})
+    nodes = page["instances"]["nodes"]
+    assert len(nodes) == PAGE
+    times = [node["createdAt"] for node in nodes]
+    assert times == sorted(times, reverse=True)
+    # A candidate is read, looked up and sorted.
+    assert read <= 5 * PAGE * len(statuses)
+
+
+def test_a_reference_reads_its_own_instances(caller: Api) -> None:
+    query = """{ reference(refType: "order", refId: "4321") {
+      instances(first: 20) { nodes { instanceId status } }
+    } }"""
+    found, read = measured(caller, query)
+    assert len(found["reference"]["instances"]["nodes"]) == INSTANCES // REFERENCES
+    assert read <= PAGE_ROWS
+    found, read = measured(
+        caller, LIST, filter={"reference": {"refType": "order", "refId": "4321"}}
+    )
+    assert len(found["instances"]["nodes"]) == PAGE
+    assert read <= PAGE_ROWS
+
+
+def test_20_references_with_10_steps_each_read_their_rows_and_the_ways_to_them(
+    caller: Api,
+) -> None:
+    keys = [{"refType": "order", "refId": str(number)} for number in range(20)]
+    query = """query($keys: [ReferenceInput!]!) { references(keys: $keys) {
+      refId latestInstance { instanceId status createdAt steps { name status output startedAt } }
+    } }"""
+    found, read = measured(caller, query, keys=keys)
+    latest = [reference["latestInstance"] for reference in found["references"]]
+    assert [len(instance["steps"]) for instance in latest] == [STEPS] * 20
+    rows = 20 + 20 * STEPS
+    # For each reference: its key, its entry in the index, and entering the index of steps.
+    assert rows <= read <= rows + 3 * 20
+
+
+def test_one_instance_reads_itself(caller: Api) -> None:
+    query = """query($id: String!) { instance(instanceId: $id) {
+      instanceId status input output error { message } createdAt
+    } }"""
+    found, read = measured(caller, query, id="cost-050000")
+    assert found["instance"]["input"] == {"n": 50_000}
+    # Its entry in the index, and its row.
+    assert read <= 2
+    found, read = measured(caller, query, id="none")
+    assert found["instance"] is None
+    assert read == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("{ instances { totalCount } }", 100),
+        ('{ instances(filter: {status: [RUNNING], workflow: ["flow-16"]}) { totalCount } }', 10),
+        ("{ stats { total statusCounts { status count } } }", 200),
+        ('{ workflow(name: "flow-3") { statusCounts { status count } } }', 20),
+        ('{ workflow(name: "flow-3") { latestInstance { instanceId } } }', 10),
+    ],
+)
+def test_counts_read_counters_and_not_instances(caller: Api, query: str, rows: int) -> None:
+    _, read = measured(caller, query)
+    assert read <= rows
+
+
+def test_a_page_of_the_log_reads_its_events(caller: Api) -> None:
+    query = """query($after: EventCursor) {
+      events(first: 100, after: $after) { hasMore events { type at status data } }
+    }"""
+    for after in (None, "0000000000050000"):
+        page, read = measured(caller, query, after=after)
+        assert len(page["events"]["events"]) == 100
+        assert read <= 2 * 100 + 5
+
+
+def test_an_instances_log_reads_its_events(caller: Api) -> None:
+    query = '{ instance(instanceId: "cost-099999") { events { events { type } } } }'
+    page, read = measured(caller, query)
+    events = page["instance"]["events"]["events"]
+    assert read <= 2 * len(events) + 10
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ "
+        + " ".join(f"a{n}: instances(first: 1) {{ nodes {{ id }} }}" for n in range(50))
+        + " }",
+        "{ instances { nodes { workflow { name } steps { attempts { number } }"
+        " events { events { type step { name } } } reference { statusCounts { count } } } }"
+        " stats { total } workflows { nodes { latestInstance { id } } } }",
+        'mutation { startWorkflow(input: {workflow: "flow-1"}) { ... on InstancePayload'
+        " { instance { id steps { name } events { events { type } } } } } }",
+        'mutation { updateWorkflowInstance(input: {instanceId: "cost-000099", metadata: {a: 1}})'
+        " { ... on InstancePayload { instance { metadata workflow { name } } } } }",
+        'mutation { updateWorkflowStep(input: {instanceId: "cost-000099", name: "s",'
+        " status: RUNNING}) { ... on StepPayload { step { attempts { number } } } } }",
+        'mutation { track(updates: [{instance: {instanceId: "cost-000199", status: RUNNING}},'
+        ' {step: {instanceId: "cost-000199", name: "s", status: RUNNING}}])'
+        " { ... on TrackPayload { applied } } }",
+        'mutation { registerWorkflow(input: {name: "flow-1", description: "x"})'
+        " { ... on WorkflowPayload { workflow { latestInstance { id } } } } }",
+        'mutation { startWorkflows(inputs: [{workflow: "a"}, {workflow: "b"}])'
+        " { ... on InstancePayload { instance { id } } } }",
+    ],
+)
+def test_every_operation_is_one_round_trip(caller: Api, query: str) -> None:
+    _, read = measured(caller, query)
+    assert read < 3_000
+
+
+@pytest.mark.parametrize(
+    ("mutation", "read_most", "written_most"),
+    [
+        ('startWorkflow(input: {workflow: "flow-1", input: {a: 1}})', 20, 20),
+        ('updateWorkflowInstance(input: {instanceId: "cost-000299", status: RUNNING})', 20, 20),
+        (
+            'updateWorkflowStep(input: {instanceId: "cost-000299", name: "t", status: RUNNING})',
+            40,
+            20,
+        ),
+    ],
+)
+def test_a_write_costs_the_same_at_any_size(
+    caller: Api, mutation: str, read_most: int, written_most: int
+) -> None:
+    response = caller.ask(f"mutation {{ {mutation} {{ __typename }} }}")
+    assert "Payload" in response.text
+    trips, read, written = cost(response)
+    assert trips == 1
+    assert read <= read_most
+    assert 0 < written <= written_most
