@@ -157,6 +157,14 @@ export function readBindings(config, vars) {
         ...(typeof run_worker_first === "boolean" && {
           invoke_user_worker_ahead_of_assets: run_worker_first,
         }),
+        ...(Array.isArray(run_worker_first) && {
+          static_routing: {
+            user_worker: run_worker_first.filter((/** @type {string} */ rule) => rule[0] !== "!"),
+            asset_worker: run_worker_first
+              .filter((/** @type {string} */ rule) => rule[0] === "!")
+              .map((/** @type {string} */ rule) => rule.slice(1)),
+          },
+        }),
       },
       assetConfig: { html_handling, not_found_handling },
     };
