@@ -355,3 +355,35 @@ def test_lists_that_are_too_long_are_refused_by_their_names() -> None:
         with pytest.raises(ArgumentError) as refusal:
             client(query, v=values)
         assert refusal.value.argument == argument
+
+
+_HALF = "half of a pair \ud800"
+
+
+@pytest.mark.parametrize(
+    ("query", "argument"),
+    [
+        ("query ($v: String!) { instance(instanceId: $v) { id } }", "instanceId"),
+        ("query ($v: String!) { workflow(name: $v) { id } }", "name"),
+        ("query ($v: String!) { workflows(after: $v) { nodes { id } } }", "after"),
+        ("query ($v: String!) { reference(refType: $v, refId: $v) { id } }", "refType"),
+        ("query ($v: String!) { references(keys: {refType: $v, refId: $v}) { id } }", "keys"),
+        ("query ($v: String!) { stats(filter: {search: $v}) { total } }", "filter.search"),
+        (
+            'query ($v: String!) { stats(filter: {workflow: [$v, "a"]}) { total } }',
+            "filter.workflow",
+        ),
+        (
+            "query ($v: String!) { events(filter: {instanceId: $v}) { cursor } }",
+            "filter.instanceId",
+        ),
+        ("query ($v: ID!) { node(id: $v) { id } }", "id"),
+        ("query ($v: ID!) { nodes(ids: [$v]) { id } }", "ids"),
+    ],
+)
+def test_text_that_is_not_unicode_is_refused_by_its_name(query: str, argument: str) -> None:
+    value = f"Workflow:{_HALF}" if "ID!" in query else f"N{_HALF}"
+    with pytest.raises(ArgumentError) as refusal:
+        Client(DATABASE)(query, v=value)
+    assert refusal.value.argument == argument
+    assert "Unicode" in refusal.value.message

@@ -1,0 +1,162 @@
+"""Every limit on what is asked and given holds exactly: its value is taken, one more is not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from resolvers import limits
+from resolvers.errors import RequestError
+from resolvers.execution import ExecutionFailed
+from tests.support.client import Client
+from tests.support.seeded import DATABASE
+from tests.support.writing import Writer
+
+# Whether a request at this size is taken, by what the limit bounds.
+_Taken = Callable[[int], bool]
+
+
+def asks(query: str, make: Callable[[int], Any] = lambda size: size) -> _Taken:
+    """A query with `make(size)` as its only variable."""
+
+    def taken(size: int) -> bool:
+        try:
+            Client(DATABASE)(query, v=make(size))
+        except RequestError as error:
+            if error.code not in ("INVALID_ARGUMENT", "OPERATION_TOO_LARGE"):
+                raise
+            return False
+        return True
+
+    return taken
+
+
+def writes(call: Callable[[Writer, int], Any]) -> _Taken:
+    """A mutation on a database with a running instance `i`."""
+
+    def taken(size: int) -> bool:
+        writer = Writer()
+        writer.create("RUNNING")
+        try:
+            result = call(writer, size)
+        except ExecutionFailed as failed:
+            if not isinstance(failed.error, RequestError):
+                raise
+            return False
+        return str(result["__typename"]) != "InvalidInput"
+
+    return taken
+
+
+def text(size: int) -> str:
+    """So many characters."""
+    return "x" * size
+
+
+def token(writer: Writer, given: dict[str, Any]) -> Any:
+    """createAccessToken."""
+    query = (
+        "mutation ($v: CreateAccessTokenInput!) { r: createAccessToken(input: $v) { __typename } }"
+    )
+    return writer.client(query, v=given)["r"]
+
+
+_REFERENCE = {"refType": "t", "refId": "r"}
+_LIMITS: dict[str, _Taken] = {
+    "MAX_PAGE_SIZE": asks("query ($v: Int) { instances(first: $v) { nodes { id } } }"),
+    "MAX_EVENTS_PAGE_SIZE": asks("query ($v: Int) { events(first: $v) { events { type } } }"),
+    "MAX_TIMELINE_SLICES": asks(
+        "query ($v: Int) { stats(filter: {workflow: []}) { timeline(slices: $v) { started } } }"
+    ),
+    "MAX_REFERENCE_KEYS": asks(
+        "query ($v: [ReferenceInput!]!) { references(keys: $v) { refId } }",
+        lambda size: [_REFERENCE] * size,
+    ),
+    "MAX_NODE_IDS": asks(
+        "query ($v: [ID!]!) { nodes(ids: $v) { id } }", lambda size: ["Workflow:order"] * size
+    ),
+    "MAX_FILTER_VALUES": asks(
+        "query ($v: [String!]) { stats(filter: {workflow: $v}) { total } }",
+        lambda size: ["order"] * size,
+    ),
+    "MAX_SEARCH": asks("query ($v: String) { workflows(search: $v) { totalCount } }", text),
+    "MAX_BATCH_ITEMS": writes(
+        lambda w, n: w.track(*[{"instance": {"instanceId": "i", "output": k}} for k in range(n)])
+    ),
+    "MAX_ROOT_FIELDS": lambda size: asks(
+        "{ " + " ".join(f"a{n}: __typename" for n in range(size)) + " }", lambda _: None
+    )(size),
+    "MAX_JSON_BYTES": writes(lambda w, n: w.update(output=text(n - 2))),
+    "MAX_WORKFLOW_NAME": writes(lambda w, n: w.start(text(n))),
+    "MAX_INSTANCE_ID": writes(lambda w, n: w.start(instanceId=text(n))),
+    "MAX_STEP_NAME": writes(lambda w, n: w.step("RUNNING", text(n))),
+    "MAX_REF_TYPE": writes(lambda w, n: w.start(reference={"refType": text(n), "refId": "r"})),
+    "MAX_REF_ID": writes(lambda w, n: w.start(reference={"refType": "t", "refId": text(n)})),
+    "MAX_STEP_INDEX": writes(lambda w, n: w.step("RUNNING", index=n)),
+    "MAX_ATTEMPT": writes(lambda w, n: w.step("RUNNING", attempt=n)),
+    "MAX_RETRIES": writes(lambda w, n: w.step("RUNNING", retryPolicy={"limit": n, "delay": 1})),
+    "MAX_DESCRIPTION": writes(lambda w, n: w.register(description=text(n))),
+    "MAX_RETENTION_DAYS": writes(lambda w, n: w.register(retentionDays=n)),
+    "MAX_TOKEN_WORKFLOWS": writes(lambda w, n: token(w, {"workflows": ["w"] * n})),
+    "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
+}
+# Held elsewhere: in tests/unit/test_documents.py, test_writes.py, test_costs.py and tests/worker.
+_ELSEWHERE = {
+    "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_DOCUMENT_TOKENS", "MAX_DEPTH", "MAX_ALIASES",
+    "MAX_NODES", "MAX_JSON_DEPTH", "MAX_ERROR_NAME", "MAX_ERROR_MESSAGE", "MAX_ERROR_STACK",
+    "MAX_DURATION_MS", "MAX_EVENT_TYPE", "MAX_CACHED_DOCUMENT_CHARACTERS",
+}  # fmt: skip
+
+
+def test_every_limit_is_held_to_its_value_somewhere() -> None:
+    names = {name for name in vars(limits) if name.startswith("MAX_")}
+    assert names == set(_LIMITS) | _ELSEWHERE
+
+
+@pytest.mark.parametrize("name", _LIMITS)
+def test_a_limit_is_taken_and_one_more_is_refused(name: str) -> None:
+    limit = getattr(limits, name)
+    assert _LIMITS[name](limit)
+    assert not _LIMITS[name](limit + 1)
+
+
+def test_an_operation_may_return_so_many_objects_and_no_more() -> None:
+    client = Client(DATABASE)
+    query = """query ($n: Int) {
+      instances(first: 100) { nodes { events(first: $n) { events { type } } } } }"""
+    with pytest.raises(RequestError) as refusal:
+        client(query, n=1000)
+    assert refusal.value.extensions["limit"] == "MAX_NODES"
+    cost = refusal.value.extensions["cost"]
+    assert isinstance(cost, int)
+    per_event = 100
+    rest = cost - 1000 * per_event
+    most = (limits.MAX_NODES - rest) // per_event
+    assert client(query, n=most)
+    with pytest.raises(RequestError):
+        client(query, n=most + 1)
+
+
+def test_pages_have_their_default_sizes() -> None:
+    writer = Writer()
+    writer.track(*[{"instance": {"instanceId": f"i{n}", "workflow": "w"}} for n in range(30)])
+    for n in range(4):
+        writer.track(*[{"instance": {"instanceId": f"i{k}", "output": n}} for k in range(30)])
+    data = writer.client("{ instances { nodes { id } } events { events { type } } }")
+    assert len(data["instances"]["nodes"]) == limits.DEFAULT_PAGE_SIZE
+    assert len(data["events"]["events"]) == limits.DEFAULT_EVENTS_PAGE_SIZE
+
+
+def test_an_event_for_an_instance_has_a_short_type() -> None:
+    writer = Writer()
+    writer.create("RUNNING")
+    query = (
+        "mutation ($v: SendWorkflowEventInput!) { r: sendWorkflowEvent(input: $v) { __typename } }"
+    )
+    given = {"instanceId": "i", "type": text(limits.MAX_EVENT_TYPE)}
+    assert writer.client(query, v=given) == {"r": {"__typename": "EngineUnavailable"}}
+    with pytest.raises(ExecutionFailed) as failed:
+        writer.client(query, v={**given, "type": text(limits.MAX_EVENT_TYPE + 1)})
+    # The union of this mutation holds no InvalidInput.
+    assert isinstance(failed.value.error, RequestError)
+    assert failed.value.error.extensions["argument"] == "input.type"
