@@ -162,8 +162,8 @@ class Tracking(RuleBasedStateMachine):
 
 TestTracking = Tracking.TestCase
 TestTracking.settings = settings(
-    max_examples=60,
-    stateful_step_count=25,
+    max_examples=150,
+    stateful_step_count=30,
     deadline=None,
     database=None,
     derandomize=True,
