@@ -1,0 +1,104 @@
+// Visits the pages of the server at URL as a newcomer with the key KEY would (both from the
+// environment), in the system's Chromium, and prints what was seen as JSON.
+
+import { chromium } from "playwright-core";
+
+const [url, key, executablePath] = ["URL", "KEY", "CHROMIUM"].map((name) => {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} must be set.`);
+  return value;
+});
+
+// Chromium refuses its sandbox to root, as whom CI runs.
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+try {
+  console.log(JSON.stringify(await visit()));
+} finally {
+  await browser.close();
+}
+
+async function visit() {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(20_000);
+  /** @type {string[]} */
+  const requests = [];
+  /** @type {string[]} */
+  const problems = [];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("requestfailed", (request) => problems.push(`failed: ${request.url()}`));
+  page.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error") problems.push(`console: ${message.text()}`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) problems.push(`${response.status()}: ${response.url()}`);
+  });
+
+  const landing = await page.goto(`${url}/`);
+  const links = await page.locator("a[href]").evaluateAll((anchors) =>
+    anchors.map((anchor) => /** @type {{href: string}} */ (/** @type {unknown} */ (anchor)).href),
+  );
+  const heading = await page.locator("h1").innerText();
+  const linked = [];
+  for (const link of new Set(links.map((link) => link.split("#")[0]))) {
+    const response = await page.request.get(link, { headers: { accept: "text/html" } });
+    linked.push({ url: link, status: response.status() });
+  }
+
+  await page.getByRole("link", { name: "Open GraphiQL" }).click();
+  await page.locator(".graphiql-query-editor").waitFor();
+  const address = page.url();
+  const opening = problems.splice(0);
+  await execute(page);
+  const withoutKey = await result(page, "A key is needed");
+
+  await enter(page, `${key}-wrong`);
+  await execute(page);
+  const wrongKey = await result(page, "UNAUTHENTICATED");
+  // A browser logs every 401 as an error of its own.
+  const refused = problems.splice(0);
+
+  await enter(page, key);
+  await page.getByText("The key is accepted.").waitFor();
+  await execute(page);
+  const answer = await result(page, '"data"');
+  await page.getByRole("button", { name: "Show Documentation Explorer" }).click();
+  const documented = await page.locator(".graphiql-doc-explorer").innerText();
+
+  await page.reload();
+  await page.locator(".graphiql-query-editor").waitFor();
+  await execute(page);
+  const afterReload = await result(page, '"data"');
+  return {
+    landing: { status: landing?.status(), heading, linked },
+    graphiql: { address, withoutKey, wrongKey, answer, documented, afterReload },
+    requests,
+    problems: { opening, refused, working: problems.splice(0) },
+  };
+}
+
+/** @param {import("playwright-core").Page} page @param {string} typed */
+async function enter(page, typed) {
+  await page.getByRole("textbox", { name: "Key" }).fill(typed);
+  await page.getByRole("button", { name: "Use", exact: true }).click();
+  await page.locator(".graphiql-query-editor").waitFor();
+}
+
+/** @param {import("playwright-core").Page} page */
+async function execute(page) {
+  await page.getByRole("button", { name: /^Execute query/ }).click();
+}
+
+/**
+ * The text of the answer, once it holds `words`.
+ * @param {import("playwright-core").Page} page
+ * @param {string} words
+ */
+async function result(page, words) {
+  const shown = page.locator(".result-window").filter({ hasText: words });
+  await shown.waitFor();
+  // The editor renders only the lines in view; its model has all.
+  return shown.locator(".CodeMirror").evaluate(
+    (element) => /** @type {any} */ (element).CodeMirror.getValue(),
+  );
+}
