@@ -148,7 +148,10 @@ async def _start(call: Call, starts: Sequence[_Start | Refusal]) -> list[Any]:
 async def _started(call: Call, start: _Start, outcomes: Sequence[Outcome]) -> Any:
     inserted, payload = outcomes[0].changes > 0, outcomes[1].text
     if payload is None:
-        raise AccessError.forbidden("The token is limited and does not allow this instance.")
+        return invalid_input(
+            "instanceId: an instance that the token does not show has this id",
+            [*start.path, "instanceId"],
+        )
     if start.input.on_conflict is ConflictPolicy.FAIL and not inserted:
         return outcomes[2].text
     if start.engine and (params := outcomes[-1].text) is not None:

@@ -181,8 +181,6 @@ _OUTSIDE = {"refType": "t", "refId": "out"}
                 lambda guest: guest.update("in", reference=None),
                 lambda guest: guest.start(instanceId="new", reference=_OUTSIDE),
                 lambda guest: guest.start(instanceId="new"),
-                # The id is taken by an instance that the token does not show.
-                lambda guest: guest.start(instanceId="out", reference=_INSIDE),
                 lambda guest: guest.starts({"workflow": "w", "reference": _OUTSIDE}),
                 lambda guest: guest.register("w"),
                 lambda guest: guest.track({"instance": {"instanceId": "in", "reference": None}}),
@@ -215,6 +213,18 @@ def test_what_would_lie_outside_the_limits_is_forbidden(
     for attempt in attempts:
         forbidden(partial(attempt, guest))
         assert (owner.state(), owner.head()) == (state, head)
+
+
+def test_an_id_that_a_hidden_instance_has_is_invalid_and_the_other_starts_go_on() -> None:
+    owner, guest = limited(Limits(reference=("t", "in")))
+    before = owner.read("out")
+    taken = guest.start(instanceId="out", reference=_INSIDE)
+    assert (taken["code"], taken["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
+    wanted = {"workflow": "w", "reference": _INSIDE}
+    first, second = guest.starts({**wanted, "instanceId": "out"}, {**wanted, "instanceId": "new"})
+    assert (first["code"], first["path"]) == ("INVALID_INPUT", ["inputs", "0", "instanceId"])
+    assert second["instance"]["instanceId"] == "new"
+    assert owner.read("out") == before
 
 
 def test_what_lies_inside_the_limits_can_be_started() -> None:
