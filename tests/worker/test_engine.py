@@ -265,6 +265,20 @@ def test_a_sleeping_order_survives_a_restart_of_the_server(
     assert [step["attemptCount"] for step in instance["steps"]] == [1, 1, 0, 1]
 
 
+def test_a_start_the_engine_did_not_take_is_kept_and_taken_later(
+    start_server: StartServer, order: str
+) -> None:
+    server = start_server(vars={"WORKFLOWS": f'{{"{WORKFLOW}": "NO_SUCH_BINDING"}}'})
+    with Api(server) as api:
+        assert start(api, order, failPayments=0)["__typename"] == "EngineUnavailable"
+        assert log_of(until(api, order, "QUEUED")) == ONE_RUN[:1]
+        server.vars["WORKFLOWS"] = f'{{"{WORKFLOW}": "ORDER_PROCESSING"}}'
+        server.restart()
+        # Another call with the same id: the input is the one recorded first.
+        assert start(api, order, failPayments=3)["instance"]["status"] == "QUEUED"
+        assert until(api, order, "COMPLETED")["output"]["paymentId"] == "pay-1"
+
+
 @pytest.mark.parametrize(
     "action", ["pauseWorkflow", "terminateWorkflow", "restartWorkflow", "sendWorkflowEvent"]
 )
