@@ -5,6 +5,7 @@ Runs in workerd only. Whatever is imported here costs nothing at start-up.
 
 import asyncio
 import base64
+import binascii
 import collections
 import contextlib
 import dataclasses
@@ -15,19 +16,21 @@ import hashlib
 import hmac
 import itertools
 import json
+import logging
 import re
+import time
+import traceback
 import typing
+import urllib.parse
 import uuid
 
 import graphql
 import pydantic
+import pydantic.alias_generators
 import strawberry
-import strawberry.extensions
-import strawberry.http.async_base_view
-import strawberry.scalars
 import strawberry.schema
 import strawberry.schema.config
-import strawberry.subscriptions.protocols.graphql_transport_ws
+import strawberry.types.arguments
 import workers
 from workers import Response
 
