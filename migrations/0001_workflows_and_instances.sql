@@ -40,6 +40,7 @@ CREATE TABLE instances (
 CREATE INDEX instances_by_created ON instances (created_at DESC, id DESC);
 CREATE INDEX instances_by_updated ON instances (updated_at DESC, id DESC);
 CREATE INDEX instances_by_reference ON instances (ref_type, ref_id, created_at DESC, id DESC);
+CREATE INDEX instances_by_ref_type ON instances (ref_type, created_at DESC, id DESC);
 CREATE INDEX instances_by_status ON instances (status, created_at DESC, id DESC);
 CREATE INDEX instances_by_workflow ON instances (workflow, created_at DESC, id DESC);
 CREATE INDEX instances_by_workflow_status ON instances (workflow, status, created_at DESC, id DESC);

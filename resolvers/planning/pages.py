@@ -122,6 +122,9 @@ def connection(field: Field, listing: Listing) -> str:
         size = field.reader(sized_by, convert=page_size)
         limit = field.parameter(sized_by, convert=page_size)
     page = _Page(field, listing, limit, size, backward=backward)
+    for cursor in ("after", "before"):
+        if field.argument(cursor) is not None:
+            page.key(cursor)  # looked at, even if nothing that is selected needs it
     members = []
     for key, part in field.subfields():
         match part.name:
@@ -220,13 +223,14 @@ class _Page:
             given = "before" if forward else "after"
             if self._field.argument(given) is None:
                 return "'false'"
-            beyond = order.beyond(alias, self._key(given), reverse=not forward, inclusive=True)
+            beyond = order.beyond(alias, self.key(given), reverse=not forward, inclusive=True)
             full = ""
         where = self._listing.where(alias, beyond)
         exists = f"EXISTS (SELECT 1 FROM {self._listing.table} {alias} WHERE {where})"
         return f"iif({full}{exists},'true','false')"
 
-    def _key(self, argument: str) -> str:
+    def key(self, argument: str) -> str:
+        """SQL of the key in a given cursor."""
         order = self._listing.order
         return ",".join(
             self._field.parameter(argument, convert=convert) for convert in _parts(order)
@@ -236,9 +240,9 @@ class _Page:
         order = self._listing.order
         bounds = []
         if self._field.argument("after") is not None:
-            bounds.append(order.beyond(alias, self._key("after")))
+            bounds.append(order.beyond(alias, self.key("after")))
         if self._field.argument("before") is not None:
-            bounds.append(order.beyond(alias, self._key("before"), reverse=True))
+            bounds.append(order.beyond(alias, self.key("before"), reverse=True))
         return bounds
 
     def select(self) -> str:

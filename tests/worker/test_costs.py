@@ -66,6 +66,7 @@ FILTERS: dict[str, tuple[dict[str, Any] | None, str]] = {
         {"updatedAt": {"from": "2026-02-01T02:00:00Z", "to": "2026-02-02T02:00:00Z"}},
         "UPDATED_AT",
     ),
+    "kind of reference": ({"reference": {"refType": "order"}}, "CREATED_AT"),
     "retrying": ({"retrying": True}, "CREATED_AT"),
     "stalled": ({"stalledFor": 1_000}, "UPDATED_AT"),
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.worker.api import Api, cost
@@ -326,3 +328,17 @@ def test_an_id_the_engine_would_not_take_is_refused_before_it_is_recorded(
     answer = start(api, bad)
     assert answer == {"__typename": "InvalidInput", "path": ["input", "instanceId"]}
     assert api.data(ORDER, id=bad) == {"instance": None}
+
+
+def test_the_cron_trigger_starts_what_was_recorded_but_never_reached_the_engine(
+    server: LocalServer, api: Api
+) -> None:
+    instance_id = f"lost-{uuid.uuid4().hex[:8]}"
+    server.query(
+        "INSERT INTO instances (instance_id,workflow,status,input,created_at,updated_at)"
+        " VALUES (?1,?2,'QUEUED','{\"holdMs\":1,\"failPayments\":0}',?3,?3)",
+        [instance_id, WORKFLOW, "2026-01-01T00:00:00.000Z"],
+    )
+    triggered = httpx.get(f"{server.url}/cdn-cgi/local/scheduled", params={"cron": "*/5 * * * *"})
+    assert triggered.status_code == HTTPStatus.OK
+    api.until(ORDER, lambda data: data["instance"]["status"] == "COMPLETED", id=instance_id)
