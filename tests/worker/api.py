@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
@@ -111,7 +112,9 @@ def code(response: httpx.Response) -> str:
 
 def refuse_internals(response: httpx.Response) -> None:
     """Fail where a response shows what only the log may hold."""
-    sent = unquote(str(response.request.url)) + response.request.content.decode(errors="replace")
+    sent = unquote(str(response.request.url))
+    with suppress(httpx.RequestNotRead):  # a body that was streamed is not kept
+        sent += response.request.content.decode(errors="replace")
     for word in ("Traceback", 'File "', "SQLITE", "D1_ERROR", ".py"):
         # A message may repeat what was sent, which JSON may have written as escapes.
         if word not in sent and "\\u" not in sent:
