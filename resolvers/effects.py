@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from resolvers.database import DatabaseError, Outcome, Statement
 from resolvers.engine import EngineError
 from resolvers.json_text import decode, encode
+from resolvers.limits import MAX_SUSPENDED_TASKS
 
 
 class Effect:
@@ -136,6 +137,10 @@ class Runner:
         except StopIteration as stop:
             return encode({"done": present(stop.value)})
         if effect.expected is None or not foresee:
+            if len(self._suspended) >= MAX_SUSPENDED_TASKS:
+                # A client that goes away takes with it what would have resumed its task.
+                oldest, _ = self._suspended.pop(next(iter(self._suspended)))
+                oldest.close()
             self._suspended[task] = (coroutine, present)
             return encode({"task": task, **effect.body})
         try:

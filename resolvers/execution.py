@@ -209,5 +209,5 @@ class Executor:
                 pieces += await call.answer()
             except (FlowflareError, GraphQLError) as error:
                 raise ExecutionFailed(error, [field_.key]) from error
-        pieces.append("}")
+        pieces.append("}" if pieces else "{}")
         return pieces

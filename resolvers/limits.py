@@ -56,6 +56,7 @@ RECONCILE_BATCH = 100
 RECONCILE_INPUT_BYTES = 1_000_000
 
 # What a Worker keeps between requests.
+MAX_SUSPENDED_TASKS = 1_000
 DOCUMENT_CACHE_SIZE = 500
 # Of each operation, and of each kind of write.
 PLAN_CACHE_SIZE = 100

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.client import Client
 from tests.support.writing import Writer, failure
 
 _OLD = "2001-01-01T00:00:00.000Z"
@@ -335,3 +336,9 @@ def test_a_description_that_is_not_unicode_is_refused() -> None:
         "INVALID_INPUT",
         "input.description",
     )
+
+
+def test_a_mutation_whose_fields_are_all_skipped_answers_an_empty_object() -> None:
+    query = """mutation($no: Boolean!) {
+      registerWorkflow(input: {name: "w"}) @include(if: $no) { __typename } }"""
+    assert Client()(query, no=False) == {}
