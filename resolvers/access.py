@@ -16,11 +16,15 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from resolvers.errors import AccessError
 from resolvers.vocabulary import Scope
 
 TOKEN_PREFIX = "fft_"
+
+# Whether there is a limit to a reference, to workflows, to an instance.
+LimitsShape: TypeAlias = tuple[bool, bool, bool]
 
 _INCLUDED = {
     Scope.READ: frozenset({Scope.READ}),
@@ -38,13 +42,24 @@ class Limits:
     instance_id: str | None = None
 
     @property
-    def shape(self) -> tuple[bool, bool, bool]:
+    def shape(self) -> LimitsShape:
         """Which limits there are: statements are compiled for this."""
         return (
             self.reference is not None,
             self.workflows is not None,
             self.instance_id is not None,
         )
+
+    @property
+    def values(self) -> dict[str, str | None]:
+        """Each limit as an SQL parameter."""
+        ref_type, ref_id = self.reference or (None, None)
+        return {
+            "ref_type": ref_type,
+            "ref_id": ref_id,
+            "workflows": json.dumps(self.workflows),
+            "instance_id": self.instance_id,
+        }
 
     def allow(
         self, *, instance_id: str | None, workflow: str | None, reference: tuple[str, str] | None
@@ -76,21 +91,13 @@ class Principal:
         if scope not in self.scopes:
             raise AccessError.forbidden(f"This needs the {scope} scope.")
 
-    def parameter(self, name: str) -> str | None:
-        """A limit as an SQL parameter."""
-        limits = self.limits
-        if name == "workflows":
-            return json.dumps(limits.workflows)
-        if name == "instance_id":
-            return limits.instance_id
-        reference = limits.reference or (None, None)
-        return reference[0 if name == "ref_type" else 1]
 
-
-def principal(*scopes: Scope, limits: Limits | None = None) -> Principal:
+def principal(
+    *scopes: Scope, limits: Limits | None = None, expires_at: int | None = None
+) -> Principal:
     """A principal with these scopes and what they include."""
     granted: frozenset[Scope] = frozenset().union(*(_INCLUDED[scope] for scope in scopes))
-    return Principal(granted, limits or Limits())
+    return Principal(granted, limits or Limits(), expires_at)
 
 
 class Gatekeeper:
@@ -160,8 +167,8 @@ class Gatekeeper:
             tuple(workflows) if workflows is not None else None,
             claims.get("instance"),
         )
-        granted = principal(*(Scope(scope) for scope in claims["scopes"]), limits=limits)
-        return Principal(granted.scopes, limits, claims["exp"])
+        scopes = (Scope(scope) for scope in claims["scopes"])
+        return principal(*scopes, limits=limits, expires_at=claims["exp"])
 
 
 def token_claims(scopes: list[Scope], limits: Limits, expires_at: int) -> dict[str, object]:

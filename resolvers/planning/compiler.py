@@ -326,7 +326,7 @@ class Field:
     def of_principal(self, name: str) -> str:
         """A parameter that holds one of the principal's limits."""
         return self._compiler.parameter(
-            lambda binding: binding.principal.parameter(name), ("principal", name)
+            lambda binding: binding.principal.limits.values[name], ("principal", name)
         )
 
     def of_request(self, name: str) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from resolvers import visibility
 from resolvers.limits import MAX_FILTER_VALUES, MAX_SEARCH
 from resolvers.planning.compiler import Field
 from resolvers.sql import now_shifted
@@ -20,17 +21,7 @@ _RANGES = (
 
 def visible(field: Field, alias: str) -> list[str]:
     """What keeps `alias`, a row of instances, inside the principal's limits."""
-    limits = field.principal.limits
-    conditions = []
-    if limits.reference is not None:
-        conditions.append(f"{alias}.ref_type={field.of_principal('ref_type')}")
-        conditions.append(f"{alias}.ref_id={field.of_principal('ref_id')}")
-    if limits.workflows is not None:
-        workflows = field.of_principal("workflows")
-        conditions.append(f"{alias}.workflow IN (SELECT value FROM json_each({workflows}))")
-    if limits.instance_id is not None:
-        conditions.append(f"{alias}.instance_id={field.of_principal('instance_id')}")
-    return conditions
+    return visibility.visible(field.principal.limits.shape, alias, field.of_principal)
 
 
 def workflow_visible(field: Field, alias: str) -> list[str]:

@@ -5,17 +5,14 @@ has: a Template holds it with names where values will be, and can be kept for it
 Parameters are for a statement that is not worth keeping.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from resolvers.access import Limits, Principal
+from resolvers.access import Limits, LimitsShape, Principal
 from resolvers.database import Statement, Value
+from resolvers.visibility import visible
 
-LimitsShape: TypeAlias = tuple[bool, bool, bool]
-
-_UNLIMITED = Limits()
+_LIMIT = "limit "  # in front of a limit's name, to tell it from a field's
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +76,12 @@ class Parameters(Names):
 
 def within(shape: LimitsShape, alias: str, names: Names) -> str:
     """The condition that keeps a row of instances inside limits of this shape."""
-    reference, workflows, instance = shape
-    conditions = []
-    if reference:
-        conditions.append(f"{alias}.ref_type={names.add('limit_ref_type')}")
-        conditions.append(f"{alias}.ref_id={names.add('limit_ref_id')}")
-    if workflows:
-        listed = f"SELECT value FROM json_each({names.add('limit_workflows')})"
-        conditions.append(f"{alias}.workflow IN ({listed})")
-    if instance:
-        conditions.append(f"{alias}.instance_id={names.add('limit_instance_id')}")
+    conditions = visible(shape, alias, lambda name: names.add(_LIMIT + name))
     return "".join(f" AND {condition}" for condition in conditions)
 
 
 def limit_values(limits: Limits) -> dict[str, Value]:
     """The values of the names that `within` uses."""
-    if limits == _UNLIMITED:
+    if not any(limits.shape):
         return {}
-    ref_type, ref_id = limits.reference or (None, None)
-    return {
-        "limit_ref_type": ref_type,
-        "limit_ref_id": ref_id,
-        "limit_workflows": json.dumps(limits.workflows),
-        "limit_instance_id": limits.instance_id,
-    }
+    return {_LIMIT + name: value for name, value in limits.values.items()}

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from resolvers.access import Principal
+from resolvers.access import LimitsShape, Principal
 from resolvers.database import Statement
 from resolvers.limits import WRITE_CACHE_SIZE
 from resolvers.sql import NOW, in_list
 from resolvers.transitions import STEP_RANK, STEP_TERMINAL, TERMINAL
 from resolvers.vocabulary import StepKind, StepStatus
 from resolvers.writes.inputs import UpdateStep
-from resolvers.writes.statements import LimitsShape, Names, Template, limit_values, within
+from resolvers.writes.statements import Names, Template, limit_values, within
 
 _TERMINAL = in_list(sorted(TERMINAL))
 _STEP_TERMINAL = in_list(sorted(STEP_TERMINAL))
