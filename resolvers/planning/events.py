@@ -7,19 +7,12 @@ from typing import TypeAlias
 from resolvers import sql
 from resolvers.limits import DEFAULT_EVENTS_PAGE_SIZE, MAX_EVENTS_PAGE_SIZE
 from resolvers.planning import filters
-from resolvers.planning.compiler import Field, Reader
+from resolvers.planning.compiler import Field
+from resolvers.planning.sizes import page_limit
 
 Conditions: TypeAlias = Callable[[str], list[str]]
 
 _CURSOR = re.compile(r"[0-9]{16}")
-
-
-def events_size(value: object) -> int:
-    """A given `first`; ValueError outside 0..MAX_EVENTS_PAGE_SIZE."""
-    assert isinstance(value, int)
-    if not 0 <= value <= MAX_EVENTS_PAGE_SIZE:
-        raise ValueError(f"must be from 0 to {MAX_EVENTS_PAGE_SIZE}")
-    return value
 
 
 def parse_cursor(value: object) -> str:
@@ -50,12 +43,9 @@ def of_instance(field: Field) -> str:
 
 
 def _page(field: Field, conditions: Conditions) -> str:
-    size: Reader
-    if field.argument("first") is None:
-        size, limit = (lambda _: DEFAULT_EVENTS_PAGE_SIZE), str(DEFAULT_EVENTS_PAGE_SIZE)
-    else:
-        size = field.reader("first", convert=events_size)
-        limit = field.parameter("first", convert=events_size)
+    size, limit = page_limit(
+        field, "first", default=DEFAULT_EVENTS_PAGE_SIZE, most=MAX_EVENTS_PAGE_SIZE
+    )
     after = f"CAST({field.parameter('after', convert=cursor_number)} AS INTEGER)"
     row, inner, page, probe = (field.new_alias() for _ in range(4))
     bodies = "'[]'"

@@ -15,6 +15,7 @@ from resolvers.database import Value
 from resolvers.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.planning import filters
 from resolvers.planning.compiler import Expression, Field, Reader
+from resolvers.planning.sizes import page_limit
 from resolvers.vocabulary import InstanceOrderField, OrderDirection
 
 _INSTANT_CURSOR = re.compile(r"([CU])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(\d{1,15})", re.ASCII)
@@ -101,26 +102,13 @@ class Listing:
         return [*(f"+{c}" if c.startswith(yields) else c for c in conditions), *bounds]
 
 
-def page_size(value: object) -> int:
-    """A given `first` or `last`; ValueError outside 0..MAX_PAGE_SIZE."""
-    assert isinstance(value, int)
-    if not 0 <= value <= MAX_PAGE_SIZE:
-        raise ValueError(f"must be from 0 to {MAX_PAGE_SIZE}")
-    return value
-
-
 def connection(field: Field, listing: Listing) -> str:
     """A connection's JSON: edges, nodes, pageInfo and totalCount, each only if selected."""
     backward = field.argument("last") is not None and field.argument("first") is None
     sized_by = "last" if backward else "first"
     if field.argument("first") is not None and field.argument("last") is not None:
         field.refuse("Give `first` or `last`, not both.", "last")
-    size: Reader
-    if field.argument(sized_by) is None:
-        size, limit = (lambda _: DEFAULT_PAGE_SIZE), str(DEFAULT_PAGE_SIZE)
-    else:
-        size = field.reader(sized_by, convert=page_size)
-        limit = field.parameter(sized_by, convert=page_size)
+    size, limit = page_limit(field, sized_by, default=DEFAULT_PAGE_SIZE, most=MAX_PAGE_SIZE)
     page = _Page(field, listing, limit, size, backward=backward)
     for cursor in ("after", "before"):
         if field.argument(cursor) is not None:

@@ -6,16 +6,10 @@ from resolvers.planning import filters
 from resolvers.planning.compiler import Field
 from resolvers.planning.expressions import counted_list, milliseconds
 from resolvers.planning.pages import counted_by_status
+from resolvers.planning.sizes import between
 from resolvers.sql import NOW, now_shifted
 
 _KINDS = ("started", "completed", "errored")
-
-
-def slices(value: object) -> int:
-    """A given number of slices; ValueError outside 1..MAX_TIMELINE_SLICES."""
-    if not isinstance(value, int) or not 1 <= value <= MAX_TIMELINE_SLICES:
-        raise ValueError(f"must be from 1 to {MAX_TIMELINE_SLICES}")
-    return value
 
 
 def of_filter(field: Field) -> str:
@@ -86,6 +80,7 @@ def _timeline(field: Field, part: Field) -> str:
     Times are integers here, milliseconds since 1970, and slice i of n starts at
     low + span * i / n rounded down; `slot` is the inverse of that.
     """
+    slices = between(1, MAX_TIMELINE_SLICES)
     size = part.reader("slices", convert=slices)
     n = f"CAST({part.parameter('slices', convert=slices)} AS INTEGER)"
     start, end = (_bound(field, name) for name in ("from", "to"))
