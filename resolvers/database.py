@@ -54,3 +54,10 @@ class Database(Protocol):
         Raises DatabaseError when one fails; then none has had an effect.
         """
         ...
+
+
+def refuse_absent(statements: Sequence[Statement], outcomes: Sequence[Outcome]) -> None:
+    """What `final` promises: DatabaseError where an opaque statement found no row."""
+    for statement, outcome in zip(statements, outcomes, strict=True):
+        if statement.opaque and outcome.text is None:
+            raise DatabaseError("no row")

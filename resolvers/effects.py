@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
-from resolvers.database import DatabaseError, Outcome, Statement
+from resolvers.database import DatabaseError, Outcome, Statement, refuse_absent
 from resolvers.engine import EngineError
 from resolvers.json_text import decode, encode
 from resolvers.limits import MAX_SUSPENDED_TASKS
@@ -53,10 +53,13 @@ class EffectDatabase:
         answer = await Effect(body, expected if final else None)
         if "error" in answer:
             raise DatabaseError(answer["error"])
-        return [
+        outcomes = [
             Outcome(Handle(text) if isinstance(text, int) else text, changes)
             for text, changes in answer["outcomes"]
         ]
+        if final:
+            refuse_absent(statements, outcomes)
+        return outcomes
 
 
 class EffectEngine:

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from resolvers import limits
-from resolvers.database import DatabaseError, Outcome, Statement, Value
+from resolvers.database import DatabaseError, Outcome, Statement, Value, refuse_absent
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -57,11 +57,8 @@ class SqliteD1:
                 outcomes = [self._run(statement) for statement in statements]
         except (apsw.Error, ValueError) as error:
             raise DatabaseError(f"D1_ERROR: {error}: SQLITE") from error
-        if final and any(
-            statement.opaque and outcome.text is None
-            for statement, outcome in zip(statements, outcomes, strict=True)
-        ):
-            raise DatabaseError("no row")
+        if final:
+            refuse_absent(statements, outcomes)
         return outcomes
 
     def _run(self, statement: Statement) -> Outcome:

@@ -44,6 +44,13 @@ def test_a_final_effect_is_foreseen_only_where_the_caller_can_begin_again() -> N
     assert "task" in json.loads(runner.start(attempt()))
 
 
+def test_a_final_statement_without_a_row_has_failed_whoever_runs_it() -> None:
+    runner = Runner()
+    step = json.loads(runner.start(attempt()))
+    end = runner.resume(step["task"], '{"outcomes":[[null,0]]}')
+    assert json.loads(end) == {"done": "failed: no row"}
+
+
 def test_a_task_that_begins_again_is_told_what_failed() -> None:
     step = json.loads(Runner().start(attempt(), foresee=True, failure="too big"))
     assert step == {"done": "failed: too big"}
