@@ -4,7 +4,6 @@ The response is assembled from pieces: text made here, and the texts SQLite made
 never parsed again and may even stay outside Python (see `database.Statement.opaque`).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +26,7 @@ from resolvers.access import Principal
 from resolvers.calls import MutationCall, MutationField
 from resolvers.documents import Documents, InvalidDocument, Operation
 from resolvers.errors import FlowflareError, RequestError
+from resolvers.json_text import encode
 from resolvers.limits import MAX_ROOT_FIELDS
 from resolvers.mutations import Pieces, Services
 from resolvers.planning.compiler import (
@@ -167,7 +167,7 @@ class Executor:
             raise InvalidDocument(result.errors)
         assert result.data is not None
         [value] = result.data.values()
-        return json.dumps(value, separators=(",", ":"))
+        return encode(value)
 
     async def _query(self, plan: QueryPlan, binding: Binding, services: Services) -> Pieces:
         statements, cost = [], 0

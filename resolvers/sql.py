@@ -5,21 +5,20 @@ without looking at them again. Values reach SQL as parameters only; what is put 
 text are names and literals from this code.
 """
 
-import json
 from collections.abc import Sequence
 
+from resolvers.json_text import encode
 from resolvers.limits import D1_MAX_FUNCTION_ARGUMENTS
 
 # UTC text with milliseconds: the API's own DateTime format.
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
+_FORMAT_VALUES = D1_MAX_FUNCTION_ARGUMENTS - 1  # format()'s first argument is the format
+
 
 def now_shifted(modifier: str) -> str:
     """The present moved by an SQLite date modifier, given as an expression."""
     return NOW.replace("'now'", f"'now',{modifier}")
-
-
-_FORMAT_VALUES = D1_MAX_FUNCTION_ARGUMENTS - 1  # format()'s first argument is the format
 
 
 def literal(text: str) -> str:
@@ -29,7 +28,7 @@ def literal(text: str) -> str:
 
 def json_literal(value: object) -> str:
     """A constant as an SQL literal that holds its JSON text."""
-    return literal(json.dumps(value, separators=(",", ":")))
+    return literal(encode(value))
 
 
 def json_object(members: Sequence[tuple[str, str]]) -> str:

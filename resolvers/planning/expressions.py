@@ -18,11 +18,6 @@ def unpaged(_: Binding) -> Value:
     return _UNPAGED
 
 
-def raw(template: str) -> Expression:
-    """SQL that already yields JSON text."""
-    return lambda field: template.replace("{t}", field.alias)
-
-
 def text(column: str) -> Expression:
     """A text column, null included."""
     return lambda field: f"json_quote({field.alias}.{column})"
@@ -46,11 +41,6 @@ def json(column: str) -> Expression:
 def member(column: str, name: str) -> Expression:
     """A member of a column that holds a JSON object."""
     return lambda field: f"coalesce({field.alias}.{column}->'$.{name}','null')"
-
-
-def constant(value: object) -> Expression:
-    """The same for every row."""
-    return lambda _: sql.json_literal(value)
 
 
 def supplied(name: str) -> Expression:

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from resolvers import limits
 from resolvers.errors import Refusal, invalid_input
-from resolvers.json_text import encode_value
+from resolvers.json_text import encode, encode_value
 from resolvers.vocabulary import (
     Backoff,
     ConflictPolicy,
@@ -39,21 +39,19 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 def json_text(value: object) -> str:
     """Compact JSON text of a value; ValueError where it is too large, too deep or no JSON."""
+    _refuse_deep(value)
     try:
         text = encode_value(value)
         size = len(text.encode())
     except UnicodeEncodeError:  # a lone surrogate: only as an escape can it be stored
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+        text = encode(value)
         size = len(text)
-    except RecursionError as error:
-        raise PydanticCustomError("json_depth", "JSON is nested too deeply") from error
     if size > limits.MAX_JSON_BYTES:
         raise PydanticCustomError(
             _TOO_LARGE,
             "the value has {size} bytes as JSON; the limit is {limit} (MAX_JSON_BYTES)",
             {"size": size, "limit": limits.MAX_JSON_BYTES},
         )
-    _refuse_deep(value)
     return text
 
 
