@@ -5,9 +5,16 @@ from typing import Any
 from examples.order_processing.workflow import OrderProcessing
 from resolvers.reconcile import start_queued
 from schema.edge import application, fetch_handler, perform
-from tracker_do.tracker import WorkflowTracker
+from tracker_do import tracker
 
 __all__ = ["OrderProcessing", "WorkflowTracker", "on_fetch", "on_scheduled"]
+
+
+class WorkflowTracker(tracker.WorkflowTracker):
+    """The Durable Object that serves subscriptions, to the schema of this Worker."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env, application())
 
 
 def on_fetch(request: Any, env: Any, ctx: Any) -> Any:

@@ -14,9 +14,9 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from resolvers.errors import AccessError
 from resolvers.vocabulary import Scope
@@ -80,6 +80,8 @@ class Principal:
     limits: Limits = field(default_factory=Limits)
     # Seconds since the epoch; None for a configured key.
     expires_at: int | None = None
+    # Of the key that vouches for it (`Gatekeeper.holds`).
+    fingerprint: str = ""
 
     @property
     def limited(self) -> bool:
@@ -93,11 +95,14 @@ class Principal:
 
 
 def principal(
-    *scopes: Scope, limits: Limits | None = None, expires_at: int | None = None
+    *scopes: Scope,
+    limits: Limits | None = None,
+    expires_at: int | None = None,
+    fingerprint: str = "",
 ) -> Principal:
     """A principal with these scopes and what they include."""
     granted: frozenset[Scope] = frozenset().union(*(_INCLUDED[scope] for scope in scopes))
-    return Principal(granted, limits or Limits(), expires_at)
+    return Principal(granted, limits or Limits(), expires_at, fingerprint)
 
 
 class Gatekeeper:
@@ -108,14 +113,23 @@ class Gatekeeper:
     """
 
     def __init__(self, *, admin: str = "", write: str = "", read: str = "") -> None:
-        self._keys = [
-            (hashlib.sha256(key.encode()).digest(), principal(scope))
-            for text, scope in ((admin, Scope.ADMIN), (write, Scope.WRITE), (read, Scope.READ))
-            for key in text.split()
-        ]
+        self._keys = []
+        for text, scope in ((admin, Scope.ADMIN), (write, Scope.WRITE), (read, Scope.READ)):
+            for key in text.split():
+                digest = hashlib.sha256(key.encode()).digest()
+                fingerprint = _fingerprint(digest + scope.encode())
+                self._keys.append((digest, principal(scope, fingerprint=fingerprint)))
         self._secrets = [
             hmac.digest(key.encode(), b"flowflare access token", "sha256") for key in admin.split()
         ]
+        self._fingerprints = {
+            *(holder.fingerprint for _, holder in self._keys),
+            *(_fingerprint(secret) for secret in self._secrets),
+        }
+
+    def holds(self, fingerprint: str) -> bool:
+        """Whether the key behind a principal authenticated earlier is still configured."""
+        return fingerprint in self._fingerprints
 
     def authenticate(self, authorization: str | None) -> Principal:
         """The caller behind `Bearer <key or token>`; AccessError where there is none."""
@@ -149,10 +163,11 @@ class Gatekeeper:
         payload, _, signature = token.removeprefix(TOKEN_PREFIX).partition(".")
         if not payload.isascii() or not signature.isascii():
             raise invalid
-        matches = [
-            hmac.compare_digest(_sign(secret, payload), signature) for secret in self._secrets
-        ]
-        if not any(matches):
+        signer = None
+        for secret in self._secrets:
+            if hmac.compare_digest(_sign(secret, payload), signature):
+                signer = secret
+        if signer is None:
             raise invalid
         try:
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -160,18 +175,12 @@ class Gatekeeper:
             raise invalid from error
         if claims["exp"] <= time.time():
             raise AccessError.unauthenticated("The token has expired.")
-        reference = claims.get("ref")
-        workflows = claims.get("workflows")
-        limits = Limits(
-            (reference[0], reference[1]) if reference else None,
-            tuple(workflows) if workflows is not None else None,
-            claims.get("instance"),
-        )
-        scopes = (Scope(scope) for scope in claims["scopes"])
-        return principal(*scopes, limits=limits, expires_at=claims["exp"])
+        return claimed(claims, fingerprint=_fingerprint(signer))
 
 
-def token_claims(scopes: list[Scope], limits: Limits, expires_at: int) -> dict[str, object]:
+def token_claims(
+    scopes: Iterable[Scope], limits: Limits, expires_at: int | None
+) -> dict[str, object]:
     """The claims of a token; `expires_at` in seconds since the epoch."""
     claims: dict[str, object] = {"scopes": [str(scope) for scope in scopes], "exp": expires_at}
     if limits.reference is not None:
@@ -181,6 +190,24 @@ def token_claims(scopes: list[Scope], limits: Limits, expires_at: int) -> dict[s
     if limits.instance_id is not None:
         claims["instance"] = limits.instance_id
     return claims
+
+
+def claimed(claims: Mapping[str, Any], *, fingerprint: str) -> Principal:
+    """The principal that `token_claims` describe; they have been verified."""
+    reference = claims.get("ref")
+    workflows = claims.get("workflows")
+    limits = Limits(
+        (reference[0], reference[1]) if reference else None,
+        tuple(workflows) if workflows is not None else None,
+        claims.get("instance"),
+    )
+    scopes = (Scope(scope) for scope in claims["scopes"])
+    return principal(*scopes, limits=limits, expires_at=claims["exp"], fingerprint=fingerprint)
+
+
+def _fingerprint(digest: bytes) -> str:
+    """What tells keys apart and gives none away."""
+    return _encode(hashlib.sha256(b"fingerprint" + digest).digest()[:12])
 
 
 def _sign(secret: bytes, payload: str) -> str:

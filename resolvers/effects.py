@@ -2,7 +2,7 @@
 
 A coroutine here never touches an event loop: `await database.batch(…)` suspends it with an
 Effect, whoever runs it performs the effect and resumes it. In the Worker a few lines of
-JavaScript do that (`schema/edge.mjs`), so a request costs no Python task and no promise
+JavaScript do that (`effects.mjs`), so a request costs no Python task and no promise
 crosses the language border; effects and answers cross as JSON text.
 """
 
@@ -40,13 +40,18 @@ class Handle(int):
 
 
 class EffectDatabase:
-    """`database.Database` by effects."""
+    """`database.Database` by effects. Subscribers hear of what it writes unless it is `silent`."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self._silent = silent
 
     async def batch(
         self, statements: Sequence[Statement], *, final: bool = False
     ) -> Sequence[Outcome]:
         """See the port."""
-        body = {"batch": [[s.sql, s.parameters, s.opaque] for s in statements]}
+        body: dict[str, Any] = {"batch": [[s.sql, s.parameters, s.opaque] for s in statements]}
+        if self._silent:
+            body["silent"] = True
         # Only opaque texts are kept outside, numbered in their order.
         handles = count()
         expected = {"outcomes": [(next(handles) if s.opaque else None, 0) for s in statements]}

@@ -26,6 +26,7 @@ from resolvers.access import Principal
 from resolvers.calls import MutationCall, MutationField
 from resolvers.documents import Documents, InvalidDocument, Operation
 from resolvers.errors import FlowflareError, RequestError
+from resolvers.feeds import LOG_FIELD, Feed, FeedPlan, feed_of, resuming_variable
 from resolvers.json_text import encode
 from resolvers.limits import MAX_ROOT_FIELDS
 from resolvers.mutations import Pieces, Services
@@ -34,6 +35,7 @@ from resolvers.planning.compiler import (
     Compiled,
     Compiler,
     Document,
+    Site,
     refuse_over_cost,
 )
 from resolvers.planning.shape import variables_shape
@@ -56,6 +58,8 @@ class Request:
     query: str
     variables: dict[str, Any] = field(default_factory=dict)
     operation_name: str | None = None
+    # `extensions.after`: the cursor a subscription resumes behind, not yet looked at.
+    after: object = None
 
 
 @dataclass(slots=True)
@@ -88,12 +92,8 @@ class Executor:
         """
         is_mutation = operation.type is OperationType.MUTATION
         principal.require(Scope.WRITE if is_mutation else Scope.READ)
-        variables = self._variables(operation, request.variables)
-        binding = Binding(variables, principal)
-        key = (
-            principal.limits.shape,
-            variables_shape(operation.shaping_variables, variables.coerced),
-        )
+        binding = Binding(self._variables(operation, request.variables), principal)
+        key = _plan_key(operation, binding)
         plan = operation.plans.get(key)
         if is_mutation:
             if plan is None:
@@ -105,6 +105,34 @@ class Executor:
             if plan.cacheable:
                 operation.plans.put(key, plan)
         return await self._query(plan, binding, services)
+
+    def feed(self, operation: Operation, request: Request, principal: Principal) -> Feed:
+        """The feed of a subscription; RequestError or InvalidDocument where it cannot be served."""
+        principal.require(Scope.READ)
+        binding = Binding(self._variables(operation, request.variables), principal)
+        key = _plan_key(operation, binding)
+        plan = operation.plans.get(key)
+        if plan is None:
+            plan = self._feed_plan(operation, binding)
+            operation.plans.put(key, plan)
+        return feed_of(plan, binding, request.variables, request.after)
+
+    def _feed_plan(self, operation: Operation, sample: Binding) -> FeedPlan:
+        root = self._schema.subscription_type
+        assert root is not None
+        fields = self._root_fields(operation, root, sample.variables)
+        if len(fields) != 1:
+            raise RequestError("A subscription selects one root field.", code="INVALID_DOCUMENT")
+        [(key, details)] = fields.items()
+        name = details[0].node.name.value
+        compiler = Compiler(self._document(operation), sample)
+        return FeedPlan(
+            key,
+            Site(root.fields[name], details[0], (key,)),
+            compiler.select(compiler.field(root, "", details, (key,))),
+            of_log=name == LOG_FIELD,
+            resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
+        )
 
     def _variables(self, operation: Operation, given: dict[str, Any]) -> VariableValues:
         definitions = operation.definition.variable_definitions or ()
@@ -211,3 +239,11 @@ class Executor:
                 raise ExecutionFailed(error, [field_.key]) from error
         pieces.append("}" if pieces else "{}")
         return pieces
+
+
+def _plan_key(operation: Operation, binding: Binding) -> tuple[object, ...]:
+    """What a plan of the operation depends on."""
+    return (
+        binding.principal.limits.shape,
+        variables_shape(operation.shaping_variables, binding.variables.coerced),
+    )

@@ -1,7 +1,13 @@
 """JSON text, in and out, with encoders made once: making one costs more than most values."""
 
 import json
-from typing import NoReturn
+import re
+from itertools import accumulate
+from typing import Any, NoReturn
+
+# Strings, whatever is in them, and all that opens or closes nothing.
+_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
+_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -18,3 +24,27 @@ encode_value = json.JSONEncoder(separators=_SEPARATORS, ensure_ascii=False, allo
 
 # As `json.loads`, but NaN and the infinities are no JSON.
 decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def decode_untrusted(text: str, *, max_depth: int, limit: str) -> Any:
+    """The value of JSON text from outside; ValueError says what is wrong with it."""
+    if nested_deeper(text, max_depth):
+        raise ValueError(f"may be nested {max_depth} levels deep ({limit})")
+    try:
+        return decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError("is not JSON") from error
+    except ValueError as error:  # more digits than Python converts
+        raise ValueError("holds a number of too many digits") from error
+
+
+def nested_deeper(text: str, limit: int) -> bool:
+    """Whether JSON text is nested deeper than `limit`.
+
+    Asked before parsing: the standard library's parser recurses, and on WebAssembly running
+    out of stack is not an exception but the end of the process (Pyodide 314.0.6, 2026-11-22).
+    """
+    if text.count("[") + text.count("{") <= limit:
+        return False
+    brackets = _NO_BRACKETS.sub("", text)
+    return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0) > limit

@@ -8,6 +8,8 @@ from resolvers.access import Gatekeeper
 from resolvers.database import Database, DatabaseError, Statement
 from resolvers.effects import EffectDatabase, EffectEngine
 from resolvers.engine import Engine
+from resolvers.execution import Executor
+from schema.build import core
 from schema.failures import unreadable
 from schema.http import GraphQLEndpoint
 from schema.messages import HttpRequest, HttpResponse
@@ -35,7 +37,8 @@ class Application:
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.services = Services(configuration)
-        self._endpoint = GraphQLEndpoint(self.services)
+        self.executor = Executor(core)
+        self._endpoint = GraphQLEndpoint(self.executor, self.services)
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
 
     async def respond(self, request: HttpRequest, *, problem: str) -> HttpResponse:
@@ -72,7 +75,8 @@ class Application:
         response.headers["access-control-expose-headers"] = _COSTS
         if request.method == "OPTIONS":
             response.headers["access-control-allow-methods"] = "GET, POST"
-            response.headers["access-control-allow-headers"] = "Authorization, Content-Type"
+            allowed = "Authorization, Content-Type, Last-Event-ID"
+            response.headers["access-control-allow-headers"] = allowed
             response.headers["access-control-max-age"] = "86400"
 
 

@@ -3,15 +3,15 @@
 // SQLite makes stay here and are joined into the response (see resolvers/effects.py).
 
 import { env as bindings } from "cloudflare:workers";
+import { drive, join, limitTexts, newKept } from "../resolvers/effects.mjs";
+import { connect, openSocket } from "./sockets.mjs";
+import { streamEvents } from "./sse.mjs";
 
 /**
- * What Python asks for, or its result (see Runner in resolvers/effects.py).
- * @typedef {[sql: string, parameters: (string | number | null)[], opaque: boolean]} Statement
+ * A response as Python has it. `x-asset` names a static file to answer with, and `x-stream` says
+ * that the body is a request to stream the results of.
  * @typedef {{ status: number, headers: Record<string, string>, body: (string | number)[],
  *   cost: boolean }} Answer
- * @typedef {{ task?: number, batch?: Statement[], engine?: string[], done?: any }} Step
- * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
- *   rowsWritten: number }} Kept what one task has kept on this side, and what it has cost
  */
 
 /** @type {Record<string, any>} */
@@ -23,6 +23,7 @@ const VARIABLES = [
   "FLOWFLARE_READ_KEY",
   "ALLOWED_ORIGINS",
   "WORKFLOWS",
+  "TRACKER_SHARDS",
 ];
 
 const STRICT = { fatal: true, ignoreBOM: false };
@@ -32,7 +33,7 @@ const UTF_8 = new TextDecoder("utf-8", STRICT);
  * What Python gives once an isolate.
  * @type {{ begin: (...request: string[]) => string,
  *   resume: (task: number, answer: string) => string, maxBodyBytes: number,
- *   maxTextBytes: number }}
+ *   keepAliveMs: number }}
  */
 let python;
 
@@ -42,9 +43,11 @@ let python;
  * @param {typeof python.resume} resume
  * @param {number} maxBodyBytes
  * @param {number} maxTextBytes
+ * @param {number} keepAliveMs
  */
-export function install(begin, resume, maxBodyBytes, maxTextBytes) {
-  python = { begin, resume, maxBodyBytes, maxTextBytes };
+export function install(begin, resume, maxBodyBytes, maxTextBytes, keepAliveMs) {
+  python = { begin, resume, maxBodyBytes, keepAliveMs };
+  limitTexts(maxTextBytes);
 }
 
 /** The variables and secrets that Python needs, as JSON text. */
@@ -64,42 +67,49 @@ export function configuration() {
  */
 export async function serve(request) {
   const url = request.url;
-  const path = url.indexOf("/", 8);
-  const query = url.indexOf("?", path);
+  const start = url.indexOf("/", 8);
+  const query = url.indexOf("?", start);
+  const path = query < 0 ? url.slice(start) : url.slice(start, query);
+  const header = (/** @type {string} */ name) => request.headers.get(name) ?? "";
+  if (path === "/graphql" && header("upgrade").toLowerCase() === "websocket") {
+    return connect(request);
+  }
   const { body, problem } =
     request.method === "POST"
       ? await readBody(request, python.maxBodyBytes)
       : { body: "", problem: "" };
-  const header = (/** @type {string} */ name) => request.headers.get(name) ?? "";
   const begin = (/** @type {string} */ failure) =>
     python.begin(
       request.method,
-      query < 0 ? url.slice(path) : url.slice(path, query),
+      path,
       query < 0 ? "" : url.slice(query + 1),
       header("accept"),
       header("authorization"),
       header("content-type"),
       header("origin"),
+      header("last-event-id"),
       body,
       problem,
       failure,
     );
   const kept = newKept();
   /** @type {Answer} */
-  const response = await drive(begin, kept);
+  const response = await drive({ begin, resume: python.resume }, kept);
   if ("x-asset" in response.headers) {
     return env.ASSETS.fetch(new Request(new URL(response.headers["x-asset"], url)));
+  }
+  const text = join(response.body, kept.texts);
+  if ("x-stream" in response.headers) {
+    delete response.headers["x-stream"];
+    const events = streamEvents(await openSocket(), header("authorization"), text, python.keepAliveMs);
+    return new Response(events, response);
   }
   if (response.cost) {
     response.headers["d1-round-trips"] = String(kept.roundTrips);
     response.headers["d1-rows-read"] = String(kept.rowsRead);
     response.headers["d1-rows-written"] = String(kept.rowsWritten);
   }
-  const text = response.body.map((piece) =>
-    typeof piece === "number" ? kept.texts[piece] : piece,
-  );
-  const empty = response.status === 204;
-  return new Response(empty ? null : text.join(""), {
+  return new Response(response.status === 204 ? null : text, {
     status: response.status,
     headers: response.headers,
   });
@@ -111,112 +121,12 @@ serve.callWithOptions = (/** @type {any} */ _options, /** @type {Request} */ req
   serve(request);
 serve.callRelaxed = serve;
 
-/** @returns {Kept} */
-function newKept() {
-  return { texts: [], roundTrips: 0, rowsRead: 0, rowsWritten: 0 };
-}
-
 /**
- * Run a task to its result. A step that has a result beside its effect holds if the effect
- * succeeds; if not, the task begins again and is told of the failure (see Runner).
- * @param {(failure: string) => string} begin
- * @param {Kept} kept
+ * Run a task for Python: from its first step to the result as JSON text.
+ * @param {string} first
  */
-async function drive(begin, kept) {
-  /** @type {Step} */
-  let step = JSON.parse(begin(""));
-  while (step.task !== undefined || step.batch !== undefined) {
-    const answer = await perform(step, kept);
-    if (step.task !== undefined) {
-      step = JSON.parse(python.resume(step.task, JSON.stringify(answer)));
-    } else if (answer.error === undefined && !kept.texts.includes(null)) {
-      break;
-    } else {
-      step = JSON.parse(begin(answer.error ?? "no row"));
-      kept.texts = [];
-    }
-  }
-  return step.done;
-}
-
-/**
- * As `drive`, for Python: from the task's first step to the result as JSON text.
- * @param {string} text
- */
-export async function run(text) {
-  return JSON.stringify(await drive(() => text, newKept()));
-}
-
-/**
- * @param {Step} step
- * @param {Kept} kept
- * @returns {Promise<{ outcomes?: unknown[], error?: string }>}
- */
-async function perform(step, kept) {
-  try {
-    if (step.batch) return { outcomes: await runBatch(env.DB, step.batch, kept) };
-    await askEngine(step.engine ?? []);
-    return {};
-  } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-/**
- * @param {D1Database} database
- * @param {Statement[]} statements
- * @param {Kept} kept
- */
-async function runBatch(database, statements, kept) {
-  for (const [, parameters] of statements) parameters.forEach(refuseLongText);
-  kept.roundTrips += 1;
-  const results = await database.batch(
-    statements.map(([sql, parameters]) => database.prepare(sql).bind(...parameters)),
-  );
-  return results.map(({ results: rows, meta }, index) => {
-    kept.rowsRead += meta.rows_read;
-    kept.rowsWritten += meta.rows_written;
-    const text = rows.length === 0 ? null : Object.values(/** @type {any} */ (rows[0]))[0];
-    refuseLongText(text);
-    if (!statements[index][2]) return [text, meta.changes];
-    const handle = kept.texts.push(text) - 1;
-    return [text === null ? null : handle, meta.changes];
-  });
-}
-
-/**
- * D1 on Cloudflare's network holds no longer text; workerd's own SQLite does. Refused here with
- * D1's words, so that what passes in development passes there. (There a write whose answer is
- * too long is rolled back; here it has been done.)
- * @param {unknown} value
- */
-function refuseLongText(value) {
-  // One UTF-16 unit is at most three bytes of UTF-8: most texts need no measuring.
-  if (typeof value !== "string" || value.length * 3 <= python.maxTextBytes) return;
-  if (new TextEncoder().encode(value).byteLength > python.maxTextBytes) {
-    throw new Error("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
-  }
-}
-
-/** @param {string[]} request binding, method, instance id and what the method takes */
-async function askEngine([binding, method, id, ...rest]) {
-  const workflow = env[binding];
-  if (workflow === undefined) throw new Error(`no binding ${binding}`);
-  if (method === "create") {
-    try {
-      await workflow.create({ id, params: JSON.parse(rest[0]) });
-    } catch (error) {
-      // An id the engine has is an instance it was asked for before.
-      if (!/already exists/i.test(String(error))) throw error;
-    }
-    return;
-  }
-  const instance = await workflow.get(id);
-  if (method === "sendEvent") {
-    await instance.sendEvent({ type: rest[0], payload: JSON.parse(rest[1]) });
-  } else {
-    await instance[method]();
-  }
+export async function run(first) {
+  return JSON.stringify(await drive({ begin: () => first, resume: python.resume }, newKept()));
 }
 
 /**

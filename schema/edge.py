@@ -11,7 +11,7 @@ from pyodide.ffi import create_proxy
 from workers import import_from_javascript
 
 from resolvers.effects import Effect, Runner
-from resolvers.limits import D1_MAX_STRING_BYTES, MAX_BODY_BYTES
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_BODY_BYTES, SSE_KEEP_ALIVE_MS
 from schema.application import Application, present
 from schema.messages import HttpRequest
 
@@ -25,7 +25,7 @@ def application() -> Application:
     no configuration yet and the runtime may be taking a snapshot."""
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
-        limits = (MAX_BODY_BYTES, D1_MAX_STRING_BYTES)
+        limits = (MAX_BODY_BYTES, D1_MAX_STRING_BYTES, SSE_KEEP_ALIVE_MS)
         _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume), *limits)
     return _applications[0]
 
@@ -65,12 +65,21 @@ def _begin(  # noqa: PLR0917  # JavaScript calls it
     authorization: str,
     content_type: str,
     origin: str,
+    last_event_id: str,
     body: str,
     problem: str,
     failure: str,
 ) -> str:
     request = HttpRequest(
-        method, path, query_string, accept, authorization, content_type, origin, body
+        method,
+        path,
+        query_string,
+        accept,
+        authorization,
+        content_type,
+        origin,
+        last_event_id,
+        body,
     )
     response = _applications[0].respond(request, problem=problem)
     return _RUNNER.start(response, present, foresee=True, failure=failure)

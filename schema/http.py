@@ -5,34 +5,34 @@ executing is a batch of compiled statements, and the view's layers cost more tha
 else Python does for a request (docs/architecture.md has the figures).
 """
 
-import json
 import re
-from itertools import accumulate
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from graphql import OperationType
 
+from resolvers.access import Principal
+from resolvers.documents import Operation
+from resolvers.errors import RequestError
 from resolvers.execution import Executor, Request
-from resolvers.json_text import decode
+from resolvers.json_text import decode_untrusted, encode
 from resolvers.limits import MAX_BODY_DEPTH
 from resolvers.mutations import Services
-from schema.build import core
 from schema.failures import failure
 from schema.messages import (
+    EVENT_STREAM,
     PLAIN_JSON,
+    STREAM_HEADERS,
     HttpError,
     HttpRequest,
     HttpResponse,
+    event_response,
     graphql_response,
     negotiate,
 )
 
 _UTF_8 = re.compile(r'charset\s*=\s*"?utf-?8"?\s*(;|$)')
-
-# Strings, whatever is in them, and all that opens or closes nothing.
-_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
-_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 _TYPES = {"variables": dict, "extensions": dict, "operationName": str}
 
@@ -40,9 +40,9 @@ _TYPES = {"variables": dict, "extensions": dict, "operationName": str}
 class GraphQLEndpoint:
     """Answers the requests for `/graphql`."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, executor: Executor, services: Services) -> None:
+        self._executor = executor
         self._services = services
-        self._executor = Executor(core)
 
     async def respond(self, request: HttpRequest) -> HttpResponse:
         """The response to any request; nothing is raised."""
@@ -59,11 +59,40 @@ class GraphQLEndpoint:
         wanted = parse_request(request)
         caller = self._services.gatekeeper.authenticate(request.authorization)
         operation = self._executor.operation(wanted)
-        if request.method == "GET" and operation.type is not OperationType.QUERY:
-            raise HttpError(405, "Only queries may be sent with GET.")
+        if request.method == "GET" and operation.type is OperationType.MUTATION:
+            raise HttpError(405, "Mutations are sent with POST.")
+        if operation.type is OperationType.SUBSCRIPTION:
+            return self._subscribe(operation, wanted, caller, request, media_type)
         data = await self._executor.execute(operation, wanted, caller, self._services)
         body = ['{"data":', *data, "}"]
+        if media_type == EVENT_STREAM:
+            return event_response(body)
         return graphql_response(200, body, media_type, show_cost=not caller.limited)
+
+    def _subscribe(
+        self,
+        operation: Operation,
+        wanted: Request,
+        caller: Principal,
+        request: HttpRequest,
+        media_type: str,
+    ) -> HttpResponse:
+        """The request as the tracker will have it, refused here as far as it can be."""
+        if media_type != EVENT_STREAM:
+            raise RequestError(
+                "Subscriptions are served over a WebSocket (graphql-transport-ws) or, with"
+                f" `Accept: {EVENT_STREAM}`, as a stream of events.",
+                code="SUBSCRIPTION_TRANSPORT",
+            )
+        after = request.last_event_id or wanted.after
+        self._executor.feed(operation, replace(wanted, after=after), caller)
+        payload = {
+            "query": wanted.query,
+            "variables": wanted.variables,
+            "operationName": wanted.operation_name,
+            "extensions": {"after": after},
+        }
+        return HttpResponse(200, [encode(payload)], {**STREAM_HEADERS, "x-stream": "1"})
 
 
 def parse_request(request: HttpRequest) -> Request:
@@ -87,33 +116,20 @@ def parse_request(request: HttpRequest) -> Request:
     for name, kind in _TYPES.items():
         if not isinstance(data.get(name), (kind, type(None))):
             raise HttpError(400, f"`{name}` has the wrong type.")
-    return Request(query, data.get("variables") or {}, data.get("operationName"))
+    return Request(
+        query,
+        data.get("variables") or {},
+        data.get("operationName"),
+        (data.get("extensions") or {}).get("after"),
+    )
 
 
 def parse_json(text: str) -> Any:
     """The value of JSON text; HttpError where it is none, or nested too deeply."""
-    if nested_deeper(text, MAX_BODY_DEPTH):
-        raise HttpError(
-            400, f"The body may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)."
-        )
     try:
-        return decode(text)
-    except json.JSONDecodeError as error:
-        raise HttpError(400, "The body is not JSON.") from error
-    except ValueError as error:  # a number of more digits than Python converts
-        raise HttpError(400, "The body holds a number of too many digits.") from error
-
-
-def nested_deeper(text: str, limit: int) -> bool:
-    """Whether JSON text is nested deeper than `limit`.
-
-    Asked before parsing: the standard library's parser recurses, and on WebAssembly running
-    out of stack is not an exception but the end of the process (Pyodide 314.0.6, 2026-11-22).
-    """
-    if text.count("[") + text.count("{") <= limit:
-        return False
-    brackets = _NO_BRACKETS.sub("", text)
-    return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0) > limit
+        return decode_untrusted(text, max_depth=MAX_BODY_DEPTH, limit="MAX_BODY_DEPTH")
+    except ValueError as error:
+        raise HttpError(400, f"The body {error}.") from error
 
 
 def _query_parameters(request: HttpRequest) -> dict[str, Any]:

@@ -7,6 +7,13 @@ from resolvers.mutations import Pieces
 
 RESPONSE_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+STREAM_HEADERS = {
+    "content-type": f"{EVENT_STREAM}; charset=utf-8",
+    "cache-control": "no-store",
+    # nginx would keep events back until its buffer is full.
+    "x-accel-buffering": "no",
+}
 
 
 @dataclass(slots=True)
@@ -20,6 +27,7 @@ class HttpRequest:
     authorization: str = ""
     content_type: str = ""
     origin: str = ""
+    last_event_id: str = ""
     body: str = ""
 
 
@@ -56,6 +64,12 @@ def graphql_response(
     return HttpResponse(status, body, {**content_type, **(headers or {})}, show_cost)
 
 
+def event_response(body: Pieces) -> HttpResponse:
+    """A stream of events that is over with its only result, as graphql-sse has it."""
+    events = ["event: next\ndata: ", *body, "\n\nevent: complete\ndata:\n\n"]
+    return HttpResponse(200, events, dict(STREAM_HEADERS))
+
+
 def negotiate(accept: str) -> str:
     """The media type to answer with; HttpError (406) where none is acceptable."""
     if not accept or accept == PLAIN_JSON:
@@ -71,10 +85,10 @@ def negotiate(accept: str) -> str:
                     quality = float(value)
                 except ValueError:
                     quality = 0.0
-        offered = RESPONSE_JSON if name == RESPONSE_JSON else PLAIN_JSON
-        known = name in (RESPONSE_JSON, PLAIN_JSON, "application/*", "*/*")
+        offered = name if name in (RESPONSE_JSON, EVENT_STREAM) else PLAIN_JSON
+        known = name in (RESPONSE_JSON, EVENT_STREAM, PLAIN_JSON, "application/*", "*/*")
         if known and quality > best_quality:
             best, best_quality = offered, quality
     if not best:
-        raise HttpError(406, f"Answers are {RESPONSE_JSON} or {PLAIN_JSON}.")
+        raise HttpError(406, f"Answers are {RESPONSE_JSON}, {PLAIN_JSON} or {EVENT_STREAM}.")
     return best

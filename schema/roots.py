@@ -1,4 +1,4 @@
-"""The operations: Query and Mutation."""
+"""The operations: Query, Mutation and Subscription."""
 
 import strawberry
 
@@ -40,6 +40,7 @@ from schema.results import (
     UpdateWorkflowInstanceResult,
     UpdateWorkflowStepResult,
 )
+from schema.scalars import EventCursor
 
 
 @strawberry.type(description="Reads. A whole operation is one D1 round trip and one snapshot")
@@ -150,4 +151,28 @@ class Mutation:
         mutations.create_access_token,
         "Needs the ADMIN scope",
         argument("input", CreateAccessTokenInput, "What the token allows"),
+    )
+
+
+@strawberry.type(description="Live results, over a WebSocket or as a stream of events")
+class Subscription:
+    workflow_events: WorkflowEventPage = column(
+        events.of_window,
+        "Every event that the filter selects, in order and each once. With `after`: first all"
+        " that came since that cursor, then live, with no gap; without it: from now on. The cursor"
+        " of the last page is what to reconnect with",
+        argument("filter", EventFilter | None, "Which events"),
+        argument("after", EventCursor | None, "Begin behind this cursor; now where absent"),
+    )
+    instance: WorkflowInstance | None = column(
+        roots.live_instance,
+        "The instance as it is now, and again whenever it has changed; null while no such instance"
+        " is tracked",
+        argument("instance_id", str, "Its id"),
+    )
+    reference: Reference = column(
+        roots.live_reference,
+        "The reference as it is now, and again whenever one of its instances has changed",
+        argument("ref_type", str, "Kind of entity"),
+        argument("ref_id", str, "Its id"),
     )

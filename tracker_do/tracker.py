@@ -1,7 +1,68 @@
-"""The Durable Object's class. It keeps its place in deployments; it serves nothing yet."""
+"""The Durable Object's class: where the tracker meets the runtime, with `edge.mjs`."""
 
-from workers import DurableObject
+import json
+from typing import Any
+
+from pyodide.ffi import create_proxy
+from workers import DurableObject, import_from_javascript
+
+from resolvers import limits
+from resolvers.effects import EffectDatabase, Runner
+from tracker_do.server import Host, Server
+
+_EDGE = import_from_javascript("tracker_do/edge.mjs")
+_RUNNER = Runner()
+_LIMITS = {
+    "sockets": limits.MAX_SOCKETS,
+    "roundEvents": limits.MAX_ROUND_EVENTS,
+    "initTimeoutMs": limits.INIT_TIMEOUT_MS,
+    "watchAgainMs": limits.WATCH_AGAIN_MS,
+    "maxRetryMs": limits.MAX_RETRY_MS,
+}
+_servers: list[Server] = []
 
 
 class WorkflowTracker(DurableObject):
-    """Will accept the subscriptions' sockets."""
+    """One shard of the tracker. Its handlers are JavaScript's, so that a message or a round costs
+    one call of Python with text, and no task of an event loop."""
+
+    def __init__(self, ctx: Any, env: Any, host: Host) -> None:
+        super().__init__(ctx, env)
+        _install(host)
+        shard = _EDGE.open(self.ctx._ctx)
+        # The names that the runtime asks for where handlers are allowed at module level.
+        self.on_webSocketMessage = shard.message
+        self.on_webSocketClose = shard.closed
+        self.on_webSocketError = shard.broken
+        self.on_alarm = shard.alarm
+        self._shard = shard
+
+    async def on_fetch(self, _request: Any) -> Any:
+        """Accept a WebSocket; the Worker has looked at its headers."""
+        return self._shard.accept()
+
+    async def poke(self) -> None:
+        """Look at the log: something was written."""
+        await self._shard.poke()
+
+    async def status(self) -> str:
+        """What the shard is at, as JSON."""
+        return str(self._shard.status())
+
+
+def _install(host: Host) -> None:
+    """Hand the edge this isolate's functions, once; they outlive the call."""
+    if _servers:
+        return
+    server = Server(host, EffectDatabase(silent=True))
+    _servers.append(server)
+
+    def execute(who: str, operation_id: str, payload: str, failure: str) -> str:
+        task = server.execute(who, operation_id, payload)
+        return _RUNNER.start(task, foresee=True, failure=failure)
+
+    def look(asked: str) -> str:
+        return _RUNNER.start(server.look(asked))
+
+    functions = (server.receive, server.unwelcome, execute, look, _RUNNER.resume)
+    _EDGE.install(json.dumps(_LIMITS), *(create_proxy(function) for function in functions))

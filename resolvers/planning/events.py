@@ -7,12 +7,13 @@ from typing import TypeAlias
 from resolvers import sql
 from resolvers.limits import DEFAULT_EVENTS_PAGE_SIZE, MAX_EVENTS_PAGE_SIZE
 from resolvers.planning import filters
-from resolvers.planning.compiler import Field
+from resolvers.planning.compiler import Field, Reader
 from resolvers.planning.sizes import page_limit
 
 Conditions: TypeAlias = Callable[[str], list[str]]
 
 _CURSOR = re.compile(r"[0-9]{16}")
+_HEAD = "coalesce((SELECT max(id) FROM events),0)"
 
 
 def parse_cursor(value: object) -> str:
@@ -42,18 +43,63 @@ def of_instance(field: Field) -> str:
     return _page(field, lambda alias: [f"{alias}.instance={field.alias}.id"])
 
 
+def of_window(field: Field) -> str:
+    """`Subscription.workflowEvents`: a window of the log, NULL where nothing in it is selected.
+
+    Windows are short, so they are scanned: what one costs does not depend on the filter.
+    """
+    page, inner, probe = (field.new_alias() for _ in range(3))
+    after, to = window(field)
+    reached = f"min({to},{_HEAD})"
+    where = [f"{inner}.id>{after}", f"{inner}.id<={to}", *_selected(field, inner, scan=True)]
+    more = [f"{probe}.id>{reached}", *_selected(field, probe, scan=True)]
+    return _assemble(
+        field,
+        page,
+        size=lambda binding: binding.values.get("window", 1),
+        rows=f"SELECT * FROM events {inner} WHERE {filters.all_of(where)} ORDER BY {inner}.id",
+        reached=reached,
+        more=f"EXISTS (SELECT 1 FROM events {probe} WHERE {filters.all_of(more)})",
+        where=f" WHERE {page}.n>0",
+    )
+
+
+def window(field: Field) -> tuple[str, str]:
+    """The positions of the log behind which a subscription's window begins and at which it ends."""
+    return integer(field.of_request("after")), integer(field.of_request("to"))
+
+
+def integer(number: str) -> str:
+    """D1 binds every number as a REAL."""
+    return f"CAST({number} AS INTEGER)"
+
+
 def _page(field: Field, conditions: Conditions) -> str:
     size, limit = page_limit(
         field, "first", default=DEFAULT_EVENTS_PAGE_SIZE, most=MAX_EVENTS_PAGE_SIZE
     )
-    after = f"CAST({field.parameter('after', convert=cursor_number)} AS INTEGER)"
-    row, inner, page, probe = (field.new_alias() for _ in range(4))
-    bodies = "'[]'"
-    more = f"iif({page}.n={limit} AND {limit}>0 AND EXISTS (SELECT 1 FROM events {probe} WHERE " + (
-        filters.all_of([*conditions(probe), f"{probe}.id>{page}.last"]) + "),'true','false')"
+    after = integer(field.parameter("after", convert=cursor_number))
+    page, inner, probe = (field.new_alias() for _ in range(3))
+    where = filters.all_of([*conditions(inner), f"{inner}.id>{after}"])
+    beyond = filters.all_of([*conditions(probe), f"{probe}.id>{page}.last"])
+    return _assemble(
+        field,
+        page,
+        size=size,
+        rows=f"SELECT * FROM events {inner} WHERE {where} ORDER BY {inner}.id LIMIT {limit}",
+        # Where nothing is selected, everything up to the head of the log has been looked at.
+        reached=f"coalesce({page}.last,max({after},{_HEAD}))",
+        more=f"{page}.n={limit} AND {limit}>0"
+        f" AND EXISTS (SELECT 1 FROM events {probe} WHERE {beyond})",
     )
-    # Where nothing is selected, everything up to the head of the log has been looked at.
-    reached = f"coalesce({page}.last,max({after},coalesce((SELECT max(id) FROM events),0)))"
+
+
+def _assemble(
+    field: Field, page: str, *, size: Reader, rows: str, reached: str, more: str, where: str = ""
+) -> str:
+    """The JSON of a page: what is selected of it, on the one row `page` that `rows` come to."""
+    row = field.new_alias()
+    bodies = "'[]'"
     members = []
     for key, part in field.subfields():
         match part.name:
@@ -63,28 +109,37 @@ def _page(field: Field, conditions: Conditions) -> str:
             case "cursor":
                 members.append((key, sql.word(cursor_text(reached))))
             case "hasMore":
-                members.append((key, more))
+                members.append((key, f"iif({more},'true','false')"))
             case _:
                 members.append((key, sql.json_literal(field.type.name)))
-    where = filters.all_of([*conditions(inner), f"{inner}.id>{after}"])
-    rows = f"(SELECT * FROM events {inner} WHERE {where} ORDER BY {inner}.id LIMIT {limit}) {row}"
     return (
         f"(SELECT {sql.json_object(members)} FROM (SELECT {bodies} AS events,count(*) AS n,"
-        f"max({row}.id) AS last FROM {rows}) {page})"
+        f"max({row}.id) AS last FROM ({rows}) {row}) {page}{where})"
     )
 
 
-def _selected(field: Field, alias: str) -> list[str]:
+def _selected(field: Field, alias: str, *, scan: bool = False) -> list[str]:
+    """What the field's EventFilter and the principal's limits ask of `alias`, a row of events.
+
+    With `scan` the rows are few by other conditions, and each is looked at.
+    """
     instance = field.new_alias()
-    conditions = filters.visible(field, instance)
-    if field.argument("filter", "instanceId") is not None:
-        conditions.append(f"{instance}.instance_id={field.parameter('filter', 'instanceId')}")
-    conditions += filters.referring(field, instance, "filter", "reference")
     selected = [
         *filters.one_of(field, f"{alias}.status", "filter", "status"),
         *filters.one_of(field, f"{alias}.type", "filter", "type"),
     ]
-    narrow = bool(conditions)
+    conditions = filters.visible(field, instance)
+    if field.argument("filter", "instanceId") is not None:
+        by_id = field.parameter("filter", "instanceId")
+        if scan:
+            # An index knows what one instance has of a window.
+            selected.append(
+                f"{alias}.instance=(SELECT id FROM instances WHERE instance_id={by_id})"
+            )
+        else:
+            conditions.append(f"{instance}.instance_id={by_id}")
+    conditions += filters.referring(field, instance, "filter", "reference")
+    narrow = bool(conditions) and not scan
     conditions += filters.one_of(field, f"{instance}.workflow", "filter", "workflow")
     if narrow:
         # Few instances: go from them to their events.

@@ -1,6 +1,7 @@
 """The root fields of Query: where a plan's first row comes from."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from resolvers import sql
@@ -8,6 +9,7 @@ from resolvers.database import Value
 from resolvers.limits import MAX_NODE_IDS, MAX_REF_ID, MAX_REF_TYPE, MAX_REFERENCE_KEYS
 from resolvers.planning import filters
 from resolvers.planning.compiler import Field
+from resolvers.planning.events import integer, window
 
 # Each node's type: how a key of one or two parts finds its row.
 _NODES = {
@@ -70,6 +72,16 @@ def reference(field: Field) -> str:
     return sql.subquery(field.body(alias), source)
 
 
+def live_instance(field: Field) -> str:
+    """`Subscription.instance`: as it is now, NULL where no event of the window is about it."""
+    return _live(field, instance(field), [("instance_id", "instanceId")])
+
+
+def live_reference(field: Field) -> str:
+    """`Subscription.reference`: likewise, about one of its instances."""
+    return _live(field, reference(field), [("ref_type", "refType"), ("ref_id", "refId")])
+
+
 def references(field: Field) -> str:
     """`references(keys:)`: all of them in this one statement."""
     alias, key = field.new_alias(), field.new_alias()
@@ -96,6 +108,24 @@ def nodes(field: Field) -> str:
     source = f"(SELECT {key}.value AS key FROM json_each({keys}) {key} ORDER BY {key}.key) {alias}"
     with field.repeated(field.reader("ids", convert=_length)):
         return sql.json_array(_node(field, alias), source)
+
+
+def _live(field: Field, body: str, by: Sequence[tuple[str, str]]) -> str:
+    """What a caller may not see does not even tell when it changes."""
+    event, row = field.new_alias(), field.new_alias()
+    after, to = window(field)
+    about = filters.all_of(
+        [
+            *(f"{row}.{column}={field.parameter(name)}" for column, name in by),
+            *filters.visible(field, row),
+        ]
+    )
+    # From the events of the window, which are few, to their instances: hence CROSS.
+    changed = (
+        f"EXISTS (SELECT 1 FROM events {event} CROSS JOIN instances {row}"
+        f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance AND {about})"
+    )
+    return f"iif({integer(field.of_request('initial'))} OR {changed},{body},NULL)"
 
 
 def _row(field: Field, table: str, conditions: Any) -> str:

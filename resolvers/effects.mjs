@@ -1,0 +1,169 @@
+// Performs the effects that Python's coroutines suspend on (see effects.py): batches of D1, calls of
+// the engine, and the pokes that follow a write. The texts that SQLite makes stay here.
+
+import { env as bindings, waitUntil } from "cloudflare:workers";
+
+/**
+ * What Python asks for, or its result (see Runner in effects.py).
+ * @typedef {[sql: string, parameters: (string | number | null)[], opaque: boolean]} Statement
+ * @typedef {{ task?: number, batch?: Statement[], silent?: boolean, engine?: string[],
+ *   done?: any }} Step
+ * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
+ *   rowsWritten: number }} Kept what one task has kept on this side, and what it has cost
+ * @typedef {object} Task
+ * @property {(failure: string) => string} begin Python, to the task's first effect
+ * @property {(task: number, answer: string) => string} resume Python, from there
+ */
+
+/** @type {Record<string, any>} */
+const env = bindings;
+
+/** Rides in the batch of a write: the shards of the tracker that have subscribers. */
+const WATCHING = "SELECT json_group_array(shard) FROM trackers";
+
+let maxTextBytes = Infinity;
+
+/** @param {number} bytes of a text that D1 holds */
+export function limitTexts(bytes) {
+  maxTextBytes = bytes;
+}
+
+/** @returns {Kept} */
+export function newKept() {
+  return { texts: [], roundTrips: 0, rowsRead: 0, rowsWritten: 0 };
+}
+
+/**
+ * Run a task to its result. A step that has a result beside its effect holds if the effect
+ * succeeds; if not, the task begins again and is told of the failure (see Runner).
+ * @param {Task} python
+ * @param {Kept} kept
+ */
+export async function drive(python, kept) {
+  /** @type {Step} */
+  let step = JSON.parse(python.begin(""));
+  while (step.task !== undefined || step.batch !== undefined) {
+    const answer = await perform(step, kept);
+    if (step.task !== undefined) {
+      step = JSON.parse(python.resume(step.task, JSON.stringify(answer)));
+    } else if (answer.error === undefined && !kept.texts.includes(null)) {
+      break;
+    } else {
+      step = JSON.parse(python.begin(answer.error ?? "no row"));
+      kept.texts = [];
+    }
+  }
+  return step.done;
+}
+
+/**
+ * The pieces of an answer as one text.
+ * @param {(string | number)[]} pieces text, and numbers of texts that were kept
+ * @param {Kept["texts"]} texts
+ */
+export function join(pieces, texts) {
+  return pieces.map((piece) => (typeof piece === "number" ? texts[piece] : piece)).join("");
+}
+
+/**
+ * Make a shard of the tracker look at the log; what it does not hear of, it finds out later.
+ * @param {string} shard
+ */
+export async function poke(shard) {
+  try {
+    await env.TRACKER.get(env.TRACKER.idFromName(shard)).poke();
+  } catch (error) {
+    console.warn(`Tracker ${shard} was not reached: ${error}`);
+  }
+}
+
+/**
+ * @param {Step} step
+ * @param {Kept} kept
+ * @returns {Promise<{ outcomes?: unknown[], error?: string }>}
+ */
+async function perform(step, kept) {
+  try {
+    if (step.batch) return { outcomes: await runBatch(env.DB, step.batch, step.silent, kept) };
+    await askEngine(step.engine ?? []);
+    return {};
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/**
+ * @param {D1Database} database
+ * @param {Statement[]} statements
+ * @param {boolean | undefined} silent whether nobody is told of what is written
+ * @param {Kept} kept
+ */
+async function runBatch(database, statements, silent, kept) {
+  for (const [, parameters] of statements) parameters.forEach(refuseLongText);
+  kept.roundTrips += 1;
+  const prepared = statements.map(([sql, parameters]) => database.prepare(sql).bind(...parameters));
+  const writes = !silent && statements.some(([sql]) => !sql.startsWith("SELECT"));
+  if (writes) prepared.push(database.prepare(WATCHING));
+  const results = await database.batch(prepared);
+  for (const { meta } of results) {
+    kept.rowsRead += meta.rows_read;
+    kept.rowsWritten += meta.rows_written;
+  }
+  if (writes) {
+    const watching = JSON.parse(/** @type {string} */ (firstValue(results.pop())));
+    const changed = watching.length > 0 && results.some(({ meta }) => meta.changes > 0);
+    if (changed) for (const shard of watching) waitUntil(poke(shard));
+  }
+  return results.map((result, index) => {
+    const text = firstValue(result);
+    refuseLongText(text);
+    if (!statements[index][2]) return [text, result.meta.changes];
+    const handle = kept.texts.push(/** @type {string | null} */ (text)) - 1;
+    return [text === null ? null : handle, result.meta.changes];
+  });
+}
+
+/**
+ * The first column of the first row; null where there is none.
+ * @param {D1Result | undefined} result
+ * @returns {unknown}
+ */
+function firstValue(result) {
+  const row = result?.results[0];
+  return row === undefined ? null : Object.values(/** @type {any} */ (row))[0];
+}
+
+/**
+ * D1 on Cloudflare's network holds no longer text; workerd's own SQLite does. Refused here with
+ * D1's words, so that what passes in development passes there. (There a write whose answer is
+ * too long is rolled back; here it has been done.)
+ * @param {unknown} value
+ */
+function refuseLongText(value) {
+  // One UTF-16 unit is at most three bytes of UTF-8: most texts need no measuring.
+  if (typeof value !== "string" || value.length * 3 <= maxTextBytes) return;
+  if (new TextEncoder().encode(value).byteLength > maxTextBytes) {
+    throw new Error("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
+  }
+}
+
+/** @param {string[]} request binding, method, instance id and what the method takes */
+async function askEngine([binding, method, id, ...rest]) {
+  const workflow = env[binding];
+  if (workflow === undefined) throw new Error(`no binding ${binding}`);
+  if (method === "create") {
+    try {
+      await workflow.create({ id, params: JSON.parse(rest[0]) });
+    } catch (error) {
+      // An id the engine has is an instance it was asked for before.
+      if (!/already exists/i.test(String(error))) throw error;
+    }
+    return;
+  }
+  const instance = await workflow.get(id);
+  if (method === "sendEvent") {
+    await instance.sendEvent({ type: rest[0], payload: JSON.parse(rest[1]) });
+  } else {
+    await instance[method]();
+  }
+}

@@ -1,0 +1,158 @@
+"""Feeds: what a subscription selects of the log, a window at a time.
+
+`workflowEvents` selects the events of a window as a page; `instance` and `reference` select the
+object as it is now, where an event of the window is about it. Subscribers with the same document,
+variables and limits share a feed, so that it is read and rendered once for all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from graphql import OperationDefinitionNode, VariableNode, Visitor, visit
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails
+
+from resolvers.database import Statement
+from resolvers.errors import ArgumentError
+from resolvers.limits import MAX_NODES, MAX_ROUND_EVENTS
+from resolvers.planning.compiler import Binding, Compiled, Site, refuse_over_cost
+from resolvers.planning.events import parse_cursor
+
+# The root field that selects events; the others select an object as it is.
+LOG_FIELD = "workflowEvents"
+ORIGIN = "0" * 16  # the cursor in front of the first event
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlan:
+    """A compiled subscription, for all variables of one shape."""
+
+    key: str
+    site: Site
+    compiled: Compiled
+    of_log: bool
+    # The variable that holds the cursor to begin at, where it is used for nothing else.
+    resumed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A subscription with its variables, for one kind of caller."""
+
+    plan: FeedPlan
+    binding: Binding
+    # Where to begin, as given; None for now.
+    after: int | None
+    # How many events one statement may render.
+    window: int
+    # Without what differs between subscribers that can share the feed.
+    variables: Mapping[str, Any]
+
+    @property
+    def of_log(self) -> bool:
+        """Whether it selects events; else it begins with the object as it is."""
+        return self.plan.of_log
+
+    def statement(self, after: int, to: int, *, initial: bool = False) -> Statement:
+        """The SELECT for the events after one position of the log up to another.
+
+        No row, or NULL, where there is nothing to tell. `initial` renders the object whether or
+        not it has changed.
+        """
+        self.binding.values = {"after": after, "to": to, "initial": int(initial)}
+        return self.plan.compiled.bind(self.binding)
+
+    def concerns(self, touched: "Touched") -> bool:
+        """Whether events about these instances may be for it; true more often than they are."""
+        given = self.binding.arguments(self.plan.site)
+        wanted = given.get("filter") or {} if self.of_log else given
+        reference = wanted.get("reference") or wanted
+        limits = self.binding.principal.limits
+        ref_type, ref_id = limits.reference or (None, None)
+        return all(
+            asked is None or asked in found
+            for asked, found in (
+                (wanted.get("instanceId"), touched.instances),
+                (limits.instance_id, touched.instances),
+                (reference.get("refType"), touched.ref_types),
+                (ref_type, touched.ref_types),
+                (reference.get("refId"), touched.ref_ids),
+                (ref_id, touched.ref_ids),
+            )
+        ) and all(
+            asked is None or not touched.workflows.isdisjoint(asked)
+            for asked in (wanted.get("workflow"), limits.workflows)
+        )
+
+
+class Touched:
+    """What a window of the log is about, from [instanceId, workflow, refType, refId] of each."""
+
+    def __init__(self, rows: Sequence[Sequence[str | None]]) -> None:
+        columns = [frozenset(column) for column in zip(*rows, strict=True)] or [frozenset()] * 4
+        self.instances, self.workflows, self.ref_types, self.ref_ids = columns
+
+
+def feed_of(plan: FeedPlan, binding: Binding, variables: Mapping[str, Any], resume: object) -> Feed:
+    """The feed; ArgumentError or RequestError where a value is out of bounds.
+
+    `resume` is the cursor in the request's extensions, which the argument yields to.
+    """
+    after = None
+    if plan.of_log:
+        after = binding.arguments(plan.site).get("after")
+        if resume is not None:
+            try:
+                after = parse_cursor(resume)
+            except ValueError as error:
+                raise ArgumentError(
+                    f"extensions.after: {error}", argument="extensions.after"
+                ) from error
+    if plan.resumed_by is not None and variables.get(plan.resumed_by) is not None:
+        variables = {**variables, plan.resumed_by: ORIGIN}
+    number = None if after is None else int(after)
+    feed = Feed(plan, binding, number, _window(plan.compiled, binding), variables)
+    feed.statement(0, 0)  # looks at every value
+    return feed
+
+
+def _window(compiled: Compiled, binding: Binding) -> int:
+    """How many events may be rendered at once, MAX_NODES objects at most."""
+    binding.values = {"window": 1}
+    one = compiled.cost(binding)
+    refuse_over_cost(one)
+    binding.values = {"window": 2}
+    each = compiled.cost(binding) - one
+    if each == 0:
+        return MAX_ROUND_EVENTS
+    return max(1, min(MAX_ROUND_EVENTS, 1 + (MAX_NODES - one) // each))
+
+
+Fragments: TypeAlias = Mapping[str, FragmentDetails]
+
+
+def resuming_variable(
+    details: FieldDetails, operation: OperationDefinitionNode, fragments: Fragments
+) -> str | None:
+    """The variable that is the root field's `after` and stands nowhere else."""
+    for argument in details.node.arguments or ():
+        if argument.name.value == "after" and isinstance(argument.value, VariableNode):
+            name = argument.value.name.value
+            count = _Count(name)
+            for node in (operation, *(fragment.definition for fragment in fragments.values())):
+                visit(node, count)
+            return name if count.found == 2 else None  # its definition, and here
+    return None
+
+
+class _Count(Visitor):
+    """Counts where a variable is named."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.found = 0
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        """Called by graphql-core at each variable."""
+        self.found += node.name.value == self._name

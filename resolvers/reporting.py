@@ -1,0 +1,85 @@
+"""What the client is told of a failure: the `errors` of a response, whatever carries it."""
+
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError
+
+from resolvers.database import DatabaseError
+from resolvers.documents import InvalidDocument
+from resolvers.errors import RequestError
+from resolvers.execution import ExecutionFailed
+from resolvers.limits import D1_MAX_STRING_BYTES
+
+_log = logging.getLogger("flowflare")
+
+# D1's and SQLite's own words for a text over the limit.
+_TOO_BIG = ("too big", "SQLITE_TOOBIG")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The errors of a failed request, the status they have over HTTP, and whether the request
+    was being executed: then there is `data`, which is null."""
+
+    errors: list[dict[str, Any]]
+    status: int
+    executed: bool = False
+
+
+def report(error: Exception) -> Report:
+    """The report of any exception; called where it is being handled, since it may be logged."""
+    match error:
+        case RequestError():
+            return Report([_refusal(error)], error.status)
+        case InvalidDocument():
+            return Report([_with_code(problem) for problem in error.errors], 400)
+        case ExecutionFailed():
+            return Report([{**_cause(error.error), "path": error.path}], 200, executed=True)
+        case DatabaseError() if is_too_big(error):
+            message = (
+                f"The answer has more than {D1_MAX_STRING_BYTES} bytes (D1_MAX_STRING_BYTES)."
+                " Ask for fewer rows, or leave out input and output."
+            )
+            return Report([error_of(message, "RESULT_TOO_LARGE")], 200, executed=True)
+        case _:
+            return Report([_masked()], 500, executed=True)
+
+
+def is_too_big(error: DatabaseError) -> bool:
+    """Whether a batch failed because a text in it is longer than D1 holds."""
+    return any(words in str(error) for words in _TOO_BIG)
+
+
+def error_of(message: str, code: str, **extensions: object) -> dict[str, Any]:
+    """One entry of `errors`."""
+    return {"message": message, "extensions": {"code": code, **extensions}}
+
+
+def _cause(error: Exception) -> dict[str, Any]:
+    if isinstance(error, RequestError):
+        return {"message": error.message, "extensions": error.extensions}
+    return _with_code(error) if isinstance(error, GraphQLError) else _masked()
+
+
+def _refusal(error: RequestError) -> dict[str, Any]:
+    formatted: dict[str, Any] = {"message": error.message, "extensions": error.extensions}
+    if error.path:
+        formatted["path"] = error.path
+    return formatted
+
+
+def _masked() -> dict[str, Any]:
+    """What may be said of an unexpected failure: where the log tells more."""
+    reference = str(uuid.uuid4())
+    _log.exception("Unexpected failure %s", reference)
+    message = f"Something went wrong here. The log has it as {reference}."
+    return error_of(message, "INTERNAL", reference=reference)
+
+
+def _with_code(error: GraphQLError) -> dict[str, Any]:
+    formatted: dict[str, Any] = dict(error.formatted)
+    formatted["extensions"] = {"code": "INVALID_DOCUMENT", **formatted.get("extensions", {})}
+    return formatted

@@ -1,0 +1,66 @@
+// GraphQL over server-sent events, the "distinct connections mode" of graphql-sse: one stream an
+// operation. The stream is the other end of a socket to the tracker, which so hibernates while
+// nothing happens however many streams are open.
+
+const ENCODER = new TextEncoder();
+const OPERATION = "stream";
+// What the tracker writes around a result (see tracker_do/edge.mjs).
+const NEXT = `{"id":"${OPERATION}","type":"next","payload":`;
+const CURSOR = /"extensions":\{"cursor":"(\d+)"\}\}\}$/;
+const FORBIDDEN = 4403;
+
+/**
+ * The events of one subscription.
+ * @param {WebSocket} socket to a shard of the tracker, accepted
+ * @param {string} authorization the header of the request
+ * @param {string} payload of the subscribe message, JSON text
+ * @param {number} keepAliveMs between comments, which keep proxies from ending the stream
+ * @returns {ReadableStream<Uint8Array>}
+ */
+export function streamEvents(socket, authorization, payload, keepAliveMs) {
+  const { readable, writable } = new TransformStream();
+  const writer = writable.getWriter();
+  /** @type {ReturnType<typeof setInterval>} */
+  let keepAlive;
+  const end = (/** @type {string} */ reason = "") => {
+    clearInterval(keepAlive);
+    socket.close(1000, "Stream ended");
+    (reason ? writer.abort(reason) : writer.close()).catch(() => {});
+  };
+  const write = (/** @type {string} */ text) => {
+    // A client that has gone away is noticed here.
+    writer.write(ENCODER.encode(text)).catch(() => end("client gone"));
+  };
+  socket.addEventListener("message", ({ data }) => {
+    const text = String(data);
+    if (text.startsWith(NEXT)) {
+      const cursor = CURSOR.exec(text.slice(-80))?.[1];
+      write(`${cursor ? `id: ${cursor}\n` : ""}event: next\ndata: ${text.slice(NEXT.length, -1)}\n\n`);
+      return;
+    }
+    const message = JSON.parse(text);
+    if (message.type === "error") write(next({ errors: message.payload }));
+    if (message.type === "error" || message.type === "complete") {
+      write("event: complete\ndata:\n\n");
+      end();
+    }
+  });
+  socket.addEventListener("close", ({ code, reason }) => {
+    if (code === FORBIDDEN) {
+      const error = { message: reason, extensions: { code: "UNAUTHENTICATED" } };
+      write(`${next({ errors: [error] })}event: complete\ndata:\n\n`);
+      end();
+    } else {
+      // Without `complete`: the client knows that it has to come back.
+      end(reason || "connection to the tracker lost");
+    }
+  });
+  write("retry: 1000\n\n");
+  keepAlive = setInterval(() => write(":\n\n"), keepAliveMs);
+  socket.send(JSON.stringify({ type: "connection_init", payload: { authorization } }));
+  socket.send(`{"id":"${OPERATION}","type":"subscribe","payload":${payload}}`);
+  return readable;
+}
+
+/** @param {unknown} result */
+const next = (result) => `event: next\ndata: ${JSON.stringify(result)}\n\n`;

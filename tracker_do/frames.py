@@ -1,0 +1,150 @@
+"""The messages of graphql-transport-ws, typed, in and out.
+
+Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from resolvers.json_text import decode_untrusted, encode
+from resolvers.limits import MAX_BODY_DEPTH, MAX_FRAME_BYTES, MAX_OPERATION_ID
+
+_MAX_REASON_BYTES = 123  # RFC 6455, 5.5: a control frame holds 125, the code takes two
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a socket; the codes of the protocol, and three of RFC 6455."""
+
+    MESSAGE_TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    TRY_AGAIN_LATER = 1013
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    CONNECTION_INIT_TIMEOUT = 4408
+    SUBSCRIBER_EXISTS = 4409
+    TOO_MANY_INIT_REQUESTS = 4429
+
+
+class Malformed(Exception):
+    """A message that the protocol does not know; the socket is closed with `code`."""
+
+    def __init__(self, reason: str, code: CloseCode = CloseCode.BAD_REQUEST) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+class _Frame(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+OperationId = Annotated[str, Field(min_length=1, max_length=MAX_OPERATION_ID)]
+Payload: TypeAlias = dict[str, Any] | None
+
+
+class ConnectionInit(_Frame):
+    """Asks to be let in; the key is in `payload.authorization`."""
+
+    type: Literal["connection_init"]
+    payload: Payload = None
+
+
+class Ping(_Frame):
+    """Asks for a pong."""
+
+    type: Literal["ping"]
+    payload: Payload = None
+
+
+class Pong(_Frame):
+    """Answers a ping, or says that the client lives."""
+
+    type: Literal["pong"]
+    payload: Payload = None
+
+
+class SubscribePayload(_Frame):
+    """A GraphQL request."""
+
+    query: str
+    variables: Payload = None
+    operationName: str | None = None  # noqa: N815  # the protocol's name
+    extensions: Payload = None
+
+
+class Subscribe(_Frame):
+    """Starts an operation of any kind."""
+
+    type: Literal["subscribe"]
+    id: OperationId
+    payload: SubscribePayload
+
+
+class Complete(_Frame):
+    """Ends an operation."""
+
+    type: Literal["complete"]
+    id: OperationId
+
+
+ClientFrame: TypeAlias = ConnectionInit | Ping | Pong | Subscribe | Complete
+
+_CLIENT_FRAME: TypeAdapter[ClientFrame] = TypeAdapter(
+    Annotated[ClientFrame, Field(discriminator="type")]
+)
+
+
+def parse(message: str | None) -> ClientFrame:
+    """The frame in a text message, None standing for a binary one; Malformed where it is none."""
+    if message is None:
+        raise Malformed("Messages are text, not binary")
+    # A UTF-16 unit is three bytes of UTF-8 at most: few messages need measuring.
+    if (
+        len(message) * 4 > MAX_FRAME_BYTES
+        and len(message.encode(errors="surrogatepass")) > MAX_FRAME_BYTES
+    ):
+        reason = f"A message may have {MAX_FRAME_BYTES} bytes (MAX_FRAME_BYTES)"
+        raise Malformed(reason, CloseCode.MESSAGE_TOO_BIG)
+    try:
+        value = decode_untrusted(message, max_depth=MAX_BODY_DEPTH, limit="MAX_BODY_DEPTH")
+    except ValueError as error:
+        raise Malformed(f"The message {error}") from error
+    try:
+        return _CLIENT_FRAME.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "message"
+        raise Malformed(f"{place}: {problem['msg']}") from error
+
+
+CONNECTION_ACK = encode({"type": "connection_ack"})
+
+
+def pong(payload: Payload) -> str:
+    """The answer to a ping, with its payload where it has one."""
+    return encode({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+
+
+def next_(operation_id: str, result: Sequence[Any]) -> list[Any]:
+    """A result, itself in pieces, as the pieces of a frame."""
+    return [f'{{"id":{encode(operation_id)},"type":"next","payload":', *result, "}"]
+
+
+def error(operation_id: str, errors: Sequence[dict[str, Any]]) -> str:
+    """An operation that was not executed; it is over."""
+    return encode({"id": operation_id, "type": "error", "payload": list(errors)})
+
+
+def complete(operation_id: str) -> str:
+    """An operation that is over."""
+    return encode({"id": operation_id, "type": "complete"})
+
+
+def close_reason(text: str) -> str:
+    """A reason cut to what a close frame holds."""
+    return text.encode(errors="replace")[:_MAX_REASON_BYTES].decode(errors="ignore")

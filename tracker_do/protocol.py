@@ -1,0 +1,135 @@
+"""graphql-transport-ws as a pure function: a connection and a frame give a connection and actions.
+
+Nothing is sent, read or measured here; whoever calls performs the actions, in their order, once
+the connection that came with them is stored.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from resolvers.access import Principal
+from resolvers.errors import AccessError
+from resolvers.limits import MAX_SUBSCRIPTIONS
+from resolvers.reporting import error_of
+from tracker_do import frames
+from tracker_do.frames import ClientFrame, CloseCode, Malformed, SubscribePayload
+
+# Where a subscriber stands in the log: None where all live ones do, a number while it catches up.
+# A text says that nothing was read for it yet: the cursor to begin behind, empty for now.
+Place: TypeAlias = int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A subscription of a connection: to which feed, and how far it has come."""
+
+    feed: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is known of a socket; it survives the object's eviction as the socket's attachment."""
+
+    # None until connection_init was accepted.
+    principal: Principal | None = None
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    # Queries and mutations that are being executed.
+    running: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a frame."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the socket."""
+
+    code: CloseCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start the operation, whose id is reserved among `running`."""
+
+    operation_id: str
+    payload: SubscribePayload
+
+
+Action: TypeAlias = Send | Close | Start
+Transition: TypeAlias = tuple[Connection, list[Action]]
+Authenticate: TypeAlias = Callable[[str | None], Principal]
+
+
+def receive(
+    connection: Connection, frame: ClientFrame | Malformed, authenticate: Authenticate
+) -> Transition:
+    """What a message from the client leads to."""
+    match frame:
+        case Malformed():
+            return connection, [Close(frame.code, frame.reason)]
+        case frames.ConnectionInit():
+            return _init(connection, frame, authenticate)
+        case frames.Ping():
+            return connection, [Send(frames.pong(frame.payload))]
+        case frames.Pong():
+            return connection, []
+        case frames.Subscribe():
+            return _subscribe(connection, frame)
+        case frames.Complete():
+            return end(connection, frame.id), []
+
+
+def follow(connection: Connection, operation_id: str, stream: Stream) -> Connection:
+    """The operation has turned out to be a subscription."""
+    ended = end(connection, operation_id)
+    return replace(ended, streams={**ended.streams, operation_id: stream})
+
+
+def end(connection: Connection, operation_id: str) -> Connection:
+    """The operation is over, if there is one of this id: an end may cross with another."""
+    return replace(
+        connection,
+        streams={key: value for key, value in connection.streams.items() if key != operation_id},
+        running=tuple(key for key in connection.running if key != operation_id),
+    )
+
+
+def _init(
+    connection: Connection, frame: frames.ConnectionInit, authenticate: Authenticate
+) -> Transition:
+    if connection.principal is not None:
+        reason = "Too many initialisation requests"
+        return connection, [Close(CloseCode.TOO_MANY_INIT_REQUESTS, reason)]
+    authorization = (frame.payload or {}).get("authorization")
+    if not isinstance(authorization, str | None):
+        reason = "connection_init: payload.authorization must be a string"
+        return connection, [Close(CloseCode.BAD_REQUEST, reason)]
+    try:
+        principal = authenticate(authorization)
+    except AccessError as error:
+        return connection, [Close(CloseCode.FORBIDDEN, error.message)]
+    return replace(connection, principal=principal), [Send(frames.CONNECTION_ACK)]
+
+
+def _subscribe(connection: Connection, frame: frames.Subscribe) -> Transition:
+    if connection.principal is None:
+        return connection, [Close(CloseCode.UNAUTHORIZED, "Unauthorized")]
+    if frame.id in connection.streams or frame.id in connection.running:
+        reason = f"Subscriber for {frame.id} already exists"
+        return connection, [Close(CloseCode.SUBSCRIBER_EXISTS, reason)]
+    if len(connection.streams) + len(connection.running) >= MAX_SUBSCRIPTIONS:
+        refusal = error_of(
+            f"A socket may have {MAX_SUBSCRIPTIONS} operations at once (MAX_SUBSCRIPTIONS).",
+            "SUBSCRIPTION_LIMIT",
+            limit="MAX_SUBSCRIPTIONS",
+        )
+        return connection, [Send(frames.error(frame.id, [refusal]))]
+    reserved = replace(connection, running=(*connection.running, frame.id))
+    return reserved, [Start(frame.id, frame.payload)]

@@ -1,0 +1,179 @@
+// The pump of a shard: reads the log for all subscribers, round by round, and sends what is new.
+
+import { drive, join, newKept } from "../resolvers/effects.mjs";
+import { limits, python } from "./python.mjs";
+import { CODES, EXPIRED } from "./sockets.mjs";
+
+/**
+ * @typedef {import("./members.mjs").Place} Place
+ * @typedef {import("./members.mjs").Group} Group
+ *
+ * @typedef {object} Look what a round is made for
+ * @property {string} name of the shard
+ * @property {boolean} registered whether writes poke it
+ * @property {number} position where the live groups stand
+ * @property {number} window how many events to take at most
+ * @property {[feed: string, place: Place][]} groups
+ * @property {Record<string, [document: string, rest: string]>} definitions of feeds that were
+ *   asked for
+ *
+ * @typedef {[group: number, place: Place, ...tail: (string | number)[]]} Move
+ * @typedef {object} Round what a round came to
+ * @property {string[]} [unknown] feeds whose definitions are needed first
+ * @property {boolean} [left] nobody subscribes: writes do not poke the shard any more
+ * @property {string} [failed] what went wrong; nothing was read
+ * @property {number} position
+ * @property {number} window
+ * @property {boolean} more whether there is something to read already
+ * @property {Move[]} moves
+ * @property {[group: number, errors: unknown[]][]} refused
+ */
+
+const FIRST_RETRY_MS = 1_000;
+
+export class Pump {
+  #name;
+  #storage;
+  #sockets;
+  #alarm;
+  #window = limits.roundEvents;
+  /** @type {Promise<void> | undefined} */
+  #running;
+  #again = false;
+  #moved = false;
+
+  /**
+   * @param {string} name of the shard
+   * @param {import("./storage.mjs").Storage} storage
+   * @param {import("./sockets.mjs").Sockets} sockets
+   * @param {import("./alarm.mjs").Alarm} alarm
+   */
+  constructor(name, storage, sockets, alarm) {
+    this.#name = name;
+    this.#storage = storage;
+    this.#sockets = sockets;
+    this.#alarm = alarm;
+  }
+
+  /** Make rounds until there is nothing to read; one after the other, however many ask. */
+  run() {
+    this.#again = true;
+    this.#running ??= this.#rounds().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Whether anything was read since this was last asked. */
+  hasMoved() {
+    const moved = this.#moved;
+    this.#moved = false;
+    return moved;
+  }
+
+  async #rounds() {
+    while (this.#again) {
+      this.#again = false;
+      const groups = this.#sockets.members().groups();
+      const kept = newKept();
+      const round = await this.#look(groups, kept);
+      if (round.failed !== undefined) return this.#retryLater(round.failed);
+      if (round.left) this.#storage.advance({ registered: 0, failures: 0 });
+      else this.#deliver(groups, round, kept.texts);
+      this.#again ||= round.more;
+    }
+  }
+
+  /**
+   * @param {Group[]} groups
+   * @param {import("../resolvers/effects.mjs").Kept} kept
+   * @returns {Promise<Round>}
+   */
+  async #look(groups, kept) {
+    const { position, registered } = this.#storage.progress;
+    /** @type {Look} */
+    const look = {
+      name: this.#name,
+      registered: registered === 1,
+      position,
+      window: this.#window,
+      groups: groups.map(({ feed, place }) => [feed, place]),
+      definitions: {},
+    };
+    const ask = () =>
+      drive({ begin: () => python.look(JSON.stringify(look)), resume: python.resume }, kept);
+    try {
+      const round = await ask();
+      if (!round.unknown) return round;
+      look.definitions = this.#storage.definitions(round.unknown);
+      return await ask();
+    } catch (error) {
+      // Nothing is lost: everybody stays where they are.
+      return /** @type {any} */ ({ failed: String(error) });
+    }
+  }
+
+  /** @param {string} message */
+  async #retryLater(message) {
+    const failures = this.#storage.progress.failures + 1;
+    const delay = Math.min(limits.maxRetryMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 20));
+    console.error(`Tracker ${this.#name} could not read the log, again in ${delay} ms: ${message}`);
+    this.#storage.advance({ failures });
+    await this.#alarm.by(Date.now() + delay);
+  }
+
+  /**
+   * Store what a round came to, then send it.
+   * @param {Group[]} groups
+   * @param {Round} round
+   * @param {(string | null)[]} texts
+   */
+  #deliver(groups, { position, window, moves, refused }, texts) {
+    this.#window = window;
+    this.#moved ||= position !== this.#storage.progress.position;
+    this.#storage.advance({ position, registered: 1, failures: 0 });
+    this.#place(groups, moves);
+    const now = Date.now();
+    for (const [number, , ...tail] of moves) {
+      if (tail.length === 0) continue;
+      this.#moved = true;
+      const text = join(tail, texts);
+      for (const member of groups[number].members) {
+        if (member.gone) continue;
+        if (member.expires > now) this.#sockets.send(member.socket, member.prefix + text);
+        else this.#sockets.close(member.socket, CODES.forbidden, EXPIRED);
+      }
+    }
+    for (const [number, payload] of refused) {
+      for (const { gone, socket, id } of groups[number].members) {
+        if (gone) continue;
+        const state = this.#sockets.state(socket);
+        const { [id]: _, ...streams } = state.streams;
+        this.#sockets.keep(socket, { ...state, streams });
+        this.#sockets.send(socket, JSON.stringify({ id, type: "error", payload }));
+      }
+    }
+  }
+
+  /**
+   * Where everybody stands now.
+   * @param {Group[]} groups
+   * @param {Move[]} moves
+   */
+  #place(groups, moves) {
+    const members = this.#sockets.members();
+    /** @type {Map<WebSocket, import("./storage.mjs").State>} */
+    const changed = new Map();
+    for (const [number, place] of moves) {
+      if (place === groups[number].place) continue;
+      for (const member of groups[number].members) {
+        if (member.gone) continue;
+        members.move(member, place);
+        const state = this.#sockets.state(member.socket);
+        state.streams[member.id][1] = place;
+        changed.set(member.socket, state);
+      }
+    }
+    for (const [socket, state] of changed) this.#storage.save(socket, state);
+  }
+}

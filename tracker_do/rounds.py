@@ -1,0 +1,254 @@
+"""A round: one look at the log for everybody who waits for it.
+
+Subscribers that stand at the same place of the same feed are a group: it is read once. All live
+groups stand at `position`, and move on together; who has come later catches up, a window a
+round, in the same batch of D1, and so meets the others exactly where they are. What a round says
+is stored before anything is sent, so a round that is lost is simply made again.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from resolvers.database import Database, DatabaseError, Outcome, Statement
+from resolvers.feeds import Feed, Touched
+from resolvers.limits import (
+    MAX_REPLAY_EVENTS,
+    MAX_ROUND_EVENTS,
+    MAX_ROUND_REPLAYS,
+    MAX_ROUND_STATEMENTS,
+)
+from resolvers.reporting import error_of, is_too_big, report
+from tracker_do.protocol import Place
+
+_HEAD = Statement("SELECT coalesce(max(id),0) FROM events")
+_END = 2**53 - 1  # behind every event
+_SHRINK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The subscribers of one feed that stand at one place."""
+
+    feed: Feed
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What a round is made for. `position` is where the live groups stand."""
+
+    name: str
+    # Whether it is among the trackers that writes poke.
+    registered: bool
+    position: int
+    groups: Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a group gets: its new place, and a text where there is something to tell."""
+
+    place: Place
+    # Position of the log that the text brings its reader to.
+    reached: int
+    text: Any = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What a round came to, by the groups' numbers in the shard's list."""
+
+    position: int
+    moves: dict[int, Move] = field(default_factory=dict)
+    refused: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    # How many events the next round may take at once.
+    window: int = MAX_ROUND_EVENTS
+    # Whether there is more to read already.
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a round reads for a group: a window, the object as it is, or nothing but the head."""
+
+    group: int
+    after: int
+    to: int
+    initial: bool = False
+    nothing: bool = False
+
+
+async def look(database: Database, shard: Shard, window: int) -> Result:
+    """Read the log for all groups, at most `window` events each.
+
+    Raises DatabaseError where the database did not answer. A group whose statement fails by
+    itself is refused, and the others go on.
+    """
+    window = min([window, *(group.feed.window for group in shard.groups)])
+    round_ = _Round(database, shard)
+    while True:
+        try:
+            result = await round_.run(window)
+        except DatabaseError as error:
+            if is_too_big(error) and window > 1:
+                window = max(1, window // _SHRINK)
+                continue
+            if not is_too_big(error) and "SQLITE_ERROR" not in str(error):
+                raise
+            await round_.isolate(window, error)
+            continue
+        result.window = min(window * 2, MAX_ROUND_EVENTS)
+        return result
+
+
+async def leave(database: Database, shard: str) -> None:
+    """The shard has no subscribers: writes need not poke it."""
+    await database.batch([Statement("DELETE FROM trackers WHERE shard=?1", (shard,))])
+
+
+class _Round:
+    def __init__(self, database: Database, shard: Shard) -> None:
+        self._database = database
+        self._shard = shard
+        self._groups = shard.groups
+        self._refused: dict[int, list[dict[str, Any]]] = {}
+
+    @property
+    def _live(self) -> list[int]:
+        return [
+            n
+            for n, group in enumerate(self._groups)
+            if group.place is None and n not in self._refused
+        ]
+
+    async def run(self, window: int) -> Result:
+        """One try."""
+        live = self._live
+        upper = self._upper(live, window)
+        first = [_HEAD]
+        if not self._shard.registered:
+            # In the batch that says from where on writes have to be told of.
+            first = [_HEAD, _registration(self._shard.name)]
+        # With many feeds it is asked first which of them an event may be for.
+        ask = len(live) > MAX_ROUND_STATEMENTS
+        reads = [] if ask else self._reads(live, upper, window)
+        together = reads[:MAX_ROUND_STATEMENTS]
+        first += [_touched(self._shard.position, upper)] if ask else self._statements(together)
+        outcomes = await self._database.batch(first)
+        head = int(outcomes[0].text)
+        texts = list(outcomes[1 if self._shard.registered else 2 :])
+        upper = min(upper, head)
+        if ask:
+            touched = Touched(json.loads(texts.pop().text))
+            concerned = [n for n in live if self._groups[n].feed.concerns(touched)]
+            reads = self._reads(concerned, upper, window)
+        for start in range(len(together), len(reads), MAX_ROUND_STATEMENTS):
+            # These see a later log, but read no further than the first batch did.
+            chunk = self._statements(reads[start : start + MAX_ROUND_STATEMENTS], head)
+            texts += await self._database.batch(chunk) if chunk else ()
+        return self._result(live, reads, iter(texts), head, upper)
+
+    async def isolate(self, window: int, error: DatabaseError) -> None:
+        """Refuse the groups whose statements fail by themselves; raise if none does."""
+        await self._database.batch([_HEAD])
+        found = len(self._refused)
+        live = self._live
+        for read in self._reads(live, self._upper(live, window), window):
+            try:
+                if statements := self._statements([read]):
+                    await self._database.batch(statements)
+            except DatabaseError as failure:
+                self._refused[read.group] = report(failure).errors
+        if len(self._refused) == found:
+            raise error
+
+    def _upper(self, live: Sequence[int], window: int) -> int:
+        """How far the live groups may go: not past anybody who waits for them further on."""
+        if not live:
+            return _END
+        position = self._shard.position
+        places = (int(group.place) for group in self._groups if group.place)
+        return min([position + window, *(place for place in places if place > position)])
+
+    def _reads(self, live: Sequence[int], upper: int, window: int) -> list[_Read]:
+        """Live groups first; of those that catch up, as many as a round takes."""
+        reads = [_Read(n, self._shard.position, upper) for n in live]
+        replays = 0
+        for n, group in enumerate(self._groups):
+            if group.place is None or n in self._refused:
+                continue
+            if group.place == "":
+                of_log = group.feed.of_log
+                reads.append(_Read(n, 0, _END, initial=not of_log, nothing=of_log))
+            elif (after := int(group.place)) < upper:
+                replays += 1
+                if replays <= MAX_ROUND_REPLAYS:
+                    reads.append(_Read(n, after, min(after + window, upper)))
+            elif isinstance(group.place, str):
+                # Ahead of the live ones, which come to it; only whether it may wait is asked.
+                reads.append(_Read(n, after, after, nothing=True))
+        return reads
+
+    def _statements(self, reads: Sequence[_Read], head: int = _END) -> list[Statement]:
+        return [
+            self._groups[read.group].feed.statement(
+                read.after, min(read.to, head), initial=read.initial
+            )
+            for read in reads
+            if not read.nothing
+        ]
+
+    def _result(
+        self,
+        live: Sequence[int],
+        reads: Sequence[_Read],
+        texts: Iterator[Outcome],
+        head: int,
+        upper: int,
+    ) -> Result:
+        position = upper if live else head
+        result = Result(position, refused=dict(self._refused))
+        # Live groups move on whether or not what happened concerned them.
+        result.moves = {n: Move(None, position) for n in live}
+        for read in reads:
+            text = None if read.nothing else next(texts).text
+            place = self._groups[read.group].place
+            if isinstance(place, str) and place and (errors := _refusal(int(place), head)):
+                result.refused[read.group] = errors
+                continue
+            reached = min(read.to, head)
+            result.moves[read.group] = Move(None if reached == position else reached, reached, text)
+        arrived = sum(move.place is None for move in result.moves.values())
+        waiting = len(self._groups) - len(result.refused) - arrived
+        result.more = waiting > 0 or position < head
+        return result
+
+
+def _refusal(after: int, head: int) -> list[dict[str, Any]] | None:
+    """Why nothing can be replayed from this cursor; None where it can."""
+    if after > head:
+        message = "after: the log has not come to this cursor."
+        return [error_of(message, "INVALID_ARGUMENT", argument="after")]
+    if head - after > MAX_REPLAY_EVENTS:
+        message = (
+            f"The log is {head - after} events past this cursor; {MAX_REPLAY_EVENTS} are replayed"
+            " (MAX_REPLAY_EVENTS). Read `events` up to now, and subscribe from there."
+        )
+        return [error_of(message, "REPLAY_TOO_LONG", limit="MAX_REPLAY_EVENTS")]
+    return None
+
+
+def _registration(shard: str) -> Statement:
+    return Statement("INSERT INTO trackers (shard) VALUES (?1) ON CONFLICT DO NOTHING", (shard,))
+
+
+def _touched(after: int, to: int) -> Statement:
+    """The instances that a window is about, as `Touched` takes them."""
+    return Statement(
+        "SELECT json_group_array(json_array(instance_id,workflow,ref_type,ref_id))"
+        " FROM instances WHERE id IN (SELECT instance FROM events"
+        " WHERE id>CAST(?1 AS INTEGER) AND id<=CAST(?2 AS INTEGER))",
+        (after, to),
+    )

@@ -1,0 +1,244 @@
+"""The tracker's side of Python: JSON text in and out, around the protocol and the rounds.
+
+Nothing here belongs to one Durable Object: all that does comes with each call. Feeds and plans
+are kept for the isolate, by digests of what they are made from.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from graphql import OperationType
+
+from resolvers.access import Principal, claimed, token_claims
+from resolvers.database import Database, DatabaseError
+from resolvers.documents import Cache
+from resolvers.execution import Executor, Request
+from resolvers.feeds import Feed
+from resolvers.json_text import encode
+from resolvers.limits import FEED_CACHE_SIZE
+from resolvers.mutations import Services
+from resolvers.reporting import report
+from resolvers.vocabulary import Scope
+from tracker_do import frames, protocol, rounds
+from tracker_do.frames import CloseCode, SubscribePayload
+from tracker_do.protocol import Close, Connection, Send, Start, Stream
+
+
+class Host(Protocol):
+    """What the Worker lends the tracker."""
+
+    @property
+    def services(self) -> Services:
+        """What queries and mutations act on."""
+        ...
+
+    @property
+    def executor(self) -> Executor:
+        """What executes them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """What a feed is made from, as text that is stored: the document apart, it is often shared."""
+
+    document: str
+    rest: str
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Of the document and of the whole."""
+        document = _digest(self.document)
+        return document, _digest(document + self.rest)
+
+
+class Server:
+    """Answers the edge. `database` is one whose writes nobody needs to be told of."""
+
+    def __init__(self, host: Host, database: Database) -> None:
+        self._host = host
+        self._database = database
+        self._feeds: Cache[str, Feed] = Cache(FEED_CACHE_SIZE)
+
+    def receive(self, state: str, message: str, is_text: bool) -> str:
+        """What a message from a client leads to: the connection's new state, and actions.
+
+        Actions are ["send", text], ["close", code, reason], ["execute", id, payload] and
+        ["follow", feed's digest, document's digest, document, rest].
+        """
+        before = _connection(json.loads(state))
+        if refusal := self._refuse_late(before.principal):
+            return encode({"actions": [refusal]})
+        try:
+            frame: Any = frames.parse(message if is_text else None)
+        except frames.Malformed as malformed:
+            frame = malformed
+        authenticate = self._host.services.gatekeeper.authenticate
+        connection, wanted = protocol.receive(before, frame, authenticate)
+        actions: list[list[Any]] = []
+        for action in wanted:
+            match action:
+                case Send(text):
+                    actions.append(["send", text])
+                case Close(code, reason):
+                    actions.append(_closing(code, reason))
+                case Start(operation_id, payload):
+                    connection, more = self._start(connection, operation_id, payload)
+                    actions += more
+        if connection is before:
+            return encode({"actions": actions})
+        return encode({"state": _state(connection), "actions": actions})
+
+    async def execute(self, claims: str, operation_id: str, payload: str) -> list[list[Any]]:
+        """The frames that answer a query or a mutation, each in pieces."""
+        request = _request(SubscribePayload.model_validate_json(payload))
+        caller = _principal(json.loads(claims))
+        executor = self._host.executor
+        over = [frames.complete(operation_id)]
+        try:
+            operation = executor.operation(request)
+            data = await executor.execute(operation, request, caller, self._host.services)
+            return [frames.next_(operation_id, ['{"data":', *data, "}"]), over]
+        except Exception as error:  # the last line: nothing internal may be shown
+            told = report(error)
+            if not told.executed:
+                return [[frames.error(operation_id, told.errors)]]
+            result = encode({"errors": told.errors, "data": None})
+            return [frames.next_(operation_id, [result]), over]
+
+    async def look(self, asked: str) -> dict[str, Any]:
+        """A round, for a shard described as JSON; see `Look` in edge.mjs for both forms."""
+        shard = json.loads(asked)
+        feeds = self._known([digest for digest, _ in shard["groups"]], shard["definitions"])
+        unknown = [digest for digest, feed in feeds.items() if feed is None]
+        if unknown:
+            return {"unknown": unknown}
+        if not shard["groups"]:
+            await rounds.leave(self._database, shard["name"])
+            return {"left": True}
+        groups = [rounds.Group(feeds[digest], place) for digest, place in shard["groups"]]
+        described = rounds.Shard(shard["name"], shard["registered"], shard["position"], groups)
+        try:
+            result = await rounds.look(self._database, described, shard["window"])
+        except DatabaseError as error:
+            return {"failed": str(error)}
+        return {
+            "position": result.position,
+            "window": result.window,
+            "more": result.more,
+            "moves": [
+                [number, move.place, *self._tail(groups[number].feed, move)]
+                for number, move in result.moves.items()
+            ],
+            "refused": list(result.refused.items()),
+        }
+
+    def unwelcome(self, fingerprints: str) -> str:
+        """Which of these keys are not configured any more."""
+        holds = self._host.services.gatekeeper.holds
+        return encode([f for f in json.loads(fingerprints) if not holds(f)])
+
+    def _refuse_late(self, caller: Principal | None) -> list[Any] | None:
+        if caller is None:
+            return None
+        if caller.expires_at is not None and caller.expires_at <= time.time():
+            return _closing(CloseCode.FORBIDDEN, "The token has expired.")
+        if not self._host.services.gatekeeper.holds(caller.fingerprint):
+            return _closing(CloseCode.FORBIDDEN, "The key is not valid any more.")
+        return None
+
+    def _start(
+        self, connection: Connection, operation_id: str, payload: SubscribePayload
+    ) -> tuple[Connection, list[list[Any]]]:
+        assert connection.principal is not None
+        request = _request(payload)
+        try:
+            operation = self._host.executor.operation(request)
+            if operation.type is not OperationType.SUBSCRIPTION:
+                return connection, [["execute", operation_id, payload.model_dump_json()]]
+            feed = self._host.executor.feed(operation, request, connection.principal)
+        except Exception as error:  # the last line: nothing internal may be shown
+            told = frames.error(operation_id, report(error).errors)
+            return protocol.end(connection, operation_id), [["send", told]]
+        definition = _definition(request, feed)
+        document, digest = definition.digests
+        self._feeds.put(digest, feed)
+        place = "" if feed.after is None else str(feed.after)
+        following = protocol.follow(connection, operation_id, Stream(digest, place))
+        row = [digest, document, definition.document, definition.rest]
+        return following, [["follow", *row]]
+
+    def _known(
+        self, digests: Sequence[str], definitions: Mapping[str, Sequence[str]]
+    ) -> dict[str, Any]:
+        """The feeds, None for those whose definition is needed first."""
+        found: dict[str, Any] = {}
+        for digest in digests:
+            feed = self._feeds.get(digest)
+            if feed is None and digest in definitions:
+                feed = self._made(_Definition(*definitions[digest]))
+                self._feeds.put(digest, feed)
+            found[digest] = feed
+        return found
+
+    def _made(self, definition: _Definition) -> Feed:
+        name, variables, claims = json.loads(definition.rest)
+        request = Request(json.loads(definition.document), variables, name)
+        executor = self._host.executor
+        return executor.feed(executor.operation(request), request, _principal(claims))
+
+    @staticmethod
+    def _tail(feed: Feed, move: rounds.Move) -> list[Any]:
+        """The pieces of a `next` frame behind its id: the same for all subscribers."""
+        if move.text is None:
+            return []
+        cursor = f'"extensions":{{"cursor":"{move.reached:016d}"}}}}}}'
+        return [f'"data":{{"{feed.plan.key}":', move.text, f"}},{cursor}"]
+
+
+def _request(payload: SubscribePayload) -> Request:
+    after = (payload.extensions or {}).get("after")
+    return Request(payload.query, payload.variables or {}, payload.operationName, after)
+
+
+def _definition(request: Request, feed: Feed) -> _Definition:
+    # As ASCII JSON: SQLite's text holds no half surrogate pair, and a document may.
+    limits = feed.binding.principal.limits
+    claims = token_claims([Scope.READ], limits, None)
+    rest = json.dumps([request.operation_name, dict(feed.variables), claims], sort_keys=True)
+    return _Definition(encode(request.query), rest)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _closing(code: CloseCode, reason: str) -> list[Any]:
+    return ["close", int(code), frames.close_reason(reason)]
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    return claimed(claims, fingerprint=claims.get("key", ""))
+
+
+def _connection(state: Mapping[str, Any]) -> Connection:
+    return Connection(
+        _principal(state["who"]) if "who" in state else None,
+        {key: Stream(feed, place) for key, (feed, place) in state["streams"].items()},
+        tuple(state["running"]),
+    )
+
+
+def _state(connection: Connection) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "streams": {key: [s.feed, s.place] for key, s in connection.streams.items()},
+        "running": connection.running,
+    }
+    if (caller := connection.principal) is not None:
+        claims = token_claims(caller.scopes, caller.limits, caller.expires_at)
+        state["who"] = {**claims, "key": caller.fingerprint}
+    return state

@@ -1,0 +1,147 @@
+// One shard of the tracker: accepts sockets, and performs what Python decides about their messages.
+
+import { drive, join, newKept } from "../resolvers/effects.mjs";
+import { Alarm } from "./alarm.mjs";
+import { Pump } from "./pump.mjs";
+import { limits, python } from "./python.mjs";
+import { CODES, EXPIRED, Sockets } from "./sockets.mjs";
+import { Storage } from "./storage.mjs";
+
+/** @typedef {import("./storage.mjs").State} State */
+
+const SUBPROTOCOL = "graphql-transport-ws";
+
+export class Shard {
+  #ctx;
+  #storage;
+  #sockets;
+  #alarm;
+  #pump;
+  /** When this object was made: another one answers after an eviction. */
+  #since = `${Date.now()}-${Math.random()}`;
+
+  /** @param {DurableObjectState} ctx */
+  constructor(ctx) {
+    this.#ctx = ctx;
+    this.#storage = new Storage(ctx);
+    this.#sockets = new Sockets(ctx, this.#storage);
+    this.#alarm = new Alarm(ctx.storage);
+    this.#pump = new Pump(String(ctx.id.name), this.#storage, this.#sockets, this.#alarm);
+    // The runtime answers this ping without waking the object. It takes one text: what graphql-ws
+    // sends; other spellings are answered by Python.
+    ctx.setWebSocketAutoResponse(
+      new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'),
+    );
+  }
+
+  /** Accept a socket. */
+  accept() {
+    const [client, server] = Object.values(new WebSocketPair());
+    if (this.#sockets.count >= limits.sockets) {
+      server.accept();
+      server.close(CODES.tryAgainLater, "This shard has as many sockets as it takes (MAX_SOCKETS)");
+    } else {
+      const until = Date.now() + limits.initTimeoutMs;
+      this.#sockets.accept(server, { until, streams: {}, running: [] });
+      this.#ctx.waitUntil(this.#alarm.by(until));
+    }
+    const headers = { "sec-websocket-protocol": SUBPROTOCOL };
+    return new Response(null, { status: 101, webSocket: client, headers });
+  }
+
+  /**
+   * A message from a client.
+   * @param {WebSocket} socket
+   * @param {string | ArrayBuffer} data
+   */
+  message(socket, data) {
+    if (!this.#sockets.has(socket)) return;
+    const before = this.#sockets.state(socket);
+    const isText = typeof data === "string";
+    const answer = python.receive(JSON.stringify(before), isText ? data : "", isText);
+    /** @type {{ state?: State, actions: any[][] }} */
+    const { state, actions } = JSON.parse(answer);
+    for (const [kind, ...made] of actions) {
+      if (kind === "follow") this.#storage.rememberFeed(made);
+    }
+    if (state) {
+      if (!state.who) state.until = before.until;
+      this.#sockets.keep(socket, state);
+      if (state.who?.exp && !before.who) this.#ctx.waitUntil(this.#alarm.by(state.who.exp * 1000));
+    }
+    for (const [kind, ...rest] of actions) {
+      if (kind === "send") this.#sockets.send(socket, rest[0]);
+      else if (kind === "close") this.#sockets.close(socket, rest[0], rest[1]);
+      // What follows is not waited for: the socket's next message would be.
+      else if (kind === "execute") this.#ctx.waitUntil(this.#execute(socket, rest[0], rest[1]));
+      else this.#ctx.waitUntil(this.poke());
+    }
+  }
+
+  /**
+   * A socket was closed by its client, or is broken.
+   * @param {WebSocket} socket
+   * @param {number} [code]
+   * @param {string} [reason]
+   */
+  closed(socket, code, reason) {
+    this.#sockets.drop(socket);
+    // Without an answer the client waits ten seconds for its close; 1005, 1006 and 1015 are no
+    // codes to send.
+    const answer = code === undefined || [1005, 1006, 1015].includes(code) ? 1000 : code;
+    socket.close(answer, reason);
+  }
+
+  /** Something was written, or somebody has come: look at the log, and once more in a while. */
+  async poke() {
+    await this.#alarm.by(Date.now() + limits.watchAgainMs);
+    await this.#pump.run();
+  }
+
+  /** A time has come: of a socket, or to see whether a poke was lost. */
+  async alarm() {
+    this.#alarm.rings();
+    const now = Date.now();
+    let next = Infinity;
+    for (const socket of this.#sockets.all()) {
+      const { who, until = Infinity } = this.#sockets.state(socket);
+      const end = who ? (who.exp ?? Infinity) * 1000 : until;
+      if (end > now) next = Math.min(next, end);
+      else if (who) this.#sockets.close(socket, CODES.forbidden, EXPIRED);
+      else this.#sockets.close(socket, CODES.initTimeout, "Connection initialisation timeout");
+    }
+    if (next < Infinity) await this.#alarm.by(next);
+    await this.#pump.run();
+    if (this.#pump.hasMoved()) await this.#alarm.by(now + limits.watchAgainMs);
+  }
+
+  /** What the shard is at, for tests and operators. */
+  status() {
+    const subscriptions = Array.from(
+      this.#sockets.all(),
+      (socket) => Object.keys(this.#sockets.state(socket).streams).length,
+    ).reduce((sum, count) => sum + count, 0);
+    const { position } = this.#storage.progress;
+    const sockets = this.#sockets.count;
+    return JSON.stringify({ since: this.#since, sockets, subscriptions, position });
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {string} id
+   * @param {string} payload
+   */
+  async #execute(socket, id, payload) {
+    const who = JSON.stringify(this.#sockets.state(socket).who);
+    const kept = newKept();
+    const begin = (/** @type {string} */ failure) => python.execute(who, id, payload, failure);
+    /** @type {(string | number)[][]} */
+    const frames = await drive({ begin, resume: python.resume }, kept);
+    // The client may have ended the operation meanwhile, or gone.
+    if (!this.#sockets.has(socket)) return;
+    const state = this.#sockets.state(socket);
+    if (!state.running.includes(id)) return;
+    state.running = state.running.filter((running) => running !== id);
+    for (const frame of frames) this.#sockets.send(socket, join(frame, kept.texts));
+  }
+}

@@ -1,0 +1,165 @@
+// The sockets of a shard, with what is known of each.
+
+import { Members } from "./members.mjs";
+import { python } from "./python.mjs";
+
+/** The codes of frames.py that are decided on this side. */
+export const CODES = { internal: 1011, tryAgainLater: 1013, forbidden: 4403, initTimeout: 4408 };
+export const EXPIRED = "The token has expired.";
+
+/** @typedef {import("./storage.mjs").State} State */
+
+export class Sockets {
+  #ctx;
+  #storage;
+  #count;
+  /** @type {Map<WebSocket, State>} those looked at since the object woke */
+  #states = new Map();
+  /** @type {WeakSet<WebSocket>} */
+  #dropped = new WeakSet();
+  /** @type {Members | undefined} made when it is first needed */
+  #members;
+
+  /**
+   * @param {DurableObjectState} ctx
+   * @param {import("./storage.mjs").Storage} storage
+   */
+  constructor(ctx, storage) {
+    this.#ctx = ctx;
+    this.#storage = storage;
+    this.#count = ctx.getWebSockets().length;
+  }
+
+  get count() {
+    return this.#count;
+  }
+
+  /** All that are open. */
+  *all() {
+    for (const socket of this.#ctx.getWebSockets()) {
+      if (!this.#dropped.has(socket)) yield socket;
+    }
+  }
+
+  /**
+   * A socket is new.
+   * @param {WebSocket} socket
+   * @param {State} state
+   */
+  accept(socket, state) {
+    this.#ctx.acceptWebSocket(socket);
+    this.#count += 1;
+    this.keep(socket, state);
+  }
+
+  /**
+   * Whether the socket is one of the shard's still: what it sends after a close is ignored.
+   * @param {WebSocket} socket
+   */
+  has(socket) {
+    return !this.#dropped.has(socket);
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @returns {State}
+   */
+  state(socket) {
+    let state = this.#states.get(socket);
+    if (!state) this.#states.set(socket, (state = this.#storage.load(socket)));
+    return state;
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {State} state
+   */
+  keep(socket, state) {
+    const before = this.#states.get(socket);
+    this.#states.set(socket, state);
+    for (const id of Object.keys(before?.streams ?? {})) {
+      if (!(id in state.streams)) this.#leave(socket, id);
+    }
+    for (const [id, [feed, place]] of Object.entries(state.streams)) {
+      if (before && id in before.streams) continue;
+      this.#members?.add(socket, id, feed, place, expiryOf(state));
+    }
+    this.#storage.save(socket, state);
+  }
+
+  /**
+   * A socket that cannot be sent to is closed, and the others go on.
+   * @param {WebSocket} socket
+   * @param {string} text
+   */
+  send(socket, text) {
+    try {
+      socket.send(text);
+    } catch {
+      this.close(socket, CODES.internal, "The socket took no more messages");
+    }
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {number} code
+   * @param {string} reason
+   */
+  close(socket, code, reason) {
+    this.drop(socket);
+    socket.close(code, reason);
+  }
+
+  /**
+   * Forget a socket that is closed, by either side: the other's close follows.
+   * @param {WebSocket} socket
+   */
+  drop(socket) {
+    if (this.#dropped.has(socket)) return;
+    for (const id of Object.keys(this.state(socket).streams)) this.#leave(socket, id);
+    this.#dropped.add(socket);
+    this.#states.delete(socket);
+    this.#storage.discard(socket);
+    this.#count -= 1;
+  }
+
+  /** All subscriptions, from the sockets' attachments where the object has just woken. */
+  members() {
+    if (this.#members) return this.#members;
+    this.#members = new Members();
+    for (const socket of this.all()) {
+      const state = this.state(socket);
+      for (const [id, [feed, place]] of Object.entries(state.streams)) {
+        this.#members.add(socket, id, feed, place, expiryOf(state));
+      }
+    }
+    this.#refuseUnwelcome();
+    this.#storage.keepFeeds(this.#members.feeds());
+    this.#storage.keepLoaded();
+    return this.#members;
+  }
+
+  /** A key may have been taken out while the object slept: where it wakes, its code is new. */
+  #refuseUnwelcome() {
+    const keys = new Set(Array.from(this.all(), (socket) => this.state(socket).who?.key ?? ""));
+    keys.delete("");
+    const unwelcome = new Set(JSON.parse(python.unwelcome(JSON.stringify([...keys]))));
+    if (unwelcome.size === 0) return;
+    for (const socket of this.all()) {
+      if (!unwelcome.has(this.state(socket).who?.key)) continue;
+      this.close(socket, CODES.forbidden, "The key is not valid any more.");
+    }
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {string} id
+   */
+  #leave(socket, id) {
+    const feed = this.#members?.remove(socket, id);
+    if (feed) this.#storage.forgetFeed(feed);
+  }
+}
+
+/** @param {State} state */
+const expiryOf = ({ who }) => (who?.exp ?? Infinity) * 1000;
