@@ -3,7 +3,7 @@
 from typing import Any
 
 from examples.order_processing.workflow import OrderProcessing
-from resolvers.reconcile import start_queued
+from resolvers.reconcile import look_again, start_queued
 from schema.edge import application, fetch_handler, perform
 from tracker_do import tracker
 
@@ -28,6 +28,7 @@ def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
 
 
 async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
-    """Cron trigger: hand the engine the starts that it has not got."""
+    """Cron trigger: repair what got lost between a write and who should have been told of it."""
     services = application().services
+    await perform(look_again(services.database))
     await perform(start_queued(services.database, services.engine))

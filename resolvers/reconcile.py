@@ -11,6 +11,16 @@ from resolvers.sql import now_shifted
 _log = logging.getLogger("flowflare")
 
 
+async def look_again(database: Database) -> None:
+    """Have the tracker look at the log, where it has grown since this was last asked for: what a
+    lost poke left behind is found then.
+
+    Writing to `trackers` is what pokes them, like any write; an idle log wakes no one.
+    """
+    head = "(SELECT coalesce(max(id),0) FROM events)"
+    await database.batch([Statement(f"UPDATE trackers SET checked={head} WHERE checked<{head}")])
+
+
 async def start_queued(database: Database, engine: Engine) -> int:
     """Ask the engine again for instances that stayed QUEUED: their start was recorded, but the
     Worker ended before the engine had it. Returns how many the engine took or had already.

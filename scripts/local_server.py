@@ -110,9 +110,14 @@ class LocalServer:
         if self._owns_state:
             shutil.rmtree(self.state, ignore_errors=True)
 
-    def evict(self, name: str, *, class_name: str = "WorkflowTracker") -> None:
+    def evict(self, name: str = "shard-0", *, class_name: str = "WorkflowTracker") -> None:
         """Throw a Durable Object out of memory, as idleness does; its sockets hibernate."""
         self._call("evict", **{"class": class_name, "name": name})
+
+    def tracker(self, method: str, shard: str = "shard-0") -> Any:
+        """Call a method of a shard of the tracker: `poke`, or `status` (see tracker.py)."""
+        answer = self._call("object", binding="TRACKER", name=shard, method=method)
+        return None if answer is None else json.loads(answer)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run one statement on the D1 database; its rows as dictionaries."""

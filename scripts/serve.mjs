@@ -10,7 +10,7 @@
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
-import { serveControl } from "./control.mjs";
+import { callerOf, serveControl } from "./control.mjs";
 import { migrateAll } from "./migrate.mjs";
 import { startMiniflare } from "./start.mjs";
 
@@ -69,7 +69,8 @@ async function main() {
   console.log(`Starting the Worker; data in ${folder.startsWith("..") ? state : folder} …`);
   const secrets = readDevVars();
   const worker = readWorker({ ...secrets, ...vars });
-  const miniflare = await startMiniflare(worker, { port, state });
+  const beside = control ? [callerOf(worker)] : [];
+  const miniflare = await startMiniflare(worker, { port, state, beside });
 
   let stopping = false;
   const stop = async (/** @type {number} */ status) => {

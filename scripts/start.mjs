@@ -9,9 +9,10 @@ process.env.MINIFLARE_WORKERD_PATH ??= join(ROOT, ".flowflare", "workerd");
 /**
  * Start `worker`; await the result's `ready` before anything else.
  * @param {any} worker as `readWorker` gives it, or one of the same form
- * @param {{ port: number, state: string }} options port 0 takes any free one
+ * @param {{ port: number, state: string, beside?: any[] }} options port 0 takes any free one;
+ *   `beside` are Workers that no request reaches
  */
-export async function startMiniflare(worker, { port, state }) {
+export async function startMiniflare(worker, { port, state, beside = [] }) {
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await import("miniflare");
   return new Miniflare(
     convertV4MiniflareOptions({
@@ -23,7 +24,7 @@ export async function startMiniflare(worker, { port, state }) {
       cf: false,
       unsafeTriggerHandlers: true,
       resourcePersistencePath: join(state, "v3"),
-      workers: [worker],
+      workers: [worker, ...beside],
     }),
   );
 }

@@ -20,7 +20,11 @@ export class Alarm {
    * @param {number} at milliseconds since 1970
    */
   async by(at) {
-    this.#at ??= await this.#storage.getAlarm();
+    if (this.#at === undefined) {
+      const stored = await this.#storage.getAlarm();
+      // Somebody else may have set it meanwhile.
+      if (this.#at === undefined) this.#at = stored;
+    }
     if (this.#at !== null && this.#at <= at) return;
     this.#at = at;
     // Nothing that is sent depends on it, so nothing waits until it is durable.

@@ -56,6 +56,18 @@ export class Shard {
    */
   message(socket, data) {
     if (!this.#sockets.has(socket)) return;
+    try {
+      this.#receive(socket, data);
+    } catch (error) {
+      this.#fail(socket, error);
+    }
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {string | ArrayBuffer} data
+   */
+  #receive(socket, data) {
     const before = this.#sockets.state(socket);
     const isText = typeof data === "string";
     const answer = python.receive(JSON.stringify(before), isText ? data : "", isText);
@@ -115,6 +127,16 @@ export class Shard {
     if (this.#pump.hasMoved()) await this.#alarm.by(now + limits.watchAgainMs);
   }
 
+  /**
+   * What should not have happened concerns the socket it happened to, and no other.
+   * @param {WebSocket} socket
+   * @param {unknown} error
+   */
+  #fail(socket, error) {
+    console.error(`A socket is closed for an unexpected failure: ${error}`);
+    this.#sockets.close(socket, CODES.internal, "Something went wrong here");
+  }
+
   /** What the shard is at, for tests and operators. */
   status() {
     const subscriptions = Array.from(
@@ -136,7 +158,12 @@ export class Shard {
     const kept = newKept();
     const begin = (/** @type {string} */ failure) => python.execute(who, id, payload, failure);
     /** @type {(string | number)[][]} */
-    const frames = await drive({ begin, resume: python.resume }, kept);
+    let frames;
+    try {
+      frames = await drive({ begin, resume: python.resume }, kept);
+    } catch (error) {
+      return this.#fail(socket, error);
+    }
     // The client may have ended the operation meanwhile, or gone.
     if (!this.#sockets.has(socket)) return;
     const state = this.#sockets.state(socket);

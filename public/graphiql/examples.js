@@ -67,4 +67,24 @@ query Read {
 }
 `,
   },
+  {
+    query: `# Run this, then Start in the second tab of
+# another window: every event appears here as
+# it happens. The button stops it.
+
+subscription Live {
+  workflowEvents {
+    events {
+      at
+      type
+      status
+      instance { instanceId }
+      step { name }
+      attempt
+    }
+    cursor
+  }
+}
+`,
+  },
 ];

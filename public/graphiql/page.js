@@ -12,6 +12,7 @@ const root = ReactDOM.createRoot(document.getElementById("graphiql"));
 // Gone with the tab: the key is kept for this session only.
 let key = sessionStorage.getItem(STORED) ?? "";
 let shown = 0;
+let subscribe = subscriber();
 
 function say(text, isProblem) {
   hint.textContent = text;
@@ -19,9 +20,26 @@ function say(text, isProblem) {
   field.setAttribute("aria-invalid", String(isProblem));
 }
 
-async function fetcher(parameters) {
+/** Subscriptions go over a socket, which is opened with the first and then shared. */
+function subscriber() {
+  return GraphiQL.createFetcher({
+    url: "/graphql",
+    subscriptionUrl: `${location.origin.replace("http", "ws")}/graphql`,
+    wsConnectionParams: { authorization: `Bearer ${key}` },
+  });
+}
+
+function isSubscription({ operationName }, { documentAST } = {}) {
+  return documentAST?.definitions.some(
+    ({ operation, name }) =>
+      operation === "subscription" && (!operationName || name?.value === operationName),
+  );
+}
+
+async function fetcher(parameters, options) {
   // GraphiQL shows what it is given; an Error it would show with its stack.
   if (!key) return { errors: [{ message: `A key is needed, in the field above. ${WHERE}` }] };
+  if (isSubscription(parameters, options)) return subscribe(parameters, options);
   const used = key;
   const response = await fetch("/graphql", {
     method: "POST",
@@ -66,6 +84,7 @@ form.addEventListener("submit", (event) => {
   // A header takes printable ASCII only, and what is copied often brings white space along.
   key = field.value.replace(/[^\x21-\x7e]/g, "");
   sessionStorage.setItem(STORED, key);
+  subscribe = subscriber();
   say(key ? "Asking …" : `A key is needed. ${WHERE}`, !key);
   show();
 });
