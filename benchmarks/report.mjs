@@ -83,17 +83,19 @@ const number = (value) =>
  * @returns {string}
  */
 export function table(results) {
-  const rows = [HEADINGS, ...results.flatMap(rowsOf)];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const isText = (/** @type {number} */ column) => column < 2 || column === 4;
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+  return layOut([HEADINGS, ...results.flatMap(rowsOf)], [0, 1, 4]);
+}
+
+/**
+ * Lines of equal columns.
+ * @param {string[][]} rows the first has the headings
+ * @param {number[]} textColumns which stand to the left; the others hold numbers
+ */
+export function layOut(rows, textColumns) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const placed = (/** @type {string} */ cell, /** @type {number} */ column) =>
+    textColumns.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+  return rows.map((row) => row.map(placed).join("  ").trimEnd()).join("\n");
 }
 
 /** Operations whose ratio exceeds its target. */
@@ -104,8 +106,9 @@ export function missedTargets(/** @type {Result[]} */ results) {
 /**
  * Write the run's figures below benchmarks/results; returns the file's path in the project.
  * @param {Record<string, Result>} operations
+ * @param {import("./fanout/run.mjs").FanOut} onSockets
  */
-export async function save(operations) {
+export async function save(operations, onSockets) {
   const manifest = join(ROOT, "node_modules", "workerd", "package.json");
   const at = new Date();
   const run = {
@@ -118,6 +121,7 @@ export async function save(operations) {
     cores: cpus().length,
     load: loadavg()[0],
     operations,
+    onSockets,
   };
   const name = join("benchmarks", "results", `${at.toISOString().replace(/[:.]/g, "-")}.json`);
   await mkdir(join(ROOT, "benchmarks", "results"), { recursive: true });

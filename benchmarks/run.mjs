@@ -1,46 +1,26 @@
 // Measures Flowflare beside its peers: `make bench ARGS="…"`. See README.md here.
 //
-//   node benchmarks/run.mjs [--only OPERATION]… [--side SIDE]… [--requests N] [--check-targets]
+//   node benchmarks/run.mjs [--only NAME]… [--side SIDE]… [--requests N] [--rounds N]
+//     [--check-targets]
 //
-// With one side nothing is compared: that is for profiling. Exits with 1 when an answer is
-// wrong, never for being slow, unless --check-targets is given.
+// With one side nothing is compared: that is for profiling. Exits with 1 when an answer or a
+// delivery is wrong, never for being slow, unless --check-targets is given.
 
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
+import { readArguments } from "./arguments.mjs";
+import * as fanOutReport from "./fanout/report.mjs";
+import { runFanOut } from "./fanout/run.mjs";
 import { WrongAnswer, compare, measure, time } from "./measure.mjs";
 import { OPERATIONS } from "./operations.mjs";
 import { missedTargets, save, summarise, table } from "./report.mjs";
-import { Side, isSide } from "./sides.mjs";
+import { Side } from "./sides.mjs";
 import { quantile, randomNumbers } from "./statistics.mjs";
 
-const REQUESTS = 600;
-const MAX_REQUESTS = 100_000;
 const PROFILE_WARM_UP = 200;
 const BUSY = 1.0;
 
-/** The command line's options; throws an Error that says what is wrong with one. */
-function readArguments() {
-  const { values } = parseArgs({
-    options: {
-      only: { type: "string", multiple: true, default: Object.keys(OPERATIONS) },
-      side: { type: "string", multiple: true, default: ["ours", "yoga", "floor"] },
-      requests: { type: "string", default: String(REQUESTS) },
-      "check-targets": { type: "boolean", default: false },
-    },
-  });
-  for (const name of values.only) {
-    if (!Object.hasOwn(OPERATIONS, name)) {
-      throw new Error(`--only takes ${Object.keys(OPERATIONS).join(", ")}; not ${name}.`);
-    }
-  }
-  const sides = values.side.filter(isSide);
-  if (sides.length < values.side.length) throw new Error("--side takes ours, yoga or floor.");
-  const requests = Number(values.requests);
-  if (!Number.isInteger(requests) || requests < 1 || requests > MAX_REQUESTS) {
-    throw new Error(`--requests takes a number from 1 to ${MAX_REQUESTS}.`);
-  }
-  return { only: values.only, sides, requests, checkTargets: values["check-targets"] };
-}
+/** @typedef {Record<string, import("./report.mjs").Result>} Results */
+/** @typedef {import("./fanout/run.mjs").FanOut} FanOut */
 
 /**
  * Only one side, as fast as it goes.
@@ -65,7 +45,7 @@ async function profile(side, names, requests) {
  */
 async function race(sides, names, requests) {
   const random = randomNumbers(20261122);
-  /** @type {Record<string, import("./report.mjs").Result>} */
+  /** @type {Results} */
   const results = {};
   for (const name of names) {
     const operation = OPERATIONS[name];
@@ -75,30 +55,63 @@ async function race(sides, names, requests) {
     results[name] = summarise(operation, samples, costs, random);
     console.log(`${operation.title}: done`);
   }
-  console.log(`\n${table(Object.values(results))}\n\nWritten to ${await save(results)}`);
-  return Object.values(results);
+  return results;
 }
 
-async function main() {
-  const { only, sides: names, requests, checkTargets } = readArguments();
-  if (loadavg()[0] > BUSY) {
-    console.log(`The machine is busy (load ${loadavg()[0].toFixed(1)}); the figures will be too.`);
-  }
+/**
+ * The requests: all sides started, each operation measured.
+ * @param {string[]} names of operations
+ * @param {import("./sides.mjs").SideName[]} sideNames
+ * @param {number} requests
+ * @returns {Promise<Results>} empty for one side
+ */
+async function runRequests(names, sideNames, requests) {
+  if (names.length === 0 || sideNames.length === 0) return {};
   /** @type {Side[]} */
   const sides = [];
   try {
-    for (const name of names) {
+    for (const name of sideNames) {
       console.log(`Starting ${name} …`);
       sides.push(await Side.start(name));
     }
-    if (sides.length === 1) return await profile(sides[0], only, requests);
-    const missed = missedTargets(await race(sides, only, requests));
-    if (checkTargets && missed.length > 0) {
-      console.error(`Over target: ${missed.map(({ title }) => title).join("; ")}`);
-      process.exitCode = 1;
-    }
+    if (sides.length > 1) return await race(sides, names, requests);
+    await profile(sides[0], names, requests);
+    return {};
   } finally {
     await Promise.all(sides.map((side) => side.stop()));
+  }
+}
+
+/**
+ * @param {Results} operations
+ * @param {FanOut} onSockets
+ */
+async function report(operations, onSockets) {
+  const requests = Object.values(operations);
+  const publishes = Object.values(onSockets.scenarios);
+  const { memory } = onSockets;
+  if (requests.length > 0) console.log(`\n${table(requests)}`);
+  if (publishes.length > 0) console.log(`\n${fanOutReport.table(publishes)}`);
+  if (memory) console.log(`\n${fanOutReport.memoryTable(memory.sides, memory.sockets)}`);
+  if (requests.length === 0 && publishes.length === 0 && !memory) return;
+  console.log(`\nWritten to ${await save(operations, onSockets)}`);
+}
+
+async function main() {
+  const chosen = readArguments();
+  if (loadavg()[0] > BUSY) {
+    console.log(`The machine is busy (load ${loadavg()[0].toFixed(1)}); the figures will be too.`);
+  }
+  const operations = await runRequests(chosen.operations, chosen.sides, chosen.requests);
+  const onSockets = await runFanOut(chosen.onSockets, chosen.servers, chosen.rounds);
+  await report(operations, onSockets);
+  const missed = [
+    ...missedTargets(Object.values(operations)).map(({ title }) => title),
+    ...fanOutReport.missedTargets(Object.values(onSockets.scenarios)),
+  ];
+  if (chosen.checkTargets && missed.length > 0) {
+    console.error(`Over target: ${missed.join("; ")}`);
+    process.exitCode = 1;
   }
 }
 

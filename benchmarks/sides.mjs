@@ -3,63 +3,29 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
-import { ROOT, readConfig, readWorker } from "../scripts/config.mjs";
+import { ROOT } from "../scripts/config.mjs";
 import { applyMigrations } from "../scripts/migrate.mjs";
 import { startMiniflare } from "../scripts/start.mjs";
 import { Client } from "./client.mjs";
 import { seed } from "./seed.mjs";
-
-const KEY = "key-of-the-benchmark";
+import { KEY, bundle, stagedWorker } from "./workers.mjs";
 
 /** @typedef {"ours" | "yoga" | "floor"} SideName */
 
 /** @type {Record<SideName, () => Promise<any>>} */
 const WORKERS = {
-  ours: async () => withoutAssets(readWorker({ FLOWFLARE_API_KEY: KEY })),
-  yoga: () => bundle("benchmarks/yoga/worker.mjs"),
-  floor: () => bundle("benchmarks/floor/worker.mjs"),
+  ours: async () => stagedWorker(),
+  yoga: () => peer("benchmarks/yoga/worker.mjs"),
+  floor: () => peer("benchmarks/floor/worker.mjs"),
 };
 
-/**
- * Static files are not measured: miniflare answers for a Worker that has them through one more
- * Worker, which costs each request 0.4 ms on any side.
- * @param {any} worker
- */
-function withoutAssets({ assets: _, ...worker }) {
-  return worker;
+/** @param {string} entry */
+async function peer(entry) {
+  return { ...(await bundle(entry)), d1Databases: { DB: { id: "DB" } } };
 }
 
 /** @param {unknown} name @returns {name is SideName} */
 export const isSide = (name) => typeof name === "string" && Object.hasOwn(WORKERS, name);
-
-/**
- * A JavaScript Worker as one module, for the runtime and date that ours has.
- * @param {string} entry
- */
-async function bundle(entry) {
-  const { outputFiles } = await build({
-    entryPoints: [join(ROOT, entry)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    mainFields: ["browser", "module", "main"],
-    // graphql checks more, and slower, where it does not know that this is production.
-    define: { "process.env.NODE_ENV": '"production"' },
-    minify: true,
-    logLevel: "warning",
-  });
-  const config = readConfig();
-  return {
-    name: "peer",
-    compatibilityDate: config.compatibility_date,
-    modules: [{ type: "ESModule", path: "worker.mjs", contents: outputFiles[0].text }],
-    bindings: { FLOWFLARE_API_KEY: KEY },
-    d1Databases: { DB: { id: "DB" } },
-  };
-}
 
 /** One server, migrated, seeded and answering. */
 export class Side {

@@ -1,0 +1,41 @@
+// The workerd processes that this one has started, and the memory they hold. Linux only.
+
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+
+const KIB = 1024;
+
+export const HAS_PROC = existsSync("/proc/self/status");
+
+/**
+ * A line of /proc/PID/status; undefined where the process is gone.
+ * @param {number | string} pid
+ * @param {string} name
+ */
+function status(pid, name) {
+  try {
+    const text = readFileSync(`/proc/${pid}/status`, "utf8");
+    return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns {number[]} their ids; none where there is no /proc */
+export function workerdProcesses() {
+  if (!HAS_PROC) return [];
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => status(pid, "PPid") === String(process.pid))
+    .filter((pid) => status(pid, "Name") === "workerd")
+    .map(Number);
+}
+
+/**
+ * @param {number} pid
+ * @returns {number} bytes resident
+ */
+export function residentBytes(pid) {
+  const resident = status(pid, "VmRSS");
+  if (!resident) throw new Error(`Process ${pid} is gone.`);
+  return parseInt(resident) * KIB;
+}

@@ -1,0 +1,187 @@
+// The servers of the fan-out, each in a miniflare of its own, and how one publishes to them.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../../scripts/config.mjs";
+import { applyMigrations } from "../../scripts/migrate.mjs";
+import { startMiniflare } from "../../scripts/start.mjs";
+import { Client } from "../client.mjs";
+import { WrongAnswer } from "../measure.mjs";
+import { seed } from "../seed.mjs";
+import { KEY, bundle, stagedWorker } from "../workers.mjs";
+import { mutation, readyFrame } from "./documents.mjs";
+import { BATCH, INSTANCES, REFERENCE, WORKFLOW, instanceIdOf } from "./events.mjs";
+import { workerdProcesses } from "./processes.mjs";
+
+/** @typedef {"ours" | "gws" | "floor"} ServerName */
+
+/**
+ * @typedef {object} Kind
+ * @property {() => Promise<any>} worker for miniflare
+ * @property {(miniflare: any, client: Client) => Promise<void>} prepare what its database needs
+ * @property {(numbers: number[]) => import("./documents.mjs").Publication} publication
+ * @property {boolean} speaksGraphql whether sockets are to subscribe
+ * @property {(miniflare: any) => Promise<boolean>} isQuiet whether closed sockets are forgotten
+ */
+
+const LIBRARY_MIGRATIONS = "node_modules/graphql-workers-subscriptions/migrations";
+const QUIET_DEADLINE_MS = 60_000;
+const POLL_MS = 50;
+
+/** @type {Record<ServerName, Kind>} */
+const KINDS = {
+  ours: {
+    worker: async () => stagedWorker(),
+    prepare: async (miniflare, client) => {
+      const database = await miniflare.getD1Database("DB");
+      await applyMigrations(database, join(ROOT, "migrations"));
+      await seed(database);
+      await createInstances(client);
+    },
+    publication: mutation,
+    speaksGraphql: true,
+    isQuiet: async () => true,
+  },
+  gws: {
+    worker: async () => ({
+      ...(await bundle("benchmarks/fanout/gws/worker.mjs")),
+      d1Databases: { SUBSCRIPTIONS: { id: "SUBSCRIPTIONS" } },
+      durableObjects: { WS_CONNECTION_POOL: { className: "WsConnectionPool" } },
+    }),
+    prepare: async (miniflare) => {
+      const database = await miniflare.getD1Database("SUBSCRIPTIONS");
+      await applyMigrations(database, join(ROOT, LIBRARY_MIGRATIONS));
+    },
+    publication: mutation,
+    speaksGraphql: true,
+    // It deletes the rows of closed sockets one by one, after they have closed.
+    isQuiet: async (miniflare) => {
+      const database = await miniflare.getD1Database("SUBSCRIPTIONS");
+      return (await database.prepare("SELECT 1 FROM Subscriptions LIMIT 1").first()) === null;
+    },
+  },
+  floor: {
+    worker: async () => ({
+      ...(await bundle("benchmarks/fanout/floor/worker.mjs")),
+      durableObjects: { HUB: { className: "Hub", useSQLite: true } },
+    }),
+    prepare: async () => {},
+    publication: readyFrame,
+    speaksGraphql: false,
+    isQuiet: async () => true,
+  },
+};
+
+/** @param {unknown} name @returns {name is ServerName} */
+export const isServer = (name) => typeof name === "string" && Object.hasOwn(KINDS, name);
+
+/**
+ * Running instances that work on the reference: what the publishes change.
+ * @param {Client} client
+ */
+async function createInstances(client) {
+  for (let first = 0; first < INSTANCES; first += BATCH) {
+    const updates = range(first, BATCH).map((n) => ({
+      instance: {
+        instanceId: instanceIdOf(n),
+        workflow: WORKFLOW,
+        reference: REFERENCE,
+        status: "RUNNING",
+      },
+    }));
+    const query = `mutation Create($updates: [TrackingUpdate!]!) {
+      track(updates: $updates) { ... on TrackPayload { applied } }
+    }`;
+    const { text } = await client.send(JSON.stringify({ query, variables: { updates } }));
+    if (!text.includes(`"applied":${BATCH}`)) throw new Error(`No instances: ${text}`);
+  }
+}
+
+/**
+ * @param {number} first
+ * @param {number} count
+ */
+const range = (first, count) => Array.from({ length: count }, (_, index) => first + index);
+
+/** One server, ready for sockets. */
+export class Server {
+  /** The number of the last event published. */
+  published = 0;
+  #kind;
+  #miniflare;
+  #client;
+  #folder;
+
+  /**
+   * @param {ServerName} name
+   * @param {{ miniflare: any, url: URL, client: Client, folder: string, pid?: number }} parts
+   */
+  constructor(name, { miniflare, url, client, folder, pid }) {
+    this.name = name;
+    this.url = url;
+    /** Of its workerd; absent where processes cannot be listed. */
+    this.pid = pid;
+    this.#kind = KINDS[name];
+    this.#miniflare = miniflare;
+    this.#client = client;
+    this.#folder = folder;
+  }
+
+  /** @param {ServerName} name */
+  static async start(name) {
+    const folder = await mkdtemp(join(tmpdir(), `flowflare-fanout-${name}-`));
+    const others = new Set(workerdProcesses());
+    const miniflare = await startMiniflare(await KINDS[name].worker(), { port: 0, state: folder });
+    try {
+      const url = await miniflare.ready;
+      const [pid] = workerdProcesses().filter((process) => !others.has(process));
+      const client = new Client(url, KEY);
+      await KINDS[name].prepare(miniflare, client);
+      return new Server(name, { miniflare, url, client, folder, pid });
+    } catch (error) {
+      await miniflare.dispose().catch(() => {});
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  get speaksGraphql() {
+    return this.#kind.speaksGraphql;
+  }
+
+  get authorization() {
+    return `Bearer ${KEY}`;
+  }
+
+  /**
+   * Publish the next `count` events, in requests of at most BATCH, one after the other.
+   * @param {number} count
+   */
+  async publish(count) {
+    const numbers = range(this.published + 1, count);
+    this.published += count;
+    for (let at = 0; at < count; at += BATCH) {
+      const { body, expected } = this.#kind.publication(numbers.slice(at, at + BATCH));
+      const { status, text } = await this.#client.send(body);
+      if (status !== 200 || !text.includes(expected)) {
+        throw new WrongAnswer(`${this.name} answered a publish with ${status}: ${text}`);
+      }
+    }
+  }
+
+  /** Wait until the server has done what closed sockets make it do. */
+  async quiet() {
+    const deadline = performance.now() + QUIET_DEADLINE_MS;
+    while (!(await this.#kind.isQuiet(this.#miniflare))) {
+      if (performance.now() > deadline) throw new Error(`${this.name} keeps closed sockets.`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  async stop() {
+    this.#client.close();
+    await this.#miniflare.dispose();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
