@@ -22,6 +22,10 @@ from resolvers.planning.events import parse_cursor
 LOG_FIELD = "workflowEvents"
 ORIGIN = "0" * 16  # the cursor in front of the first event
 
+# Where the values of a window go.
+_AFTER, _TO, _INITIAL = object(), object(), object()
+_MARKS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
+
 
 @dataclass(frozen=True, slots=True)
 class FeedPlan:
@@ -47,6 +51,8 @@ class Feed:
     window: int
     # Without what differs between subscribers that can share the feed.
     variables: Mapping[str, Any]
+    # The parameters of every statement, with marks where a window's own stand.
+    _parameters: tuple[Any, ...]
 
     @property
     def of_log(self) -> bool:
@@ -59,8 +65,9 @@ class Feed:
         No row, or NULL, where there is nothing to tell. `initial` renders the object whether or
         not it has changed.
         """
-        self.binding.values = {"after": after, "to": to, "initial": int(initial)}
-        return self.plan.compiled.bind(self.binding)
+        values = {_AFTER: after, _TO: to, _INITIAL: int(initial)}
+        parameters = tuple([values.get(value, value) for value in self._parameters])
+        return Statement(self.plan.compiled.sql, parameters, opaque=True)
 
     def concerns(self, touched: "Touched") -> bool:
         """Whether events about these instances may be for it; true more often than they are."""
@@ -110,10 +117,10 @@ def feed_of(plan: FeedPlan, binding: Binding, variables: Mapping[str, Any], resu
                 ) from error
     if plan.resumed_by is not None and variables.get(plan.resumed_by) is not None:
         variables = {**variables, plan.resumed_by: ORIGIN}
-    number = None if after is None else int(after)
-    feed = Feed(plan, binding, number, _window(plan.compiled, binding), variables)
-    feed.statement(0, 0)  # looks at every value
-    return feed
+    window = _window(plan.compiled, binding)
+    binding.values = _MARKS
+    parameters = plan.compiled.bind(binding).parameters
+    return Feed(plan, binding, None if after is None else int(after), window, variables, parameters)
 
 
 def _window(compiled: Compiled, binding: Binding) -> int:
