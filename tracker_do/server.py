@@ -95,7 +95,7 @@ class Server:
 
     async def execute(self, claims: str, operation_id: str, payload: str) -> list[list[Any]]:
         """The frames that answer a query or a mutation, each in pieces."""
-        request = _request(SubscribePayload.model_validate_json(payload))
+        request = _request(SubscribePayload.model_validate(json.loads(payload)))
         caller = _principal(json.loads(claims))
         executor = self._host.executor
         over = [frames.complete(operation_id)]
@@ -159,7 +159,7 @@ class Server:
         try:
             operation = self._host.executor.operation(request)
             if operation.type is not OperationType.SUBSCRIPTION:
-                return connection, [["execute", operation_id, payload.model_dump_json()]]
+                return connection, [["execute", operation_id, encode(payload.model_dump())]]
             feed = self._host.executor.feed(operation, request, connection.principal)
         except Exception as error:  # the last line: nothing internal may be shown
             told = frames.error(operation_id, report(error).errors)
