@@ -1,7 +1,8 @@
 """Runs operations through the executor, without HTTP."""
 
 import json
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from resolvers.access import Gatekeeper, Principal, principal
 from resolvers.database import Database
@@ -14,6 +15,18 @@ from tests.support.d1 import SqliteD1
 
 ADMIN = principal(Scope.ADMIN)
 EXECUTOR = Executor(core)
+
+T = TypeVar("T")
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that waits for nothing: SQLite answers at once."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise FlowflareError("suspended without a database effect")
 
 
 class NoEngine:
@@ -57,12 +70,10 @@ class Client:
     def text(self, query: str, **variables: Any) -> str:
         """The JSON text of `data`."""
         request = Request(query, variables)
-        run = EXECUTOR.execute(EXECUTOR.operation(request), request, self.caller, self.services)
-        try:
-            run.send(None)
-        except StopIteration as done:
-            return "".join(done.value)
-        raise FlowflareError("suspended without a database effect")
+        operation = EXECUTOR.operation(request)
+        return "".join(
+            finished(EXECUTOR.execute(operation, request, self.caller, self.services))
+        )
 
     def __call__(self, query: str, **variables: Any) -> Any:
         """`data`."""
