@@ -29,7 +29,6 @@ export const SCENARIOS = {
     selections: 50,
     events: 1,
     rounds: 30,
-    targets: { gws: 0.6 },
   },
   burst: {
     title: "burst of 500 events to 200 sockets",

@@ -71,9 +71,7 @@ class Client:
         """The JSON text of `data`."""
         request = Request(query, variables)
         operation = EXECUTOR.operation(request)
-        return "".join(
-            finished(EXECUTOR.execute(operation, request, self.caller, self.services))
-        )
+        return "".join(finished(EXECUTOR.execute(operation, request, self.caller, self.services)))
 
     def __call__(self, query: str, **variables: Any) -> Any:
         """`data`."""
