@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from graphql import OperationDefinitionNode, VariableNode, Visitor, visit
+from graphql import (
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 
 from resolvers.database import Statement
@@ -36,7 +43,7 @@ class FeedPlan:
     compiled: Compiled
     of_log: bool
     # The variable that holds the cursor to begin at, where it is used for nothing else.
-    resumed_by: str | None
+    resumed_by: VariableDefinitionNode | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +122,12 @@ def feed_of(plan: FeedPlan, binding: Binding, variables: Mapping[str, Any], resu
                 raise ArgumentError(
                     f"extensions.after: {error}", argument="extensions.after"
                 ) from error
-    if plan.resumed_by is not None and variables.get(plan.resumed_by) is not None:
-        variables = {**variables, plan.resumed_by: ORIGIN}
+    if plan.resumed_by is not None:
+        # Neither where subscribers begin nor whether they say so makes their feeds differ.
+        name = plan.resumed_by.variable.name.value
+        variables = {key: value for key, value in variables.items() if key != name}
+        if isinstance(plan.resumed_by.type, NonNullTypeNode):
+            variables[name] = ORIGIN
     window = _window(plan.compiled, binding)
     binding.values = _MARKS
     parameters = plan.compiled.bind(binding).parameters
@@ -140,16 +151,20 @@ Fragments: TypeAlias = Mapping[str, FragmentDetails]
 
 def resuming_variable(
     details: FieldDetails, operation: OperationDefinitionNode, fragments: Fragments
-) -> str | None:
+) -> VariableDefinitionNode | None:
     """The variable that is the root field's `after` and stands nowhere else."""
-    for argument in details.node.arguments or ():
-        if argument.name.value == "after" and isinstance(argument.value, VariableNode):
-            name = argument.value.name.value
-            count = _Count(name)
-            for node in (operation, *(fragment.definition for fragment in fragments.values())):
-                visit(node, count)
-            return name if count.found == 2 else None  # its definition, and here
-    return None
+    given = {argument.name.value: argument.value for argument in details.node.arguments or ()}
+    value = given.get("after")
+    if not isinstance(value, VariableNode):
+        return None
+    name = value.name.value
+    count = _Count(name)
+    for node in (operation, *(fragment.definition for fragment in fragments.values())):
+        visit(node, count)
+    if count.found != 2:  # its definition, and here
+        return None
+    definitions = operation.variable_definitions or ()
+    return next(node for node in definitions if node.variable.name.value == name)
 
 
 class _Count(Visitor):

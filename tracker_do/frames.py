@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from resolvers.json_text import decode_untrusted, encode
+from resolvers.json_text import decode_untrusted, encode, encode_value
 from resolvers.limits import MAX_BODY_DEPTH, MAX_FRAME_BYTES, MAX_OPERATION_ID
 
 _MAX_REASON_BYTES = 123  # RFC 6455, 5.5: a control frame holds 125, the code takes two
+
+
+Payload: TypeAlias = dict[str, Any] | None
 
 
 class CloseCode(IntEnum):
@@ -43,8 +46,13 @@ class _Frame(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
+def _representable(payload: Payload) -> Payload:
+    """A ping's payload is sent back; JSON can write numbers that no float holds."""
+    encode_value(payload)
+    return payload
+
+
 OperationId = Annotated[str, Field(min_length=1, max_length=MAX_OPERATION_ID)]
-Payload: TypeAlias = dict[str, Any] | None
 
 
 class ConnectionInit(_Frame):
@@ -58,7 +66,7 @@ class Ping(_Frame):
     """Asks for a pong."""
 
     type: Literal["ping"]
-    payload: Payload = None
+    payload: Annotated[Payload, AfterValidator(_representable)] = None
 
 
 class Pong(_Frame):
