@@ -39,6 +39,10 @@ export function streamEvents(socket, authorization, payload, keepAliveMs) {
       return;
     }
     const message = JSON.parse(text);
+    if (message.type === "ping") {
+      // Answered when the client has taken what came before: replays wait for it.
+      writer.ready.then(() => socket.send('{"type":"pong"}')).catch(() => {});
+    }
     if (message.type === "error") write(next({ errors: message.payload }));
     if (message.type === "error" || message.type === "complete") {
       write("event: complete\ndata:\n\n");

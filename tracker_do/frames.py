@@ -70,7 +70,7 @@ class Ping(_Frame):
 
 
 class Pong(_Frame):
-    """Answers a ping, or says that the client lives."""
+    """Answers a ping of the server's, or says that the client lives."""
 
     type: Literal["pong"]
     payload: Payload = None

@@ -11,6 +11,7 @@
  * @property {string} prefix of its `next` frames
  * @property {number} expires when its key does, milliseconds since 1970
  * @property {boolean} gone
+ * @property {number} unanswered pages of a replay that were sent and not yet read
  *
  * @typedef {{ feed: string, place: Place, members: Member[] }} Group
  */
@@ -22,6 +23,10 @@ export class Members {
   #sockets = new Map();
   /** @type {Map<string, number>} how many members a feed has */
   #feeds = new Map();
+
+  get isEmpty() {
+    return this.#sockets.size === 0;
+  }
 
   /** The feeds that somebody follows. */
   feeds() {
@@ -38,7 +43,7 @@ export class Members {
   add(socket, id, feed, place, expires) {
     const prefix = `{"id":${JSON.stringify(id)},"type":"next","payload":{`;
     /** @type {Member} */
-    const member = { socket, id, feed, place, prefix, expires, gone: false };
+    const member = { socket, id, feed, place, prefix, expires, gone: false, unanswered: 0 };
     const own = this.#sockets.get(socket);
     if (own) own.set(id, member);
     else this.#sockets.set(socket, new Map([[id, member]]));
@@ -76,14 +81,29 @@ export class Members {
   }
 
   /**
-   * The groups as they are now; those that moved last come last.
+   * The groups as they are now, without those that have pages to read; who moved last comes last.
+   * @param {number} maxUnanswered
    * @returns {Group[]}
    */
-  groups() {
-    return Array.from(this.#groups.values(), (members) => {
-      const [{ feed, place }] = members;
-      return { feed, place, members: [...members] };
-    });
+  groups(maxUnanswered) {
+    /** @type {Group[]} */
+    const groups = [];
+    for (const all of this.#groups.values()) {
+      const [{ feed, place }] = all;
+      const members = [...all].filter(
+        place === null ? () => true : ({ unanswered }) => unanswered < maxUnanswered,
+      );
+      if (members.length > 0) groups.push({ feed, place, members });
+    }
+    return groups;
+  }
+
+  /**
+   * A socket has read what was sent.
+   * @param {WebSocket} socket
+   */
+  answered(socket) {
+    for (const member of this.#sockets.get(socket)?.values() ?? []) member.unanswered = 0;
   }
 
   /** @param {Member} member */

@@ -55,6 +55,11 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The client has read all that was sent before the server's last ping."""
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Start the operation, whose id is reserved among `running`."""
 
@@ -62,7 +67,7 @@ class Start:
     payload: SubscribePayload
 
 
-Action: TypeAlias = Send | Close | Start
+Action: TypeAlias = Send | Close | Answered | Start
 Transition: TypeAlias = tuple[Connection, list[Action]]
 Authenticate: TypeAlias = Callable[[str | None], Principal]
 
@@ -79,7 +84,7 @@ def receive(
         case frames.Ping():
             return connection, [Send(frames.pong(frame.payload))]
         case frames.Pong():
-            return connection, []
+            return connection, [Answered()]
         case frames.Subscribe():
             return _subscribe(connection, frame)
         case frames.Complete():

@@ -30,6 +30,7 @@ import { CODES, EXPIRED } from "./sockets.mjs";
  */
 
 const FIRST_RETRY_MS = 1_000;
+const PING = '{"type":"ping"}';
 
 export class Pump {
   #name;
@@ -74,7 +75,9 @@ export class Pump {
   async #rounds() {
     while (this.#again) {
       this.#again = false;
-      const groups = this.#sockets.members().groups();
+      const members = this.#sockets.members();
+      const groups = members.groups(limits.unansweredPages);
+      if (groups.length === 0 && !members.isEmpty) return;
       const kept = newKept();
       const round = await this.#look(groups, kept);
       if (round.failed !== undefined) return this.#retryLater(round.failed);
@@ -140,7 +143,7 @@ export class Pump {
       const text = join(tail, texts);
       for (const member of groups[number].members) {
         if (member.gone) continue;
-        if (member.expires > now) this.#sockets.send(member.socket, member.prefix + text);
+        if (member.expires > now) this.#send(member, text);
         else this.#sockets.close(member.socket, CODES.forbidden, EXPIRED);
       }
     }
@@ -153,6 +156,18 @@ export class Pump {
         this.#sockets.send(socket, JSON.stringify({ id, type: "error", payload }));
       }
     }
+  }
+
+  /**
+   * @param {import("./members.mjs").Member} member
+   * @param {string} text
+   */
+  #send(member, text) {
+    this.#sockets.send(member.socket, member.prefix + text);
+    if (member.place === null) return;
+    // Replay goes on at the client's pace: what it does not read would fill this object's memory.
+    member.unanswered += 1;
+    if (member.unanswered === limits.unansweredPages) this.#sockets.send(member.socket, PING);
   }
 
   /**

@@ -12,6 +12,7 @@
  * @typedef {object} Limits
  * @property {number} sockets
  * @property {number} roundEvents
+ * @property {number} unansweredPages
  * @property {number} initTimeoutMs
  * @property {number} watchAgainMs
  * @property {number} maxRetryMs

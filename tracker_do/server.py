@@ -25,7 +25,7 @@ from resolvers.reporting import report
 from resolvers.vocabulary import Scope
 from tracker_do import frames, protocol, rounds
 from tracker_do.frames import CloseCode, SubscribePayload
-from tracker_do.protocol import Close, Connection, Send, Start, Stream
+from tracker_do.protocol import Answered, Close, Connection, Send, Start, Stream
 
 
 class Host(Protocol):
@@ -67,8 +67,8 @@ class Server:
     def receive(self, state: str, message: str, is_text: bool) -> str:
         """What a message from a client leads to: the connection's new state, and actions.
 
-        Actions are ["send", text], ["close", code, reason], ["execute", id, payload] and
-        ["follow", feed's digest, document's digest, document, rest].
+        Actions are ["send", text], ["close", code, reason], ["answered"], ["execute", id, payload]
+        and ["follow", feed's digest, document's digest, document, rest].
         """
         before = _connection(json.loads(state))
         if refusal := self._refuse_late(before.principal):
@@ -86,6 +86,8 @@ class Server:
                     actions.append(["send", text])
                 case Close(code, reason):
                     actions.append(_closing(code, reason))
+                case Answered():
+                    actions.append(["answered"])
                 case Start(operation_id, payload):
                     connection, more = self._start(connection, operation_id, payload)
                     actions += more

@@ -84,10 +84,20 @@ export class Shard {
     for (const [kind, ...rest] of actions) {
       if (kind === "send") this.#sockets.send(socket, rest[0]);
       else if (kind === "close") this.#sockets.close(socket, rest[0], rest[1]);
+      else if (kind === "answered") this.#answered(socket);
       // What follows is not waited for: the socket's next message would be.
       else if (kind === "execute") this.#ctx.waitUntil(this.#execute(socket, rest[0], rest[1]));
       else this.#ctx.waitUntil(this.poke());
     }
+  }
+
+  /** @param {WebSocket} socket that has read what was sent */
+  #answered(socket) {
+    const { streams } = this.#sockets.state(socket);
+    // Clients send pongs to show that they live, too.
+    if (Object.values(streams).every(([, place]) => place === null)) return;
+    this.#sockets.members().answered(socket);
+    this.#ctx.waitUntil(this.#pump.run());
   }
 
   /**

@@ -15,6 +15,7 @@ _RUNNER = Runner()
 _LIMITS = {
     "sockets": limits.MAX_SOCKETS,
     "roundEvents": limits.MAX_ROUND_EVENTS,
+    "unansweredPages": limits.MAX_UNANSWERED_PAGES,
     "initTimeoutMs": limits.INIT_TIMEOUT_MS,
     "watchAgainMs": limits.WATCH_AGAIN_MS,
     "maxRetryMs": limits.MAX_RETRY_MS,
