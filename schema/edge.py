@@ -3,6 +3,7 @@
 With `edge.mjs` the only module of this package that needs workerd.
 """
 
+import gc
 import json
 from collections.abc import Coroutine
 from typing import Any
@@ -27,6 +28,8 @@ def application() -> Application:
         _applications.append(Application(json.loads(_EDGE.configuration())))
         limits = (MAX_BODY_BYTES, D1_MAX_STRING_BYTES, SSE_KEEP_ALIVE_MS)
         _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume), *limits)
+        # What is there now lives as long as the isolate: no collection needs to look at it again.
+        gc.freeze()
     return _applications[0]
 
 

@@ -15,6 +15,7 @@ from resolvers.vocabulary import Scope
 from schema.build import core
 from tests.support.client import Client
 from tests.support.engines import RecordingEngine
+from tests.support.plans import TABLES, steps_of
 from tests.support.seeded import DATABASE, POOL
 from tests.support.writing import Writer
 
@@ -100,22 +101,17 @@ def test_an_action_looks_before_and_records_after_the_engine() -> None:
     assert batches(writer.client) == before + 2
 
 
-_TABLES = "workflows|instances|steps|attempts|events|status_counts"
-
-
 def plan(query: str, **variables: Any) -> list[str]:
-    """SQLite's plan of the one statement of a query; aliases of tables are the tables' names."""
+    """SQLite's plan of the one statement of a query."""
     client = Client(DATABASE)
     client(query, **variables)
     [statement] = client.database.batches[-1]
-    tables = {alias: table for table, alias in re.findall(rf"({_TABLES}) (t\d+)", statement.sql)}
-    rows = DATABASE.rows(f"EXPLAIN QUERY PLAN {statement.sql}", *statement.parameters)
-    return [re.sub(r"\bt\d+\b", lambda m: tables.get(m[0], m[0]), row[3]) for row in rows]
+    return steps_of(DATABASE, statement)
 
 
 def whole_scans(steps: list[str]) -> list[str]:
     """The steps of a plan that read all of a table."""
-    return [step for step in steps if re.match(rf"SCAN ({_TABLES})$", step)]
+    return [step for step in steps if re.match(rf"SCAN ({TABLES})$", step)]
 
 
 _PAGE = """query ($f: InstanceFilter, $o: InstanceOrder, $a: String, $b: String, $n: Int, $l: Int) {
