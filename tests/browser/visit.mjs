@@ -65,13 +65,17 @@ async function visit() {
   await page.getByRole("button", { name: "Show Documentation Explorer" }).click();
   const documented = await page.locator(".graphiql-doc-explorer").innerText();
 
+  await executeTab(page, "Live");
+  const live = await events(page);
+  await page.getByRole("button", { name: /^Stop query/ }).click();
+
   await page.reload();
   await page.locator(".graphiql-query-editor").waitFor();
-  await execute(page);
-  const afterReload = await result(page, '"data"');
+  await executeTab(page, "Overview");
+  const afterReload = await result(page, '"stats"');
   return {
     landing: { status: landing?.status(), heading, linked },
-    graphiql: { address, withoutKey, wrongKey, answer, documented, afterReload },
+    graphiql: { address, withoutKey, wrongKey, answer, documented, live, afterReload },
     requests,
     problems: { opening, refused, working: problems.splice(0) },
   };
@@ -84,9 +88,44 @@ async function enter(page, typed) {
   await page.locator(".graphiql-query-editor").waitFor();
 }
 
+/**
+ * Open the tab of an operation and execute it. GraphiQL takes a moment to know the operation of
+ * another tab; until then it asks for that of the last.
+ * @param {import("playwright-core").Page} page
+ * @param {string} operation
+ */
+async function executeTab(page, operation) {
+  const editor = page.locator(".graphiql-query-editor .CodeMirror");
+  const known = () =>
+    editor.evaluate((element) => /** @type {any} */ (element).CodeMirror.operationName);
+  await page.getByRole("tab", { name: operation }).click();
+  const deadline = Date.now() + 10_000;
+  while ((await known()) !== operation) {
+    if (Date.now() > deadline) throw new Error(`GraphiQL does not know ${operation}.`);
+    await page.waitForTimeout(50);
+  }
+  await execute(page);
+}
+
 /** @param {import("playwright-core").Page} page */
 async function execute(page) {
   await page.getByRole("button", { name: /^Execute query/ }).click();
+}
+
+/**
+ * What a running subscription shows of a change made elsewhere. It says nothing when it begins, so
+ * changes are made until one is shown.
+ * @param {import("playwright-core").Page} page
+ */
+async function events(page) {
+  const query = `mutation { startWorkflow(input: {workflow: "seen-live"}) { __typename } }`;
+  const headers = { authorization: `Bearer ${key}` };
+  for (let tries = 0; tries < 20; tries += 1) {
+    await page.request.post(`${url}/graphql`, { headers, data: { query } });
+    const shown = page.locator(".result-window").filter({ hasText: "INSTANCE_QUEUED" });
+    if (await shown.waitFor({ timeout: 500 }).then(() => true, () => false)) break;
+  }
+  return result(page, "INSTANCE_QUEUED");
 }
 
 /**
