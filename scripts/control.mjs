@@ -46,11 +46,17 @@ export function callerOf(worker) {
 export async function serveControl(miniflare, worker) {
   /** @type {Record<string, (request: Request) => Promise<unknown>>} */
   const calls = {
-    // Throws a Durable Object out of memory; its hibernating sockets stay open.
+    // Throws a Durable Object out of memory; its hibernating sockets stay open. Answers whether it
+    // was there.
     evict: async ({ class: className, name }) => {
       const options = { name, webSockets: "hibernate" };
-      await miniflare.unsafeEvictDurableObject(worker, className, options);
-      return null;
+      try {
+        await miniflare.unsafeEvictDurableObject(worker, className, options);
+        return true;
+      } catch (error) {
+        if (/not currently running/.test(String(error))) return false;
+        throw error;
+      }
     },
     // Calls a method of a Durable Object, without arguments.
     object: async ({ binding, name, method }) => {

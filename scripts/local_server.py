@@ -110,9 +110,12 @@ class LocalServer:
         if self._owns_state:
             shutil.rmtree(self.state, ignore_errors=True)
 
-    def evict(self, name: str = "shard-0", *, class_name: str = "WorkflowTracker") -> None:
-        """Throw a Durable Object out of memory, as idleness does; its sockets hibernate."""
-        self._call("evict", **{"class": class_name, "name": name})
+    def evict(self, name: str = "shard-0", *, class_name: str = "WorkflowTracker") -> bool:
+        """Throw a Durable Object out of memory, as idleness does; its sockets hibernate.
+
+        Returns whether it was there.
+        """
+        return bool(self._call("evict", **{"class": class_name, "name": name}))
 
     def tracker(self, method: str, shard: str = "shard-0") -> Any:
         """Call a method of a shard of the tracker: `poke`, or `status` (see tracker.py)."""

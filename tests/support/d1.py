@@ -33,6 +33,13 @@ _LIMITS = {
 }
 _FORBIDDEN = re.compile(r"\b(sqlite_version|load_extension)\s*\(", re.IGNORECASE)
 
+# SQLite's name of what went wrong, which D1 puts at the end of its message.
+_CODES: dict[type[Exception], str] = {
+    apsw.SQLError: "SQLITE_ERROR",
+    apsw.TooBigError: "SQLITE_TOOBIG",
+    apsw.ConstraintError: "SQLITE_CONSTRAINT",
+}
+
 
 class SqliteD1:
     """A `resolvers.database.Database` on SQLite; counts what D1 would bill as round trips."""
@@ -56,7 +63,9 @@ class SqliteD1:
             with self.connection:
                 outcomes = [self._run(statement) for statement in statements]
         except (apsw.Error, ValueError) as error:
-            raise DatabaseError(f"D1_ERROR: {error}: {_code(error)}") from error
+            raise DatabaseError(
+                f"D1_ERROR: {error}: {_CODES.get(type(error), 'SQLITE')}"
+            ) from error
         if final:
             refuse_absent(statements, outcomes)
         return outcomes
@@ -74,14 +83,6 @@ class SqliteD1:
     def rows(self, sql: str, *parameters: Value) -> list[tuple[Any, ...]]:
         """All rows of a query, for a test to look at what is stored."""
         return list(self.connection.execute(sql, parameters))
-
-
-def _code(error: Exception) -> str:
-    """SQLite's name of what went wrong, which D1 puts at the end of its message."""
-    if not isinstance(error, apsw.Error):
-        return "SQLITE_AUTH"
-    name: str = apsw.mapping_result_codes[error.result]
-    return name
 
 
 def _bound(value: Value) -> str | float | None:
