@@ -73,7 +73,7 @@ SSE_KEEP_ALIVE_MS = 15_000
 # What a Worker keeps between requests.
 MAX_SUSPENDED_TASKS = 1_000
 DOCUMENT_CACHE_SIZE = 500
-FEED_CACHE_SIZE = 1_000
+FEED_CACHE_SIZE = 5_000
 # Of each operation, and of each kind of write.
 PLAN_CACHE_SIZE = 100
 WRITE_CACHE_SIZE = 500

@@ -6,6 +6,7 @@ import logging
 from resolvers.database import Database, Statement
 from resolvers.engine import Engine, EngineError
 from resolvers.limits import RECONCILE_AFTER_SECONDS, RECONCILE_BATCH, RECONCILE_INPUT_BYTES
+from resolvers.planning.events import HEAD
 from resolvers.sql import now_shifted
 
 _log = logging.getLogger("flowflare")
@@ -17,8 +18,7 @@ async def look_again(database: Database) -> None:
 
     Writing to `trackers` is what pokes them, like any write; an idle log wakes no one.
     """
-    head = "(SELECT coalesce(max(id),0) FROM events)"
-    await database.batch([Statement(f"UPDATE trackers SET checked={head} WHERE checked<{head}")])
+    await database.batch([Statement(f"UPDATE trackers SET checked={HEAD} WHERE checked<{HEAD}")])
 
 
 async def start_queued(database: Database, engine: Engine) -> int:

@@ -8,13 +8,13 @@ from resolvers.access import Principal
 from resolvers.database import Database, DatabaseError, Outcome, Statement
 from resolvers.errors import AccessError
 from resolvers.limits import MAX_BATCH_ITEMS
-from resolvers.planning.events import cursor_text
+from resolvers.planning.events import HEAD, cursor_text
 from resolvers.writes import inputs
 from resolvers.writes.instances import update_instance
 from resolvers.writes.refusals import refusal_of
 from resolvers.writes.steps import update_step
 
-_HEAD = Statement(f"SELECT {cursor_text('coalesce(max(id),0)')} FROM events")
+_HEAD = Statement(f"SELECT {cursor_text(HEAD)}")
 
 
 @dataclass(frozen=True, slots=True)

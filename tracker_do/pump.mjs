@@ -106,14 +106,36 @@ export class Pump {
     const ask = () =>
       drive({ begin: () => python.look(JSON.stringify(look)), resume: python.resume }, kept);
     try {
-      const round = await ask();
-      if (!round.unknown) return round;
-      look.definitions = this.#storage.definitions(round.unknown);
-      return await ask();
+      let round = await ask();
+      while (round.unknown) {
+        Object.assign(look.definitions, this.#storage.definitions(round.unknown));
+        this.#refuseLost(groups, round.unknown, look.definitions);
+        round = await ask();
+      }
+      return round;
     } catch (error) {
       // Nothing is lost: everybody stays where they are.
       return /** @type {any} */ ({ failed: String(error) });
     }
+  }
+
+  /**
+   * What a feed is made from is always there; were it not, its subscribers must come anew, and not
+   * keep the others waiting.
+   * @param {Group[]} groups
+   * @param {string[]} unknown
+   * @param {Look["definitions"]} definitions
+   */
+  #refuseLost(groups, unknown, definitions) {
+    const lost = unknown.filter((feed) => !(feed in definitions));
+    if (lost.length === 0) return;
+    for (const { feed, members } of groups) {
+      if (!lost.includes(feed)) continue;
+      for (const { socket } of members) {
+        this.#sockets.close(socket, CODES.internal, "The subscription was lost");
+      }
+    }
+    throw new Error(`feeds were not stored: ${lost.join(", ")}`);
   }
 
   /** @param {string} message */

@@ -19,10 +19,11 @@ from resolvers.limits import (
     MAX_ROUND_REPLAYS,
     MAX_ROUND_STATEMENTS,
 )
+from resolvers.planning.events import HEAD
 from resolvers.reporting import error_of, is_too_big, report
 from tracker_do.protocol import Place
 
-_HEAD = Statement("SELECT coalesce(max(id),0) FROM events")
+_HEAD = Statement(f"SELECT {HEAD}")
 _END = 2**53 - 1  # behind every event
 _SHRINK = 8
 
@@ -220,6 +221,10 @@ class _Round:
                 continue
             reached = min(read.to, head)
             result.moves[read.group] = Move(None if reached == position else reached, reached, text)
+        for n, group in enumerate(self._groups):
+            # The live ones have come to who was ahead of them.
+            if group.place == position and n not in result.moves and n not in result.refused:
+                result.moves[n] = Move(None, position)
         arrived = sum(move.place is None for move in result.moves.values())
         waiting = len(self._groups) - len(result.refused) - arrived
         result.more = waiting > 0 or position < head

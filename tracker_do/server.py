@@ -178,13 +178,11 @@ class Server:
         self, digests: Sequence[str], definitions: Mapping[str, Sequence[str]]
     ) -> dict[str, Any]:
         """The feeds, None for those whose definition is needed first."""
-        found: dict[str, Any] = {}
-        for digest in digests:
-            feed = self._feeds.get(digest)
-            if feed is None and digest in definitions:
-                feed = self._made(_Definition(*definitions[digest]))
-                self._feeds.put(digest, feed)
-            found[digest] = feed
+        found: dict[str, Any] = {digest: self._feeds.get(digest) for digest in digests}
+        for digest, definition in definitions.items():
+            if found[digest] is None:
+                found[digest] = self._made(_Definition(*definition))
+                self._feeds.put(digest, found[digest])
         return found
 
     def _made(self, definition: _Definition) -> Feed:

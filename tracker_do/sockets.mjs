@@ -106,6 +106,7 @@ export class Sockets {
    * @param {string} reason
    */
   close(socket, code, reason) {
+    if (this.#dropped.has(socket)) return;
     this.drop(socket);
     socket.close(code, reason);
   }

@@ -13,7 +13,9 @@ from resolvers.planning.sizes import page_limit
 Conditions: TypeAlias = Callable[[str], list[str]]
 
 _CURSOR = re.compile(r"[0-9]{16}")
-_HEAD = "coalesce((SELECT max(id) FROM events),0)"
+# SQL of the position that the log has come to. It stays when retention removes the newest events,
+# so no cursor that was given out is ever ahead of it.
+HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)"
 
 
 def parse_cursor(value: object) -> str:
@@ -50,7 +52,7 @@ def of_window(field: Field) -> str:
     """
     page, inner, probe = (field.new_alias() for _ in range(3))
     after, to = window(field)
-    reached = f"min({to},{_HEAD})"
+    reached = f"min({to},{HEAD})"
     where = [f"{inner}.id>{after}", f"{inner}.id<={to}", *_selected(field, inner, scan=True)]
     more = [f"{probe}.id>{reached}", *_selected(field, probe, scan=True)]
     return _assemble(
@@ -88,7 +90,7 @@ def _page(field: Field, conditions: Conditions) -> str:
         size=size,
         rows=f"SELECT * FROM events {inner} WHERE {where} ORDER BY {inner}.id LIMIT {limit}",
         # Where nothing is selected, everything up to the head of the log has been looked at.
-        reached=f"coalesce({page}.last,max({after},{_HEAD}))",
+        reached=f"coalesce({page}.last,max({after},{HEAD}))",
         more=f"{page}.n={limit} AND {limit}>0"
         f" AND EXISTS (SELECT 1 FROM events {probe} WHERE {beyond})",
     )
