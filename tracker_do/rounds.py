@@ -250,10 +250,14 @@ def _registration(shard: str) -> Statement:
 
 
 def _touched(after: int, to: int) -> Statement:
-    """The instances that a window is about, as `Touched` takes them."""
+    """The instances that a window is about, as `Touched` takes them; those that left a reference
+    also with that one."""
+    window = "FROM events WHERE id>CAST(?1 AS INTEGER) AND id<=CAST(?2 AS INTEGER)"
     return Statement(
-        "SELECT json_group_array(json_array(instance_id,workflow,ref_type,ref_id))"
-        " FROM instances WHERE id IN (SELECT instance FROM events"
-        " WHERE id>CAST(?1 AS INTEGER) AND id<=CAST(?2 AS INTEGER))",
+        "SELECT json_group_array(json_array(i.instance_id,i.workflow,e.ref_type,e.ref_id)) FROM"
+        f" (SELECT e.instance,i.ref_type,i.ref_id FROM (SELECT DISTINCT instance {window}) e"
+        "  JOIN instances i ON i.id=e.instance"
+        f" UNION SELECT instance,moved_from->>0,moved_from->>1 {window} AND moved_from IS NOT NULL)"
+        " e JOIN instances i ON i.id=e.instance",
         (after, to),
     )

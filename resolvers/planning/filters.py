@@ -24,6 +24,16 @@ def visible(field: Field, alias: str) -> list[str]:
     return visibility.visible(field.principal.limits.shape, alias, field.of_principal)
 
 
+def visible_of(field: Field, alias: str, ref_type: str, ref_id: str) -> list[str]:
+    """As `visible`, for when the instance belonged to the reference that these parameters name."""
+    limited, workflows, instance = field.principal.limits.shape
+    conditions = visibility.visible((False, workflows, instance), alias, field.of_principal)
+    if limited:
+        conditions.append(f"{ref_type}={field.of_principal('ref_type')}")
+        conditions.append(f"{ref_id}={field.of_principal('ref_id')}")
+    return conditions
+
+
 def workflow_visible(field: Field, alias: str) -> list[str]:
     """What keeps `alias`, a row of workflows, inside the principal's limits.
 

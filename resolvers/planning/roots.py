@@ -1,7 +1,7 @@
 """The root fields of Query: where a plan's first row comes from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from resolvers import sql
@@ -74,12 +74,26 @@ def reference(field: Field) -> str:
 
 def live_instance(field: Field) -> str:
     """`Subscription.instance`: as it is now, NULL where no event of the window is about it."""
-    return _live(field, instance(field), [("instance_id", "instanceId")])
+    by_id = field.parameter("instanceId")
+    return _live(
+        field,
+        instance(field),
+        lambda _, row: filters.all_of([f"{row}.instance_id={by_id}", *filters.visible(field, row)]),
+    )
 
 
 def live_reference(field: Field) -> str:
-    """`Subscription.reference`: likewise, about one of its instances."""
-    return _live(field, reference(field), [("ref_type", "refType"), ("ref_id", "refId")])
+    """`Subscription.reference`: likewise, about one of its instances or one that left it."""
+    ref_type, ref_id = field.parameter("refType"), field.parameter("refId")
+
+    def about(event: str, row: str) -> str:
+        here = [f"{row}.ref_type={ref_type}", f"{row}.ref_id={ref_id}"]
+        left = [f"{event}.moved_from->>0={ref_type}", f"{event}.moved_from->>1={ref_id}"]
+        seen = filters.all_of(here + filters.visible(field, row))
+        was_seen = filters.all_of(left + filters.visible_of(field, row, ref_type, ref_id))
+        return f"({seen} OR {was_seen})"
+
+    return _live(field, reference(field), about)
 
 
 def references(field: Field) -> str:
@@ -110,20 +124,16 @@ def nodes(field: Field) -> str:
         return sql.json_array(_node(field, alias), source)
 
 
-def _live(field: Field, body: str, by: Sequence[tuple[str, str]]) -> str:
-    """What a caller may not see does not even tell when it changes."""
+def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
+    """`about(event, instance)` says whether an event is: of what a caller may not see, it does not
+    even tell when it changes."""
     event, row = field.new_alias(), field.new_alias()
     after, to = window(field)
-    about = filters.all_of(
-        [
-            *(f"{row}.{column}={field.parameter(name)}" for column, name in by),
-            *filters.visible(field, row),
-        ]
-    )
     # From the events of the window, which are few, to their instances: hence CROSS.
     changed = (
         f"EXISTS (SELECT 1 FROM events {event} CROSS JOIN instances {row}"
-        f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance AND {about})"
+        f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance"
+        f" AND {about(event, row)})"
     )
     return f"iif({integer(field.of_request('initial'))} OR {changed},{body},NULL)"
 

@@ -1,0 +1,114 @@
+"""An instance that goes to another reference: whoever follows the one it left is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from resolvers.access import Limits, Principal, principal
+from resolvers.feeds import Touched
+from resolvers.vocabulary import Scope
+from tests.support.client import ADMIN, Client
+from tests.support.subscribing import feed_of, head_of, told
+from tracker_do.rounds import _touched
+
+FOLLOW = """subscription ($type: String!, $id: String!) {
+  reference(refType: $type, refId: $id) { refId instances { nodes { instanceId } } }
+}"""
+UPDATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
+  updateWorkflowInstance(input: $input) { __typename }
+}"""
+OLD, NEW = {"refType": "order", "refId": "old"}, {"refType": "order", "refId": "new"}
+
+
+def reader(**limits: Any) -> Principal:
+    return principal(Scope.READ, limits=Limits(**limits))
+
+
+@pytest.fixture
+def client() -> Client:
+    """An instance that works on `old`."""
+    found = Client()
+    update(found, workflow="w", reference=OLD)
+    return found
+
+
+def update(client: Client, **changes: Any) -> None:
+    client(UPDATE, input={"instanceId": "i", **changes})
+
+
+def seen(client: Client, ref_id: str, caller: Principal, after: int) -> Any:
+    """What somebody who follows the reference is told of the log behind a position."""
+    feed = feed_of(FOLLOW, caller=caller, type="order", id=ref_id)
+    return told(client.database, feed, after)
+
+
+def moved(client: Client) -> int:
+    """Move the instance; where the log was before."""
+    before = head_of(client.database)
+    update(client, reference=NEW)
+    return before
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        ADMIN,
+        reader(reference=("order", "old")),
+        reader(workflows=("w",)),
+        reader(instance_id="i"),
+    ],
+    ids=["everybody", "of the reference", "of the workflow", "of the instance"],
+)
+def test_who_follows_the_reference_that_was_left_is_told(client: Client, caller: Principal) -> None:
+    answer = seen(client, "old", caller, moved(client))
+    assert answer == {"refId": "old", "instances": {"nodes": []}}
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [reader(reference=("order", "other")), reader(workflows=("x",)), reader(instance_id="j")],
+    ids=["of another reference", "of another workflow", "of another instance"],
+)
+def test_who_may_not_see_the_instance_is_not_told(client: Client, caller: Principal) -> None:
+    assert seen(client, "old", caller, moved(client)) is None
+
+
+def test_who_follows_the_new_reference_is_told(client: Client) -> None:
+    nodes = seen(client, "new", ADMIN, moved(client))["instances"]["nodes"]
+    assert nodes == [{"instanceId": "i"}]
+
+
+@pytest.mark.parametrize("changes", [{"reference": OLD}, {"metadata": {"a": 1}}])
+def test_an_update_that_moves_nothing_tells_of_no_other_reference(
+    client: Client, changes: dict[str, Any]
+) -> None:
+    update(client, **changes)
+    assert client.database.rows("SELECT * FROM events WHERE moved_from IS NOT NULL") == []
+
+
+def test_the_first_reference_is_no_move(client: Client) -> None:
+    client(UPDATE, input={"instanceId": "j", "workflow": "w"})
+    client(UPDATE, input={"instanceId": "j", "reference": OLD})
+    assert client.database.rows("SELECT * FROM events WHERE moved_from IS NOT NULL") == []
+
+
+def test_leaving_for_no_reference_is_told(client: Client) -> None:
+    before = head_of(client.database)
+    update(client, reference=None)
+    assert seen(client, "old", ADMIN, before) == {"refId": "old", "instances": {"nodes": []}}
+
+
+def test_events_do_not_show_where_an_instance_was(client: Client) -> None:
+    moved(client)
+    answer = client.as_(reader(reference=("order", "new"))).text("{ events { events { data } } }")
+    assert "old" not in answer
+
+
+def test_a_round_with_many_feeds_knows_both_references(client: Client) -> None:
+    before = moved(client)
+    statement = _touched(before, head_of(client.database))
+    [(rows,)] = client.database.rows(statement.sql, *statement.parameters)
+    assert Touched(json.loads(rows)).ref_ids == {"old", "new"}

@@ -1,0 +1,54 @@
+"""Feeds, and what they tell of a window of the log."""
+
+import json
+from typing import Any
+
+from resolvers.access import Principal
+from resolvers.database import Statement
+from resolvers.execution import Request
+from resolvers.feeds import Feed
+from tests.support.client import ADMIN, EXECUTOR, finished
+from tests.support.d1 import SqliteD1
+
+# Every member of a page, with what tells events apart.
+EVENTS = "subscription ($f: EventFilter) { workflowEvents(filter: $f) { %s } }"
+PAGE = "events { cursor type status attempt data instance { instanceId } step { name } }"
+INSTANCE = "subscription ($id: String!) { instance(instanceId: $id) { instanceId status output } }"
+REFERENCE = """subscription ($t: String!, $id: String!) { reference(refType: $t, refId: $id) {
+  refType refId statusCounts { status count }
+  instances { nodes { instanceId status output } } } }"""
+
+
+def feed_of(
+    query: str, *, caller: Principal = ADMIN, after: object = None, **variables: Any
+) -> Feed:
+    """The feed of a subscription."""
+    request = Request(query, variables, after=after)
+    return EXECUTOR.feed(EXECUTOR.operation(request), request, caller)
+
+
+def events_feed(caller: Principal = ADMIN, **members: Any) -> Feed:
+    """The feed of all events that a filter with these members selects."""
+    query = EVENTS % f"{PAGE} cursor hasMore"
+    return feed_of(query, caller=caller, f=members)
+
+
+def run(database: SqliteD1, statement: Statement) -> Any:
+    """The value that a statement gives, None where it has nothing to tell."""
+    [outcome] = finished(database.batch([statement]))
+    return None if outcome.text is None else json.loads(outcome.text)
+
+
+def told(
+    database: SqliteD1, feed: Feed, after: int, to: int = 2**53 - 1, *, initial: bool = False
+) -> Any:
+    """What the feed tells of the window behind one position up to another."""
+    return run(database, feed.statement(after, to, initial=initial))
+
+
+def head_of(database: SqliteD1) -> int:
+    """The position of the last event there was, whether or not it is kept."""
+    [(head,)] = database.rows(
+        "SELECT coalesce(max(seq),0) FROM sqlite_sequence WHERE name='events'"
+    )
+    return int(head)
