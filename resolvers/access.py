@@ -144,7 +144,7 @@ class Gatekeeper:
         if credential.startswith(TOKEN_PREFIX):
             return self._verify(credential)
         # Digests of equal length, all compared: time tells neither the key nor which one.
-        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
         found = None
         for expected, holder in self._keys:
             if hmac.compare_digest(expected, digest):

@@ -5,11 +5,12 @@
 import { env as bindings } from "cloudflare:workers";
 import { drive, join, limitTexts, newKept } from "../resolvers/effects.mjs";
 import { connect, openSocket } from "./sockets.mjs";
-import { streamEvents } from "./sse.mjs";
+import { eventsOf, streamEvents } from "./sse.mjs";
 
 /**
- * A response as Python has it. `x-asset` names a static file to answer with, and `x-stream` says
- * that the body is a request to stream the results of.
+ * A response as Python has it. Of its headers `x-asset` names a static file to answer with, `x-event`
+ * says that the body is the only result of a stream, and `x-stream` that it is a request whose
+ * results are to be streamed.
  * @typedef {{ status: number, headers: Record<string, string>, body: (string | number)[],
  *   cost: boolean }} Answer
  */
@@ -98,11 +99,15 @@ export async function serve(request) {
   if ("x-asset" in response.headers) {
     return env.ASSETS.fetch(new Request(new URL(response.headers["x-asset"], url)));
   }
-  const text = join(response.body, kept.texts);
+  let text = join(response.body, kept.texts);
   if ("x-stream" in response.headers) {
     delete response.headers["x-stream"];
     const events = streamEvents(await openSocket(), header("authorization"), text, python.keepAliveMs);
     return new Response(events, response);
+  }
+  if ("x-event" in response.headers) {
+    delete response.headers["x-event"];
+    text = eventsOf(text);
   }
   if (response.cost) {
     response.headers["d1-round-trips"] = String(kept.roundTrips);

@@ -7,6 +7,8 @@ const OPERATION = "stream";
 // What the tracker writes around a result (see tracker_do/edge.mjs).
 const NEXT = `{"id":"${OPERATION}","type":"next","payload":`;
 const CURSOR = /"extensions":\{"cursor":"(\d+)"\}\}\}$/;
+const LINE_END = /\r\n|\r|\n/g;
+const COMPLETE = "event: complete\ndata:\n\n";
 const FORBIDDEN = 4403;
 
 /**
@@ -22,7 +24,11 @@ export function streamEvents(socket, authorization, payload, keepAliveMs) {
   const writer = writable.getWriter();
   /** @type {ReturnType<typeof setInterval>} */
   let keepAlive;
+  let hasEnded = false;
   const end = (/** @type {string} */ reason = "") => {
+    // The socket's own close follows.
+    if (hasEnded) return;
+    hasEnded = true;
     clearInterval(keepAlive);
     socket.close(1000, "Stream ended");
     (reason ? writer.abort(reason) : writer.close()).catch(() => {});
@@ -35,24 +41,23 @@ export function streamEvents(socket, authorization, payload, keepAliveMs) {
     const text = String(data);
     if (text.startsWith(NEXT)) {
       const cursor = CURSOR.exec(text.slice(-80))?.[1];
-      write(`${cursor ? `id: ${cursor}\n` : ""}event: next\ndata: ${text.slice(NEXT.length, -1)}\n\n`);
-      return;
+      return write(next(text.slice(NEXT.length, -1), cursor));
     }
     const message = JSON.parse(text);
     if (message.type === "ping") {
       // Answered when the client has taken what came before: replays wait for it.
       writer.ready.then(() => socket.send('{"type":"pong"}')).catch(() => {});
     }
-    if (message.type === "error") write(next({ errors: message.payload }));
+    if (message.type === "error") write(next(JSON.stringify({ errors: message.payload })));
     if (message.type === "error" || message.type === "complete") {
-      write("event: complete\ndata:\n\n");
+      write(COMPLETE);
       end();
     }
   });
   socket.addEventListener("close", ({ code, reason }) => {
     if (code === FORBIDDEN) {
       const error = { message: reason, extensions: { code: "UNAUTHENTICATED" } };
-      write(`${next({ errors: [error] })}event: complete\ndata:\n\n`);
+      write(next(JSON.stringify({ errors: [error] })) + COMPLETE);
       end();
     } else {
       // Without `complete`: the client knows that it has to come back.
@@ -66,5 +71,17 @@ export function streamEvents(socket, authorization, payload, keepAliveMs) {
   return readable;
 }
 
-/** @param {unknown} result */
-const next = (result) => `event: next\ndata: ${JSON.stringify(result)}\n\n`;
+/**
+ * The events of an operation that has one result.
+ * @param {string} result JSON text
+ */
+export const eventsOf = (result) => next(result) + COMPLETE;
+
+/**
+ * @param {string} result JSON text; D1 may hold JSON that somebody wrote over several lines
+ * @param {string} [cursor]
+ */
+function next(result, cursor) {
+  const data = result.replace(LINE_END, "\ndata: ");
+  return `${cursor ? `id: ${cursor}\n` : ""}event: next\ndata: ${data}\n\n`;
+}

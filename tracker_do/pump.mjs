@@ -42,6 +42,8 @@ export class Pump {
   #running;
   #again = false;
   #moved = false;
+  /** Not stored: a row that D1 has lost is there again once the object wakes. */
+  #registered = false;
 
   /**
    * @param {string} name of the shard
@@ -81,7 +83,8 @@ export class Pump {
       const kept = newKept();
       const round = await this.#look(groups, kept);
       if (round.failed !== undefined) return this.#retryLater(round.failed);
-      if (round.left) this.#storage.advance({ registered: 0, failures: 0 });
+      this.#registered = !round.left;
+      if (round.left) this.#storage.advance({ failures: 0 });
       else this.#deliver(groups, round, kept.texts);
       this.#again ||= round.more;
     }
@@ -93,11 +96,11 @@ export class Pump {
    * @returns {Promise<Round>}
    */
   async #look(groups, kept) {
-    const { position, registered } = this.#storage.progress;
+    const { position } = this.#storage.progress;
     /** @type {Look} */
     const look = {
       name: this.#name,
-      registered: registered === 1,
+      registered: this.#registered,
       position,
       window: this.#window,
       groups: groups.map(({ feed, place }) => [feed, place]),
@@ -156,7 +159,7 @@ export class Pump {
   #deliver(groups, { position, window, moves, refused }, texts) {
     this.#window = window;
     this.#moved ||= position !== this.#storage.progress.position;
-    this.#storage.advance({ position, registered: 1, failures: 0 });
+    this.#storage.advance({ position, failures: 0 });
     this.#place(groups, moves);
     const now = Date.now();
     for (const [number, , ...tail] of moves) {

@@ -24,6 +24,10 @@ from resolvers.reporting import error_of, is_too_big, report
 from tracker_do.protocol import Place
 
 _HEAD = Statement(f"SELECT {HEAD}")
+# Fails where the database as a whole does not serve what feeds read.
+_PROBE = Statement(
+    "SELECT count(*) FROM (SELECT 1 FROM events e JOIN instances i ON i.id=e.instance LIMIT 1)"
+)
 _END = 2**53 - 1  # behind every event
 _SHRINK = 8
 
@@ -153,7 +157,7 @@ class _Round:
 
     async def isolate(self, window: int, error: DatabaseError) -> None:
         """Refuse the groups whose statements fail by themselves; raise if none does."""
-        await self._database.batch([_HEAD])
+        await self._database.batch([_PROBE])
         found = len(self._refused)
         live = self._live
         for read in self._reads(live, self._upper(live, window), window):

@@ -8,17 +8,16 @@
  * @property {Record<string, [feed: string, place: import("./members.mjs").Place]>} streams
  * @property {string[]} running what is being executed; not stored, for it ends with the object
  *
- * @typedef {{ position: number, registered: number, failures: number }} Progress
+ * @typedef {{ position: number, failures: number }} Progress
  */
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS progress (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     position INTEGER NOT NULL,
-    registered INTEGER NOT NULL,
     failures INTEGER NOT NULL
   ) STRICT;
-  INSERT INTO progress VALUES (1, 0, 0, 0) ON CONFLICT DO NOTHING;
+  INSERT INTO progress VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
   CREATE TABLE IF NOT EXISTS documents (
     digest TEXT PRIMARY KEY, document TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
@@ -45,7 +44,7 @@ export class Storage {
   /** @returns {Progress} */
   get progress() {
     this.#progress ??= /** @type {any} */ (
-      this.#sql.exec("SELECT position, registered, failures FROM progress").one()
+      this.#sql.exec("SELECT position, failures FROM progress").one()
     );
     return /** @type {Progress} */ (this.#progress);
   }
@@ -53,15 +52,10 @@ export class Storage {
   /** @param {Partial<Progress>} changes */
   advance(changes) {
     const before = this.progress;
-    const { position, registered, failures } = { ...before, ...changes };
-    this.#progress = { position, registered, failures };
-    if (JSON.stringify(this.#progress) === JSON.stringify(before)) return;
-    this.#sql.exec(
-      "UPDATE progress SET position = ?, registered = ?, failures = ?",
-      position,
-      registered,
-      failures,
-    );
+    const { position, failures } = { ...before, ...changes };
+    if (position === before.position && failures === before.failures) return;
+    this.#progress = { position, failures };
+    this.#sql.exec("UPDATE progress SET position = ?, failures = ?", position, failures);
   }
 
   /** @param {string[]} feed its digest, and what it is made from, the document with its digest */
