@@ -104,6 +104,15 @@ class LocalServer:
         self._end()
         self.start()
 
+    def crash(self) -> None:
+        """Kill the server and workerd in the middle of what they do; `start()` brings them back."""
+        process, self._process = self._process, None
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
     def stop(self) -> None:
         """Stop the server and workerd, and remove the state folder if it was made here."""
         self._end()

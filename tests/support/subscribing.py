@@ -7,6 +7,7 @@ from resolvers.access import Principal
 from resolvers.database import Statement
 from resolvers.execution import Request
 from resolvers.feeds import Feed
+from resolvers.planning.events import HEAD
 from tests.support.client import ADMIN, EXECUTOR, finished
 from tests.support.d1 import SqliteD1
 
@@ -48,7 +49,5 @@ def told(
 
 def head_of(database: SqliteD1) -> int:
     """The position of the last event there was, whether or not it is kept."""
-    [(head,)] = database.rows(
-        "SELECT coalesce(max(seq),0) FROM sqlite_sequence WHERE name='events'"
-    )
+    [(head,)] = database.rows(f"SELECT {HEAD}")
     return int(head)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from resolvers.engine import Engine
+from resolvers.planning.events import HEAD
 from tests.support.client import Client
 
 INSTANCE = """id instanceId status input output error { name message stack } metadata createdAt
@@ -104,8 +105,8 @@ class Writer:
         return [row[0] for row in self.events(after)]
 
     def head(self) -> int:
-        """The position of the last event."""
-        [(head,)] = self.database.rows("SELECT coalesce(max(id),0) FROM events")
+        """The position of the last event there was, whether or not it is kept."""
+        [(head,)] = self.database.rows(f"SELECT {HEAD}")
         return int(head)
 
     def state(self) -> dict[str, list[tuple[Any, ...]]]:

@@ -36,6 +36,13 @@ def api(server: LocalServer) -> Iterator[Api]:
         yield caller
 
 
+@pytest.fixture(scope="session")
+def rough(prepared: None) -> Iterator[LocalServer]:
+    """A server for tests that are hard on it: long logs, broken tables, lost objects."""
+    with LocalServer() as running:
+        yield running
+
+
 @pytest.fixture
 def start_server(prepared: None) -> Iterator[StartServer]:
     """A factory for servers with variables or a state of their own."""

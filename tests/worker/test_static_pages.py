@@ -56,7 +56,7 @@ def test_graphiqls_examples_fit_the_schema() -> None:
         check=True,
     )
     examples = json.loads(done.stdout)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         assert validate(core, parse(example["query"])) == []
 

@@ -1,0 +1,125 @@
+"""The tracker's server without a Durable Object: sockets and shards as the edge keeps them."""
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from resolvers.access import Gatekeeper
+from resolvers.execution import Executor
+from schema.build import core
+from tests.support.client import Services, finished
+from tests.support.d1 import SqliteD1
+from tracker_do.server import Server
+
+EVENTS = "subscription ($f: EventFilter, $after: EventCursor) {"
+EVENTS += " e: workflowEvents(filter: $f, after: $after) { cursor events { cursor type } } }"
+INSTANCE = 'subscription { instance(instanceId: "i") { status } }'
+
+
+class Host:
+    """What a Worker with one key of each kind lends the tracker."""
+
+    def __init__(self, database: SqliteD1) -> None:
+        self.services = Services(database)
+        self.services.gatekeeper = Gatekeeper(admin="admin", write="write", read="read")
+        self.executor = Executor(core)
+
+
+def serving(database: SqliteD1 | None = None) -> tuple[Server, Host]:
+    """A server of its own, and its host."""
+    database = database or SqliteD1()
+    host = Host(database)
+    return Server(host, database), host
+
+
+class Socket:
+    """One socket's state between its messages, and what was asked of the edge."""
+
+    def __init__(self, server: Server, key: str | None = "admin") -> None:
+        self.server = server
+        self.state: dict[str, Any] = {"until": 5, "streams": {}, "running": []}
+        # What the feeds that were followed are made from, by digest.
+        self.feeds: dict[str, list[str]] = {}
+        if key is not None:
+            payload = {"authorization": f"Bearer {key}"}
+            [(kind, text)] = self.send({"type": "connection_init", "payload": payload})
+            assert (kind, text) == ("send", '{"type":"connection_ack"}')
+
+    def send(self, message: object, *, is_text: bool = True) -> list[list[Any]]:
+        """The actions that a message leads to; all crosses as JSON text, infinity as a number
+        that is too large for a float."""
+        text = message if isinstance(message, str) else json.dumps(message)
+        text = text.replace("Infinity", "1e999")
+        answer = json.loads(self.server.receive(json.dumps(self.state), text, is_text))
+        if "state" in answer:
+            self.state = answer["state"]
+        actions: list[list[Any]] = answer["actions"]
+        for kind, *made in actions:
+            if kind == "follow":
+                digest, _, document, rest = made
+                self.feeds[digest] = [document, rest]
+        return actions
+
+    def subscribe(self, query: str, operation_id: str = "1", **members: Any) -> list[list[Any]]:
+        """The actions that a subscribe leads to; `members` are those of its payload."""
+        payload = {"query": query, **members}
+        return self.send({"type": "subscribe", "id": operation_id, "payload": payload})
+
+    def follow(self, query: str, operation_id: str = "1", **members: Any) -> str:
+        """The digest of the feed that a subscription follows."""
+        [(kind, digest, *_)] = self.subscribe(query, operation_id, **members)
+        assert kind == "follow"
+        assert isinstance(digest, str)
+        return digest
+
+    def refused(self, query: str, **members: Any) -> dict[str, Any]:
+        """The only error of a subscribe that is answered with `error`."""
+        [(kind, text)] = self.subscribe(query, "1", **members)
+        frame = json.loads(text)
+        assert (kind, frame["type"], frame["id"]) == ("send", "error", "1")
+        assert "1" not in {*self.state["streams"], *self.state["running"]}
+        [error] = frame["payload"]
+        assert isinstance(error, dict)
+        return error
+
+    def answers(self, query: str, **members: Any) -> list[dict[str, Any]]:
+        """The frames that answer a query or a mutation."""
+        [(kind, operation_id, payload)] = self.subscribe(query, "1", **members)
+        assert kind == "execute"
+        who = json.dumps(self.state["who"])
+        frames = finished(self.server.execute(who, operation_id, payload))
+        self.send({"type": "complete", "id": "1"})
+        return [json.loads("".join(pieces)) for pieces in frames]
+
+
+def look(
+    server: Server,
+    groups: Iterable[tuple[str, int | str | None]],
+    *,
+    definitions: dict[str, list[str]] | None = None,
+    position: int = 0,
+    registered: bool = True,
+    window: int = 1_000,
+) -> Any:
+    """A round for a shard of these groups."""
+    asked = {
+        "name": "tracker-0",
+        "registered": registered,
+        "position": position,
+        "window": window,
+        "groups": list(groups),
+        "definitions": definitions or {},
+    }
+    return json.loads(json.dumps(finished(server.look(json.dumps(asked)))))
+
+
+def framed(operation_id: str, tail: list[str]) -> Any:
+    """The frame that the edge makes of a move's tail for one subscriber (see members.mjs)."""
+    prefix = f'{{"id":{json.dumps(operation_id)},"type":"next","payload":{{'
+    return json.loads(prefix + "".join(tail))
+
+
+def token(gatekeeper: Gatekeeper, **claims: Any) -> str:
+    """A token of READ, an hour long unless it is said otherwise."""
+    return gatekeeper.issue({"scopes": ["READ"], "exp": int(time.time()) + 3600, **claims})

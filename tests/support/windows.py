@@ -1,0 +1,95 @@
+"""Windows of the seeded log: filters, callers and positions, and what Query.events tells."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from resolvers.access import Limits, Principal, principal
+from resolvers.vocabulary import EventType, InstanceStatus, Scope
+from tests.support.client import Client
+from tests.support.seeded import DATA, DATABASE, POOL
+from tests.support.subscribing import PAGE
+
+HEAD = DATA.events[-1]["id"]
+LIMITS = {
+    "nothing": Limits(),
+    "reference": Limits(reference=("order", "1")),
+    "workflows": Limits(workflows=("order", "billing")),
+    "instance": Limits(instance_id="i-004"),
+    "reference and workflows": Limits(reference=("user", "1"), workflows=("order", "zz-last")),
+    "no workflow": Limits(workflows=()),
+}
+CALLERS_BY_LIMITS = {name: principal(Scope.READ, limits=limits) for name, limits in LIMITS.items()}
+FILTER_EXAMPLES: list[dict[str, Any]] = [
+    {},
+    {"instanceId": "i-004"},
+    {"instanceId": "absent"},
+    {"reference": {"refType": "order"}},
+    {"reference": {"refId": "1"}},
+    {"reference": {"refType": "user", "refId": 'ü-"x"'}},
+    {"reference": {}},
+    {"workflow": []},
+    {"workflow": ["order"]},
+    {"workflow": ['näme ☃ "q"', "billing", "absent"]},
+    {"status": []},
+    {"status": ["RUNNING"]},
+    {"status": ["RUNNING", "ERRORED"]},
+    {"type": []},
+    {"type": ["STEP_STARTED"]},
+    {"type": ["INSTANCE_QUEUED", "ATTEMPT_FAILED"]},
+    {"workflow": ["order"], "status": ["RUNNING"], "type": ["STEP_STARTED", "STEP_FAILED"]},
+    {"reference": {"refType": "order"}, "workflow": ["order", "billing"], "status": ["QUEUED"]},
+]
+
+
+PROPERTY = settings(
+    max_examples=100,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def expected(after: int, to: int, caller: Principal, **members: Any) -> list[dict[str, Any]]:
+    """What Query.events gives for a range of the log."""
+    query = "query ($f: EventFilter, $a: EventCursor) {"
+    query += f" events(filter: $f, after: $a, first: 1000) {{ {PAGE} hasMore }} }}"
+    page = Client(DATABASE, caller)(query, f=members, a=f"{after:016}")["events"]
+    assert page["hasMore"] is False
+    return [event for event in page["events"] if int(event["cursor"]) <= to]
+
+
+def values(options: list[Any]) -> st.SearchStrategy[list[Any]]:
+    """A list argument: none, one or several of these."""
+    return st.lists(st.sampled_from(options), max_size=3)
+
+
+def nullable(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+_REFERENCES = st.fixed_dictionaries(
+    {},
+    optional={
+        "refType": st.sampled_from([ref_type for ref_type, _ in POOL.references]),
+        "refId": st.sampled_from([ref_id for _, ref_id in POOL.references]),
+    },
+)
+INSTANCE_IDS = sorted(row["instance_id"] for row in DATA.instances)
+ANY_FILTER = st.fixed_dictionaries(
+    {},
+    optional={
+        "instanceId": nullable(st.sampled_from([*INSTANCE_IDS, "absent"])),
+        "reference": nullable(_REFERENCES),
+        "workflow": nullable(values(POOL.workflows)),
+        "status": nullable(values([str(status) for status in InstanceStatus])),
+        "type": nullable(values([str(type_) for type_ in EventType])),
+    },
+)
+ANY_POSITION = st.integers(0, HEAD + 5)
+ANY_CALLER = st.sampled_from(list(CALLERS_BY_LIMITS.values()))
+
+
+SOME_IDS = st.sampled_from([*INSTANCE_IDS[::5], "i-004", "absent"])

@@ -1,0 +1,291 @@
+"""Answers as streams of events (graphql-sse), and subscriptions over HTTP, without the edge."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from resolvers.access import Gatekeeper
+from resolvers.database import DatabaseError
+from resolvers.limits import MAX_EVENT_TYPE
+from schema.application import Application
+from schema.http import GraphQLEndpoint
+from schema.messages import (
+    EVENT_STREAM,
+    PLAIN_JSON,
+    RESPONSE_JSON,
+    HttpError,
+    HttpRequest,
+    HttpResponse,
+    negotiate,
+)
+from tests.support.client import EXECUTOR, Services, finished
+from tests.support.d1 import SqliteD1
+
+EVENTS = "subscription ($after: EventCursor) { workflowEvents(after: $after) { cursor } }"
+MUTATION = """mutation ($v: SendWorkflowEventInput!) {
+  r: sendWorkflowEvent(input: $v) { __typename } }"""
+
+
+class Api:
+    """The endpoint on a database of its own, with one key of each kind."""
+
+    def __init__(self) -> None:
+        self.database = SqliteD1()
+        services = Services(self.database)
+        services.gatekeeper = Gatekeeper(admin="admin", read="read")
+        self._endpoint = GraphQLEndpoint(EXECUTOR, services)
+
+    def respond(self, request: HttpRequest) -> HttpResponse:
+        """The response to any request."""
+        return finished(self._endpoint.respond(request))
+
+    def post(
+        self,
+        query: str,
+        *,
+        accept: str = EVENT_STREAM,
+        key: str = "admin",
+        last_event_id: str = "",
+        **members: Any,
+    ) -> HttpResponse:
+        """The response to an operation."""
+        return self.respond(
+            HttpRequest(
+                "POST",
+                "/graphql",
+                accept=accept,
+                authorization=f"Bearer {key}",
+                content_type="application/json",
+                last_event_id=last_event_id,
+                body=json.dumps({"query": query, **members}),
+            )
+        )
+
+
+def events(response: HttpResponse) -> list[tuple[str, Any]]:
+    """The events of a stream that is over, as the edge writes them around the only result."""
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-event"] == "1"
+    assert "x-stream" not in response.headers
+    return [("next", json.loads("".join(map(str, response.body)))), ("complete", None)]
+
+
+def told(response: HttpResponse) -> Any:
+    """The only result of a stream that is over."""
+    assert response.status == 200
+    (first, result), last = events(response)
+    assert (first, last) == ("next", ("complete", None))
+    return result
+
+
+def code(result: Any) -> str:
+    """The code of the only error."""
+    [error] = result["errors"]
+    return str(error["extensions"]["code"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "spoken"),
+    [
+        ("text/event-stream", EVENT_STREAM),
+        ("Text/Event-Stream", EVENT_STREAM),
+        ("text/event-stream; charset=utf-8", EVENT_STREAM),
+        ("text/event-stream, application/json", EVENT_STREAM),
+        ("text/event-stream, */*;q=0.1", EVENT_STREAM),
+        ("application/json;q=0.5, text/event-stream;q=0.6", EVENT_STREAM),
+        ("text/html, text/event-stream;q=0.2", EVENT_STREAM),
+        ("application/json, text/event-stream", PLAIN_JSON),
+        ("text/event-stream;q=0.5, application/graphql-response+json", RESPONSE_JSON),
+        ("text/event-stream;q=0, application/json", PLAIN_JSON),
+        ("text/event-stream;q=x, application/json;q=0.1", PLAIN_JSON),
+        ("*/*", PLAIN_JSON),
+        ("application/*, text/event-stream", PLAIN_JSON),
+    ],
+)
+def test_a_stream_is_what_is_answered_where_it_is_preferred(accept: str, spoken: str) -> None:
+    assert negotiate(accept) == spoken
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream;q=0", "text/events", "event-stream"])
+def test_a_stream_that_is_not_acceptable_is_406(accept: str) -> None:
+    with pytest.raises(HttpError) as refusal:
+        negotiate(accept)
+    assert refusal.value.status == 406
+    assert EVENT_STREAM in refusal.value.message
+    assert Api().post("{ __typename }", accept=accept).status == 406
+
+
+def test_a_query_is_a_stream_of_one_result() -> None:
+    api = Api()
+    assert told(api.post("{ __typename }")) == {"data": {"__typename": "Query"}}
+    assert told(api.post('{ stats { total } workflow(name: "w") { name } }')) == {
+        "data": {"stats": {"total": 0}, "workflow": None}
+    }
+    by_get = HttpRequest(
+        "GET",
+        "/graphql",
+        urlencode({"query": "{ stats { total } }"}),
+        accept=EVENT_STREAM,
+        authorization="Bearer read",
+    )
+    assert told(api.respond(by_get)) == {"data": {"stats": {"total": 0}}}
+
+
+def test_no_proxy_keeps_a_stream_back() -> None:
+    assert Api().post("{ __typename }").headers["x-accel-buffering"] == "no"
+
+
+def test_a_mutation_is_a_stream_of_one_result() -> None:
+    given = {"instanceId": "i", "workflow": "w", "output": "two\nlines\r\u2028"}
+    query = """mutation ($v: UpdateWorkflowInstanceInput!) { r: updateWorkflowInstance(input: $v) {
+      ... on InstancePayload { instance { output } } } }"""
+    result = told(Api().post(query, variables={"v": given}))
+    assert result == {"data": {"r": {"instance": {"output": given["output"]}}}}
+
+
+_REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "syntax": ("{", {}, "INVALID_DOCUMENT"),
+    "a field": ("{ a }", {}, "INVALID_DOCUMENT"),
+    "a variable": (
+        "query ($n: Int!) { instances(first: $n) { totalCount } }",
+        {},
+        "INVALID_DOCUMENT",
+    ),
+    "an argument": ("{ instances(first: 101) { totalCount } }", {}, "INVALID_ARGUMENT"),
+    "an operation": ("{ __typename }", {"operationName": "A"}, "UNKNOWN_OPERATION"),
+    "a cursor": (EVENTS, {"variables": {"after": "7"}}, "INVALID_DOCUMENT"),
+    "a cursor to resume behind": (EVENTS, {"extensions": {"after": "7"}}, "INVALID_ARGUMENT"),
+    "a feed that is too large": (
+        "subscription { workflowEvents { events { instance { reference { instances(first: 100) {"
+        " nodes { events(first: 1000) { events { type } } } } } } } } }",
+        {},
+        "OPERATION_TOO_LARGE",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _REFUSED)
+def test_a_request_error_is_an_event_without_data(name: str) -> None:
+    query, members, expected = _REFUSED[name]
+    result = told(Api().post(query, **members))
+    assert code(result) == expected
+    assert "data" not in result
+
+
+def test_a_field_that_failed_is_an_event_with_data_null() -> None:
+    given = {"instanceId": "i", "type": "x" * (MAX_EVENT_TYPE + 1)}
+    result = told(Api().post(MUTATION, variables={"v": given}))
+    assert (code(result), result["data"]) == ("INVALID_INPUT", None)
+
+
+def refused(response: HttpResponse, status: int) -> str:
+    """The code of a refusal with a status of its own: no stream has begun."""
+    assert response.status == status
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    return code(json.loads("".join(map(str, response.body))))
+
+
+@pytest.mark.parametrize("query", ["{ __typename }", EVENTS])
+def test_access_is_refused_with_its_status_and_json(query: str) -> None:
+    api = Api()
+    response = api.post(query, key="wrong")
+    assert refused(response, 401) == "UNAUTHENTICATED"
+    assert response.headers["www-authenticate"] == "Bearer"
+    given = {"v": {"instanceId": "i", "type": "x"}}
+    assert refused(api.post(MUTATION, key="read", variables=given), 403) == "FORBIDDEN"
+
+
+def test_what_is_wrong_with_the_http_is_refused_with_its_status_and_json() -> None:
+    api = Api()
+    stream = {"accept": EVENT_STREAM, "authorization": "Bearer admin"}
+    of_text = HttpRequest("POST", "/graphql", content_type="text/plain", **stream)
+    assert refused(api.respond(of_text), 415) == "UNSUPPORTED_MEDIA_TYPE"
+    no_json = HttpRequest("POST", "/graphql", content_type="application/json", body="{", **stream)
+    assert refused(api.respond(no_json), 400) == "BAD_REQUEST"
+    mutation = HttpRequest("GET", "/graphql", urlencode({"query": MUTATION}), **stream)
+    assert refused(api.respond(mutation), 405) == "METHOD_NOT_ALLOWED"
+
+
+def test_what_was_not_expected_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api()
+
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise DatabaseError("D1_ERROR: secret")
+
+    monkeypatch.setattr(api.database, "batch", broken)
+    response = api.post("{ stats { total } }")
+    assert refused(response, 500) == "INTERNAL"
+    assert "secret" not in "".join(map(str, response.body))
+
+
+# --- subscriptions
+
+
+def test_a_subscription_in_plain_http_is_told_which_transports_there_are() -> None:
+    api = Api()
+    for accept, status in ((RESPONSE_JSON, 400), (PLAIN_JSON, 200), ("", 200), ("*/*", 200)):
+        response = api.post(EVENTS, accept=accept)
+        assert response.status == status
+        result = json.loads("".join(map(str, response.body)))
+        assert code(result) == "SUBSCRIPTION_TRANSPORT"
+        assert "data" not in result
+        assert "graphql-transport-ws" in result["errors"][0]["message"]
+    assert api.database.batches == []
+
+
+def request_of(response: HttpResponse) -> Any:
+    """The request that the edge is to stream the results of."""
+    assert (response.status, response.headers["x-stream"]) == (200, "1")
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["x-accel-buffering"] == "no"
+    return json.loads("".join(map(str, response.body)))
+
+
+_SEVEN, _NINE = "0000000000000007", "0000000000000009"
+
+
+@pytest.mark.parametrize(
+    ("members", "last_event_id", "after"),
+    [
+        ({}, "", None),
+        ({"extensions": {"after": _SEVEN, "other": 1}}, "", _SEVEN),
+        ({}, _NINE, _NINE),
+        ({"extensions": {"after": _SEVEN}}, _NINE, _NINE),
+        ({"variables": {"after": _SEVEN}, "operationName": None}, _NINE, _NINE),
+    ],
+)
+def test_a_subscription_is_streamed_from_where_the_client_was(
+    members: dict[str, Any], last_event_id: str, after: str | None
+) -> None:
+    api = Api()
+    response = api.post(EVENTS, key="read", last_event_id=last_event_id, **members)
+    assert request_of(response) == {
+        "query": EVENTS,
+        "variables": members.get("variables", {}),
+        "operationName": None,
+        "extensions": {"after": after},
+    }
+    # The tracker reads; here nothing is.
+    assert api.database.batches == []
+
+
+@pytest.mark.parametrize("last_event_id", ["7", "x", "00000000000000007", "\u0660" * 16])
+def test_a_last_event_id_that_is_no_cursor_is_refused_as_an_event(last_event_id: str) -> None:
+    result = told(Api().post(EVENTS, last_event_id=last_event_id))
+    assert code(result) == "INVALID_ARGUMENT"
+    assert result["errors"][0]["extensions"]["argument"] == "extensions.after"
+
+
+def test_an_object_is_streamed_as_it_is_whatever_the_client_has_seen() -> None:
+    query = 'subscription { instance(instanceId: "i") { status } }'
+    assert request_of(Api().post(query, last_event_id="anything"))["query"] == query
+
+
+def test_a_browser_of_another_origin_may_say_where_it_was() -> None:
+    application = Application({"FLOWFLARE_API_KEY": "admin", "ALLOWED_ORIGINS": "https://a.test"})
+    request = HttpRequest("OPTIONS", "/graphql", origin="https://a.test")
+    response = finished(application.respond(request, problem=""))
+    assert "Last-Event-ID" in response.headers["access-control-allow-headers"]

@@ -1,0 +1,179 @@
+"""Subscribers spread over several shards of the tracker."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scripts.local_server import LocalServer
+from tests.worker.api import Api
+from tests.worker.event_log import (
+    START,
+    UPDATE,
+    WORKFLOW_EVENTS,
+    events_after,
+    head,
+    write_unheard,
+)
+from tests.worker.raw_socket import RawSocket, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SHARDS = [f"shard-{number}" for number in range(3)]
+SOCKETS = 45
+
+
+@pytest.fixture(scope="module")
+def sharded(prepared: None) -> Iterator[LocalServer]:
+    """A server with three shards."""
+    with LocalServer(vars={"TRACKER_SHARDS": str(len(SHARDS))}) as running:
+        yield running
+
+
+@pytest.fixture
+def api(sharded: LocalServer) -> Iterator[Api]:
+    """A caller of it."""
+    with Api(sharded) as caller:
+        yield caller
+
+
+@pytest.fixture
+def name(api: Api) -> str:
+    """An instance of this test alone, and the name of its workflow."""
+    name = f"shards-{uuid.uuid4().hex[:8]}"
+    api.data(START, input={"workflow": name, "instanceId": name})
+    return name
+
+
+def registered(server: LocalServer) -> set[str]:
+    """The shards that writes poke."""
+    return {row["shard"] for row in server.query("SELECT shard FROM trackers")}
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def follow(server: LocalServer, stack: ExitStack, name: str, after: str) -> RawSocket:
+    socket = stack.enter_context(RawSocket(server)).init()
+    variables = {"filter": {"workflow": [name]}, "after": after}
+    socket.subscribe("1", WORKFLOW_EVENTS, variables=variables)
+    return socket
+
+
+def shard_of(server: LocalServer, before: dict[str, Any]) -> str:
+    """The shard that has one socket more than before."""
+    [shard] = [s for s in SHARDS if server.tracker("status", s)["sockets"] > before[s]["sockets"]]
+    return shard
+
+
+def statuses(server: LocalServer) -> dict[str, Any]:
+    return {shard: server.tracker("status", shard) for shard in SHARDS}
+
+
+def test_every_subscriber_gets_every_event_on_whichever_shard_it_is(
+    sharded: LocalServer, api: Api, name: str
+) -> None:
+    after = head(api)
+    with ExitStack() as stack:
+        sockets = [follow(sharded, stack, name, after) for _ in range(SOCKETS)]
+        for n in range(10):
+            api.data(UPDATE, input={"instanceId": name, "metadata": {"n": n}})
+            if n % 3 == 1:
+                sharded.evict(SHARDS[n % len(SHARDS)])
+        expected = events_after(api, after, filter_={"workflow": [name]})
+        assert len(expected) == 10
+        for socket in sockets:
+            got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 10)
+            assert events_of(got + socket.flushed(), "1") == expected
+        counts = [status["sockets"] for status in statuses(sharded).values()]
+        assert sum(counts) == SOCKETS
+        assert min(counts) > 0
+        assert registered(sharded) == set(SHARDS)
+    until(lambda: sum(status["sockets"] for status in statuses(sharded).values()) == 0)
+
+
+def test_a_shard_without_subscribers_is_poked_no_more_and_comes_back(
+    sharded: LocalServer, api: Api, name: str
+) -> None:
+    # Whoever was there has gone: the next poke finds out.
+    api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 0}})
+    until(lambda: not registered(sharded))
+    before = statuses(sharded)
+    with ExitStack() as stack:
+        socket = follow(sharded, stack, name, head(api))
+        shard = shard_of(sharded, before)
+        until(lambda: registered(sharded) == {shard})
+        api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 1}})
+        assert len(events_of([socket.receive()], "1")) == 1
+        after = statuses(sharded)
+        assert after[shard]["position"] == int(head(api))
+        for other in set(SHARDS) - {shard}:
+            assert after[other]["position"] == before[other]["position"]
+        # A subscription that ends, while the socket stays, is as good.
+        socket.send({"type": "complete", "id": "1"})
+        assert socket.flushed() == []
+        api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 2}})
+        until(lambda: not registered(sharded))
+        # What was written meanwhile is not missed by who resumes there.
+        last = head(api)
+        write_unheard(sharded, name, "unheard")
+        variables = {"filter": {"workflow": [name]}, "after": last}
+        socket.subscribe("2", WORKFLOW_EVENTS, variables=variables)
+        api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 3}})
+        got = socket.receive_until(lambda got: len(events_of(got, "2")) >= 2)
+        assert events_of(got, "2") == events_after(api, last, filter_={"workflow": [name]})
+        assert registered(sharded) == {shard}
+
+
+def test_who_subscribes_while_the_last_one_leaves_misses_nothing(
+    sharded: LocalServer, api: Api, name: str
+) -> None:
+    after = head(api)
+    seen: list[Any] = []
+    with ExitStack() as stack:
+        socket = stack.enter_context(RawSocket(sharded)).init()
+        for n in range(30):
+            last = f"{n - 1}"
+            variables = {"filter": {"workflow": [name]}, "after": after}
+            socket.send({"type": "complete", "id": last})
+            # The write's poke may be the one that finds nobody.
+            api.data(UPDATE, input={"instanceId": name, "metadata": {"n": n}})
+            socket.subscribe(f"{n}", WORKFLOW_EVENTS, variables=variables)
+            message = socket.receive()
+            assert message["id"] == f"{n}"
+            seen += events_of([message], f"{n}")
+            after = message["payload"]["extensions"]["cursor"]
+    expected = events_after(api, f"{int(seen[0]['cursor']) - 1:016d}", filter_={"workflow": [name]})
+    assert seen == expected
+    assert len(seen) == 30
+
+
+def test_a_shard_that_the_database_has_forgotten_registers_again(
+    sharded: LocalServer, api: Api, name: str
+) -> None:
+    # What a crash leaves behind that comes after the last subscriber's row was deleted and before
+    # the shard has stored it.
+    with ExitStack() as stack:
+        before = statuses(sharded)
+        first = follow(sharded, stack, name, head(api))
+        shard = shard_of(sharded, before)
+        until(lambda: registered(sharded) == {shard})
+        sharded.query("DELETE FROM trackers")
+        assert sharded.evict(shard)
+        first.subscribe(
+            "2", WORKFLOW_EVENTS, variables={"filter": {"workflow": [name]}, "after": head(api)}
+        )
+        assert first.flushed() == []
+        until(lambda: registered(sharded) == {shard}, seconds=3)
+        api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 1}})
+        got = first.receive_until(lambda got: len(got) == 2, seconds=3)
+        assert {message["id"] for message in got} == {"1", "2"}

@@ -1,0 +1,275 @@
+"""GraphQL over server-sent events: for clients that have no WebSocket."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from resolvers.limits import SSE_KEEP_ALIVE_MS
+from tests.worker.api import Api, code
+from tests.worker.event_log import (
+    START,
+    UPDATE,
+    WORKFLOW_EVENTS,
+    events_after,
+    head,
+    seed_events,
+)
+from tests.worker.event_stream import MEDIA_TYPE, EventStream
+from tests.worker.inbox import events_in
+from tests.worker.subscribers import NodeClients
+from tests.worker.test_access import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scripts.local_server import LocalServer
+
+COMPLETE = {"event": "complete", "data": None}
+HELLO = "{ __typename }"
+
+
+@pytest.fixture
+def name(api: Api) -> str:
+    """An instance of this test alone, and the name of its workflow."""
+    name = f"stream-{uuid.uuid4().hex[:8]}"
+    api.data(START, input={"workflow": name, "instanceId": name})
+    return name
+
+
+def touch(api: Api, name: str, note: str) -> None:
+    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
+
+
+def of(name: str, **more: Any) -> dict[str, Any]:
+    return {"filter": {"workflow": [name]}, **more}
+
+
+def until(condition: Callable[[], bool], what: object, *, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_events_come_as_they_happen_with_their_cursor_as_id(
+    server: LocalServer, api: Api, name: str, method: str
+) -> None:
+    variables = of(name, after=head(api))
+    with EventStream(server, WORKFLOW_EVENTS, variables=variables, method=method) as stream:
+        assert stream.response.status_code == 200
+        assert stream.response.headers["content-type"].startswith(MEDIA_TYPE)
+        assert stream.response.headers["cache-control"] == "no-store"
+        for note in ("one", "two"):
+            touch(api, name, note)
+            event = stream.next()
+            assert event["event"] == "next"
+            [happened] = events_in(event["data"])
+            assert happened["type"] == "INSTANCE_UPDATED"
+            assert event["id"] == event["data"]["extensions"]["cursor"] >= happened["cursor"]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_last_event_id_resumes_without_gap_or_repeat(
+    server: LocalServer, api: Api, name: str, method: str
+) -> None:
+    after = head(api)
+    variables = of(name, after=after)
+    seen: list[Any] = []
+    expected: list[Any] = []
+    last: str | None = None
+    for round_ in range(3):
+        with EventStream(
+            server, WORKFLOW_EVENTS, variables=variables, method=method, last_event_id=last
+        ) as stream:
+            touch(api, name, f"live {round_}")
+            expected = events_after(api, after, filter_=variables["filter"])
+            while len(seen) < len(expected):
+                event = stream.next()
+                last = event["id"]
+                seen += events_in(event["data"])
+        touch(api, name, f"missed {round_}")
+    assert seen == expected
+    assert len(seen) == 5
+
+
+def test_the_cursor_in_the_extensions_resumes_too(server: LocalServer, api: Api, name: str) -> None:
+    after = head(api)
+    touch(api, name, "missed")
+    with EventStream(
+        server, WORKFLOW_EVENTS, variables=of(name), extensions={"after": after}
+    ) as stream:
+        assert len(events_in(stream.next()["data"])) == 1
+
+
+def test_an_object_comes_as_it_is_and_again_when_it_has_changed(
+    server: LocalServer, api: Api, name: str
+) -> None:
+    query = "subscription($id: String!) { it: instance(instanceId: $id) { metadata } }"
+    with EventStream(server, query, variables={"id": name}) as stream:
+        assert stream.next()["data"]["data"] == {"it": {"metadata": None}}
+        touch(api, name, "a\nb\r\u2028é")
+        assert stream.next()["data"]["data"] == {"it": {"metadata": {"note": "a\nb\r\u2028é"}}}
+
+
+def test_json_that_an_operator_stored_over_several_lines_breaks_no_event(
+    server: LocalServer, name: str
+) -> None:
+    query = "subscription($id: String!) { instance(instanceId: $id) { metadata } }"
+    metadata = '{\n "a":\r\n\n [1,\n\n2]\n}'
+    server.query("UPDATE instances SET metadata=?2 WHERE instance_id=?1", [name, metadata])
+    with EventStream(server, query, variables={"id": name}) as stream:
+        assert stream.next()["data"]["data"] == {"instance": {"metadata": {"a": [1, 2]}}}
+    with EventStream(server, query.replace("subscription", "query"), variables={"id": name}) as one:
+        data = one.rest()[0]["data"]["data"]
+        assert data == {"instance": {"metadata": {"a": [1, 2]}}}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_query_is_one_event_and_the_end(server: LocalServer, method: str) -> None:
+    with EventStream(server, HELLO, method=method) as stream:
+        assert stream.rest() == [
+            {"event": "next", "data": {"data": {"__typename": "Query"}}},
+            COMPLETE,
+        ]
+
+
+def test_a_mutation_goes_by_post_and_not_by_get(server: LocalServer, api: Api, name: str) -> None:
+    given = {"input": {"workflow": name, "instanceId": f"{name}-2"}}
+    with EventStream(server, START, variables=given, method="GET") as refused:
+        refused.response.read()
+        assert (refused.response.status_code, code(refused.response)) == (405, "METHOD_NOT_ALLOWED")
+    query = "query($id: String!) { instance(instanceId: $id) { status } }"
+    assert api.data(query, id=f"{name}-2") == {"instance": None}
+    with EventStream(server, START, variables=given) as stream:
+        answer, end = stream.rest()
+        assert answer["data"] == {"data": {"startWorkflow": {"__typename": "InstancePayload"}}}
+        assert end == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "expected"),
+    [
+        ("{ no }", {}, "INVALID_DOCUMENT"),
+        ("subscription { workflowEvents { no } }", {}, "INVALID_DOCUMENT"),
+        ("query A { __typename } query B { __typename }", {}, "OPERATION_NAME_REQUIRED"),
+        (WORKFLOW_EVENTS, {"after": "9" * 16}, "INVALID_ARGUMENT"),
+    ],
+)
+def test_a_request_error_is_an_event_and_the_end(
+    server: LocalServer, query: str, variables: dict[str, Any], expected: str
+) -> None:
+    with EventStream(server, query, variables=variables) as stream:
+        assert stream.response.status_code == 200
+        event, end = stream.rest()
+        [error] = event["data"]["errors"]
+        assert error["extensions"]["code"] == expected
+        assert "data" not in event["data"]
+        assert end == COMPLETE
+
+
+def test_a_last_event_id_that_is_no_cursor_is_an_error(server: LocalServer) -> None:
+    with EventStream(server, WORKFLOW_EVENTS, last_event_id="nonsense") as stream:
+        event, end = stream.rest()
+        assert event["data"]["errors"][0]["message"]
+        assert end == COMPLETE
+
+
+def test_without_a_key_no_stream_begins(server: LocalServer) -> None:
+    for query in (HELLO, WORKFLOW_EVENTS):
+        with EventStream(server, query, key="wrong") as stream:
+            stream.response.read()
+            assert (stream.response.status_code, code(stream.response)) == (401, "UNAUTHENTICATED")
+
+
+def test_a_subscription_over_plain_http_says_where_to_go(api: Api) -> None:
+    error = api.error(WORKFLOW_EVENTS)
+    assert error["extensions"]["code"] == "SUBSCRIPTION_TRANSPORT"
+    assert MEDIA_TYPE in error["message"]
+
+
+def test_a_stream_ends_with_an_error_when_its_token_expires(server: LocalServer) -> None:
+    token = token_of(server, expiresIn=2_000)
+    with EventStream(server, WORKFLOW_EVENTS, key=token) as stream:
+        event, end = stream.rest()
+        [error] = event["data"]["errors"]
+        assert error == {
+            "message": "The token has expired.",
+            "extensions": {"code": "UNAUTHENTICATED"},
+        }
+        assert end == COMPLETE
+
+
+def test_a_stream_goes_on_when_the_object_is_lost(server: LocalServer, api: Api, name: str) -> None:
+    with EventStream(server, WORKFLOW_EVENTS, variables=of(name, after=head(api))) as stream:
+        for n in range(5):
+            touch(api, name, str(n))
+            assert len(events_in(stream.next()["data"])) == 1
+            server.evict()
+
+
+def test_a_long_replay_comes_whole(server: LocalServer, api: Api, name: str) -> None:
+    after = head(api)
+    seed_events(server, name, 12_000)
+    with EventStream(server, WORKFLOW_EVENTS, variables=of(name, after=after)) as stream:
+        seen: list[Any] = []
+        while len(seen) < 12_000:
+            seen += events_in(stream.next()["data"])
+    assert seen == events_after(api, after, filter_={"workflow": [name]})
+
+
+def test_a_client_that_goes_away_takes_its_socket_with_it(
+    server: LocalServer, api: Api, name: str
+) -> None:
+    before = server.tracker("status")
+    streams = [
+        EventStream(server, WORKFLOW_EVENTS, variables=of(name, after=head(api))) for _ in range(3)
+    ]
+    touch(api, name, "for all")
+    for stream in streams:
+        stream.next()
+    status = server.tracker("status")
+    assert status["sockets"] == before["sockets"] + 3
+    for stream in streams:
+        stream.close()
+    touch(api, name, "for nobody")
+    most = SSE_KEEP_ALIVE_MS / 1_000 + 5
+    until(
+        lambda: server.tracker("status")["sockets"] <= before["sockets"],
+        server.tracker("status"),
+        seconds=most,
+    )
+    assert server.tracker("status")["subscriptions"] <= before["subscriptions"]
+
+
+def test_npm_graphql_sse_subscribes_queries_and_is_told_of_errors(
+    server: LocalServer, api: Api, name: str
+) -> None:
+    with NodeClients() as node:
+        variables = of(name, after=head(api))
+        events = node.stream("events", server, WORKFLOW_EVENTS, variables=variables)
+        query = "query($id: String!) { instance(instanceId: $id) { status } }"
+        asked = node.stream("asked", server, query, variables={"id": name})
+        assert asked.until_happened("next")["payload"] == {
+            "data": {"instance": {"status": "QUEUED"}}
+        }
+        asked.until_happened("complete")
+        wrong = node.stream("wrong", server, "{ no }", variables={})
+        wrong.until_happened("complete")
+        assert wrong.results[0]["errors"][0]["extensions"]["code"] == "INVALID_DOCUMENT"
+        for n in range(3):
+            touch(api, name, str(n))
+        events.until(lambda inbox: len(inbox.events) == 3)
+        assert events.cursor is not None
+        sockets = server.tracker("status")["sockets"]
+        node.complete("events")
+        events.until_happened("complete")
+        until(
+            lambda: server.tracker("status")["sockets"] < sockets,
+            "still there",
+            seconds=SSE_KEEP_ALIVE_MS / 1_000 + 5,
+        )
