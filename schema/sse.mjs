@@ -34,9 +34,10 @@ export function streamEvents(socket, authorization, payload, keepAliveMs) {
     (reason ? writer.abort(reason) : writer.close()).catch(() => {});
   };
   const write = (/** @type {string} */ text) => {
-    // A client that has gone away is noticed here.
     writer.write(ENCODER.encode(text)).catch(() => end("client gone"));
   };
+  // A client that has gone away is noticed here, or with the next thing that is written.
+  writer.closed.catch(() => end("client gone"));
   socket.addEventListener("message", ({ data }) => {
     const text = String(data);
     if (text.startsWith(NEXT)) {
