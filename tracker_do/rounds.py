@@ -100,9 +100,9 @@ async def look(database: Database, shard: Shard, window: int) -> Result:
             if is_too_big(error) and window > 1:
                 window = max(1, window // _SHRINK)
                 continue
-            if not is_too_big(error) and "SQLITE_ERROR" not in str(error):
+            if not _is_of_a_statement(error):
                 raise
-            await round_.isolate(window, error)
+            await round_.isolate(error)
             continue
         result.window = min(window * 2, MAX_ROUND_EVENTS)
         return result
@@ -119,6 +119,8 @@ class _Round:
         self._shard = shard
         self._groups = shard.groups
         self._refused: dict[int, list[dict[str, Any]]] = {}
+        # What the last batch read.
+        self._tried: Sequence[_Read] = ()
 
     @property
     def _live(self) -> list[int]:
@@ -139,7 +141,7 @@ class _Round:
         # With many feeds it is asked first which of them an event may be for.
         ask = len(live) > MAX_ROUND_STATEMENTS
         reads = [] if ask else self._reads(live, upper, window)
-        together = reads[:MAX_ROUND_STATEMENTS]
+        together = self._tried = reads[:MAX_ROUND_STATEMENTS]
         first += [_touched(self._shard.position, upper)] if ask else self._statements(together)
         outcomes = await self._database.batch(first)
         head = int(outcomes[0].text)
@@ -151,23 +153,33 @@ class _Round:
             reads = self._reads(concerned, upper, window)
         for start in range(len(together), len(reads), MAX_ROUND_STATEMENTS):
             # These see a later log, but read no further than the first batch did.
-            chunk = self._statements(reads[start : start + MAX_ROUND_STATEMENTS], head)
+            self._tried = reads[start : start + MAX_ROUND_STATEMENTS]
+            chunk = self._statements(self._tried, head)
             texts += await self._database.batch(chunk) if chunk else ()
         return self._result(live, reads, iter(texts), head, upper)
 
-    async def isolate(self, window: int, error: DatabaseError) -> None:
+    async def isolate(self, error: DatabaseError) -> None:
         """Refuse the groups whose statements fail by themselves; raise if none does."""
         await self._database.batch([_PROBE])
         found = len(self._refused)
-        live = self._live
-        for read in self._reads(live, self._upper(live, window), window):
-            try:
-                if statements := self._statements([read]):
-                    await self._database.batch(statements)
-            except DatabaseError as failure:
-                self._refused[read.group] = report(failure).errors
+        await self._refuse_failing(self._tried)
         if len(self._refused) == found:
             raise error
+
+    async def _refuse_failing(self, reads: Sequence[_Read]) -> None:
+        """Halve what fails until it is one: few round trips, however many reads succeed."""
+        try:
+            if statements := self._statements(reads):
+                await self._database.batch(statements)
+        except DatabaseError as error:
+            if not _is_of_a_statement(error):
+                raise
+            if len(reads) == 1:
+                self._refused[reads[0].group] = report(error).errors
+                return
+            middle = len(reads) // 2
+            await self._refuse_failing(reads[:middle])
+            await self._refuse_failing(reads[middle:])
 
     def _upper(self, live: Sequence[int], window: int) -> int:
         """How far the live groups may go: not past anybody who waits for them further on."""
@@ -233,6 +245,11 @@ class _Round:
         waiting = len(self._groups) - len(result.refused) - arrived
         result.more = waiting > 0 or position < head
         return result
+
+
+def _is_of_a_statement(error: DatabaseError) -> bool:
+    """Whether a batch failed for what is in it, not for the way to the database."""
+    return is_too_big(error) or "SQLITE_ERROR" in str(error)
 
 
 def _refusal(after: int, head: int) -> list[dict[str, Any]] | None:

@@ -3,6 +3,7 @@
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,6 +22,9 @@ from tests.support.pumping import Member, Pump
 from tests.support.subscribing import INSTANCE, PAGE, REFERENCE, events_feed, feed_of, told
 from tests.support.writing import Writer
 from tracker_do import rounds
+
+# To find the shortest schedule that fails takes minutes.
+pytestmark = pytest.mark.timeout(600)
 
 _LIMITED = principal(Scope.READ, limits=Limits(workflows=("v",)))
 # An instance keeps what filters look at, so that who reads late reads the same.
