@@ -32,7 +32,7 @@ export function readArguments() {
   const { values } = parseArgs({
     options: {
       only: { type: "string", multiple: true, default: ALL },
-      side: { type: "string", multiple: true, default: ["ours", "yoga", "gws", "floor"] },
+      side: { type: "string", multiple: true, default: ["ours", "yoga", "tracker", "gws", "floor"] },
       requests: { type: "string", default: String(REQUESTS) },
       rounds: { type: "string" },
       "check-targets": { type: "boolean", default: false },
@@ -42,7 +42,7 @@ export function readArguments() {
     if (!ALL.includes(name)) throw new Error(`--only takes ${ALL.join(", ")}; not ${name}.`);
   }
   if (!values.side.every((name) => isSide(name) || isServer(name))) {
-    throw new Error("--side takes ours, yoga, gws or floor.");
+    throw new Error("--side takes ours, yoga, tracker, gws or floor.");
   }
   return {
     operations: values.only.filter((name) => Object.hasOwn(OPERATIONS, name)),

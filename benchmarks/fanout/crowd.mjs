@@ -121,6 +121,7 @@ export class Crowd {
     const { name } = this.#server;
     const deadline = performance.now() + LIVE_DEADLINE_MS;
     for (;;) {
+      await this.#server.store(1);
       await this.#server.publish(1);
       if (await this.#hasAll(this.#server.published, PROBE_MS)) break;
       if (performance.now() > deadline) throw new Error(`${name} does not reach every socket.`);

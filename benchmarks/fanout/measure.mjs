@@ -26,6 +26,7 @@ const PAUSE_MS = 10;
  * @returns {Promise<number>} milliseconds
  */
 async function timePublish(server, crowd, events) {
+  await server.store(events);
   await pause(PAUSE_MS);
   const start = performance.now();
   const arrived = crowd.until(server.published + events);

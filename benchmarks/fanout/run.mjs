@@ -34,7 +34,9 @@ export async function runFanOut(chosen, names, rounds) {
     }
     if (chosen.includes(MEMORY)) {
       if (HAS_PROC) {
-        const sides = await measureMemory(servers, IDLE_SOCKETS);
+        // The tracker by itself is ours once more.
+        const measured = servers.filter(({ name }) => name !== "tracker");
+        const sides = await measureMemory(measured, IDLE_SOCKETS);
         results.memory = { sockets: IDLE_SOCKETS, sides };
         console.log("memory of idle sockets: done");
       } else {

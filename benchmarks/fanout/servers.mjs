@@ -11,14 +11,18 @@ import { WrongAnswer } from "../measure.mjs";
 import { seed } from "../seed.mjs";
 import { KEY, bundle, stagedWorker } from "../workers.mjs";
 import { mutation, readyFrame } from "./documents.mjs";
-import { BATCH, INSTANCES, REFERENCE, WORKFLOW, instanceIdOf } from "./events.mjs";
+import {
+  BATCH, INSTANCES, REFERENCE, WORKFLOW, instanceIdOf, updateOf,
+} from "./events.mjs";
 import { workerdProcesses } from "./processes.mjs";
 
-/** @typedef {"ours" | "gws" | "floor"} ServerName */
+/** @typedef {"ours" | "tracker" | "gws" | "floor"} ServerName */
 
 /**
  * @typedef {object} Kind
  * @property {() => Promise<any>} worker for miniflare
+ * @property {() => any[]} [beside] further Workers
+ * @property {(miniflare: any, numbers: number[]) => Promise<void>} [store] what is not timed
  * @property {(miniflare: any, client: Client) => Promise<void>} prepare what its database needs
  * @property {(numbers: number[]) => import("./documents.mjs").Publication} publication
  * @property {boolean} speaksGraphql whether sockets are to subscribe
@@ -33,13 +37,38 @@ const POLL_MS = 50;
 const KINDS = {
   ours: {
     worker: async () => stagedWorker(),
-    prepare: async (miniflare, client) => {
-      const database = await miniflare.getD1Database("DB");
-      await applyMigrations(database, join(ROOT, "migrations"));
-      await seed(database);
-      await createInstances(client);
-    },
+    prepare: prepareOurs,
     publication: mutation,
+    speaksGraphql: true,
+    isQuiet: async () => true,
+  },
+  // Ours without the write: the events are in D1 before the clock starts, and a poke publishes.
+  tracker: {
+    worker: async () => {
+      const { name, durableObjects, d1Databases } = stagedWorker();
+      const TRACKER = { ...durableObjects.TRACKER, scriptName: name };
+      return {
+        ...(await bundle("benchmarks/fanout/tracker/worker.mjs")),
+        serviceBindings: { APP: name },
+        durableObjects: { TRACKER },
+        d1Databases,
+      };
+    },
+    beside: () => [stagedWorker()],
+    prepare: prepareOurs,
+    store: async (miniflare, numbers) => {
+      const database = await miniflare.getD1Database("DB");
+      const update = database.prepare(
+        "UPDATE instances SET metadata = ?, updated_at = ? WHERE instance_id = ?",
+      );
+      const now = new Date().toISOString();
+      await database.batch(
+        numbers.map(updateOf).map(({ instanceId, metadata }) =>
+          update.bind(JSON.stringify(metadata), now, instanceId),
+        ),
+      );
+    },
+    publication: () => ({ body: '"poke"', expected: "published" }),
     speaksGraphql: true,
     isQuiet: async () => true,
   },
@@ -75,6 +104,17 @@ const KINDS = {
 
 /** @param {unknown} name @returns {name is ServerName} */
 export const isServer = (name) => typeof name === "string" && Object.hasOwn(KINDS, name);
+
+/**
+ * @param {any} miniflare
+ * @param {Client} client
+ */
+async function prepareOurs(miniflare, client) {
+  const database = await miniflare.getD1Database("DB");
+  await applyMigrations(database, join(ROOT, "migrations"));
+  await seed(database);
+  await createInstances(client);
+}
 
 /**
  * Running instances that work on the reference: what the publishes change.
@@ -132,7 +172,9 @@ export class Server {
   static async start(name) {
     const folder = await mkdtemp(join(tmpdir(), `flowflare-fanout-${name}-`));
     const others = new Set(workerdProcesses());
-    const miniflare = await startMiniflare(await KINDS[name].worker(), { port: 0, state: folder });
+    const { worker, beside } = KINDS[name];
+    const options = { port: 0, state: folder, beside: beside?.() };
+    const miniflare = await startMiniflare(await worker(), options);
     try {
       const url = await miniflare.ready;
       const [pid] = workerdProcesses().filter((process) => !others.has(process));
@@ -152,6 +194,14 @@ export class Server {
 
   get authorization() {
     return `Bearer ${KEY}`;
+  }
+
+  /**
+   * Do what publishing the next `count` events takes and is not timed.
+   * @param {number} count
+   */
+  async store(count) {
+    await this.#kind.store?.(this.#miniflare, range(this.published + 1, count));
   }
 
   /**
