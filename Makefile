@@ -34,7 +34,8 @@ test: setup ## All tests; ARGS="-k name" narrows them
 bench: setup ## Measure Flowflare beside its peers; ARGS are handed on
 	@exec .venv/bin/node benchmarks/run.mjs $(ARGS)
 
-lock: setup ## Resolve the dependencies again and write the lock files
+lock: ## Resolve the dependencies again and write the lock files
+	@test -x .venv/bin/npm || $(PYTHON) -m scripts.setup # which fails where they do not match
 	@.venv/bin/python -m scripts.lock
 
 clean: ## Remove everything generated; data and .dev.vars stay

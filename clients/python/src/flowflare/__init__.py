@@ -1,0 +1,1 @@
+"""Flowflare for Python: track Cloudflare Workflows, query them and act on them."""
