@@ -19,8 +19,8 @@ setup: ## Install and prepare everything, without running anything
 dev: setup ## Development server: wrangler, reloads after edits
 	@exec .venv/bin/python -m scripts.dev
 
-serve: setup ## Server without the development proxy: starts in a second or two
-	@exec .venv/bin/node scripts/serve.mjs
+serve: setup ## Server without the development proxy; WITH="examples/…" runs Workers beside it
+	@exec .venv/bin/node scripts/serve.mjs $(foreach folder,$(WITH),--beside $(folder))
 
 check: setup ## Format, lint, types and generated files
 	@.venv/bin/python -m scripts.check

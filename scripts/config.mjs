@@ -16,6 +16,9 @@ export const DEVELOPMENT_FLAG = "python_workers_development";
 /** @typedef {"PythonModule" | "ESModule" | "Data"} ModuleType */
 /** @typedef {{ type: ModuleType, path: string, contents: string | Uint8Array }} Module */
 
+/** Folders that hold packages, and no module of the Worker they lie beside. */
+const PACKAGE_FOLDERS = ["node_modules", "python_modules"];
+
 /** @type {Record<string, ModuleType>} */
 const MODULE_TYPES = { ".py": "PythonModule", ".mjs": "ESModule" };
 
@@ -34,19 +37,21 @@ export function parseJsonc(text) {
 }
 
 /**
- * The project's wrangler.jsonc.
+ * The wrangler.jsonc of the service, or of a Worker in another folder.
+ * @param {string} [folder]
  * @returns {Config}
  */
-export function readConfig() {
-  return parseJsonc(readFileSync(join(ROOT, "wrangler.jsonc"), "utf8"));
+export function readConfig(folder = ROOT) {
+  return parseJsonc(readFileSync(join(folder, "wrangler.jsonc"), "utf8"));
 }
 
 /**
  * `.dev.vars`: NAME=value lines, quotes optional, # comments.
+ * @param {string} [folder]
  * @returns {Record<string, string>}
  */
-export function readDevVars() {
-  const path = join(ROOT, ".dev.vars");
+export function readDevVars(folder = ROOT) {
+  const path = join(folder, ".dev.vars");
   /** @type {Record<string, string>} */
   const vars = {};
   if (!existsSync(path)) return vars;
@@ -68,6 +73,7 @@ function* filesBelow(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.name.startsWith(".") || entry.name === "__pycache__") continue;
+    if (PACKAGE_FOLDERS.includes(entry.name)) continue;
     if (entry.isDirectory()) yield* filesBelow(path);
     else yield path;
   }
@@ -80,7 +86,7 @@ function* filesBelow(folder) {
 const posix = (path) => path.split(sep).join("/");
 
 /**
- * The staged modules, the entry first, then the vendored packages.
+ * A Python Worker's modules, the entry first, then the vendored packages.
  * @param {string} main the entry, absolute
  * @returns {Module[]}
  */
@@ -102,10 +108,19 @@ export function readModules(main) {
  * @returns {Module[]}
  */
 export function readVendored(root) {
-  const vendored = join(ROOT, "python_modules");
-  if (!existsSync(vendored)) return [];
-  return [...filesBelow(vendored)].map((file) => {
-    const name = posix(relative(vendored, file));
+  return readPackages(join(ROOT, "python_modules"), root);
+}
+
+/**
+ * Packages as vendored ones.
+ * @param {string} folder holds the packages
+ * @param {string} root the folder of the entry
+ * @returns {Module[]}
+ */
+export function readPackages(folder, root) {
+  if (!existsSync(folder)) return [];
+  return [...filesBelow(folder)].map((file) => {
+    const name = posix(relative(folder, file));
     const isScript = name.startsWith("workers/") && [".js", ".mjs"].includes(extname(name));
     return {
       type: isScript ? "ESModule" : "Data",
@@ -134,6 +149,7 @@ export function readBindings(config, vars) {
     cronTriggers: config.triggers?.crons,
     d1Databases: {},
     durableObjects: {},
+    serviceBindings: {},
     workflows: {},
   };
   for (const { binding, database_id, preview_database_id } of config.d1_databases ?? []) {
@@ -142,8 +158,16 @@ export function readBindings(config, vars) {
   for (const { name, class_name } of config.durable_objects?.bindings ?? []) {
     options.durableObjects[name] = { className: class_name, useSQLite: sqlite.has(class_name) };
   }
-  for (const { binding, name, class_name } of config.workflows ?? []) {
-    options.workflows[binding] = { name, className: class_name };
+  for (const { binding, service, entrypoint } of config.services ?? []) {
+    options.serviceBindings[binding] = { name: service, ...(entrypoint && { entrypoint }) };
+  }
+  for (const { binding, name, class_name, script_name } of config.workflows ?? []) {
+    const elsewhere = script_name && script_name !== config.name;
+    options.workflows[binding] = {
+      name,
+      className: class_name,
+      ...(elsewhere && { scriptName: script_name }),
+    };
   }
   if (config.assets) {
     const { directory, binding, run_worker_first, html_handling, not_found_handling } =

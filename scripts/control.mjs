@@ -3,6 +3,8 @@
 // Request:  {"id": 1, "call": "evict", "class": "WorkflowTracker", "name": "…"}
 //           {"id": 2, "call": "query", "binding": "DB", "sql": "…", "params": []}
 //           {"id": 3, "call": "object", "binding": "TRACKER", "name": "…", "method": "status"}
+//           {"id": 4, "call": "fetch", "worker": "…", "path": "/", "method": "GET", "body": null}
+//           {"id": 5, "call": "scheduled", "worker": "…", "cron": "*/5 * * * *"}
 // Response: control: {"id": 1, "result": …}   or   control: {"id": 1, "error": "…"}
 
 import { createInterface } from "node:readline";
@@ -65,6 +67,18 @@ export async function serveControl(miniflare, worker) {
       const response = await caller.fetch("http://control/", { method: "POST", body });
       if (!response.ok) throw new Error(await response.text());
       return response.json();
+    },
+    // Sends a request to a Worker by its name; answers with the status and the text.
+    fetch: async ({ worker: name, path, method, headers, body }) => {
+      const target = await miniflare.getWorker(name);
+      const response = await target.fetch(`http://${name}${path}`, { method, headers, body });
+      return { status: response.status, text: await response.text() };
+    },
+    // Runs a Worker's cron handler, and waits for its end.
+    scheduled: async ({ worker: name, cron }) => {
+      const target = await miniflare.getWorker(name);
+      const { outcome } = await target.scheduled({ cron });
+      return outcome;
     },
     // Runs one statement on a D1 database; answers with its rows.
     query: async ({ binding, sql, params }) => {

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +38,35 @@ class ServerError(Exception):
     """The server did not start, or answered a command with an error; the log is included."""
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What a Worker answered."""
+
+    status: int
+    text: str
+
+    def json(self) -> Any:
+        """The text as JSON."""
+        return json.loads(self.text)
+
+
 class LocalServer:
     """Starts on `start()`; as a context manager it starts and stops by itself.
 
-    `state` is kept over `restart()`, and removed by `stop()` unless it was given.
+    `state` is kept over `restart()`, and removed by `stop()` unless it was given. `beside` are
+    folders of further Workers, which run in the same workerd (see beside.mjs).
     """
 
-    def __init__(self, *, vars: Mapping[str, str] | None = None, state: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        vars: Mapping[str, str] | None = None,
+        state: Path | None = None,
+        beside: Sequence[Path] = (),
+    ) -> None:
         self.key = (vars or {}).get("FLOWFLARE_API_KEY") or secrets.token_urlsafe(32)
         self.vars = {**(vars or {}), "FLOWFLARE_API_KEY": self.key}
+        self.beside = tuple(beside)
         self.state = state or Path(tempfile.mkdtemp(prefix="flowflare-"))
         self.url = ""
         self._owns_state = state is None
@@ -69,6 +90,8 @@ class LocalServer:
         command += ["--port", str(self._port), "--state", str(self.state)]
         for name, value in self.vars.items():
             command += ["--var", f"{name}:{value}"]
+        for folder in self.beside:
+            command += ["--beside", str(folder)]
         environment = {
             name: value
             for name, value in tool_environment().items()
@@ -130,6 +153,25 @@ class LocalServer:
         """Call a method of a shard of the tracker: `poke`, or `status` (see tracker.py)."""
         answer = self._call("object", binding="TRACKER", name=shard, method=method)
         return None if answer is None else json.loads(answer)
+
+    def fetch(
+        self,
+        worker: str,
+        path: str = "/",
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+    ) -> Reply:
+        """Send a request to a Worker, here or beside it, by its name."""
+        sent = {"path": path, "method": method, "headers": dict(headers or {}), "body": body}
+        return Reply(**self._call("fetch", worker=worker, **sent))
+
+    def scheduled(self, worker: str, cron: str = "* * * * *") -> None:
+        """Run a Worker's cron handler and wait for its end; ServerError if it fails."""
+        outcome = self._call("scheduled", worker=worker, cron=cron)
+        if outcome != "ok":
+            raise ServerError(f"The cron handler of {worker} ended {outcome}.\nLog:\n{self.log}")
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run one statement on the D1 database; its rows as dictionaries."""

@@ -48,14 +48,16 @@ export async function applyMigrations(database, folder) {
 }
 
 /**
- * Bring every D1 database of the configuration up to date, and say what was applied.
+ * Bring every D1 database of a Worker up to date, and say what was applied.
  * @param {any} miniflare
  * @param {import("./config.mjs").Config} config
+ * @param {string} [folder] where the configuration is
  */
-export async function migrateAll(miniflare, config) {
+export async function migrateAll(miniflare, config, folder = ROOT) {
   for (const { binding, migrations_dir } of config.d1_databases ?? []) {
-    const database = await miniflare.getD1Database(binding);
-    for (const name of await applyMigrations(database, join(ROOT, migrations_dir ?? "migrations"))) {
+    const database = await miniflare.getD1Database(binding, config.name);
+    const migrations = join(folder, migrations_dir ?? "migrations");
+    for (const name of await applyMigrations(database, migrations)) {
       console.log(`Applied migration ${name}`);
     }
   }

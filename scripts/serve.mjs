@@ -1,7 +1,8 @@
 // Runs the staged Worker on workerd through miniflare's Node API.
 //
-//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]… [--control]
+//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]… [--beside DIR]… [--control]
 //
+// --beside runs the Worker of another folder beside it, and binds its Workflows (see beside.mjs).
 // Needs what `python3 -m scripts.setup` prepares. PORT and FLOWFLARE_STATE stand in for the
 // options. Prints "Flowflare is ready: URL" when /healthz has answered; SIGINT and SIGTERM stop
 // the server and workerd with it. With --control it takes commands on standard input, and ends
@@ -9,6 +10,7 @@
 
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { bindWorkflows, readBeside } from "./beside.mjs";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
 import { callerOf, serveControl } from "./control.mjs";
 import { migrateAll } from "./migrate.mjs";
@@ -26,6 +28,7 @@ function readArguments() {
         default: process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state"),
       },
       var: { type: "string", multiple: true, default: [] },
+      beside: { type: "string", multiple: true, default: [] },
       control: { type: "boolean", default: false },
     },
   });
@@ -40,7 +43,8 @@ function readArguments() {
       return [pair.slice(0, at), pair.slice(at + 1)];
     }),
   );
-  return { port, state: resolve(values.state), vars, control: values.control };
+  const beside = values.beside.map((/** @type {string} */ folder) => resolve(folder));
+  return { port, state: resolve(values.state), vars, beside, control: values.control };
 }
 
 /**
@@ -63,14 +67,17 @@ async function waitForHealth(url) {
 }
 
 async function main() {
-  const { port, state, vars, control } = readArguments();
+  const { port, state, vars, beside, control } = readArguments();
   const config = readConfig();
   const folder = relative(process.cwd(), state);
   console.log(`Starting the Worker; data in ${folder.startsWith("..") ? state : folder} …`);
   const secrets = readDevVars();
   const worker = readWorker({ ...secrets, ...vars });
-  const beside = control ? [callerOf(worker)] : [];
-  const miniflare = await startMiniflare(worker, { port, state, beside });
+  const others = await Promise.all(beside.map(readBeside));
+  const workers = others.map((other) => other.worker);
+  bindWorkflows(worker, workers);
+  if (control) workers.push(callerOf(worker));
+  const miniflare = await startMiniflare(worker, { port, state, beside: workers });
 
   let stopping = false;
   const stop = async (/** @type {number} */ status) => {
@@ -89,11 +96,13 @@ async function main() {
   try {
     const url = await miniflare.ready;
     await migrateAll(miniflare, config);
+    for (const other of others) await migrateAll(miniflare, other.config, other.folder);
     await waitForHealth(url);
     // Where it is, not what it is: logs are kept.
     if (secrets.FLOWFLARE_API_KEY && !vars.FLOWFLARE_API_KEY) {
       console.log("Key: in .dev.vars (FLOWFLARE_API_KEY)");
     }
+    for (const other of others) console.log(`Beside it: ${other.config.name}`);
     console.log(`Flowflare is ready: http://127.0.0.1:${url.port}`);
     if (control) {
       await serveControl(miniflare, config.name);

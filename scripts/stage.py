@@ -17,8 +17,9 @@ from pathlib import Path
 from scripts import pages
 from scripts.project import BUILD, NODE_MODULES, ROOT, fail, is_stamped, say, write_stamp
 
-MODULES = ("worker.py",)
-PACKAGES = ("schema", "resolvers", "tracker_do", "examples")
+MODULES = ("worker.py", "examples/__init__.py")
+PACKAGES = ("schema", "resolvers", "tracker_do", "examples/order_processing")
+"""Of the examples only the one that the service itself runs; the others are Workers."""
 MODULE_SUFFIXES = (".py", ".mjs")
 
 STATIC_FOLDERS = (("public", "."), ("dashboard", "dashboard"))

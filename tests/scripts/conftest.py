@@ -39,7 +39,7 @@ class OrderProcessing(WorkflowEntrypoint):
 '''
 
 COPIED = ("scripts", "wrangler.jsonc", "package.json", "package-lock.json", "locks")
-LINKED = (".venv", "node_modules", "python_modules")
+LINKED = (".venv", "clients", "node_modules", "python_modules")
 
 
 @pytest.fixture

@@ -10,15 +10,20 @@ from scripts.local_server import LocalServer
 from tests.worker.api import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
 class StartServer(Protocol):
-    """Starts a further server, with variables of its own; it is stopped after the test."""
+    """Starts a further server, with variables of its own and Workers beside it; it is stopped
+    after the test."""
 
     def __call__(
-        self, *, vars: Mapping[str, str] | None = None, state: Path | None = None
+        self,
+        *,
+        vars: Mapping[str, str] | None = None,
+        state: Path | None = None,
+        beside: Sequence[Path] = (),
     ) -> LocalServer: ...
 
 
@@ -48,8 +53,13 @@ def start_server(prepared: None) -> Iterator[StartServer]:
     """A factory for servers with variables or a state of their own."""
     started: list[LocalServer] = []
 
-    def start(*, vars: Mapping[str, str] | None = None, state: Path | None = None) -> LocalServer:
-        running = LocalServer(vars=vars, state=state)
+    def start(
+        *,
+        vars: Mapping[str, str] | None = None,
+        state: Path | None = None,
+        beside: Sequence[Path] = (),
+    ) -> LocalServer:
+        running = LocalServer(vars=vars, state=state, beside=beside)
         started.append(running)
         running.start()
         return running
