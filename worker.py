@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from workers import WorkerEntrypoint
+
 from examples.order_processing.workflow import OrderProcessing
 from resolvers.reconcile import look_again, start_queued
-from schema.edge import application, fetch_handler, perform
+from schema.edge import application, fetch_handler, perform, serve_bound
 from tracker_do import tracker
 
-__all__ = ["OrderProcessing", "WorkflowTracker", "on_fetch", "on_scheduled"]
+__all__ = ["FlowflareService", "OrderProcessing", "WorkflowTracker", "on_fetch", "on_scheduled"]
 
 
 class WorkflowTracker(tracker.WorkflowTracker):
@@ -15,6 +17,15 @@ class WorkflowTracker(tracker.WorkflowTracker):
 
     def __init__(self, ctx: Any, env: Any) -> None:
         super().__init__(ctx, env, application())
+
+
+class FlowflareService(WorkerEntrypoint):
+    """What other Workers bind to: the same routes as for everybody, without a key. Only a service
+    binding, or `ctx.exports` in this Worker, leads here."""
+
+    async def on_fetch(self, request: Any) -> Any:
+        """Answer a request that may read and write, unless it sends a key or token of its own."""
+        return await serve_bound(request.js_object)
 
 
 def on_fetch(request: Any, env: Any, ctx: Any) -> Any:

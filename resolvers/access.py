@@ -105,6 +105,11 @@ def principal(
     return Principal(granted, limits or Limits(), expires_at, fingerprint)
 
 
+# Whoever deploys to the account may bind a Worker to this one, which needs no key then. No
+# ADMIN: who can only bind must not make tokens, which outlive the binding.
+BOUND = principal(Scope.WRITE, fingerprint="service binding")
+
+
 class Gatekeeper:
     """Turns an Authorization header into a Principal, by the keys of the configuration.
 
@@ -123,6 +128,7 @@ class Gatekeeper:
             hmac.digest(key.encode(), b"flowflare access token", "sha256") for key in admin.split()
         ]
         self._fingerprints = {
+            BOUND.fingerprint,
             *(holder.fingerprint for _, holder in self._keys),
             *(_fingerprint(secret) for secret in self._secrets),
         }
@@ -131,9 +137,14 @@ class Gatekeeper:
         """Whether the key behind a principal authenticated earlier is still configured."""
         return fingerprint in self._fingerprints
 
-    def authenticate(self, authorization: str | None) -> Principal:
-        """The caller behind `Bearer <key or token>`; AccessError where there is none."""
+    def authenticate(self, authorization: str | None, *, bound: bool = False) -> Principal:
+        """The caller behind `Bearer <key or token>`; AccessError where there is none.
+
+        Without a header it is BOUND, where the request is known to have come over a binding.
+        """
         if not authorization:
+            if bound:
+                return BOUND
             raise AccessError.unauthenticated(
                 "No key was given. Send it as `Authorization: Bearer <key>`."
             )

@@ -32,7 +32,7 @@ const UTF_8 = new TextDecoder("utf-8", STRICT);
 
 /**
  * What Python gives once an isolate.
- * @type {{ begin: (...request: string[]) => string,
+ * @type {{ begin: (...request: (string | boolean)[]) => string,
  *   resume: (task: number, answer: string) => string, maxBodyBytes: number,
  *   keepAliveMs: number }}
  */
@@ -63,17 +63,30 @@ export function configuration() {
 }
 
 /**
- * Answer an HTTP request.
+ * Answer an HTTP request from anywhere.
  * @param {Request} request
  */
-export async function serve(request) {
+export const serve = (request) => respond(request, false);
+
+/**
+ * Answer a request that another Worker's binding brought. Which of the two functions is called is
+ * the only sign of that: nothing in a request can say so.
+ * @param {Request} request
+ */
+export const serveBound = (request) => respond(request, true);
+
+/**
+ * @param {Request} request
+ * @param {boolean} bound whether it needs no key
+ */
+async function respond(request, bound) {
   const url = request.url;
   const start = url.indexOf("/", 8);
   const query = url.indexOf("?", start);
   const path = query < 0 ? url.slice(start) : url.slice(start, query);
   const header = (/** @type {string} */ name) => request.headers.get(name) ?? "";
   if (path === "/graphql" && header("upgrade").toLowerCase() === "websocket") {
-    return connect(request);
+    return connect(request, bound);
   }
   const { body, problem } =
     request.method === "POST"
@@ -91,6 +104,7 @@ export async function serve(request) {
       header("last-event-id"),
       body,
       problem,
+      bound,
       failure,
     );
   const kept = newKept();
@@ -102,7 +116,8 @@ export async function serve(request) {
   let text = join(response.body, kept.texts);
   if ("x-stream" in response.headers) {
     delete response.headers["x-stream"];
-    const events = streamEvents(await openSocket(), header("authorization"), text, python.keepAliveMs);
+    const socket = await openSocket(bound);
+    const events = streamEvents(socket, header("authorization"), text, python.keepAliveMs);
     return new Response(events, response);
   }
   if ("x-event" in response.headers) {

@@ -39,6 +39,12 @@ def fetch_handler() -> Any:
     return _EDGE.serve
 
 
+async def serve_bound(request: Any) -> Any:
+    """The response to a request that came over a service binding: it needs no key."""
+    application()
+    return await _EDGE.serveBound(request)
+
+
 async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
     """Run domain code from where there is an event loop: a Workflow, a cron trigger.
 
@@ -71,6 +77,7 @@ def _begin(  # noqa: PLR0917  # JavaScript calls it
     last_event_id: str,
     body: str,
     problem: str,
+    bound: bool,
     failure: str,
 ) -> str:
     request = HttpRequest(
@@ -83,6 +90,7 @@ def _begin(  # noqa: PLR0917  # JavaScript calls it
         origin,
         last_event_id,
         body,
+        bound,
     )
     response = _applications[0].respond(request, problem=problem)
     return _RUNNER.start(response, present, foresee=True, failure=failure)

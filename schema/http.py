@@ -57,7 +57,7 @@ class GraphQLEndpoint:
 
     async def _execute(self, request: HttpRequest, media_type: str) -> HttpResponse:
         wanted = parse_request(request)
-        caller = self._services.gatekeeper.authenticate(request.authorization)
+        caller = self._services.gatekeeper.authenticate(request.authorization, bound=request.bound)
         operation = self._executor.operation(wanted)
         if request.method == "GET" and operation.type is OperationType.MUTATION:
             raise HttpError(405, "Mutations are sent with POST.")

@@ -29,6 +29,8 @@ class HttpRequest:
     origin: str = ""
     last_event_id: str = ""
     body: str = ""
+    # Whether it came over a service binding, which vouches for it.
+    bound: bool = False
 
 
 @dataclass(slots=True)

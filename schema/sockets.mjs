@@ -8,15 +8,21 @@ const env = bindings;
 const SUBPROTOCOL = "graphql-transport-ws";
 const SUBPROTOCOL_NOT_ACCEPTABLE = 4406;
 
+// What a shard is asked for: it takes a socket from `bound` without a key, and nothing that a client
+// sends decides which one it is. See tracker_do/tracker.py.
+const OPEN = "https://tracker/graphql";
+const BOUND = "https://tracker/bound";
+
 /**
  * Hand a client's upgrade to a shard. A client that does not speak the protocol is told so by a
  * close code, and wakes no shard.
  * @param {Request} request
+ * @param {boolean} bound whether it needs no key
  * @returns {Promise<Response>}
  */
-export async function connect(request) {
+export async function connect(request, bound) {
   const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",");
-  if (offered.some((name) => name.trim() === SUBPROTOCOL)) return shard().fetch(request);
+  if (offered.some((name) => name.trim() === SUBPROTOCOL)) return ask(bound);
   const [client, server] = Object.values(new WebSocketPair());
   server.accept();
   server.close(SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable");
@@ -25,13 +31,19 @@ export async function connect(request) {
 
 /**
  * A socket of this Worker's own to a shard, accepted.
+ * @param {boolean} bound whether it needs no key
  * @returns {Promise<WebSocket>}
  */
-export async function openSocket() {
-  const headers = { upgrade: "websocket", "sec-websocket-protocol": SUBPROTOCOL };
-  const { webSocket } = await shard().fetch("https://tracker/graphql", { headers });
+export async function openSocket(bound) {
+  const { webSocket } = await ask(bound);
   webSocket.accept();
   return webSocket;
+}
+
+/** @param {boolean} bound */
+function ask(bound) {
+  const headers = { upgrade: "websocket", "sec-websocket-protocol": SUBPROTOCOL };
+  return shard().fetch(bound ? BOUND : OPEN, { headers });
 }
 
 /** Any of the shards: which one serves a socket makes no difference to it. */

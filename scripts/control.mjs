@@ -5,6 +5,7 @@
 //           {"id": 3, "call": "object", "binding": "TRACKER", "name": "…", "method": "status"}
 //           {"id": 4, "call": "fetch", "worker": "…", "path": "/", "method": "GET", "body": null}
 //           {"id": 5, "call": "scheduled", "worker": "…", "cron": "*/5 * * * *"}
+//           {"id": 6, "call": "bound", "request": {"method": "POST", "headers": {}, "body": "…"}}
 // Response: control: {"id": 1, "result": …}   or   control: {"id": 1, "error": "…"}
 
 import { createInterface } from "node:readline";
@@ -14,8 +15,9 @@ import { createInterface } from "node:readline";
 const CALLER = "control";
 
 /**
- * A Worker that calls Durable Objects of `worker`. miniflare's own way in keeps an object from
- * being evicted for as long as Node remembers that it was called.
+ * A Worker that calls Durable Objects of `worker`, and its entrypoint for other Workers.
+ * miniflare's own way in keeps an object from being evicted for as long as Node remembers that it
+ * was called.
  * @param {any} worker
  */
 export function callerOf(worker) {
@@ -27,16 +29,44 @@ export function callerOf(worker) {
   );
   const script = `export default {
     async fetch(request, env) {
-      const { binding, name, method } = await request.json();
+      const path = new URL(request.url).pathname;
+      const { binding, name, method, ...asked } = await request.json();
+      if (path === "/bound") return Response.json(await bound(env.SERVICE, asked));
       const answer = await env[binding].get(env[binding].idFromName(name))[method]();
       return Response.json(answer ?? null);
     },
-  };`;
+  };
+  async function bound(service, { request, messages, until }) {
+    const response = await service.fetch("https://flowflare/graphql", request);
+    const { status, webSocket } = response;
+    if (webSocket) return { status, messages: await exchange(webSocket, messages, until) };
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body) {
+      text += decoder.decode(chunk, { stream: true });
+      if (until && text.includes(until)) break;
+    }
+    return { status, text };
+  }
+  function exchange(socket, messages, until) {
+    const received = [];
+    return new Promise((done) => {
+      const end = () => done(received);
+      socket.addEventListener("message", ({ data }) => {
+        received.push(data);
+        if (until && data.includes(until)) end();
+      });
+      socket.addEventListener("close", ({ code }) => { received.push(code); end(); });
+      socket.accept();
+      for (const message of messages) socket.send(message);
+    });
+  }`;
   return {
     name: CALLER,
     compatibilityDate: worker.compatibilityDate,
     modules: [{ type: "ESModule", path: "control.mjs", contents: script }],
     durableObjects,
+    serviceBindings: { SERVICE: { name: worker.name, entrypoint: "FlowflareService" } },
   };
 }
 
@@ -46,6 +76,13 @@ export function callerOf(worker) {
  * @param {string} worker the Worker's name
  */
 export async function serveControl(miniflare, worker) {
+  const callFrom = async (/** @type {string} */ path, /** @type {object} */ asked) => {
+    const caller = await miniflare.getWorker(CALLER);
+    const body = JSON.stringify(asked);
+    const response = await caller.fetch(`http://control${path}`, { method: "POST", body });
+    if (!response.ok) throw new Error(await response.text());
+    return response.json();
+  };
   /** @type {Record<string, (request: Request) => Promise<unknown>>} */
   const calls = {
     // Throws a Durable Object out of memory; its hibernating sockets stay open. Answers whether it
@@ -61,13 +98,7 @@ export async function serveControl(miniflare, worker) {
       }
     },
     // Calls a method of a Durable Object, without arguments.
-    object: async ({ binding, name, method }) => {
-      const caller = await miniflare.getWorker(CALLER);
-      const body = JSON.stringify({ binding, name, method });
-      const response = await caller.fetch("http://control/", { method: "POST", body });
-      if (!response.ok) throw new Error(await response.text());
-      return response.json();
-    },
+    object: ({ binding, name, method }) => callFrom("/object", { binding, name, method }),
     // Sends a request to a Worker by its name; answers with the status and the text.
     fetch: async ({ worker: name, path, method, headers, body }) => {
       const target = await miniflare.getWorker(name);
@@ -80,6 +111,9 @@ export async function serveControl(miniflare, worker) {
       const { outcome } = await target.scheduled({ cron });
       return outcome;
     },
+    // Sends a request to /graphql from a Worker that is bound to this one. A socket is sent
+    // `messages`; it and an endless body are read up to what holds the text `until`.
+    bound: ({ request, messages, until }) => callFrom("/bound", { request, messages, until }),
     // Runs one statement on a D1 database; answers with its rows.
     query: async ({ binding, sql, params }) => {
       const database = await miniflare.getD1Database(binding);

@@ -173,6 +173,21 @@ class LocalServer:
         if outcome != "ok":
             raise ServerError(f"The cron handler of {worker} ended {outcome}.\nLog:\n{self.log}")
 
+    def bound(
+        self,
+        request: Mapping[str, object],
+        *,
+        messages: Sequence[object] = (),
+        until: str | None = None,
+    ) -> Any:
+        """A request to /graphql from another Worker, over a service binding: its status and text.
+
+        A WebSocket is sent `messages` and answers with those it got, a close as its code. It and
+        a stream are read up to what holds `until`, else to their end.
+        """
+        texts = [json.dumps(message) for message in messages]
+        return self._call("bound", request=dict(request), messages=texts, until=until)
+
     def query(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run one statement on the D1 database; its rows as dictionaries."""
         rows: list[dict[str, Any]] = self._call("query", binding="DB", sql=sql, params=list(params))

@@ -19,7 +19,7 @@ export function open(ctx) {
     closed: handler((socket, code, reason) => shard.closed(socket, code, reason)),
     broken: handler((socket) => shard.closed(socket)),
     alarm: handler(() => shard.alarm()),
-    accept: () => shard.accept(),
+    accept: (/** @type {boolean} */ bound) => shard.accept(bound),
     poke: () => shard.poke(),
     status: () => shard.status(),
   };

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from graphql import OperationType
@@ -70,14 +71,17 @@ class Server:
         Actions are ["send", text], ["close", code, reason], ["answered"], ["execute", id, payload]
         and ["follow", feed's digest, document's digest, document, rest].
         """
-        before = _connection(json.loads(state))
+        socket = json.loads(state)
+        before = _connection(socket)
         if refusal := self._refuse_late(before.principal):
             return encode({"actions": [refusal]})
         try:
             frame: Any = frames.parse(message if is_text else None)
         except frames.Malformed as malformed:
             frame = malformed
-        authenticate = self._host.services.gatekeeper.authenticate
+        authenticate = partial(
+            self._host.services.gatekeeper.authenticate, bound=socket.get("bound", False)
+        )
         connection, wanted = protocol.receive(before, frame, authenticate)
         actions: list[list[Any]] = []
         for action in wanted:

@@ -34,15 +34,18 @@ export class Shard {
     );
   }
 
-  /** Accept a socket. */
-  accept() {
+  /**
+   * Accept a socket.
+   * @param {boolean} bound whether it came over a service binding, and needs no key
+   */
+  accept(bound) {
     const [client, server] = Object.values(new WebSocketPair());
     if (this.#sockets.count >= limits.sockets) {
       server.accept();
       server.close(CODES.tryAgainLater, "This shard has as many sockets as it takes (MAX_SOCKETS)");
     } else {
       const until = Date.now() + limits.initTimeoutMs;
-      this.#sockets.accept(server, { until, streams: {}, running: [] });
+      this.#sockets.accept(server, { until, bound, streams: {}, running: [] });
       this.#ctx.waitUntil(this.#alarm.by(until));
     }
     const headers = { "sec-websocket-protocol": SUBPROTOCOL };
@@ -77,7 +80,7 @@ export class Shard {
       if (kind === "follow") this.#storage.rememberFeed(made);
     }
     if (state) {
-      if (!state.who) state.until = before.until;
+      if (!state.who) Object.assign(state, { until: before.until, bound: before.bound });
       this.#sockets.keep(socket, state);
       if (state.who?.exp && !before.who) this.#ctx.waitUntil(this.#alarm.by(state.who.exp * 1000));
     }

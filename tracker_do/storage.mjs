@@ -5,6 +5,7 @@
  * @typedef {object} State
  * @property {Record<string, any>} [who] once it was let in
  * @property {number} [until] till then: when it must have been, milliseconds since 1970
+ * @property {boolean} [bound] till then: whether it is let in without a key
  * @property {Record<string, [feed: string, place: import("./members.mjs").Place]>} streams
  * @property {string[]} running what is being executed; not stored, for it ends with the object
  *

@@ -38,9 +38,10 @@ class WorkflowTracker(DurableObject):
         self.on_alarm = shard.alarm
         self._shard = shard
 
-    async def on_fetch(self, _request: Any) -> Any:
-        """Accept a WebSocket; the Worker has looked at its headers."""
-        return self._shard.accept()
+    async def on_fetch(self, request: Any) -> Any:
+        """Accept a WebSocket; the Worker has looked at its headers, and says by the address
+        whether it came over a service binding (see schema/sockets.mjs)."""
+        return self._shard.accept(request.url == "https://tracker/bound")
 
     async def poke(self) -> None:
         """Look at the log: something was written."""

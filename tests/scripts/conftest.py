@@ -18,7 +18,7 @@ WORKER = '''\
 """A Worker of three lines."""
 
 import resolvers
-from workers import DurableObject, Response, WorkflowEntrypoint
+from workers import DurableObject, Response, WorkerEntrypoint, WorkflowEntrypoint
 
 
 async def on_fetch(request, env, ctx):
@@ -27,6 +27,10 @@ async def on_fetch(request, env, ctx):
 
 async def on_scheduled(controller, env, ctx):
     print("cron:", controller.cron)
+
+
+class FlowflareService(WorkerEntrypoint):
+    pass
 
 
 class WorkflowTracker(DurableObject):

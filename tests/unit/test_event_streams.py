@@ -200,7 +200,7 @@ def test_access_is_refused_with_its_status_and_json(query: str) -> None:
 
 def test_what_is_wrong_with_the_http_is_refused_with_its_status_and_json() -> None:
     api = Api()
-    stream = {"accept": EVENT_STREAM, "authorization": "Bearer admin"}
+    stream: dict[str, Any] = {"accept": EVENT_STREAM, "authorization": "Bearer admin"}
     of_text = HttpRequest("POST", "/graphql", content_type="text/plain", **stream)
     assert refused(api.respond(of_text), 415) == "UNSUPPORTED_MEDIA_TYPE"
     no_json = HttpRequest("POST", "/graphql", content_type="application/json", body="{", **stream)

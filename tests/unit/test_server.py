@@ -38,6 +38,23 @@ def test_a_token_is_let_in_with_its_limits_and_its_end() -> None:
     assert who["exp"] > time.time()
 
 
+def test_a_socket_of_a_bound_worker_needs_no_key_and_a_key_it_sends_decides() -> None:
+    server, host = serving()
+    for payload, scopes in (({}, {"WRITE", "READ"}), ({"authorization": "Bearer read"}, {"READ"})):
+        socket = Socket(server, None)
+        socket.state["bound"] = True
+        socket.send({"type": "connection_init", "payload": payload})
+        who = socket.state["who"]
+        assert set(who["scopes"]) == scopes
+        assert host.services.gatekeeper.holds(who["key"])
+        assert socket.answers("{ __typename }")
+    refused = Socket(server, None)
+    refused.state["bound"] = True
+    payload = {"authorization": "Bearer wrong"}
+    [(kind, code, _)] = refused.send({"type": "connection_init", "payload": payload})
+    assert (kind, code) == ("close", 4403)
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
