@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SERVICE = """
 import json
 from js import JSON
-from workers import DurableObject, Response, WorkflowEntrypoint
+from workers import DurableObject, Response, WorkerEntrypoint, WorkflowEntrypoint
 
 async def on_fetch(request, env, ctx):
     path = request.url.split("/", 3)[3]
@@ -37,6 +37,9 @@ async def on_fetch(request, env, ctx):
     if path == "workflows":
         return Response(json.dumps(env.WORKFLOWS.to_py()))
     return Response(f"the service has {path}")
+
+class FlowflareService(WorkerEntrypoint):
+    pass
 
 class WorkflowTracker(DurableObject):
     pass
