@@ -2,9 +2,9 @@
 
 Usage: `python -m scripts.lock`.
 
-locks/host.txt and locks/worker.txt pin Python packages with hashes, for the host and for the
-Worker; package-lock.json pins the npm packages. Versions that still fit are kept; delete a lock
-file first to upgrade everything in it.
+locks/host.txt, locks/worker.txt and locks/codegen.txt pin Python packages with hashes, for the
+host, for the Worker and for the generator of the Python client; package-lock.json pins the npm
+packages. Versions that still fit are kept; delete a lock file first to upgrade everything in it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import tomllib
 from typing import Any
 
+from scripts.codegen.python_client import CODEGEN_LOCK
 from scripts.host import HOST_LOCK, NPM_LOCK
 from scripts.project import CACHE, LOCKS, ROOT, VENV_BIN, run, step, tool_environment
 from scripts.vendor import PYTHON, WORKER_LOCK
@@ -35,7 +36,7 @@ def uv_command() -> str:
 
 
 def lock_python() -> None:
-    """Write both Python lock files."""
+    """Write the Python lock files."""
     uv = uv_command()
     # A machine's own mirrors have no place in a lock file.
     environment = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
@@ -46,6 +47,8 @@ def lock_python() -> None:
     run([*common, *host, project, "-o", HOST_LOCK], env=environment)
     worker = ("--python-platform", PYODIDE_PLATFORM, "--python-version", PYTHON)
     run([*common, *worker, project, "-o", WORKER_LOCK], env=environment)
+    codegen = ("--universal", "--python-version", "3.11", "--group", f"{project}:codegen")
+    run([*common, *codegen, "-o", CODEGEN_LOCK], env=environment)
 
 
 def lock_node() -> None:

@@ -1,0 +1,63 @@
+"""What can go wrong between a client and the service.
+
+FlowflareError
+├── Unreachable              no answer: no connection, no time left, a server that failed
+├── UnexpectedAnswer         an answer that is not Flowflare's: a wrong address, another version
+└── GraphQLRequestError      the service refused the operation, or a part of it failed
+    ├── Unauthenticated      no key, or one that is not valid
+    └── Forbidden            the key does not allow this
+
+A mutation's expected failures are not exceptions: they are members of its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class FlowflareError(Exception):
+    """Base of everything that a client raises for the service."""
+
+
+class Unreachable(FlowflareError):
+    """The service did not answer; whether it did what was asked is unknown."""
+
+
+class UnexpectedAnswer(FlowflareError):
+    """What answered is not Flowflare, or one that this client does not know."""
+
+
+class GraphQLRequestError(FlowflareError):
+    """The service answered with errors.
+
+    `code` and `path` are the first error's (docs/errors.md lists the codes), `errors` has them all
+    as they came, and `data` what there is beside them.
+    """
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]], data: Any = None) -> None:
+        self.errors = [dict(error) for error in errors]
+        self.data = data
+        first = self.errors[0] if self.errors else {}
+        self.message = str(first.get("message", "The operation failed."))
+        self.code: str | None = (first.get("extensions") or {}).get("code")
+        self.path: list[str | int] = list(first.get("path") or [])
+        self.extensions: dict[str, Any] = dict(first.get("extensions") or {})
+        super().__init__(self.message)
+
+
+class Unauthenticated(GraphQLRequestError):
+    """No key was sent, or one that is not valid (any more)."""
+
+
+class Forbidden(GraphQLRequestError):
+    """The key or token does not allow this."""
+
+
+KINDS = {"UNAUTHENTICATED": Unauthenticated, "FORBIDDEN": Forbidden}
+
+
+def request_error(errors: Sequence[Any], data: Any = None) -> GraphQLRequestError:
+    """The exception for GraphQL errors as they came, of the class that the first one calls for."""
+    code = (errors[0].get("extensions") or {}).get("code") if errors else None
+    return KINDS.get(str(code), GraphQLRequestError)(errors, data)

@@ -1,0 +1,181 @@
+"""Subscriptions that survive their connections: each comes back with the cursor it had reached.
+
+A result carries its cursor in `extensions.cursor`, and a request resumes behind the one in
+`extensions.after` (docs/subscriptions.md). What a consumer has been given is never asked for
+again, and what it has not been given always is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from gql.transport.exceptions import TransportError, TransportQueryError
+
+from flowflare.client.errors import GraphQLRequestError, Unreachable, request_error
+from flowflare.client.requests import TextRequest
+from flowflare.client.transports import Route, failure
+
+if TYPE_CHECKING:
+    from graphql import ExecutionResult
+
+Execute = Callable[..., Awaitable[dict[str, Any]]]
+Results = AsyncGenerator[dict[str, Any], None]
+
+HEAD = "query LogHead { events(first: 0) { cursor } }"
+REPLAY_TOO_LONG = "REPLAY_TOO_LONG"
+STABLE_S = 10.0
+"""A connection that held for so long was a good one: the next is tried without much delay."""
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """How a subscription comes back: after `first`, then twice as long each time up to `longest`,
+    each shortened by up to half at random, so that many clients do not come at once.
+
+    With `give_up_after` it raises Unreachable when it has been away for so long.
+    """
+
+    first: timedelta = timedelta(milliseconds=250)
+    longest: timedelta = timedelta(seconds=30)
+    give_up_after: timedelta | None = None
+
+    def delay_s(self, failures: int) -> float:
+        """Seconds to wait after so many failures, from 1."""
+        grown = self.first.total_seconds() * 2 ** min(failures - 1, 30)
+        longest = self.longest.total_seconds()
+        return float(min(grown, longest)) * random.uniform(0.5, 1)
+
+
+class Subscription:
+    """One subscription, over as many connections as it takes."""
+
+    def __init__(
+        self, route: Route, request: TextRequest, *, execute: Execute, reconnect: Reconnect
+    ) -> None:
+        self._route = route
+        self._request = request
+        self._execute = execute
+        self._reconnect = reconnect
+        self._cursor: str | None = None
+        self._follows_log = "$after" in request.text
+        self._was_connected = False
+        self._last: dict[str, Any] | None = None
+
+    async def results(self) -> Results:
+        """The data of each result; ends when the service completes the subscription."""
+        if self._follows_log:
+            await self._choose_beginning()
+        failures = 0
+        away_since = None
+        while True:
+            started = time.monotonic()
+            try:
+                async with aclosing(self._attempt()) as attempt:
+                    async for data in attempt:
+                        failures, away_since = 0, None
+                        yield data
+                return
+            except Unreachable as error:
+                now = time.monotonic()
+                if not self._was_connected:
+                    raise
+                if now - started > STABLE_S:
+                    failures, away_since = 0, None
+                away_since = away_since or now
+                limit = self._reconnect.give_up_after
+                if limit is not None and now - away_since >= limit.total_seconds():
+                    raise Unreachable(f"{error} It has been so for {limit}.") from error
+            failures += 1
+            await asyncio.sleep(self._reconnect.delay_s(failures))
+
+    async def _choose_beginning(self) -> None:
+        """Where nothing else is said: the head of the log as it is now, so that a connection lost
+        before the first result loses nothing either."""
+        self._cursor = (self._request.variable_values or {}).get("after")
+        if self._cursor is None:
+            head = await self._execute(HEAD)
+            self._cursor = head["events"]["cursor"]
+
+    async def _attempt(self) -> Results:
+        """What one connection brings; first, if the service will not replay so much, all that the
+        log has by now."""
+        while True:
+            try:
+                async with aclosing(self._connection()) as connection:
+                    async for data in connection:
+                        yield data
+                return
+            except GraphQLRequestError as error:
+                if error.code != REPLAY_TOO_LONG:
+                    raise
+                async with aclosing(self._catch_up(error)) as pages:
+                    async for data in pages:
+                        yield data
+
+    async def _connection(self) -> Results:
+        extensions = {"after": self._cursor} if self._cursor else None
+        request = TextRequest(
+            self._request.text,
+            self._request.variable_values or {},
+            operation_name=self._request.operation_name,
+            extensions=extensions,
+        )
+        transport = self._route.socket()
+        resumed = self._was_connected
+        try:
+            await transport.connect()
+            self._was_connected = True
+            async with aclosing(transport.subscribe(request)) as results:
+                async for result in results:
+                    data = self._take(result)
+                    repeated = resumed and not self._follows_log and data == self._last
+                    resumed = False
+                    self._last = data
+                    if not repeated:
+                        yield data
+        except TransportQueryError as error:
+            raise request_error(error.errors or [], error.data) from error
+        except (TransportError, OSError, TimeoutError) as error:
+            raise failure(error) from error
+        finally:
+            with suppress(Exception):  # it is lost anyhow
+                await transport.close()
+
+    def _take(self, result: ExecutionResult) -> dict[str, Any]:
+        """A result's data; remembers its cursor."""
+        if result.errors:
+            raise request_error(result.errors, result.data)
+        self._cursor = (result.extensions or {}).get("cursor", self._cursor)
+        return result.data or {}
+
+    async def _catch_up(self, refusal: GraphQLRequestError) -> Results:
+        """The log up to now, in pages that look like the subscription's results."""
+        if not self._follows_log:
+            self._cursor = None  # the current state is all that is wanted
+            return
+        document = re.sub(r"^\s*subscription\b", "query", self._request.text)
+        document = re.sub(
+            r"\bworkflowEvents\s*\(", "workflowEvents: events(first: 1000, ", document, count=1
+        )
+        while True:
+            data = await self._execute(
+                document,
+                {**(self._request.variable_values or {}), "after": self._cursor},
+                operation_name=self._request.operation_name,
+            )
+            page = data.get("workflowEvents") or {}
+            if not {"cursor", "hasMore"} <= page.keys():
+                raise refusal
+            self._cursor = page["cursor"]
+            if page.get("events"):
+                yield data
+            if not page["hasMore"]:
+                return

@@ -1,0 +1,1 @@
+"""Generating the typed clients: the tools, and what is done to their output."""
