@@ -24,7 +24,12 @@ PYTHON_SOURCES = (
     "benchmarks",
     "clients/python",
 )
-TYPESCRIPT_PROJECTS = ("tsconfig.json", "tsconfig.worker.json", "clients/typescript/tsconfig.json")
+TYPESCRIPT_PROJECTS = (
+    "tsconfig.json",
+    "tsconfig.worker.json",
+    "clients/typescript/tsconfig.json",
+    "tests/clients/typescript/tsconfig.json",
+)
 GENERATORS = ("scripts.export_schema", "scripts.generate_clients")
 """Modules that compare with --check what they generate with what is committed."""
 

@@ -297,13 +297,11 @@ export type PageInfoFragment = { hasNextPage: boolean, hasPreviousPage: boolean,
 
 export type ReferenceKeyFragment = { id: string, refType: string, refId: string };
 
-export type WorkflowKeyFragment = { id: string, name: string };
+export type InstanceKeyFragment = { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type InstanceKeyFragment = { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type InstanceSummaryFragment = { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type InstanceSummaryFragment = { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
-
-export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null };
 
 export type StepSummaryFragment = { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
 
@@ -313,35 +311,19 @@ export type RetryPolicyFragment = { limit: number, delay: number, backoff: Backo
 
 export type StepAttemptFragment = { number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null };
 
-export type InstancePageFragment = { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type InstancePageFragment = { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type InstanceListFragment = { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type WorkflowFragment = { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string };
 
-export type ReferenceSummaryFragment = { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WorkflowEventFragment = { cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null };
 
-export type ReferenceFragment = { id: string, refType: string, refId: string, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
 
-export type WorkflowFragment = { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string };
-
-export type WorkflowSummaryFragment = { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
-
-export type WorkflowListFragment = { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
-
-export type InstanceStatsFragment = { total: number, durationP50: number | null, durationP95: number | null, retryCount: number, statusCounts: Array<{ status: InstanceStatus, count: number }>, timeline: Array<{ from: string, to: string, started: number, completed: number, errored: number }> };
-
-export type TimelineSliceFragment = { from: string, to: string, started: number, completed: number, errored: number };
-
-export type LogHeadFragment = { cursor: string };
-
-export type WorkflowEventFragment = { cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null };
-
-export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
-
-export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type StepPayloadFragment = { __typename: 'StepPayload', step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } };
 
-export type WorkflowPayloadFragment = { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string } };
+export type WorkflowPayloadFragment = { __typename: 'WorkflowPayload', workflow: { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string } };
 
 export type TrackPayloadFragment = { __typename: 'TrackPayload', applied: number, cursor: string };
 
@@ -351,7 +333,7 @@ export type InvalidInputFragment = { __typename: 'InvalidInput', code: ErrorCode
 
 export type NotFoundFragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
-export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type IllegalTransitionFragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
@@ -359,9 +341,9 @@ export type EngineUnavailableFragment = { __typename: 'EngineUnavailable', code:
 
 type StartResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
 
-type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
-type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type StartResult_InvalidInput_Fragment = { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> };
 
@@ -376,7 +358,7 @@ type ActionResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable'
 
 type ActionResult_IllegalTransition_Fragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
-type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type ActionResult_NotFound_Fragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
@@ -394,8 +376,8 @@ export type StartWorkflowMutationVariables = Exact<{
 
 export type StartWorkflowMutation = { startWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
    };
 
@@ -406,8 +388,8 @@ export type StartWorkflowsMutationVariables = Exact<{
 
 export type StartWorkflowsMutation = { startWorkflows: Array<
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
   > };
 
@@ -418,7 +400,7 @@ export type UpdateWorkflowInstanceMutationVariables = Exact<{
 
 export type UpdateWorkflowInstanceMutation = { updateWorkflowInstance:
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
@@ -454,7 +436,7 @@ export type RegisterWorkflowMutationVariables = Exact<{
 
 export type RegisterWorkflowMutation = { registerWorkflow:
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
-    | { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string } }
+    | { __typename: 'WorkflowPayload', workflow: { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string } }
    };
 
 export type PauseWorkflowMutationVariables = Exact<{
@@ -465,7 +447,7 @@ export type PauseWorkflowMutationVariables = Exact<{
 export type PauseWorkflowMutation = { pauseWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -477,7 +459,7 @@ export type ResumeWorkflowMutationVariables = Exact<{
 export type ResumeWorkflowMutation = { resumeWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -489,7 +471,7 @@ export type TerminateWorkflowMutationVariables = Exact<{
 export type TerminateWorkflowMutation = { terminateWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -501,7 +483,7 @@ export type RestartWorkflowMutationVariables = Exact<{
 export type RestartWorkflowMutation = { restartWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -515,7 +497,7 @@ export type SendWorkflowEventMutationVariables = Exact<{
 export type SendWorkflowEventMutation = { sendWorkflowEvent:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -534,7 +516,7 @@ export type GetInstanceQueryVariables = Exact<{
 }>;
 
 
-export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type ListInstancesQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -547,7 +529,7 @@ export type ListInstancesQueryVariables = Exact<{
 }>;
 
 
-export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetReferenceQueryVariables = Exact<{
   refType: string;
@@ -561,21 +543,21 @@ export type GetReferenceQueryVariables = Exact<{
 }>;
 
 
-export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } } };
 
 export type GetReferencesQueryVariables = Exact<{
   keys: Array<ReferenceInput> | ReferenceInput;
 }>;
 
 
-export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
+export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
 
 export type GetWorkflowQueryVariables = Exact<{
   name: string;
 }>;
 
 
-export type GetWorkflowQuery = { workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
+export type GetWorkflowQuery = { workflow: { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
 
 export type ListWorkflowsQueryVariables = Exact<{
   search?: string | null | undefined;
@@ -587,7 +569,7 @@ export type ListWorkflowsQueryVariables = Exact<{
 }>;
 
 
-export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetStatsQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -604,7 +586,7 @@ export type ListEventsQueryVariables = Exact<{
 }>;
 
 
-export type ListEventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
+export type ListEventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
 
 export type GetLogHeadQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -617,14 +599,14 @@ export type WatchEventsSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchEventsSubscription = { workflowEvents: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
+export type WatchEventsSubscription = { workflowEvents: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
 
 export type WatchInstanceSubscriptionVariables = Exact<{
   instanceId: string;
 }>;
 
 
-export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type WatchReferenceSubscriptionVariables = Exact<{
   refType: string;
@@ -632,7 +614,7 @@ export type WatchReferenceSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -652,12 +634,12 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
-export const WorkflowKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment WorkflowKey on Workflow {
-  id
-  name
+export const StatusCountFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment StatusCount on StatusCount {
+  status
+  count
 }
-    `, {"fragmentName":"WorkflowKey"}) as unknown as TypedDocumentString<WorkflowKeyFragment, unknown>;
+    `, {"fragmentName":"StatusCount"}) as unknown as TypedDocumentString<StatusCountFragment, unknown>;
 export const ReferenceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment ReferenceKey on Reference {
   id
@@ -671,7 +653,7 @@ export const InstanceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -681,10 +663,6 @@ export const InstanceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   id
   refType
   refId
-}
-fragment WorkflowKey on Workflow {
-  id
-  name
 }`, {"fragmentName":"InstanceKey"}) as unknown as TypedDocumentString<InstanceKeyFragment, unknown>;
 export const WorkflowErrorFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowError on WorkflowError {
@@ -720,16 +698,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -845,16 +819,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -949,16 +919,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -980,401 +946,6 @@ fragment InstanceSummary on WorkflowInstance {
   canTerminate
   canRestart
 }`, {"fragmentName":"InstancePage"}) as unknown as TypedDocumentString<InstancePageFragment, unknown>;
-export const InstanceListFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment InstanceList on WorkflowInstanceConnection {
-  ...InstancePage
-  totalCount @include(if: $withTotal)
-}
-    fragment WorkflowError on WorkflowError {
-  name
-  message
-  stack
-}
-fragment PageInfo on PageInfo {
-  hasNextPage
-  hasPreviousPage
-  startCursor
-  endCursor
-}
-fragment ReferenceKey on Reference {
-  id
-  refType
-  refId
-}
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-fragment InstanceKey on WorkflowInstance {
-  id
-  instanceId
-  status
-  workflow {
-    ...WorkflowKey
-  }
-  reference {
-    ...ReferenceKey
-  }
-}
-fragment InstanceSummary on WorkflowInstance {
-  ...InstanceKey
-  error {
-    ...WorkflowError
-  }
-  createdAt
-  startedAt
-  updatedAt
-  completedAt
-  sleepUntil
-  duration
-  canPause
-  canResume
-  canTerminate
-  canRestart
-}
-fragment InstancePage on WorkflowInstanceConnection {
-  nodes {
-    ...InstanceSummary
-  }
-  pageInfo {
-    ...PageInfo
-  }
-}`, {"fragmentName":"InstanceList"}) as unknown as TypedDocumentString<InstanceListFragment, unknown>;
-export const StatusCountFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment StatusCount on StatusCount {
-  status
-  count
-}
-    `, {"fragmentName":"StatusCount"}) as unknown as TypedDocumentString<StatusCountFragment, unknown>;
-export const ReferenceSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
-    fragment WorkflowError on WorkflowError {
-  name
-  message
-  stack
-}
-fragment StatusCount on StatusCount {
-  status
-  count
-}
-fragment ReferenceKey on Reference {
-  id
-  refType
-  refId
-}
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-fragment InstanceKey on WorkflowInstance {
-  id
-  instanceId
-  status
-  workflow {
-    ...WorkflowKey
-  }
-  reference {
-    ...ReferenceKey
-  }
-}
-fragment InstanceSummary on WorkflowInstance {
-  ...InstanceKey
-  error {
-    ...WorkflowError
-  }
-  createdAt
-  startedAt
-  updatedAt
-  completedAt
-  sleepUntil
-  duration
-  canPause
-  canResume
-  canTerminate
-  canRestart
-}`, {"fragmentName":"ReferenceSummary"}) as unknown as TypedDocumentString<ReferenceSummaryFragment, unknown>;
-export const ReferenceFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment Reference on Reference {
-  ...ReferenceSummary
-  instances(
-    filter: $filter
-    orderBy: $orderBy
-    first: $first
-    after: $after
-    last: $last
-    before: $before
-  ) {
-    ...InstancePage
-  }
-}
-    fragment WorkflowError on WorkflowError {
-  name
-  message
-  stack
-}
-fragment StatusCount on StatusCount {
-  status
-  count
-}
-fragment PageInfo on PageInfo {
-  hasNextPage
-  hasPreviousPage
-  startCursor
-  endCursor
-}
-fragment ReferenceKey on Reference {
-  id
-  refType
-  refId
-}
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-fragment InstanceKey on WorkflowInstance {
-  id
-  instanceId
-  status
-  workflow {
-    ...WorkflowKey
-  }
-  reference {
-    ...ReferenceKey
-  }
-}
-fragment InstanceSummary on WorkflowInstance {
-  ...InstanceKey
-  error {
-    ...WorkflowError
-  }
-  createdAt
-  startedAt
-  updatedAt
-  completedAt
-  sleepUntil
-  duration
-  canPause
-  canResume
-  canTerminate
-  canRestart
-}
-fragment InstancePage on WorkflowInstanceConnection {
-  nodes {
-    ...InstanceSummary
-  }
-  pageInfo {
-    ...PageInfo
-  }
-}
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}`, {"fragmentName":"Reference"}) as unknown as TypedDocumentString<ReferenceFragment, unknown>;
-export const WorkflowFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment Workflow on Workflow {
-  ...WorkflowKey
-  description
-  metadata
-  retentionDays
-  createdAt
-  updatedAt
-}
-    fragment WorkflowKey on Workflow {
-  id
-  name
-}`, {"fragmentName":"Workflow"}) as unknown as TypedDocumentString<WorkflowFragment, unknown>;
-export const WorkflowSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment WorkflowSummary on Workflow {
-  ...Workflow
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
-    fragment WorkflowError on WorkflowError {
-  name
-  message
-  stack
-}
-fragment StatusCount on StatusCount {
-  status
-  count
-}
-fragment ReferenceKey on Reference {
-  id
-  refType
-  refId
-}
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-fragment InstanceKey on WorkflowInstance {
-  id
-  instanceId
-  status
-  workflow {
-    ...WorkflowKey
-  }
-  reference {
-    ...ReferenceKey
-  }
-}
-fragment InstanceSummary on WorkflowInstance {
-  ...InstanceKey
-  error {
-    ...WorkflowError
-  }
-  createdAt
-  startedAt
-  updatedAt
-  completedAt
-  sleepUntil
-  duration
-  canPause
-  canResume
-  canTerminate
-  canRestart
-}
-fragment Workflow on Workflow {
-  ...WorkflowKey
-  description
-  metadata
-  retentionDays
-  createdAt
-  updatedAt
-}`, {"fragmentName":"WorkflowSummary"}) as unknown as TypedDocumentString<WorkflowSummaryFragment, unknown>;
-export const WorkflowListFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment WorkflowList on WorkflowConnection {
-  nodes {
-    ...WorkflowSummary
-  }
-  pageInfo {
-    ...PageInfo
-  }
-  totalCount @include(if: $withTotal)
-}
-    fragment WorkflowError on WorkflowError {
-  name
-  message
-  stack
-}
-fragment StatusCount on StatusCount {
-  status
-  count
-}
-fragment PageInfo on PageInfo {
-  hasNextPage
-  hasPreviousPage
-  startCursor
-  endCursor
-}
-fragment ReferenceKey on Reference {
-  id
-  refType
-  refId
-}
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-fragment InstanceKey on WorkflowInstance {
-  id
-  instanceId
-  status
-  workflow {
-    ...WorkflowKey
-  }
-  reference {
-    ...ReferenceKey
-  }
-}
-fragment InstanceSummary on WorkflowInstance {
-  ...InstanceKey
-  error {
-    ...WorkflowError
-  }
-  createdAt
-  startedAt
-  updatedAt
-  completedAt
-  sleepUntil
-  duration
-  canPause
-  canResume
-  canTerminate
-  canRestart
-}
-fragment Workflow on Workflow {
-  ...WorkflowKey
-  description
-  metadata
-  retentionDays
-  createdAt
-  updatedAt
-}
-fragment WorkflowSummary on Workflow {
-  ...Workflow
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}`, {"fragmentName":"WorkflowList"}) as unknown as TypedDocumentString<WorkflowListFragment, unknown>;
-export const TimelineSliceFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment TimelineSlice on TimelineSlice {
-  from
-  to
-  started
-  completed
-  errored
-}
-    `, {"fragmentName":"TimelineSlice"}) as unknown as TypedDocumentString<TimelineSliceFragment, unknown>;
-export const InstanceStatsFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment InstanceStats on InstanceStats {
-  total
-  statusCounts {
-    ...StatusCount
-  }
-  durationP50
-  durationP95
-  retryCount
-  timeline(slices: $slices) {
-    ...TimelineSlice
-  }
-}
-    fragment StatusCount on StatusCount {
-  status
-  count
-}
-fragment TimelineSlice on TimelineSlice {
-  from
-  to
-  started
-  completed
-  errored
-}`, {"fragmentName":"InstanceStats"}) as unknown as TypedDocumentString<InstanceStatsFragment, unknown>;
-export const LogHeadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment LogHead on WorkflowEventPage {
-  cursor
-}
-    `, {"fragmentName":"LogHead"}) as unknown as TypedDocumentString<LogHeadFragment, unknown>;
 export const WorkflowEventFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowEvent on WorkflowEvent {
   cursor
@@ -1400,16 +971,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1448,16 +1015,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1519,6 +1082,17 @@ fragment StepSummary on WorkflowStep {
   completedAt
   duration
 }`, {"fragmentName":"StepPayload"}) as unknown as TypedDocumentString<StepPayloadFragment, unknown>;
+export const WorkflowFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment Workflow on Workflow {
+  id
+  name
+  description
+  metadata
+  retentionDays
+  createdAt
+  updatedAt
+}
+    `, {"fragmentName":"Workflow"}) as unknown as TypedDocumentString<WorkflowFragment, unknown>;
 export const WorkflowPayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowPayload on WorkflowPayload {
   __typename
@@ -1526,12 +1100,9 @@ export const WorkflowPayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(
     ...Workflow
   }
 }
-    fragment WorkflowKey on Workflow {
+    fragment Workflow on Workflow {
   id
   name
-}
-fragment Workflow on Workflow {
-  ...WorkflowKey
   description
   metadata
   retentionDays
@@ -1569,16 +1140,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1627,16 +1194,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1682,16 +1245,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1773,16 +1332,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1845,16 +1400,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1923,16 +1474,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2004,16 +1551,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2157,12 +1700,9 @@ export const RegisterWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
     ...InvalidInput
   }
 }
-    fragment WorkflowKey on Workflow {
+    fragment Workflow on Workflow {
   id
   name
-}
-fragment Workflow on Workflow {
-  ...WorkflowKey
   description
   metadata
   retentionDays
@@ -2197,16 +1737,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2275,16 +1811,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2353,16 +1885,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2431,16 +1959,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2511,16 +2035,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2607,16 +2127,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2697,7 +2213,8 @@ export const ListInstancesDocument = /*#__PURE__*/ new TypedDocumentString(`
     last: $last
     before: $before
   ) {
-    ...InstanceList
+    ...InstancePage
+    totalCount @include(if: $withTotal)
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2716,16 +2233,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2754,15 +2267,27 @@ fragment InstancePage on WorkflowInstanceConnection {
   pageInfo {
     ...PageInfo
   }
-}
-fragment InstanceList on WorkflowInstanceConnection {
-  ...InstancePage
-  totalCount @include(if: $withTotal)
 }`) as unknown as TypedDocumentString<ListInstancesQuery, ListInstancesQueryVariables>;
 export const GetReferenceDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetReference($refType: String!, $refId: String!, $filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String) {
   reference(refType: $refType, refId: $refId) {
-    ...Reference
+    ...ReferenceKey
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
+    instances(
+      filter: $filter
+      orderBy: $orderBy
+      first: $first
+      after: $after
+      last: $last
+      before: $before
+    ) {
+      ...InstancePage
+    }
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2785,16 +2310,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2822,34 +2343,18 @@ fragment InstancePage on WorkflowInstanceConnection {
   }
   pageInfo {
     ...PageInfo
-  }
-}
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
-fragment Reference on Reference {
-  ...ReferenceSummary
-  instances(
-    filter: $filter
-    orderBy: $orderBy
-    first: $first
-    after: $after
-    last: $last
-    before: $before
-  ) {
-    ...InstancePage
   }
 }`) as unknown as TypedDocumentString<GetReferenceQuery, GetReferenceQueryVariables>;
 export const GetReferencesDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetReferences($keys: [ReferenceInput!]!) {
   references(keys: $keys) {
-    ...ReferenceSummary
+    ...ReferenceKey
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2866,16 +2371,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2896,20 +2397,17 @@ fragment InstanceSummary on WorkflowInstance {
   canResume
   canTerminate
   canRestart
-}
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
 }`) as unknown as TypedDocumentString<GetReferencesQuery, GetReferencesQueryVariables>;
 export const GetWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetWorkflow($name: String!) {
   workflow(name: $name) {
-    ...WorkflowSummary
+    ...Workflow
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2926,16 +2424,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -2958,21 +2452,13 @@ fragment InstanceSummary on WorkflowInstance {
   canRestart
 }
 fragment Workflow on Workflow {
-  ...WorkflowKey
+  id
+  name
   description
   metadata
   retentionDays
   createdAt
   updatedAt
-}
-fragment WorkflowSummary on Workflow {
-  ...Workflow
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
 }`) as unknown as TypedDocumentString<GetWorkflowQuery, GetWorkflowQueryVariables>;
 export const ListWorkflowsDocument = /*#__PURE__*/ new TypedDocumentString(`
     query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean! = false) {
@@ -2983,7 +2469,19 @@ export const ListWorkflowsDocument = /*#__PURE__*/ new TypedDocumentString(`
     last: $last
     before: $before
   ) {
-    ...WorkflowList
+    nodes {
+      ...Workflow
+      statusCounts {
+        ...StatusCount
+      }
+      latestInstance {
+        ...InstanceSummary
+      }
+    }
+    pageInfo {
+      ...PageInfo
+    }
+    totalCount @include(if: $withTotal)
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -3006,16 +2504,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -3038,59 +2532,36 @@ fragment InstanceSummary on WorkflowInstance {
   canRestart
 }
 fragment Workflow on Workflow {
-  ...WorkflowKey
+  id
+  name
   description
   metadata
   retentionDays
   createdAt
   updatedAt
-}
-fragment WorkflowSummary on Workflow {
-  ...Workflow
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
-fragment WorkflowList on WorkflowConnection {
-  nodes {
-    ...WorkflowSummary
-  }
-  pageInfo {
-    ...PageInfo
-  }
-  totalCount @include(if: $withTotal)
 }`) as unknown as TypedDocumentString<ListWorkflowsQuery, ListWorkflowsQueryVariables>;
 export const GetStatsDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetStats($filter: InstanceFilter, $slices: Int = 24) {
   stats(filter: $filter) {
-    ...InstanceStats
+    total
+    statusCounts {
+      ...StatusCount
+    }
+    durationP50
+    durationP95
+    retryCount
+    timeline(slices: $slices) {
+      from
+      to
+      started
+      completed
+      errored
+    }
   }
 }
     fragment StatusCount on StatusCount {
   status
   count
-}
-fragment InstanceStats on InstanceStats {
-  total
-  statusCounts {
-    ...StatusCount
-  }
-  durationP50
-  durationP95
-  retryCount
-  timeline(slices: $slices) {
-    ...TimelineSlice
-  }
-}
-fragment TimelineSlice on TimelineSlice {
-  from
-  to
-  started
-  completed
-  errored
 }`) as unknown as TypedDocumentString<GetStatsQuery, GetStatsQueryVariables>;
 export const ListEventsDocument = /*#__PURE__*/ new TypedDocumentString(`
     query ListEvents($filter: EventFilter, $first: Int, $after: EventCursor) {
@@ -3108,16 +2579,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -3162,12 +2629,10 @@ fragment EventPage on WorkflowEventPage {
 export const GetLogHeadDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetLogHead {
   events(first: 0) {
-    ...LogHead
+    cursor
   }
 }
-    fragment LogHead on WorkflowEventPage {
-  cursor
-}`) as unknown as TypedDocumentString<GetLogHeadQuery, GetLogHeadQueryVariables>;
+    `) as unknown as TypedDocumentString<GetLogHeadQuery, GetLogHeadQueryVariables>;
 export const WatchEventsDocument = /*#__PURE__*/ new TypedDocumentString(`
     subscription WatchEvents($filter: EventFilter, $after: EventCursor) {
   workflowEvents(filter: $filter, after: $after) {
@@ -3184,16 +2649,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -3251,16 +2712,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -3334,7 +2791,13 @@ fragment StepAttempt on StepAttempt {
 export const WatchReferenceDocument = /*#__PURE__*/ new TypedDocumentString(`
     subscription WatchReference($refType: String!, $refId: String!) {
   reference(refType: $refType, refId: $refId) {
-    ...ReferenceSummary
+    ...ReferenceKey
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -3351,16 +2814,12 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -3381,13 +2840,4 @@ fragment InstanceSummary on WorkflowInstance {
   canResume
   canTerminate
   canRestart
-}
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
 }`) as unknown as TypedDocumentString<WatchReferenceSubscription, WatchReferenceSubscriptionVariables>;

@@ -7,4 +7,7 @@ from .fragments import WorkflowInstance
 
 
 class GetInstance(BaseModel):
-    instance: Optional["WorkflowInstance"]
+    instance: Optional["GetInstanceInstance"]
+
+
+GetInstanceInstance = WorkflowInstance

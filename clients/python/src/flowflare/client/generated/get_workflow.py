@@ -3,8 +3,17 @@
 from typing import Optional
 
 from .base_model import BaseModel
-from .fragments import WorkflowSummary
+from .fragments import InstanceSummary, StatusCount, Workflow
 
 
 class GetWorkflow(BaseModel):
-    workflow: Optional["WorkflowSummary"]
+    workflow: Optional["GetWorkflowWorkflow"]
+
+
+class GetWorkflowWorkflow(Workflow):
+    status_counts: list["GetWorkflowWorkflowStatusCounts"]
+    latest_instance: Optional["GetWorkflowWorkflowLatestInstance"]
+
+
+GetWorkflowWorkflowStatusCounts = StatusCount
+GetWorkflowWorkflowLatestInstance = InstanceSummary

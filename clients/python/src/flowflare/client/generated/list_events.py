@@ -5,4 +5,7 @@ from .fragments import EventPage
 
 
 class ListEvents(BaseModel):
-    events: "EventPage"
+    events: "ListEventsEvents"
+
+
+ListEventsEvents = EventPage

@@ -30,7 +30,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -85,11 +85,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
@@ -121,7 +116,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -177,11 +172,6 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 """
 
 UPDATE_WORKFLOW_INSTANCE = """\
@@ -210,7 +200,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -264,11 +254,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
@@ -394,17 +379,13 @@ fragment InvalidInput on InvalidInput {
 }
 
 fragment Workflow on Workflow {
-  ...WorkflowKey
+  id
+  name
   description
   metadata
   retentionDays
   createdAt
   updatedAt
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 
 fragment WorkflowPayload on WorkflowPayload {
@@ -451,7 +432,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -498,11 +479,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
@@ -542,7 +518,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -589,11 +565,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
@@ -633,7 +604,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -680,11 +651,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
@@ -724,7 +690,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -771,11 +737,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
@@ -817,7 +778,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -865,11 +826,6 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 """
 
 CREATE_ACCESS_TOKEN = """\
@@ -907,7 +863,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -984,11 +940,6 @@ fragment WorkflowInstance on WorkflowInstance {
   steps {
     ...WorkflowStep
   }
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 
 fragment WorkflowStep on WorkflowStep {
@@ -1013,7 +964,8 @@ query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: In
     last: $last
     before: $before
   ) {
-    ...InstanceList
+    ...InstancePage
+    totalCount @include(if: $withTotal)
   }
 }
 
@@ -1022,16 +974,11 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
   }
-}
-
-fragment InstanceList on WorkflowInstanceConnection {
-  ...InstancePage
-  totalCount @include(if: $withTotal)
 }
 
 fragment InstancePage on WorkflowInstanceConnection {
@@ -1077,18 +1024,29 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """
 
 GET_REFERENCE = """\
 query GetReference($refType: String!, $refId: String!, $filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String) {
   reference(refType: $refType, refId: $refId) {
-    ...Reference
+    ...ReferenceKey
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
+    instances(
+      filter: $filter
+      orderBy: $orderBy
+      first: $first
+      after: $after
+      last: $last
+      before: $before
+    ) {
+      ...InstancePage
+    }
   }
 }
 
@@ -1097,7 +1055,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1137,34 +1095,10 @@ fragment PageInfo on PageInfo {
   endCursor
 }
 
-fragment Reference on Reference {
-  ...ReferenceSummary
-  instances(
-    filter: $filter
-    orderBy: $orderBy
-    first: $first
-    after: $after
-    last: $last
-    before: $before
-  ) {
-    ...InstancePage
-  }
-}
-
 fragment ReferenceKey on Reference {
   id
   refType
   refId
-}
-
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
 }
 
 fragment StatusCount on StatusCount {
@@ -1177,17 +1111,18 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 """
 
 GET_REFERENCES = """\
 query GetReferences($keys: [ReferenceInput!]!) {
   references(keys: $keys) {
-    ...ReferenceSummary
+    ...ReferenceKey
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
   }
 }
 
@@ -1196,7 +1131,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1226,16 +1161,6 @@ fragment ReferenceKey on Reference {
   refId
 }
 
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
-
 fragment StatusCount on StatusCount {
   status
   count
@@ -1246,17 +1171,18 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 """
 
 GET_WORKFLOW = """\
 query GetWorkflow($name: String!) {
   workflow(name: $name) {
-    ...WorkflowSummary
+    ...Workflow
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
   }
 }
 
@@ -1265,7 +1191,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1301,7 +1227,8 @@ fragment StatusCount on StatusCount {
 }
 
 fragment Workflow on Workflow {
-  ...WorkflowKey
+  id
+  name
   description
   metadata
   retentionDays
@@ -1313,21 +1240,6 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-
-fragment WorkflowSummary on Workflow {
-  ...Workflow
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
 }
 """
 
@@ -1340,7 +1252,19 @@ query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $b
     last: $last
     before: $before
   ) {
-    ...WorkflowList
+    nodes {
+      ...Workflow
+      statusCounts {
+        ...StatusCount
+      }
+      latestInstance {
+        ...InstanceSummary
+      }
+    }
+    pageInfo {
+      ...PageInfo
+    }
+    totalCount @include(if: $withTotal)
   }
 }
 
@@ -1349,7 +1273,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1392,7 +1316,8 @@ fragment StatusCount on StatusCount {
 }
 
 fragment Workflow on Workflow {
-  ...WorkflowKey
+  id
+  name
   description
   metadata
   retentionDays
@@ -1405,64 +1330,31 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-
-fragment WorkflowList on WorkflowConnection {
-  nodes {
-    ...WorkflowSummary
-  }
-  pageInfo {
-    ...PageInfo
-  }
-  totalCount @include(if: $withTotal)
-}
-
-fragment WorkflowSummary on Workflow {
-  ...Workflow
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
 """
 
 GET_STATS = """\
 query GetStats($filter: InstanceFilter, $slices: Int = 24) {
   stats(filter: $filter) {
-    ...InstanceStats
-  }
-}
-
-fragment InstanceStats on InstanceStats {
-  total
-  statusCounts {
-    ...StatusCount
-  }
-  durationP50
-  durationP95
-  retryCount
-  timeline(slices: $slices) {
-    ...TimelineSlice
+    total
+    statusCounts {
+      ...StatusCount
+    }
+    durationP50
+    durationP95
+    retryCount
+    timeline(slices: $slices) {
+      from
+      to
+      started
+      completed
+      errored
+    }
   }
 }
 
 fragment StatusCount on StatusCount {
   status
   count
-}
-
-fragment TimelineSlice on TimelineSlice {
-  from
-  to
-  started
-  completed
-  errored
 }
 """
 
@@ -1486,7 +1378,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1535,22 +1427,13 @@ fragment WorkflowEvent on WorkflowEvent {
   attempt
   data
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 """
 
 GET_LOG_HEAD = """\
 query GetLogHead {
   events(first: 0) {
-    ...LogHead
+    cursor
   }
-}
-
-fragment LogHead on WorkflowEventPage {
-  cursor
 }
 """
 
@@ -1574,7 +1457,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1623,11 +1506,6 @@ fragment WorkflowEvent on WorkflowEvent {
   attempt
   data
 }
-
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
 """
 
 WATCH_INSTANCE = """\
@@ -1642,7 +1520,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1721,11 +1599,6 @@ fragment WorkflowInstance on WorkflowInstance {
   }
 }
 
-fragment WorkflowKey on Workflow {
-  id
-  name
-}
-
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
@@ -1741,7 +1614,13 @@ fragment WorkflowStep on WorkflowStep {
 WATCH_REFERENCE = """\
 subscription WatchReference($refType: String!, $refId: String!) {
   reference(refType: $refType, refId: $refId) {
-    ...ReferenceSummary
+    ...ReferenceKey
+    statusCounts {
+      ...StatusCount
+    }
+    latestInstance {
+      ...InstanceSummary
+    }
   }
 }
 
@@ -1750,7 +1629,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    ...WorkflowKey
+    name
   }
   reference {
     ...ReferenceKey
@@ -1780,16 +1659,6 @@ fragment ReferenceKey on Reference {
   refId
 }
 
-fragment ReferenceSummary on Reference {
-  ...ReferenceKey
-  statusCounts {
-    ...StatusCount
-  }
-  latestInstance {
-    ...InstanceSummary
-  }
-}
-
 fragment StatusCount on StatusCount {
   status
   count
@@ -1799,10 +1668,5 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
-}
-
-fragment WorkflowKey on Workflow {
-  id
-  name
 }
 """

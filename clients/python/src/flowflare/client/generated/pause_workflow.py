@@ -9,12 +9,31 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,  # noqa: F401
     NotFound,
 )
 
 
 class PauseWorkflow(BaseModel):
     pause_workflow: Union[
-        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
+        "PauseWorkflowPauseWorkflowInstancePayload",
+        "PauseWorkflowPauseWorkflowNotFound",
+        "PauseWorkflowPauseWorkflowIllegalTransition",
+        "PauseWorkflowPauseWorkflowEngineUnavailable",
     ] = Field(discriminator="typename__")
+
+
+class PauseWorkflowPauseWorkflowInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class PauseWorkflowPauseWorkflowNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class PauseWorkflowPauseWorkflowIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
+
+
+class PauseWorkflowPauseWorkflowEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

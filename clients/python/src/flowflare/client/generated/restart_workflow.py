@@ -9,12 +9,31 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,  # noqa: F401
     NotFound,
 )
 
 
 class RestartWorkflow(BaseModel):
     restart_workflow: Union[
-        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
+        "RestartWorkflowRestartWorkflowInstancePayload",
+        "RestartWorkflowRestartWorkflowNotFound",
+        "RestartWorkflowRestartWorkflowIllegalTransition",
+        "RestartWorkflowRestartWorkflowEngineUnavailable",
     ] = Field(discriminator="typename__")
+
+
+class RestartWorkflowRestartWorkflowInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class RestartWorkflowRestartWorkflowNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class RestartWorkflowRestartWorkflowIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
+
+
+class RestartWorkflowRestartWorkflowEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

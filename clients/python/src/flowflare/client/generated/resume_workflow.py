@@ -9,12 +9,31 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,  # noqa: F401
     NotFound,
 )
 
 
 class ResumeWorkflow(BaseModel):
     resume_workflow: Union[
-        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
+        "ResumeWorkflowResumeWorkflowInstancePayload",
+        "ResumeWorkflowResumeWorkflowNotFound",
+        "ResumeWorkflowResumeWorkflowIllegalTransition",
+        "ResumeWorkflowResumeWorkflowEngineUnavailable",
     ] = Field(discriminator="typename__")
+
+
+class ResumeWorkflowResumeWorkflowInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class ResumeWorkflowResumeWorkflowNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class ResumeWorkflowResumeWorkflowIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
+
+
+class ResumeWorkflowResumeWorkflowEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -9,12 +9,31 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,  # noqa: F401
     NotFound,
 )
 
 
 class SendWorkflowEvent(BaseModel):
     send_workflow_event: Union[
-        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
+        "SendWorkflowEventSendWorkflowEventInstancePayload",
+        "SendWorkflowEventSendWorkflowEventNotFound",
+        "SendWorkflowEventSendWorkflowEventIllegalTransition",
+        "SendWorkflowEventSendWorkflowEventEngineUnavailable",
     ] = Field(discriminator="typename__")
+
+
+class SendWorkflowEventSendWorkflowEventInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class SendWorkflowEventSendWorkflowEventNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class SendWorkflowEventSendWorkflowEventIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
+
+
+class SendWorkflowEventSendWorkflowEventEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

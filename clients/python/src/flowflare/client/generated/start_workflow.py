@@ -5,16 +5,36 @@ from typing import Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import (
+from .fragments import (  # noqa: F401
     EngineUnavailable,
     InstanceConflict,
+    InstanceConflictExisting,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,
     InvalidInput,
 )
 
 
 class StartWorkflow(BaseModel):
     start_workflow: Union[
-        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+        "StartWorkflowStartWorkflowInstancePayload",
+        "StartWorkflowStartWorkflowInvalidInput",
+        "StartWorkflowStartWorkflowInstanceConflict",
+        "StartWorkflowStartWorkflowEngineUnavailable",
     ] = Field(discriminator="typename__")
+
+
+class StartWorkflowStartWorkflowInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class StartWorkflowStartWorkflowInvalidInput(InvalidInput):
+    typename__: Literal["InvalidInput"] = Field(alias="__typename")
+
+
+class StartWorkflowStartWorkflowInstanceConflict(InstanceConflict):
+    typename__: Literal["InstanceConflict"] = Field(alias="__typename")
+
+
+class StartWorkflowStartWorkflowEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

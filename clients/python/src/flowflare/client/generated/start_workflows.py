@@ -5,11 +5,12 @@ from typing import Annotated, Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import (
+from .fragments import (  # noqa: F401
     EngineUnavailable,
     InstanceConflict,
+    InstanceConflictExisting,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,
     InvalidInput,
 )
 
@@ -18,11 +19,27 @@ class StartWorkflows(BaseModel):
     start_workflows: list[
         Annotated[
             Union[
-                "InstancePayload",
-                "InvalidInput",
-                "InstanceConflict",
-                "EngineUnavailable",
+                "StartWorkflowsStartWorkflowsInstancePayload",
+                "StartWorkflowsStartWorkflowsInvalidInput",
+                "StartWorkflowsStartWorkflowsInstanceConflict",
+                "StartWorkflowsStartWorkflowsEngineUnavailable",
             ],
             Field(discriminator="typename__"),
         ]
     ]
+
+
+class StartWorkflowsStartWorkflowsInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class StartWorkflowsStartWorkflowsInvalidInput(InvalidInput):
+    typename__: Literal["InvalidInput"] = Field(alias="__typename")
+
+
+class StartWorkflowsStartWorkflowsInstanceConflict(InstanceConflict):
+    typename__: Literal["InstanceConflict"] = Field(alias="__typename")
+
+
+class StartWorkflowsStartWorkflowsEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -2,34 +2,22 @@
 
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Optional, Union
-
 from ..sync import SyncBaseClient
-from .base_model import UNSET
 from .client import FlowflareClient
+from .base_model import UNSET
 
 if TYPE_CHECKING:
     from .base_model import UnsetType
-    from .fragments import (
-        AccessTokenPayload,
-        EngineUnavailable,
-        EventPage,
-        IllegalTransition,
-        InstanceConflict,
-        InstanceList,
-        InstancePayload,
-        InstanceStats,
-        InvalidInput,
-        LogHead,
-        NotFound,
-        Reference,
-        ReferenceSummary,
-        StepPayload,
-        TrackPayload,
-        WorkflowInstance,
-        WorkflowList,
-        WorkflowPayload,
-        WorkflowSummary,
+    from .create_access_token import (
+        CreateAccessTokenCreateAccessTokenAccessTokenPayload,
+        CreateAccessTokenCreateAccessTokenInvalidInput,
     )
+    from .get_instance import GetInstanceInstance
+    from .get_log_head import GetLogHeadEvents
+    from .get_reference import GetReferenceReference
+    from .get_references import GetReferencesReferences
+    from .get_stats import GetStatsStats
+    from .get_workflow import GetWorkflowWorkflow
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
@@ -42,6 +30,76 @@ if TYPE_CHECKING:
         UpdateWorkflowInstanceInput,
         UpdateWorkflowStepInput,
     )
+    from .list_events import ListEventsEvents
+    from .list_instances import ListInstancesInstances
+    from .list_workflows import ListWorkflowsWorkflows
+    from .pause_workflow import (
+        PauseWorkflowPauseWorkflowEngineUnavailable,
+        PauseWorkflowPauseWorkflowIllegalTransition,
+        PauseWorkflowPauseWorkflowInstancePayload,
+        PauseWorkflowPauseWorkflowNotFound,
+    )
+    from .register_workflow import (
+        RegisterWorkflowRegisterWorkflowInvalidInput,
+        RegisterWorkflowRegisterWorkflowWorkflowPayload,
+    )
+    from .restart_workflow import (
+        RestartWorkflowRestartWorkflowEngineUnavailable,
+        RestartWorkflowRestartWorkflowIllegalTransition,
+        RestartWorkflowRestartWorkflowInstancePayload,
+        RestartWorkflowRestartWorkflowNotFound,
+    )
+    from .resume_workflow import (
+        ResumeWorkflowResumeWorkflowEngineUnavailable,
+        ResumeWorkflowResumeWorkflowIllegalTransition,
+        ResumeWorkflowResumeWorkflowInstancePayload,
+        ResumeWorkflowResumeWorkflowNotFound,
+    )
+    from .send_workflow_event import (
+        SendWorkflowEventSendWorkflowEventEngineUnavailable,
+        SendWorkflowEventSendWorkflowEventIllegalTransition,
+        SendWorkflowEventSendWorkflowEventInstancePayload,
+        SendWorkflowEventSendWorkflowEventNotFound,
+    )
+    from .start_workflow import (
+        StartWorkflowStartWorkflowEngineUnavailable,
+        StartWorkflowStartWorkflowInstanceConflict,
+        StartWorkflowStartWorkflowInstancePayload,
+        StartWorkflowStartWorkflowInvalidInput,
+    )
+    from .start_workflows import (
+        StartWorkflowsStartWorkflowsEngineUnavailable,
+        StartWorkflowsStartWorkflowsInstanceConflict,
+        StartWorkflowsStartWorkflowsInstancePayload,
+        StartWorkflowsStartWorkflowsInvalidInput,
+    )
+    from .terminate_workflow import (
+        TerminateWorkflowTerminateWorkflowEngineUnavailable,
+        TerminateWorkflowTerminateWorkflowIllegalTransition,
+        TerminateWorkflowTerminateWorkflowInstancePayload,
+        TerminateWorkflowTerminateWorkflowNotFound,
+    )
+    from .track import (
+        TrackTrackIllegalTransition,
+        TrackTrackInvalidInput,
+        TrackTrackNotFound,
+        TrackTrackTrackPayload,
+    )
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition,
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload,
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput,
+        UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepIllegalTransition,
+        UpdateWorkflowStepUpdateWorkflowStepInvalidInput,
+        UpdateWorkflowStepUpdateWorkflowStepNotFound,
+        UpdateWorkflowStepUpdateWorkflowStepStepPayload,
+    )
+    from .watch_events import WatchEventsWorkflowEvents
+    from .watch_instance import WatchInstanceInstance
+    from .watch_reference import WatchReferenceReference
 
 
 class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
@@ -52,7 +110,10 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
     def start_workflow(
         self, input: "StartWorkflowInput"
     ) -> Union[
-        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+        "StartWorkflowStartWorkflowInstancePayload",
+        "StartWorkflowStartWorkflowInvalidInput",
+        "StartWorkflowStartWorkflowInstanceConflict",
+        "StartWorkflowStartWorkflowEngineUnavailable",
     ]:
         """Start a workflow; idempotent by instanceId."""
         return self._run(self._client.start_workflow(input=input))
@@ -61,7 +122,10 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self, inputs: list["StartWorkflowInput"]
     ) -> list[
         Union[
-            "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+            "StartWorkflowsStartWorkflowsInstancePayload",
+            "StartWorkflowsStartWorkflowsInvalidInput",
+            "StartWorkflowsStartWorkflowsInstanceConflict",
+            "StartWorkflowsStartWorkflowsEngineUnavailable",
         ]
     ]:
         """One result for each input, in order; at most 100."""
@@ -69,49 +133,87 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
-    ) -> Union["InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition",
+    ]:
         """Report on an instance."""
         return self._run(self._client.update_workflow_instance(input=input))
 
     def update_workflow_step(
         self, input: "UpdateWorkflowStepInput"
-    ) -> Union["StepPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "UpdateWorkflowStepUpdateWorkflowStepStepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInvalidInput",
+        "UpdateWorkflowStepUpdateWorkflowStepNotFound",
+        "UpdateWorkflowStepUpdateWorkflowStepIllegalTransition",
+    ]:
         """Report on a step."""
         return self._run(self._client.update_workflow_step(input=input))
 
     def track(
         self, updates: list["TrackingUpdate"]
-    ) -> Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "TrackTrackTrackPayload",
+        "TrackTrackInvalidInput",
+        "TrackTrackNotFound",
+        "TrackTrackIllegalTransition",
+    ]:
         """Several updates in one transaction and one round trip; at most 100."""
         return self._run(self._client.track(updates=updates))
 
     def register_workflow(
         self, input: "RegisterWorkflowInput"
-    ) -> Union["WorkflowPayload", "InvalidInput"]:
+    ) -> Union[
+        "RegisterWorkflowRegisterWorkflowWorkflowPayload",
+        "RegisterWorkflowRegisterWorkflowInvalidInput",
+    ]:
         """Describe a workflow."""
         return self._run(self._client.register_workflow(input=input))
 
     def pause_workflow(
         self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "PauseWorkflowPauseWorkflowInstancePayload",
+        "PauseWorkflowPauseWorkflowNotFound",
+        "PauseWorkflowPauseWorkflowIllegalTransition",
+        "PauseWorkflowPauseWorkflowEngineUnavailable",
+    ]:
         """Have the engine pause an instance."""
         return self._run(self._client.pause_workflow(instance_id=instance_id))
 
     def resume_workflow(
         self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "ResumeWorkflowResumeWorkflowInstancePayload",
+        "ResumeWorkflowResumeWorkflowNotFound",
+        "ResumeWorkflowResumeWorkflowIllegalTransition",
+        "ResumeWorkflowResumeWorkflowEngineUnavailable",
+    ]:
         """Have the engine resume an instance."""
         return self._run(self._client.resume_workflow(instance_id=instance_id))
 
     def terminate_workflow(
         self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "TerminateWorkflowTerminateWorkflowInstancePayload",
+        "TerminateWorkflowTerminateWorkflowNotFound",
+        "TerminateWorkflowTerminateWorkflowIllegalTransition",
+        "TerminateWorkflowTerminateWorkflowEngineUnavailable",
+    ]:
         """Have the engine end an instance."""
         return self._run(self._client.terminate_workflow(instance_id=instance_id))
 
     def restart_workflow(
         self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "RestartWorkflowRestartWorkflowInstancePayload",
+        "RestartWorkflowRestartWorkflowNotFound",
+        "RestartWorkflowRestartWorkflowIllegalTransition",
+        "RestartWorkflowRestartWorkflowEngineUnavailable",
+    ]:
         """Have the engine run an instance from its beginning."""
         return self._run(self._client.restart_workflow(instance_id=instance_id))
 
@@ -120,7 +222,12 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         instance_id: str,
         type: str,
         payload: Union[Optional[Any], "UnsetType"] = UNSET,
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "SendWorkflowEventSendWorkflowEventInstancePayload",
+        "SendWorkflowEventSendWorkflowEventNotFound",
+        "SendWorkflowEventSendWorkflowEventIllegalTransition",
+        "SendWorkflowEventSendWorkflowEventEngineUnavailable",
+    ]:
         """Deliver an event to an instance that waits for it."""
         return self._run(
             self._client.send_workflow_event(
@@ -130,11 +237,14 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def create_access_token(
         self, input: "CreateAccessTokenInput"
-    ) -> Union["AccessTokenPayload", "InvalidInput"]:
+    ) -> Union[
+        "CreateAccessTokenCreateAccessTokenAccessTokenPayload",
+        "CreateAccessTokenCreateAccessTokenInvalidInput",
+    ]:
         """Needs the ADMIN scope."""
         return self._run(self._client.create_access_token(input=input))
 
-    def get_instance(self, instance_id: str) -> Optional["WorkflowInstance"]:
+    def get_instance(self, instance_id: str) -> Optional["GetInstanceInstance"]:
         """An instance by the engine's id."""
         return self._run(self._client.get_instance(instance_id=instance_id))
 
@@ -147,7 +257,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "InstanceList":
+    ) -> "ListInstancesInstances":
         """Instances, newest first."""
         return self._run(
             self._client.list_instances(
@@ -171,7 +281,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "Reference":
+    ) -> "GetReferenceReference":
         """Never null: what nothing refers to has no instances."""
         return self._run(
             self._client.get_reference(
@@ -186,11 +296,13 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
             )
         )
 
-    def get_references(self, keys: list["ReferenceInput"]) -> list["ReferenceSummary"]:
+    def get_references(
+        self, keys: list["ReferenceInput"]
+    ) -> list["GetReferencesReferences"]:
         """In the order of `keys`, one for each; looked up together."""
         return self._run(self._client.get_references(keys=keys))
 
-    def get_workflow(self, name: str) -> Optional["WorkflowSummary"]:
+    def get_workflow(self, name: str) -> Optional["GetWorkflowWorkflow"]:
         """A workflow by name."""
         return self._run(self._client.get_workflow(name=name))
 
@@ -202,7 +314,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "WorkflowList":
+    ) -> "ListWorkflowsWorkflows":
         """All workflows, by name."""
         return self._run(
             self._client.list_workflows(
@@ -219,7 +331,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self,
         filter: Union[Optional["InstanceFilter"], "UnsetType"] = UNSET,
         slices: Union[Optional[int], "UnsetType"] = UNSET,
-    ) -> "InstanceStats":
+    ) -> "GetStatsStats":
         """Figures."""
         return self._run(self._client.get_stats(filter=filter, slices=slices))
 
@@ -228,13 +340,13 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         filter: Union[Optional["EventFilter"], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "EventPage":
+    ) -> "ListEventsEvents":
         """The log, oldest first."""
         return self._run(
             self._client.list_events(filter=filter, first=first, after=after)
         )
 
-    def get_log_head(self) -> "LogHead":
+    def get_log_head(self) -> "GetLogHeadEvents":
         """The log, oldest first."""
         return self._run(self._client.get_log_head())
 
@@ -242,7 +354,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self,
         filter: Union[Optional["EventFilter"], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> Generator["EventPage", None, None]:
+    ) -> Generator["WatchEventsWorkflowEvents", None, None]:
         """Every event that the filter selects, in order and each once. With `after`: first
         all that came since that cursor, then live, with no gap; without it: from now
         on. The cursor of the last page is what to reconnect with."""
@@ -250,14 +362,14 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def watch_instance(
         self, instance_id: str
-    ) -> Generator[Optional["WorkflowInstance"], None, None]:
+    ) -> Generator[Optional["WatchInstanceInstance"], None, None]:
         """The instance as it is now, and again whenever it has changed; null while no such
         instance is tracked."""
         return self._iterate(self._client.watch_instance(instance_id=instance_id))
 
     def watch_reference(
         self, ref_type: str, ref_id: str
-    ) -> Generator["ReferenceSummary", None, None]:
+    ) -> Generator["WatchReferenceReference", None, None]:
         """The reference as it is now, and again whenever one of its instances has changed."""
         return self._iterate(
             self._client.watch_reference(ref_type=ref_type, ref_id=ref_id)

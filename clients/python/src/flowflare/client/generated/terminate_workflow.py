@@ -9,12 +9,31 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,  # noqa: F401
     NotFound,
 )
 
 
 class TerminateWorkflow(BaseModel):
     terminate_workflow: Union[
-        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
+        "TerminateWorkflowTerminateWorkflowInstancePayload",
+        "TerminateWorkflowTerminateWorkflowNotFound",
+        "TerminateWorkflowTerminateWorkflowIllegalTransition",
+        "TerminateWorkflowTerminateWorkflowEngineUnavailable",
     ] = Field(discriminator="typename__")
+
+
+class TerminateWorkflowTerminateWorkflowInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class TerminateWorkflowTerminateWorkflowNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class TerminateWorkflowTerminateWorkflowIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
+
+
+class TerminateWorkflowTerminateWorkflowEngineUnavailable(EngineUnavailable):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

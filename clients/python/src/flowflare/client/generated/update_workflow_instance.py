@@ -8,7 +8,7 @@ from .base_model import BaseModel
 from .fragments import (
     IllegalTransition,
     InstancePayload,
-    InstanceSummary,
+    InstancePayloadInstance,  # noqa: F401
     InvalidInput,
     NotFound,
 )
@@ -16,5 +16,24 @@ from .fragments import (
 
 class UpdateWorkflowInstance(BaseModel):
     update_workflow_instance: Union[
-        "InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition",
     ] = Field(discriminator="typename__")
+
+
+class UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload(InstancePayload):
+    typename__: Literal["InstancePayload"] = Field(alias="__typename")
+
+
+class UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput(InvalidInput):
+    typename__: Literal["InvalidInput"] = Field(alias="__typename")
+
+
+class UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")

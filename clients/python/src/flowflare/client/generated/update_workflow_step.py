@@ -10,11 +10,30 @@ from .fragments import (
     InvalidInput,
     NotFound,
     StepPayload,
-    StepSummary,
+    StepPayloadStep,  # noqa: F401
 )
 
 
 class UpdateWorkflowStep(BaseModel):
     update_workflow_step: Union[
-        "StepPayload", "InvalidInput", "NotFound", "IllegalTransition"
+        "UpdateWorkflowStepUpdateWorkflowStepStepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInvalidInput",
+        "UpdateWorkflowStepUpdateWorkflowStepNotFound",
+        "UpdateWorkflowStepUpdateWorkflowStepIllegalTransition",
     ] = Field(discriminator="typename__")
+
+
+class UpdateWorkflowStepUpdateWorkflowStepStepPayload(StepPayload):
+    typename__: Literal["StepPayload"] = Field(alias="__typename")
+
+
+class UpdateWorkflowStepUpdateWorkflowStepInvalidInput(InvalidInput):
+    typename__: Literal["InvalidInput"] = Field(alias="__typename")
+
+
+class UpdateWorkflowStepUpdateWorkflowStepNotFound(NotFound):
+    typename__: Literal["NotFound"] = Field(alias="__typename")
+
+
+class UpdateWorkflowStepUpdateWorkflowStepIllegalTransition(IllegalTransition):
+    typename__: Literal["IllegalTransition"] = Field(alias="__typename")

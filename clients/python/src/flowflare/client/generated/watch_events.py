@@ -5,4 +5,7 @@ from .fragments import EventPage
 
 
 class WatchEvents(BaseModel):
-    workflow_events: "EventPage"
+    workflow_events: "WatchEventsWorkflowEvents"
+
+
+WatchEventsWorkflowEvents = EventPage

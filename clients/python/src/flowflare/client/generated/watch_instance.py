@@ -7,4 +7,7 @@ from .fragments import WorkflowInstance
 
 
 class WatchInstance(BaseModel):
-    instance: Optional["WorkflowInstance"]
+    instance: Optional["WatchInstanceInstance"]
+
+
+WatchInstanceInstance = WorkflowInstance

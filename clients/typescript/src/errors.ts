@@ -1,0 +1,183 @@
+/**
+ * Everything this package throws:
+ *
+ *     FlowflareError
+ *     ├── ConfigurationError      neither a service binding nor a URL, or an option that makes no sense
+ *     ├── UnreachableError        no answer from the service: network, time limit, a server that is down
+ *     ├── RequestError            the whole request was refused, see docs/errors.md for its `code`
+ *     │   ├── UnauthenticatedError
+ *     │   └── ForbiddenError
+ *     └── RefusedError            a mutation answered with an expected failure; nothing was changed
+ *         ├── InvalidInputError
+ *         ├── NotFoundError
+ *         ├── ConflictError
+ *         ├── IllegalTransitionError
+ *         └── EngineUnavailableError
+ */
+export class FlowflareError extends Error {
+  override readonly name: string = "FlowflareError";
+}
+
+/** Neither a service binding nor a URL is there, or an option makes no sense. */
+export class ConfigurationError extends FlowflareError {
+  override readonly name: string = "ConfigurationError";
+}
+
+/** The service gave no answer that could be read. The call may have had its effect all the same. */
+export class UnreachableError extends FlowflareError {
+  override readonly name: string = "UnreachableError";
+
+  /** HTTP status, where there was an answer at all. */
+  readonly status: number | undefined;
+
+  constructor(message: string, options: { status?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = options.status;
+  }
+}
+
+/** An entry of a response's `errors`, as GraphQL has it. */
+export interface GraphQLFailure {
+  readonly message: string;
+  readonly path?: readonly (string | number)[];
+  readonly extensions?: Readonly<Record<string, unknown>>;
+}
+
+/** The service refused the request, or a field of it. */
+export class RequestError extends FlowflareError {
+  override readonly name: string = "RequestError";
+
+  /** Stable code of the first failure, such as `INVALID_DOCUMENT`; see docs/errors.md. */
+  readonly code: string;
+  /** Where in the operation it happened. */
+  readonly path: readonly (string | number)[] | undefined;
+  /** The argument that was out of bounds, with dots for nested fields. */
+  readonly argument: string | undefined;
+  /** All entries of the response's `errors`. */
+  readonly errors: readonly GraphQLFailure[];
+  /** What was answered in spite of the errors. */
+  readonly data: unknown;
+
+  constructor(errors: readonly GraphQLFailure[], data?: unknown) {
+    const first = errors[0];
+    super(first?.message ?? "The service refused the request without saying why.");
+    const { code, argument } = first?.extensions ?? {};
+    this.code = typeof code === "string" ? code : "UNKNOWN";
+    this.argument = typeof argument === "string" ? argument : undefined;
+    this.path = first?.path;
+    this.errors = errors;
+    this.data = data;
+  }
+}
+
+/** No key was sent, or one that is not valid any more. */
+export class UnauthenticatedError extends RequestError {
+  override readonly name: string = "UnauthenticatedError";
+}
+
+/** The key does not allow what was asked. */
+export class ForbiddenError extends RequestError {
+  override readonly name: string = "ForbiddenError";
+}
+
+/** The `RequestError` for a response's `errors`. */
+export function requestError(errors: readonly GraphQLFailure[], data?: unknown): RequestError {
+  const code = errors[0]?.extensions?.["code"];
+  if (code === "UNAUTHENTICATED") return new UnauthenticatedError(errors, data);
+  if (code === "FORBIDDEN") return new ForbiddenError(errors, data);
+  return new RequestError(errors, data);
+}
+
+/** A failure member of a mutation's result union; which fields it has depends on its code. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+  readonly path?: readonly string[];
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** A mutation answered with one of its expected failures and changed nothing. */
+export class RefusedError extends FlowflareError {
+  override readonly name: string = "RefusedError";
+
+  /** `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT`, `ILLEGAL_TRANSITION`, … */
+  readonly code: string;
+
+  constructor(refusal: Refusal) {
+    super(refusal.message);
+    this.code = refusal.code;
+  }
+}
+
+/** A value cannot be accepted (`INVALID_INPUT`), or is too large (`PAYLOAD_TOO_LARGE`). */
+export class InvalidInputError extends RefusedError {
+  override readonly name: string = "InvalidInputError";
+
+  /** Path of the offending field, outermost first. */
+  readonly path: readonly string[];
+
+  constructor(refusal: Refusal) {
+    super(refusal);
+    this.path = refusal.path ?? [];
+  }
+}
+
+/** No such instance is tracked, or the token does not show it. */
+export class NotFoundError extends RefusedError {
+  override readonly name: string = "NotFoundError";
+}
+
+/** The instance id is taken, and the call said `onConflict: "FAIL"`. */
+export class ConflictError extends RefusedError {
+  override readonly name: string = "ConflictError";
+}
+
+/** The state does not allow the change. */
+export class IllegalTransitionError extends RefusedError {
+  override readonly name: string = "IllegalTransitionError";
+
+  /** Status of the instance. */
+  readonly from: string | undefined;
+  /** Status it was to have. */
+  readonly to: string | undefined;
+
+  constructor(refusal: Refusal) {
+    super(refusal);
+    this.from = refusal.from;
+    this.to = refusal.to;
+  }
+}
+
+/** No Workflow is bound for the name, or the engine refused; `message` has its own words. */
+export class EngineUnavailableError extends RefusedError {
+  override readonly name: string = "EngineUnavailableError";
+
+  /** After `startWorkflow`: the id under which the instance is recorded, to call again with. */
+  readonly workflowId: string | undefined;
+
+  constructor(refusal: Refusal, workflowId?: string) {
+    super(refusal);
+    this.workflowId = workflowId;
+  }
+}
+
+const REFUSALS: Readonly<Record<string, new (refusal: Refusal) => RefusedError>> = {
+  INVALID_INPUT: InvalidInputError,
+  PAYLOAD_TOO_LARGE: InvalidInputError,
+  NOT_FOUND: NotFoundError,
+  CONFLICT: ConflictError,
+  ILLEGAL_TRANSITION: IllegalTransitionError,
+  ENGINE_UNAVAILABLE: EngineUnavailableError,
+};
+
+/** The `RefusedError` for a failure member of a result union. */
+export function refusedError(refusal: Refusal): RefusedError {
+  return new (REFUSALS[refusal.code] ?? RefusedError)(refusal);
+}
+
+/** Whether the same call may succeed a moment later. */
+export function isTemporary(error: unknown): boolean {
+  if (error instanceof RequestError) return error.code === "INTERNAL";
+  return error instanceof UnreachableError;
+}

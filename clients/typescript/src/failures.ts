@@ -1,0 +1,55 @@
+/** What went wrong in a workflow: as it is recorded, and what it means for the next attempt. */
+
+/** An error as the service records it. */
+export interface Failure {
+  name: string;
+  message: string;
+  stack?: string;
+}
+
+// A run that is paused, restarted or terminated ends with the engine's own exception at what it
+// awaits (workerd, 2026-11): who asked for that records it, and nothing has failed.
+const ENGINE_STOPS = "Aborting engine:";
+
+// One more than the service keeps of them (docs/limits.md), so that it marks what it cuts.
+const MAX_MESSAGE = 8193;
+const MAX_STACK = 32_769;
+
+/** Whether this is the engine stopping the run, no failure. */
+export function isEngineStop(error: unknown): boolean {
+  return messageOf(error).includes(ENGINE_STOPS);
+}
+
+/** Whether the engine does not try again after this: `NonRetryableError`, by name as the engine has it. */
+export function isNonRetryable(error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  const { name, nonRetryable } = error as { name?: unknown; nonRetryable?: unknown };
+  return (
+    name === "NonRetryableError" ||
+    nonRetryable === true ||
+    messageOf(error).startsWith("NonRetryableError")
+  );
+}
+
+/** An error, or whatever else was thrown, as it is recorded. */
+export function describe(error: unknown): Failure {
+  if (typeof error !== "object" || error === null) {
+    return { name: "Error", message: messageOf(error).slice(0, MAX_MESSAGE) };
+  }
+  const { name, stack } = error as { name?: unknown; stack?: unknown };
+  const named = typeof name === "string" && name !== "" ? name : "Error";
+  const message = messageOf(error);
+  const prefix = `${named}: `;
+  return {
+    name: named,
+    // On its way through the engine a message gets the error's name in front.
+    message: (message.startsWith(prefix) ? message.slice(prefix.length) : message).slice(0, MAX_MESSAGE),
+    ...(typeof stack === "string" && stack !== "" && { stack: stack.slice(0, MAX_STACK) }),
+  };
+}
+
+function messageOf(error: unknown): string {
+  const message: unknown =
+    typeof error === "object" && error !== null ? (error as { message?: unknown }).message : error;
+  return typeof message === "string" ? message : String(message);
+}

@@ -1,0 +1,161 @@
+/** One run of a workflow: turns what happens in it into reports, in order. */
+
+import type { Failure } from "./failures.ts";
+import type { JsonText } from "./json.ts";
+import { snapshot } from "./json.ts";
+import type { Sender } from "./sender.ts";
+import { timestamp } from "./durations.ts";
+import type { InstanceStatus, StepKind } from "./statuses.ts";
+import type { InstanceUpdate, RetryPolicy, StepUpdate, Update } from "./updates.ts";
+import { cancel } from "./timers.ts";
+import type { Timer } from "./timers.ts";
+
+/** Most characters of a step's name: `MAX_STEP_NAME` in docs/limits.md. */
+const MAX_STEP_NAME = 256;
+
+const PAUSE_SHOWS_MS = 100;
+
+/** A step that is a pause: a sleep, or a wait for an event. */
+export interface Pause {
+  readonly name: string;
+  readonly kind: Exclude<StepKind, "TASK">;
+}
+
+export class Run {
+  readonly #sender: Sender;
+  readonly #instanceId: string;
+  readonly #names = new Map<string, number>();
+  readonly #tasks = new Set<string>();
+  readonly #pauses = new Set<Pause>();
+  // What was reported last, delivered or not.
+  #status: InstanceStatus = "RUNNING";
+  #timer: Timer | undefined;
+
+  constructor(sender: Sender, instanceId: string) {
+    this.#sender = sender;
+    this.#instanceId = instanceId;
+  }
+
+  /**
+   * The name under which the next step so called is recorded: the second one is `name (2)`, for
+   * the service tells steps apart by their names. The same in every replay.
+   */
+  name(name: string): string {
+    const count = (this.#names.get(name) ?? 0) + 1;
+    this.#names.set(name, count);
+    const suffix = count === 1 ? "" : ` (${count})`;
+    return name.slice(0, MAX_STEP_NAME - suffix.length) + suffix;
+  }
+
+  /** The run begins, or begins again; `created` is what the instance is created with if need be. */
+  begins(created: Omit<InstanceUpdate, "instanceId">): void {
+    const begins: InstanceUpdate = { ...created, ...this.#instance("RUNNING").instance };
+    this.#sender.add({ updates: [], begins });
+  }
+
+  /** An attempt at a task begins. */
+  attemptBegins(name: string, attempt: number, retryPolicy: RetryPolicy | undefined): void {
+    this.#tasks.add(name);
+    const step = this.#step(name, { kind: "TASK", status: "RUNNING", attempt, ...(retryPolicy && { retryPolicy }) });
+    this.#sender.add({ updates: [...this.#becomes("RUNNING"), step] }, { soon: true });
+  }
+
+  /** An attempt has failed, and the engine tries again; `retryAtMs` is when, if that is known. */
+  attemptFails(name: string, attempt: number, error: Failure, retryAtMs: number | undefined): void {
+    const retryAt = retryAtMs === undefined ? undefined : timestamp(retryAtMs);
+    const step = this.#step(name, { status: "RETRYING", attempt, error, ...(retryAt && { retryAt }) });
+    this.#sender.add({ updates: [step] }, { soon: true });
+  }
+
+  /** A task has a result; `attempt` is absent where the engine had it from before. */
+  taskCompletes(name: string, output: JsonText, attempt?: number): void {
+    this.#tasks.delete(name);
+    const step = this.#step(name, { status: "COMPLETED", output, ...(attempt && { attempt }) });
+    this.#sender.add({ updates: [step] });
+    this.#afterTask();
+  }
+
+  /** A task has failed for good. */
+  taskFails(name: string, error: Failure, attempt?: number): void {
+    this.#tasks.delete(name);
+    const step = this.#step(name, { status: "FAILED", error, ...(attempt && { attempt }) });
+    this.#sender.add({ updates: [step] }, { soon: true });
+    this.#afterTask();
+  }
+
+  /** A sleep or a wait begins. */
+  pauseBegins(pause: Pause, untilMs?: number): void {
+    this.#pauses.add(pause);
+    const { name, kind } = pause;
+    const until = untilMs === undefined ? undefined : timestamp(untilMs);
+    const step = this.#step(name, { kind, status: "RUNNING" });
+    this.#sender.add({ updates: [step, ...this.#becomes(this.#derived, until)] }, { soon: true });
+  }
+
+  /** It has ended as it should. */
+  pauseEnds(pause: Pause, output?: JsonText): void {
+    this.#pauses.delete(pause);
+    const { name, kind } = pause;
+    const step = this.#step(name, { kind, status: "COMPLETED", ...(output && { output }) });
+    this.#sender.add({ updates: [step, ...this.#becomes(this.#derived)] });
+  }
+
+  /** It has failed: no event came in time. */
+  pauseFails(pause: Pause, error: Failure): void {
+    this.#pauses.delete(pause);
+    const { name, kind } = pause;
+    const step = this.#step(name, { kind, status: "FAILED", error });
+    this.#sender.add({ updates: [step, ...this.#becomes(this.#derived)] }, { soon: true });
+  }
+
+  /** The workflow has returned. */
+  completes(output: unknown): void {
+    cancel(this.#timer);
+    const { instance } = this.#instance("COMPLETED");
+    this.#sender.add({ updates: [{ instance: { ...instance, output: snapshot(output) } }] });
+  }
+
+  /** The workflow has failed. */
+  fails(error: Failure): void {
+    cancel(this.#timer);
+    const { instance } = this.#instance("ERRORED");
+    this.#sender.add({ updates: [{ instance: { ...instance, error } }] });
+  }
+
+  /** Wait for the reports so far, at most so long; whether they are delivered. */
+  delivered(limitMs: number): Promise<boolean> {
+    return this.#sender.flush(limitMs);
+  }
+
+  // The status that what is going on makes: steps may run side by side.
+  get #derived(): InstanceStatus {
+    if (this.#tasks.size > 0 || this.#pauses.size === 0) return "RUNNING";
+    const isWaiting = [...this.#pauses].some(({ kind }) => kind === "WAIT_FOR_EVENT");
+    return isWaiting ? "WAITING" : "SLEEPING";
+  }
+
+  // Beside a pause: unless another task follows at once, the pause is what is left.
+  #afterTask(): void {
+    cancel(this.#timer);
+    if (this.#pauses.size === 0 || this.#tasks.size > 0) return;
+    this.#timer = setTimeout(() => {
+      const updates = this.#becomes(this.#derived);
+      if (updates.length > 0) this.#sender.add({ updates }, { soon: true });
+    }, PAUSE_SHOWS_MS);
+  }
+
+  #becomes(status: InstanceStatus, sleepUntil?: string): Update[] {
+    if (status === this.#status) return [];
+    this.#status = status;
+    const { instance } = this.#instance(status);
+    return [{ instance: { ...instance, ...(status === "SLEEPING" && sleepUntil && { sleepUntil }) } }];
+  }
+
+  #instance(status: InstanceStatus): { instance: InstanceUpdate & { status: InstanceStatus } } {
+    return { instance: { instanceId: this.#instanceId, status } };
+  }
+
+  #step(name: string, changes: Omit<StepUpdate, "instanceId" | "name">): Update {
+    return { step: { instanceId: this.#instanceId, name, ...changes } };
+  }
+}

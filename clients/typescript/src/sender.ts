@@ -1,0 +1,275 @@
+/**
+ * Delivers reports in order and in the background, several in one call. It never throws and never
+ * keeps the workflow waiting longer than it is asked to: while the service is away the reports
+ * wait, within bounds, and are sent again.
+ */
+
+import type { Connection } from "./connection.ts";
+import {
+  ForbiddenError,
+  InvalidInputError,
+  RequestError,
+  UnauthenticatedError,
+  isTemporary,
+  refusedError,
+} from "./errors.ts";
+import type { FlowflareError, Refusal } from "./errors.ts";
+import { byteLength } from "./json.ts";
+import { Known } from "./plan.ts";
+import type { Entry } from "./plan.ts";
+import { shortened, updateText } from "./updates.ts";
+import type { Update } from "./updates.ts";
+import { cancel } from "./timers.ts";
+import type { Timer } from "./timers.ts";
+
+/** Most updates of one call: `MAX_BATCH_ITEMS` in docs/limits.md. */
+const MAX_BATCH_ITEMS = 100;
+/** Most bytes of the updates of one call; a request may have 2 MiB (`MAX_BODY_BYTES`). */
+const MAX_BATCH_BYTES = 1_500_000;
+/** Reports that wait at most; then the oldest is dropped. */
+const MAX_WAITING = 5000;
+/** Bytes of the values that wait at most; past that, values are cut to a preview. */
+const MAX_WAITING_BYTES = 8_000_000;
+/** How long the end of a step waits for something to travel with. */
+const LINGER_MS = 100;
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 15_000;
+
+const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
+  track(updates: $updates) {
+    __typename
+    ... on InvalidInput { path }
+    ... on Error { code message }
+  }
+}`;
+
+interface Waiting {
+  readonly entry: Entry;
+  readonly bytes: number;
+}
+
+export class Sender {
+  readonly #connection: Connection;
+  readonly #load: () => Promise<Known>;
+  #known: Known | undefined;
+  #queue: Waiting[] = [];
+  #sending: Waiting[] = [];
+  #bytes = 0;
+  #timer: Timer | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+  #running: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  #failures = 0;
+  #dropped = 0;
+  #problem: string | undefined;
+  #refused: string | undefined;
+  #stopped = false;
+
+  /** `load` asks the service what it knows, before the first report goes out. */
+  constructor(connection: Connection, load: () => Promise<Known>) {
+    this.#connection = connection;
+    this.#load = load;
+  }
+
+  /** Report something. It goes out with what follows, at the latest a moment later. */
+  add(entry: Entry, { soon = false } = {}): void {
+    if (this.#stopped || this.#isOld(entry)) return;
+    const waiting = this.#fitting(entry);
+    this.#queue.push(waiting);
+    this.#bytes += waiting.bytes;
+    this.#bound();
+    this.#schedule(soon ? 0 : LINGER_MS);
+  }
+
+  /** Wait until everything is delivered, at most so long; whether it is. */
+  async flush(limitMs: number): Promise<boolean> {
+    if (this.#isDelivered) return true;
+    this.#begin();
+    this.#wake?.();
+    let timer: Timer | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    });
+    const done = (async () => {
+      while (!this.#isDelivered) {
+        this.#begin();
+        await this.#running;
+      }
+    })();
+    await Promise.race([done, limit]);
+    cancel(timer);
+    return this.#isDelivered;
+  }
+
+  /** Stop, and say in one line what could not be delivered; undefined where everything was. */
+  close(): string | undefined {
+    this.#stop();
+    const undelivered = this.#dropped;
+    if (undelivered === 0 && this.#problem === undefined) return undefined;
+    const reason = this.#problem ?? "the service did not answer in time";
+    return undelivered === 0 ? reason : `${undelivered} report(s) could not be delivered: ${reason}`;
+  }
+
+  get #isDelivered(): boolean {
+    return this.#stopped || (this.#queue.length === 0 && this.#sending.length === 0);
+  }
+
+  // The replay of a long run is mostly old news: dropped here, it takes no memory.
+  #isOld(entry: Entry): boolean {
+    const known = this.#known;
+    return known !== undefined && this.#isDelivered && known.news(entry).length === 0;
+  }
+
+  #fitting(entry: Entry): Waiting {
+    const bytes = sizeOf(entry);
+    if (this.#bytes + bytes <= MAX_WAITING_BYTES) return { entry, bytes };
+    const cut = { ...entry, updates: entry.updates.map((update) => shortened(update) ?? update) };
+    return { entry: cut, bytes: sizeOf(cut) };
+  }
+
+  #bound(): void {
+    if (this.#queue.length <= MAX_WAITING) return;
+    // What creates the instance stays.
+    const [dropped] = this.#queue.splice(this.#queue[0]?.entry.begins ? 1 : 0, 1);
+    this.#bytes -= dropped?.bytes ?? 0;
+    this.#dropped++;
+  }
+
+  #schedule(delayMs: number): void {
+    const dueAt = Date.now() + delayMs;
+    if (dueAt >= this.#dueAt) return;
+    cancel(this.#timer);
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(() => this.#begin(), delayMs);
+  }
+
+  #begin(): void {
+    cancel(this.#timer);
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    this.#running ??= this.#deliver().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #deliver(): Promise<void> {
+    while (!this.#isDelivered) {
+      try {
+        const known = (this.#known ??= await this.#load());
+        await this.#deliverBatch(known);
+        this.#failures = 0;
+        this.#problem = this.#refused;
+      } catch (error) {
+        this.#problem = oneLine(error);
+        if (!isTemporary(error)) return this.#stop();
+        await this.#pause(Math.min(FIRST_RETRY_MS * 2 ** this.#failures++, MAX_RETRY_MS));
+      }
+    }
+  }
+
+  /** Send the head of the queue, as much of it as one call takes. */
+  async #deliverBatch(known: Known): Promise<void> {
+    const draft = known.copy();
+    const updates: Update[] = [];
+    let taken = 0;
+    let bytes = 0;
+    for (const { entry } of this.#queue) {
+      const news = draft.news(entry);
+      const size = news.reduce((sum, update) => sum + byteLength(updateText(update)), 0);
+      const isFull = updates.length + news.length > MAX_BATCH_ITEMS || bytes + size > MAX_BATCH_BYTES;
+      if (isFull && updates.length > 0) break;
+      for (const update of news) draft.note(update);
+      updates.push(...news);
+      bytes += size;
+      taken++;
+    }
+    this.#sending = this.#queue.splice(0, taken);
+    try {
+      await this.#track(updates, known);
+      for (const sent of this.#sending) this.#bytes -= sent.bytes;
+    } catch (error) {
+      this.#queue.unshift(...this.#sending);
+      throw error;
+    } finally {
+      this.#sending = [];
+    }
+  }
+
+  /** Report updates. One that is refused is left out: a batch is applied whole or not at all. */
+  async #track(updates: readonly Update[], known: Known): Promise<void> {
+    if (updates.length === 0) return;
+    const refusal = await this.#refusal(updates);
+    if (!refusal) {
+      for (const update of updates) known.note(update);
+      return;
+    }
+    const [first, ...others] = updates;
+    if (first && others.length === 0) {
+      const amended = amendment(first, refusal);
+      if (amended) return this.#track([amended], known);
+      this.#dropped++;
+      this.#refused = oneLine(refusal);
+      return;
+    }
+    const middle = Math.ceil(updates.length / 2);
+    await this.#track(updates.slice(0, middle), known);
+    await this.#track(updates.slice(middle), known);
+  }
+
+  async #refusal(updates: readonly Update[]): Promise<FlowflareError | undefined> {
+    const variables = `{"updates":[${updates.map(updateText).join(",")}]}`;
+    try {
+      const data = (await this.#connection.request(TRACK, variables)) as { track: Refusal };
+      return "code" in data.track ? refusedError(data.track) : undefined;
+    } catch (error) {
+      const isRefusal = error instanceof RequestError && !isTemporary(error) && !isDenial(error);
+      if (isRefusal) return error;
+      throw error;
+    }
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, delayMs);
+      this.#wake = () => {
+        cancel(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  #stop(): void {
+    this.#stopped = true;
+    this.#dropped += this.#queue.length;
+    this.#queue = [];
+    cancel(this.#timer);
+    this.#wake?.();
+  }
+}
+
+// With these nothing gets through, now or later.
+function isDenial(error: RequestError): boolean {
+  return error instanceof UnauthenticatedError || error instanceof ForbiddenError;
+}
+
+/** The update as the service may accept it after all. */
+function amendment(update: Update, refusal: FlowflareError): Update | undefined {
+  if (!(refusal instanceof InvalidInputError)) return undefined;
+  if (refusal.code === "PAYLOAD_TOO_LARGE") return shortened(update);
+  // The number is for people; the step itself matters more.
+  if ("step" in update && update.step.index !== undefined && refusal.path.at(-1) === "index") {
+    const { index: _, ...step } = update.step;
+    return { step };
+  }
+  return undefined;
+}
+
+function sizeOf({ updates, begins }: Entry): number {
+  const own = begins ? byteLength(updateText({ instance: begins })) : 0;
+  return updates.reduce((sum, update) => sum + byteLength(updateText(update)), own);
+}
+
+function oneLine(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.replaceAll(/\s+/g, " ").slice(0, 300);
+}

@@ -1,0 +1,169 @@
+/**
+ * Subscriptions over a WebSocket that resume by themselves: the connection may break and the
+ * service restart, and still each event comes once, in order. The only module that needs
+ * graphql-ws.
+ */
+
+import { createClient } from "graphql-ws/client";
+import type { Client } from "graphql-ws/client";
+import { Connection, endpoint } from "./connection.ts";
+import type { ServiceAddress } from "./connection.ts";
+import type { TypedDocument } from "./typed-document.ts";
+import {
+  ConfigurationError,
+  RequestError,
+  UnauthenticatedError,
+  UnreachableError,
+  isTemporary,
+  requestError,
+} from "./errors.ts";
+import type { GraphQLFailure } from "./errors.ts";
+import { cancel } from "./timers.ts";
+import type { Timer } from "./timers.ts";
+
+/** How a subscription begins and ends. */
+export interface SubscribeOptions {
+  /** Cursor to begin behind; from now on where absent. */
+  after?: string | undefined;
+  /** Ends the subscription: the iteration is then over, without an error. */
+  signal?: AbortSignal | undefined;
+  /** Told each cursor once its result has been dealt with: keep it, and give it back as `after`. */
+  onCursor?: ((cursor: string) => void) | undefined;
+  /** The WebSocket class, where the runtime has none of its own (Node before 22). */
+  webSocketImpl?: unknown;
+}
+
+/** The part of an address that a subscription needs. */
+export type SubscriptionAddress = Pick<ServiceAddress, "serviceUrl" | "apiKey">;
+
+/** The service answers these itself while it sleeps; one without an answer means a dead connection. */
+const PING_MS = 15_000;
+const PONG_LIMIT_MS = 10_000;
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 15_000;
+// Close codes that say the request is at fault: coming back changes nothing (docs/subscriptions.md).
+const FATAL_CODES: ReadonlySet<number> = new Set([4005, 4400, 4401, 4406, 4409, 4429]);
+const FORBIDDEN_CODE = 4403;
+const HEAD = "query Head { events(first: 0) { cursor } }";
+
+/**
+ * The results of a subscription, one after the other.
+ *
+ * Where the connection is lost it is opened again, for as long as it takes, and goes on behind the
+ * last result. Ends when the service completes it, when `signal` is aborted or when the caller
+ * leaves the loop. Raises RequestError where the service refuses the operation,
+ * UnauthenticatedError where it refuses the key.
+ */
+export async function* subscribe<Result = unknown, Variables = Record<string, unknown>>(
+  address: SubscriptionAddress,
+  document: TypedDocument<Result, Variables>,
+  variables?: Variables,
+  options: SubscribeOptions = {},
+): AsyncGenerator<Result, void, undefined> {
+  const { signal, onCursor } = options;
+  const query = String(document);
+  let { after } = options;
+  let failures = 0;
+  while (!signal?.aborted) {
+    const client = connect(address, options);
+    const stop = () => void client.dispose();
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      // From the head of the log, so that a connection lost before the first result loses nothing.
+      if (after === undefined && /\bworkflowEvents\b/.test(query)) after = await headOf(address);
+      const payload = { query, variables: variables as Record<string, unknown> | undefined };
+      const results = client.iterate({ ...payload, ...(after && { extensions: { after } }) });
+      for await (const result of results) {
+        if (signal?.aborted) return;
+        failures = 0;
+        const { data, cursor } = read<Result>(result);
+        after = cursor ?? after;
+        yield data;
+        if (cursor) onCursor?.(cursor);
+      }
+      return;
+    } catch (error) {
+      if (signal?.aborted) return;
+      const problem = problemOf(error);
+      if (!isTemporary(problem)) throw problem;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      void client.dispose();
+    }
+    // At random, so that those who lost the same connection do not all come back at once.
+    const delay = Math.min(FIRST_RETRY_MS * 2 ** failures++, MAX_RETRY_MS);
+    await pause(delay * (0.5 + Math.random() / 2), signal);
+  }
+}
+
+function connect({ serviceUrl, apiKey }: SubscriptionAddress, options: SubscribeOptions): Client {
+  if (!serviceUrl) {
+    throw new ConfigurationError("A subscription needs serviceUrl: it goes over a WebSocket of its own.");
+  }
+  let limit: Timer | undefined;
+  const client = createClient({
+    url: endpoint(serviceUrl).replace(/^http/, "ws"),
+    ...(apiKey && { connectionParams: { authorization: `Bearer ${apiKey}` } }),
+    ...(options.webSocketImpl !== undefined && { webSocketImpl: options.webSocketImpl }),
+    keepAlive: PING_MS,
+    // The client would come back with the cursor it began with; the loop above knows better.
+    retryAttempts: 0,
+    connectionAckWaitTimeout: PONG_LIMIT_MS,
+    on: {
+      ping: (received) => {
+        if (!received) limit = setTimeout(() => client.terminate(), PONG_LIMIT_MS);
+      },
+      pong: () => cancel(limit),
+      closed: () => cancel(limit),
+    },
+  });
+  return client;
+}
+
+async function headOf(address: SubscriptionAddress): Promise<string> {
+  const { serviceUrl, apiKey } = address;
+  const data = await new Connection({ serviceUrl, apiKey }).request(HEAD);
+  return (data as { events: { cursor: string } }).events.cursor;
+}
+
+interface Received {
+  readonly data?: unknown;
+  readonly errors?: readonly { readonly message: string }[] | undefined;
+  readonly extensions?: unknown;
+}
+
+function read<Result>(result: Received): { data: Result; cursor: string | undefined } {
+  const { data, errors, extensions } = result;
+  if (errors && errors.length > 0) throw requestError(errors as readonly GraphQLFailure[], data);
+  const cursor = (extensions as { cursor?: unknown } | undefined)?.cursor;
+  return { data: data as Result, cursor: typeof cursor === "string" ? cursor : undefined };
+}
+
+/** What graphql-ws throws, an error message's list or a close event, as one of our errors. */
+function problemOf(error: unknown): Error {
+  if (error instanceof RequestError || error instanceof UnreachableError) return error;
+  if (Array.isArray(error)) return requestError(error as GraphQLFailure[]);
+  const { code, reason, message } = error as { code?: unknown; reason?: unknown; message?: unknown };
+  if (code === FORBIDDEN_CODE) {
+    const extensions = { code: "UNAUTHENTICATED" };
+    return new UnauthenticatedError([{ message: String(reason || "The key is not valid."), extensions }]);
+  }
+  if (typeof code === "number" && FATAL_CODES.has(code)) {
+    const extensions = { code: `CLOSED_${code}` };
+    return new RequestError([{ message: String(reason || `closed with ${code}`), extensions }]);
+  }
+  if (error instanceof ConfigurationError) return error;
+  return new UnreachableError(`The connection was lost: ${String(reason || message || code)}`, { cause: error });
+}
+
+function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      cancel(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, delayMs);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}

@@ -1,0 +1,255 @@
+/** Cloudflare's `step`, with the same methods, that reports what each of them does. */
+
+import { milliseconds, retryDelay } from "./durations.ts";
+import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
+import type { Failure } from "./failures.ts";
+import { JsonText, snapshot } from "./json.ts";
+import type { Pause, Run } from "./run.ts";
+import type { Backoff } from "./statuses.ts";
+import type { RetryPolicy } from "./updates.ts";
+
+/** What is used of Cloudflare's `WorkflowStep`; any version of its types fits. */
+export interface StepLike {
+  // biome-ignore lint: the engine's own overloads are kept by the type parameter of trackWorkflow.
+  do(name: string, ...rest: any[]): Promise<any>;
+  sleep(name: string, duration: any): Promise<void>;
+  sleepUntil(name: string, timestamp: any): Promise<void>;
+  waitForEvent(name: string, options: any): Promise<any>;
+}
+
+/** What is read of the context the engine hands to a step's callback. */
+interface StepContext {
+  readonly attempt?: number;
+  readonly config?: StepConfig;
+}
+
+interface StepConfig {
+  readonly retries?: { readonly limit?: number; readonly delay?: unknown; readonly backoff?: string };
+  readonly timeout?: unknown;
+  readonly sensitive?: unknown;
+}
+
+type Callback = (context: StepContext) => unknown;
+
+/** An attempt at a task, as this run saw it. */
+interface Attempt {
+  readonly number: number;
+  readonly policy: RetryPolicy | undefined;
+  /** How it failed, and whether that was reported. */
+  failure?: Failure;
+  isReported?: boolean;
+  isFinal?: boolean;
+  result?: JsonText;
+}
+
+// The engine's defaults: https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/
+const DEFAULT_LIMIT = 5;
+const DEFAULT_DELAY_MS = 1000;
+const DEFAULT_BACKOFF: Backoff = "EXPONENTIAL";
+const DEFAULT_TIMEOUT_MS = 600_000;
+/** How long a failed attempt, or a run that is stopped, waits for its report to arrive. */
+const REPORT_LIMIT_MS = 2000;
+const MAX_RETRIES = 1_000_000;
+const REDACTED = snapshot("[REDACTED]");
+
+export class TrackedStep implements StepLike {
+  readonly #step: StepLike;
+  readonly #run: Run;
+  readonly #failures: WeakMap<object, Failure>;
+
+  /** `failures` gets how the errors that leave a step looked like where they were thrown. */
+  constructor(step: StepLike, run: Run, failures: WeakMap<object, Failure>) {
+    this.#step = step;
+    this.#run = run;
+    this.#failures = failures;
+  }
+
+  async do(name: string, ...rest: any[]): Promise<any> {
+    const at = typeof rest[0] === "function" ? 0 : 1;
+    const callback: unknown = rest[at];
+    // What the engine refuses is left to it.
+    if (typeof callback !== "function") return this.#step.do(name, ...rest);
+    const config: StepConfig = at === 1 ? (rest[0] ?? {}) : {};
+    const task = new Task(this.#run, this.#run.name(name), config, callback as Callback);
+    const attempt = (context: StepContext) => task.attempt(context);
+    const handed = at === 1 ? [task.engineConfig(rest[0]), attempt] : [attempt];
+    let result: unknown;
+    try {
+      result = await this.#step.do(name, ...handed, ...rest.slice(at + 1));
+    } catch (error) {
+      await task.fails(error, this.#failures);
+      throw error;
+    }
+    task.completes(result);
+    return result;
+  }
+
+  async sleep(name: string, duration: any): Promise<void> {
+    const length = milliseconds(duration);
+    const until = length === undefined ? undefined : Date.now() + length;
+    await this.#pause("SLEEP", name, until, () => this.#step.sleep(name, duration));
+  }
+
+  async sleepUntil(name: string, timestamp: any): Promise<void> {
+    const until = timestamp instanceof Date ? timestamp.valueOf() : milliseconds(timestamp);
+    await this.#pause("SLEEP", name, until, () => this.#step.sleepUntil(name, timestamp));
+  }
+
+  async waitForEvent(name: string, options: any): Promise<any> {
+    return this.#pause("WAIT_FOR_EVENT", name, undefined, () => this.#step.waitForEvent(name, options));
+  }
+
+  async #pause<T>(
+    kind: Pause["kind"],
+    name: string,
+    untilMs: number | undefined,
+    wait: () => Promise<T>,
+  ): Promise<T> {
+    const pause: Pause = { name: this.#run.name(name), kind };
+    this.#run.pauseBegins(pause, untilMs);
+    let result: T;
+    try {
+      result = await wait();
+    } catch (error) {
+      if (isEngineStop(error)) await this.#run.delivered(REPORT_LIMIT_MS);
+      else this.#run.pauseFails(pause, describe(error));
+      throw error;
+    }
+    const event = result as { payload?: unknown } | undefined;
+    this.#run.pauseEnds(pause, kind === "SLEEP" ? undefined : snapshot(event?.payload));
+    return result;
+  }
+}
+
+/** A call of `step.do`: its attempts, until it has a result or has failed for good. */
+class Task {
+  readonly #run: Run;
+  readonly #name: string;
+  readonly #config: StepConfig;
+  readonly #callback: Callback;
+  #last: Attempt | undefined;
+
+  constructor(run: Run, name: string, config: StepConfig, callback: Callback) {
+    this.#run = run;
+    this.#name = name;
+    this.#config = config;
+    this.#callback = callback;
+  }
+
+  /** The configuration for the engine. A delay that is a function tells when the next attempt is due. */
+  engineConfig(config: any): any {
+    const delay: unknown = config?.retries?.delay;
+    if (typeof delay !== "function") return config;
+    const observed = async (input: unknown) => {
+      const chosen: unknown = await delay(input);
+      const last = this.#last;
+      if (last?.failure) this.#report(last, last.failure, milliseconds(chosen));
+      return chosen;
+    };
+    return { ...config, retries: { ...config.retries, delay: observed } };
+  }
+
+  /** Runs the callback once, as the engine's callback. */
+  async attempt(context: StepContext | undefined): Promise<unknown> {
+    const before = this.#last;
+    if (before) this.#settle(before);
+    const number = context?.attempt ?? (before?.number ?? 0) + 1;
+    const config = context?.config ?? this.#config;
+    const attempt: Attempt = { number, policy: policyOf(config) };
+    this.#last = attempt;
+    this.#run.attemptBegins(this.#name, number, attempt.policy);
+    // The engine's own timer began before this one, so by then it has given the attempt up.
+    const timeoutMs = milliseconds(config.timeout) ?? DEFAULT_TIMEOUT_MS;
+    const timer = setTimeout(() => this.#timesOut(attempt, config, timeoutMs), timeoutMs);
+    try {
+      const result = await this.#callback(context as StepContext);
+      attempt.result = this.#output(result);
+      return result;
+    } catch (error) {
+      if (!isEngineStop(error)) await this.#attemptFails(attempt, config, error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  completes(result: unknown): void {
+    this.#run.taskCompletes(this.#name, this.#output(result), this.#last?.number);
+  }
+
+  async fails(error: unknown, failures: WeakMap<object, Failure>): Promise<void> {
+    const last = this.#last;
+    if (isEngineStop(error)) {
+      // A pause takes effect after the step that it found running: that has its result.
+      if (last?.result) this.#run.taskCompletes(this.#name, last.result, last.number);
+      await this.#run.delivered(REPORT_LIMIT_MS);
+      return;
+    }
+    const failure = last?.failure ?? describe(error);
+    if (typeof error === "object" && error !== null) failures.set(error, failure);
+    this.#run.taskFails(this.#name, failure, last?.number);
+  }
+
+  async #attemptFails(attempt: Attempt, config: StepConfig, error: unknown): Promise<void> {
+    attempt.failure ??= describe(error);
+    const limit = config.retries?.limit ?? DEFAULT_LIMIT;
+    attempt.isFinal = isNonRetryable(error) || attempt.number > limit;
+    // The last failure is the step's, told when the engine has given up; a delay that is a
+    // function is asked by the engine first.
+    if (attempt.isFinal || typeof this.#config.retries?.delay === "function") return;
+    this.#report(attempt, attempt.failure);
+    await this.#run.delivered(REPORT_LIMIT_MS);
+  }
+
+  #timesOut(attempt: Attempt, config: StepConfig, timeoutMs: number): void {
+    if (attempt.failure || this.#last !== attempt) return;
+    attempt.failure = {
+      name: "WorkflowTimeoutError",
+      message: `Execution timed out after ${timeoutMs}ms`,
+    };
+    attempt.isFinal = attempt.number > (config.retries?.limit ?? DEFAULT_LIMIT);
+    if (!attempt.isFinal) this.#report(attempt, attempt.failure);
+  }
+
+  /** The engine tries again, so the attempt before has failed, whether or not it was told how. */
+  #settle(attempt: Attempt): void {
+    this.#report(
+      attempt,
+      attempt.failure ?? {
+        name: "WorkflowInternalError",
+        message: "The engine began another attempt without saying how this one failed.",
+      },
+    );
+  }
+
+  #report(attempt: Attempt, failure: Failure, baseMs?: number): void {
+    if (attempt.isReported) return;
+    attempt.isReported = true;
+    const { number, policy } = attempt;
+    const base = baseMs ?? policy?.delay;
+    const backoff = backoffOf(this.#config.retries?.backoff);
+    const delay = base === undefined ? undefined : retryDelay(number, base, policy?.backoff ?? backoff);
+    const retryAt = delay === undefined ? undefined : Date.now() + delay;
+    this.#run.attemptFails(this.#name, number, failure, retryAt);
+  }
+
+  #output(result: unknown): JsonText {
+    return this.#config.sensitive === "output" ? REDACTED : snapshot(result);
+  }
+}
+
+// As the engine fills it in; undefined where a function decides on each delay.
+function policyOf({ retries }: StepConfig): RetryPolicy | undefined {
+  const delay = retries && "delay" in retries ? milliseconds(retries.delay) : DEFAULT_DELAY_MS;
+  if (delay === undefined || typeof retries?.delay === "function") return undefined;
+  return {
+    limit: Math.min(retries?.limit ?? DEFAULT_LIMIT, MAX_RETRIES),
+    delay: Math.round(Math.max(delay, 0)),
+    backoff: backoffOf(retries?.backoff),
+  };
+}
+
+function backoffOf(backoff: string | undefined): Backoff {
+  if (backoff === "constant") return "CONSTANT";
+  return backoff === "linear" ? "LINEAR" : DEFAULT_BACKOFF;
+}

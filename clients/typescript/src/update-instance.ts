@@ -1,0 +1,137 @@
+/** `updateWorkflowInstance` and `updateWorkflowStep`: single reports, in the names of old. */
+
+import { connectionOf } from "./connection.ts";
+import type { FlowflareEnv } from "./connection.ts";
+import { describe } from "./failures.ts";
+import type { Failure } from "./failures.ts";
+import { snapshot } from "./json.ts";
+import type { JsonText } from "./json.ts";
+import { Known } from "./plan.ts";
+import { Sender } from "./sender.ts";
+import { instanceStatus, stepStatus } from "./statuses.ts";
+import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
+import { warn } from "./warnings.ts";
+
+/** A report on an instance: absent means unchanged, null clears. */
+export interface WorkflowInstanceData {
+  /** The instance's id. */
+  id: string;
+  /** Name of the workflow: creates the instance where it is not tracked yet. */
+  workflow?: string | undefined;
+  /** The same. */
+  workflow_name?: string | undefined;
+  ref_id?: string | null | undefined;
+  ref_type?: string | null | undefined;
+  /** `Running`, `Sleeping`, `Completed`, `Errored`, …, or the API's names. */
+  status?: string | undefined;
+  input_params?: unknown;
+  output_result?: unknown;
+  /** Merged into what is there: members replace those of the same name, null removes one. */
+  metadata?: unknown;
+  error?: Error | Failure | string | null | undefined;
+  /** When a sleep ends. */
+  sleep_until?: Date | string | null | undefined;
+}
+
+/** A report on a step. */
+export interface WorkflowStepData {
+  workflow_instance_id: string;
+  step_name: string;
+  /** `Pending`, `Running`, `Retrying`, `Completed` or `Failed`. */
+  status: string;
+  step_index?: number | undefined;
+  /** What the step returned. */
+  state?: unknown;
+  error?: Error | Failure | string | null | undefined;
+  /** From 1; the current one where absent. */
+  attempt?: number | undefined;
+  retry_at?: Date | string | null | undefined;
+}
+
+const TIME_LIMIT_MS = 5000;
+
+/**
+ * Record a change of an instance. Whether it was recorded: never throws for the service's sake,
+ * but says in the log what went wrong. Raises ConfigurationError for a status there is not.
+ */
+export async function updateWorkflowInstance(
+  data: WorkflowInstanceData,
+  env: FlowflareEnv,
+): Promise<boolean> {
+  const { id, ref_id, ref_type, status, error, sleep_until } = data;
+  const workflow = data.workflow ?? data.workflow_name;
+  const instance: InstanceUpdate = {
+    instanceId: id,
+    ...(workflow !== undefined && { workflow }),
+    ...referenceOf(ref_type, ref_id),
+    ...(status !== undefined && { status: instanceStatus(status) }),
+    ...given("input", data.input_params),
+    ...given("output", data.output_result),
+    ...given("metadata", data.metadata),
+    ...(error !== undefined && { error: error === null ? null : described(error) }),
+    ...(sleep_until !== undefined && { sleepUntil: instant(sleep_until) }),
+  };
+  return report(env, { instance }, id);
+}
+
+/** Record a change of a step, like `updateWorkflowInstance`. */
+export async function updateWorkflowStep(data: WorkflowStepData, env: FlowflareEnv): Promise<boolean> {
+  const { workflow_instance_id: instanceId, step_name: name, step_index, error, attempt } = data;
+  const retryAt = data.retry_at ? instant(data.retry_at) : null;
+  const step: StepUpdate = {
+    instanceId,
+    name,
+    status: stepStatus(data.status),
+    ...(step_index !== undefined && { index: step_index }),
+    ...given("output", data.state),
+    ...(error !== undefined && error !== null && { error: described(error) }),
+    ...(attempt !== undefined && { attempt }),
+    ...(retryAt !== null && { retryAt }),
+  };
+  return report(env, { step }, `${instanceId}, step ${name}`);
+}
+
+async function report(env: FlowflareEnv, update: Update, subject: string): Promise<boolean> {
+  let undelivered: string | undefined;
+  try {
+    const sender = new Sender(connectionOf(env, TIME_LIMIT_MS), async () => new Known());
+    sender.add({ updates: [update] }, { soon: true });
+    await sender.flush(TIME_LIMIT_MS);
+    undelivered = sender.close();
+  } catch (error) {
+    undelivered = describe(error).message;
+  }
+  if (undelivered) warn(`${subject}: ${undelivered}`);
+  return undelivered === undefined;
+}
+
+function referenceOf(
+  refType: string | null | undefined,
+  refId: string | null | undefined,
+): Pick<InstanceUpdate, "reference"> {
+  if (refType && refId) return { reference: { refType, refId } };
+  return refType === null && refId === null ? { reference: null } : {};
+}
+
+/** A JSON value, also one that the caller had made a text of, as the library before wanted it. */
+function given(name: string, value: unknown): Record<string, JsonText> {
+  if (value === undefined) return {};
+  return { [name]: snapshot(typeof value === "string" ? unpacked(value) : value) };
+}
+
+function unpacked(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function described(error: Error | Failure | string): Failure {
+  return describe(error);
+}
+
+function instant(at: Date | string | null): string | null {
+  return at instanceof Date ? at.toISOString() : at;
+}

@@ -1,0 +1,39 @@
+// The service binding as the workflows see it: counts the calls, and fails as a test wants.
+
+/** Calls to the service, for each instance, as their parsed bodies. */
+const calls = new Map<string, unknown[]>();
+
+export class Gate {
+  readonly #service: Fetcher;
+  readonly #instanceId: string;
+  readonly #behaviour: string;
+
+  constructor(service: Fetcher, instanceId: string, behaviour: string) {
+    this.#service = service;
+    this.#instanceId = instanceId;
+    this.#behaviour = behaviour;
+  }
+
+  static calls(instanceId: string): unknown[] {
+    return calls.get(instanceId) ?? [];
+  }
+
+  async fetch(input: string, init: { method: string; body: string; headers: Record<string, string>; signal?: AbortSignal }): Promise<Response> {
+    const made = calls.get(this.#instanceId) ?? [];
+    calls.set(this.#instanceId, [...made, JSON.parse(init.body)]);
+    const [behaviour, count = "Infinity"] = this.#behaviour.split(" ");
+    if (made.length < Number(count)) {
+      if (behaviour === "broken") throw new Error("the service is gone");
+      if (behaviour === "refused") return this.#service.fetch(input, { ...init, body: "{}" });
+      if (behaviour === "lost") {
+        // It does what it is asked, and its answer does not arrive.
+        await this.#service.fetch(input, init);
+        throw new Error("Network connection lost.");
+      }
+      if (behaviour === "slow") {
+        await new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(new Error("too slow"))));
+      }
+    }
+    return this.#service.fetch(input, init);
+  }
+}
