@@ -84,13 +84,17 @@ export function bindWorkflows(service, others) {
 }
 
 /**
- * A Python Worker's modules, with this project's client among its packages.
+ * A Python Worker's modules. Its packages are those of this project, its own in `python_modules`
+ * beside `main`, and this project's client.
  * @param {string} main
  * @returns {Module[]}
  */
 function readPython(main) {
-  const client = join(ROOT, "clients", "python", "src");
-  return [...readModules(main), ...readPackages(client, dirname(main))];
+  const root = dirname(main);
+  const own = readPackages(join(root, "python_modules"), root);
+  const client = readPackages(join(ROOT, "clients", "python", "src"), root);
+  const modules = [...readModules(main), ...own, ...client];
+  return [...new Map(modules.map((module) => [module.path, module])).values()];
 }
 
 /**

@@ -2,23 +2,26 @@
 
 Usage: `python -m scripts.lock`.
 
-locks/host.txt, locks/worker.txt and locks/codegen.txt pin Python packages with hashes, for the
-host, for the Worker and for the generator of the Python client; package-lock.json pins the npm
-packages. Versions that still fit are kept; delete a lock file first to upgrade everything in it.
+The files in locks/ pin Python packages with hashes: for the host, for the Worker, for Workers that
+import the Python client, and for its generator; package-lock.json pins the npm packages. Versions
+that still fit are kept; delete a lock file first to upgrade everything in it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 from scripts.codegen.python_client import CODEGEN_LOCK
 from scripts.host import HOST_LOCK, NPM_LOCK
 from scripts.project import CACHE, LOCKS, ROOT, VENV_BIN, run, step, tool_environment
-from scripts.vendor import PYTHON, WORKER_LOCK
+from scripts.vendor import CLIENT_LOCK, PYTHON, WORKER_LOCK
 
+CLIENT_PROJECT = ROOT / "clients" / "python" / "pyproject.toml"
 PYODIDE_PLATFORM = "wasm32-pyodide2025"
 """uv's newest name for Pyodide: it decides about markers, and wheels are chosen by pip."""
 
@@ -47,8 +50,17 @@ def lock_python() -> None:
     run([*common, *host, project, "-o", HOST_LOCK], env=environment)
     worker = ("--python-platform", PYODIDE_PLATFORM, "--python-version", PYTHON)
     run([*common, *worker, project, "-o", WORKER_LOCK], env=environment)
+    # What the client needs in a Worker beside the service's own packages, at their versions.
+    own = (f"--no-emit-package={name}" for name in pinned_names(WORKER_LOCK))
+    client = (*worker, "--constraints", str(WORKER_LOCK), *own)
+    run([*common, *client, CLIENT_PROJECT, "-o", CLIENT_LOCK], env=environment)
     codegen = ("--universal", "--python-version", "3.11", "--group", f"{project}:codegen")
     run([*common, *codegen, "-o", CODEGEN_LOCK], env=environment)
+
+
+def pinned_names(lock: Path) -> list[str]:
+    """The packages of a lock file."""
+    return re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def lock_node() -> None:

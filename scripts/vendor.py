@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from scripts.project import (
+    CACHE,
     LOCAL,
     LOCKS,
     PYTHON_MODULES,
@@ -25,6 +26,8 @@ from scripts.project import (
 )
 
 WORKER_LOCK = LOCKS / "worker.txt"
+CLIENT_LOCK = LOCKS / "client.txt"
+"""For Workers that import the Python client: what it needs beyond the service's packages."""
 # Beside the folder, not in it: wrangler uploads whatever is in there.
 STAMP = LOCAL / "python_modules.stamp"
 PLATFORM = "pyemscripten_2026_0_wasm32"
@@ -38,19 +41,37 @@ def ensure_python_modules() -> None:
     if PYTHON_MODULES.is_dir() and is_stamped(STAMP, key):
         return
     with step("Vendoring the Worker's Python packages into python_modules"):
-        shutil.rmtree(PYTHON_MODULES, ignore_errors=True)
-        run(
-            [
-                *(VENV_BIN / "python", "-m", "pip", "install", "--quiet"),
-                *("--disable-pip-version-check", "--require-hashes", "--no-deps"),
-                *("--target", PYTHON_MODULES, "--no-compile", "--only-binary=:all:"),
-                *("--platform", PLATFORM, "--platform", "any"),
-                *("--implementation", "cp", "--abi", "cp314", "--python-version", PYTHON),
-                *("-r", WORKER_LOCK),
-            ]
-        )
-        prune(PYTHON_MODULES)
+        vendor(WORKER_LOCK, PYTHON_MODULES)
         write_stamp(STAMP, key)
+
+
+def ensure_client_packages() -> Path:
+    """The packages that the Python client needs in a Worker beside those of the service.
+
+    For tests: a Worker elsewhere has them by pywrangler. Returns their folder.
+    """
+    folder = CACHE / f"client-modules-{digest(CLIENT_LOCK, Path(__file__))}"
+    if not folder.is_dir():
+        partial = folder.with_suffix(".partial")
+        vendor(CLIENT_LOCK, partial)
+        partial.rename(folder)
+    return folder
+
+
+def vendor(lock: Path, target: Path) -> None:
+    """Install what a lock file says for Pyodide's platform, into a new folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    run(
+        [
+            *(VENV_BIN / "python", "-m", "pip", "install", "--quiet"),
+            *("--disable-pip-version-check", "--require-hashes", "--no-deps"),
+            *("--target", target, "--no-compile", "--only-binary=:all:"),
+            *("--platform", PLATFORM, "--platform", "any"),
+            *("--implementation", "cp", "--abi", "cp314", "--python-version", PYTHON),
+            *("-r", lock),
+        ]
+    )
+    prune(target)
 
 
 def prune(modules: Path) -> None:

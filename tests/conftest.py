@@ -1,10 +1,13 @@
-"""What every test may use: the prepared project."""
+"""What every test may use: the prepared project, and servers that run it."""
 
 from __future__ import annotations
 
 import pytest
 
 from scripts import setup
+from tests.support.servers import api, pytest_runtest_makereport, rough, server, start_server
+
+__all__ = ["api", "pytest_runtest_makereport", "rough", "server", "start_server"]
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 from scripts.codegen.methods import async_client, sync_client
+from scripts.codegen.names import Package
 from scripts.project import (
     CACHE,
     LOCKS,
     ROOT,
     VENV_BIN,
-    SetupError,
     digest,
     is_stamped,
     run,
@@ -104,7 +104,9 @@ def generate(folder: Path) -> None:
     run([program, "--config", configuration])
     (folder / "base.py").unlink()
     refine(folder)
-    run([VENV_BIN / "ruff", "format", "--quiet", "--no-cache", "--isolated", folder])
+    ruff = VENV_BIN / "ruff"
+    run([ruff, "check", "--quiet", "--no-cache", "--isolated", "--select=I", "--fix", folder])
+    run([ruff, "format", "--quiet", "--no-cache", "--isolated", folder])
 
 
 def refine(folder: Path) -> None:
@@ -112,32 +114,12 @@ def refine(folder: Path) -> None:
     for path in folder.glob("*.py"):
         text = BUILTIN_NAMES.sub(r"\1", path.read_text())
         text = PERCENTILES.sub("duration_p", text)
-        text = DURATION_DEFAULT.sub(r"\1timedelta(milliseconds=\2)", text)
-        path.write_text(HEADER + text)
+        path.write_text(DURATION_DEFAULT.sub(r"\1timedelta(milliseconds=\2)", text))
     client = (folder / "client.py").read_text()
     operations, methods = async_client(client, SCHEMA.read_text())
-    (folder / "operations.py").write_text(HEADER + operations)
-    (folder / "client.py").write_text(HEADER + methods)
-    (folder / "sync_client.py").write_text(HEADER + sync_client(methods))
-    package = folder / "__init__.py"
-    text = package.read_text()
-    for old, new in (
-        ("    from .base import BaseClient\n", ""),
-        ("def __getattr__(name):", "def __getattr__(name: str) -> object:"),
-        ("def __dir__():", "def __dir__() -> list[str]:"),
-        ('    "BaseClient": ".base",\n', ""),
-        ('    "BaseClient",\n', ""),
-        (
-            "    from .start_workflow import",
-            "    from .sync_client import SyncFlowflareClient\n    from .start_workflow import",
-        ),
-        (
-            '    "StartWorkflow": ".start_workflow",\n',
-            '    "SyncFlowflareClient": ".sync_client",\n    "StartWorkflow": ".start_workflow",\n',
-        ),
-        ('    "StartWorkflow",\n', '    "StartWorkflow",\n    "SyncFlowflareClient",\n'),
-    ):
-        if old not in text:
-            raise SetupError(f"ariadne-codegen no longer writes {old.strip()!r}.")
-        text = text.replace(old, new, 1)
-    package.write_text(text)
+    (folder / "client.py").write_text(methods)
+    (folder / "sync_client.py").write_text(sync_client(methods))
+    Package(folder).shorten()
+    (folder / "operations.py").write_text(operations)
+    for path in folder.glob("*.py"):
+        path.write_text(HEADER + path.read_text())

@@ -297,11 +297,13 @@ export type PageInfoFragment = { hasNextPage: boolean, hasPreviousPage: boolean,
 
 export type ReferenceKeyFragment = { id: string, refType: string, refId: string };
 
-export type InstanceKeyFragment = { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type WorkflowKeyFragment = { id: string, name: string };
 
-export type InstanceSummaryFragment = { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type InstanceKeyFragment = { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type InstanceSummaryFragment = { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+
+export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
 export type StepSummaryFragment = { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
 
@@ -311,19 +313,35 @@ export type RetryPolicyFragment = { limit: number, delay: number, backoff: Backo
 
 export type StepAttemptFragment = { number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null };
 
-export type InstancePageFragment = { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type InstancePageFragment = { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type WorkflowFragment = { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string };
+export type InstanceListFragment = { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type WorkflowEventFragment = { cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null };
+export type ReferenceSummaryFragment = { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
+export type ReferenceFragment = { id: string, refType: string, refId: string, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type WorkflowFragment = { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string };
+
+export type WorkflowSummaryFragment = { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+
+export type WorkflowListFragment = { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+
+export type InstanceStatsFragment = { total: number, durationP50: number | null, durationP95: number | null, retryCount: number, statusCounts: Array<{ status: InstanceStatus, count: number }>, timeline: Array<{ from: string, to: string, started: number, completed: number, errored: number }> };
+
+export type TimelineSliceFragment = { from: string, to: string, started: number, completed: number, errored: number };
+
+export type LogHeadFragment = { cursor: string };
+
+export type WorkflowEventFragment = { cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null };
+
+export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
+
+export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type StepPayloadFragment = { __typename: 'StepPayload', step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } };
 
-export type WorkflowPayloadFragment = { __typename: 'WorkflowPayload', workflow: { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string } };
+export type WorkflowPayloadFragment = { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string } };
 
 export type TrackPayloadFragment = { __typename: 'TrackPayload', applied: number, cursor: string };
 
@@ -333,7 +351,7 @@ export type InvalidInputFragment = { __typename: 'InvalidInput', code: ErrorCode
 
 export type NotFoundFragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
-export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type IllegalTransitionFragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
@@ -341,9 +359,9 @@ export type EngineUnavailableFragment = { __typename: 'EngineUnavailable', code:
 
 type StartResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
 
-type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
-type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type StartResult_InvalidInput_Fragment = { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> };
 
@@ -358,7 +376,7 @@ type ActionResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable'
 
 type ActionResult_IllegalTransition_Fragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
-type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type ActionResult_NotFound_Fragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
@@ -376,8 +394,8 @@ export type StartWorkflowMutationVariables = Exact<{
 
 export type StartWorkflowMutation = { startWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
    };
 
@@ -388,8 +406,8 @@ export type StartWorkflowsMutationVariables = Exact<{
 
 export type StartWorkflowsMutation = { startWorkflows: Array<
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
   > };
 
@@ -400,7 +418,7 @@ export type UpdateWorkflowInstanceMutationVariables = Exact<{
 
 export type UpdateWorkflowInstanceMutation = { updateWorkflowInstance:
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
@@ -436,7 +454,7 @@ export type RegisterWorkflowMutationVariables = Exact<{
 
 export type RegisterWorkflowMutation = { registerWorkflow:
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
-    | { __typename: 'WorkflowPayload', workflow: { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string } }
+    | { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string } }
    };
 
 export type PauseWorkflowMutationVariables = Exact<{
@@ -447,7 +465,7 @@ export type PauseWorkflowMutationVariables = Exact<{
 export type PauseWorkflowMutation = { pauseWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -459,7 +477,7 @@ export type ResumeWorkflowMutationVariables = Exact<{
 export type ResumeWorkflowMutation = { resumeWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -471,7 +489,7 @@ export type TerminateWorkflowMutationVariables = Exact<{
 export type TerminateWorkflowMutation = { terminateWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -483,7 +501,7 @@ export type RestartWorkflowMutationVariables = Exact<{
 export type RestartWorkflowMutation = { restartWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -497,7 +515,7 @@ export type SendWorkflowEventMutationVariables = Exact<{
 export type SendWorkflowEventMutation = { sendWorkflowEvent:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -516,7 +534,7 @@ export type GetInstanceQueryVariables = Exact<{
 }>;
 
 
-export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type ListInstancesQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -529,7 +547,7 @@ export type ListInstancesQueryVariables = Exact<{
 }>;
 
 
-export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetReferenceQueryVariables = Exact<{
   refType: string;
@@ -543,21 +561,21 @@ export type GetReferenceQueryVariables = Exact<{
 }>;
 
 
-export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } } };
+export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export type GetReferencesQueryVariables = Exact<{
   keys: Array<ReferenceInput> | ReferenceInput;
 }>;
 
 
-export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
+export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
 
 export type GetWorkflowQueryVariables = Exact<{
   name: string;
 }>;
 
 
-export type GetWorkflowQuery = { workflow: { id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
+export type GetWorkflowQuery = { workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
 
 export type ListWorkflowsQueryVariables = Exact<{
   search?: string | null | undefined;
@@ -569,7 +587,7 @@ export type ListWorkflowsQueryVariables = Exact<{
 }>;
 
 
-export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ id: string, name: string, description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetStatsQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -586,7 +604,7 @@ export type ListEventsQueryVariables = Exact<{
 }>;
 
 
-export type ListEventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
+export type ListEventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
 
 export type GetLogHeadQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -599,14 +617,14 @@ export type WatchEventsSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchEventsSubscription = { workflowEvents: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
+export type WatchEventsSubscription = { workflowEvents: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
 
 export type WatchInstanceSubscriptionVariables = Exact<{
   instanceId: string;
 }>;
 
 
-export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type WatchReferenceSubscriptionVariables = Exact<{
   refType: string;
@@ -614,7 +632,7 @@ export type WatchReferenceSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -634,12 +652,12 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
-export const StatusCountFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment StatusCount on StatusCount {
-  status
-  count
+export const WorkflowKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment WorkflowKey on Workflow {
+  id
+  name
 }
-    `, {"fragmentName":"StatusCount"}) as unknown as TypedDocumentString<StatusCountFragment, unknown>;
+    `, {"fragmentName":"WorkflowKey"}) as unknown as TypedDocumentString<WorkflowKeyFragment, unknown>;
 export const ReferenceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment ReferenceKey on Reference {
   id
@@ -653,7 +671,7 @@ export const InstanceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -663,6 +681,10 @@ export const InstanceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   id
   refType
   refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
 }`, {"fragmentName":"InstanceKey"}) as unknown as TypedDocumentString<InstanceKeyFragment, unknown>;
 export const WorkflowErrorFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowError on WorkflowError {
@@ -698,12 +720,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -819,12 +845,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -919,12 +949,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -946,6 +980,401 @@ fragment InstanceSummary on WorkflowInstance {
   canTerminate
   canRestart
 }`, {"fragmentName":"InstancePage"}) as unknown as TypedDocumentString<InstancePageFragment, unknown>;
+export const InstanceListFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment InstanceList on WorkflowInstanceConnection {
+  ...InstancePage
+  totalCount @include(if: $withTotal)
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment PageInfo on PageInfo {
+  hasNextPage
+  hasPreviousPage
+  startCursor
+  endCursor
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+fragment InstancePage on WorkflowInstanceConnection {
+  nodes {
+    ...InstanceSummary
+  }
+  pageInfo {
+    ...PageInfo
+  }
+}`, {"fragmentName":"InstanceList"}) as unknown as TypedDocumentString<InstanceListFragment, unknown>;
+export const StatusCountFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment StatusCount on StatusCount {
+  status
+  count
+}
+    `, {"fragmentName":"StatusCount"}) as unknown as TypedDocumentString<StatusCountFragment, unknown>;
+export const ReferenceSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment StatusCount on StatusCount {
+  status
+  count
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}`, {"fragmentName":"ReferenceSummary"}) as unknown as TypedDocumentString<ReferenceSummaryFragment, unknown>;
+export const ReferenceFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment Reference on Reference {
+  ...ReferenceSummary
+  instances(
+    filter: $filter
+    orderBy: $orderBy
+    first: $first
+    after: $after
+    last: $last
+    before: $before
+  ) {
+    ...InstancePage
+  }
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment StatusCount on StatusCount {
+  status
+  count
+}
+fragment PageInfo on PageInfo {
+  hasNextPage
+  hasPreviousPage
+  startCursor
+  endCursor
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+fragment InstancePage on WorkflowInstanceConnection {
+  nodes {
+    ...InstanceSummary
+  }
+  pageInfo {
+    ...PageInfo
+  }
+}
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}`, {"fragmentName":"Reference"}) as unknown as TypedDocumentString<ReferenceFragment, unknown>;
+export const WorkflowFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment Workflow on Workflow {
+  ...WorkflowKey
+  description
+  metadata
+  retentionDays
+  createdAt
+  updatedAt
+}
+    fragment WorkflowKey on Workflow {
+  id
+  name
+}`, {"fragmentName":"Workflow"}) as unknown as TypedDocumentString<WorkflowFragment, unknown>;
+export const WorkflowSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment WorkflowSummary on Workflow {
+  ...Workflow
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment StatusCount on StatusCount {
+  status
+  count
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+fragment Workflow on Workflow {
+  ...WorkflowKey
+  description
+  metadata
+  retentionDays
+  createdAt
+  updatedAt
+}`, {"fragmentName":"WorkflowSummary"}) as unknown as TypedDocumentString<WorkflowSummaryFragment, unknown>;
+export const WorkflowListFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment WorkflowList on WorkflowConnection {
+  nodes {
+    ...WorkflowSummary
+  }
+  pageInfo {
+    ...PageInfo
+  }
+  totalCount @include(if: $withTotal)
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment StatusCount on StatusCount {
+  status
+  count
+}
+fragment PageInfo on PageInfo {
+  hasNextPage
+  hasPreviousPage
+  startCursor
+  endCursor
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+fragment Workflow on Workflow {
+  ...WorkflowKey
+  description
+  metadata
+  retentionDays
+  createdAt
+  updatedAt
+}
+fragment WorkflowSummary on Workflow {
+  ...Workflow
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}`, {"fragmentName":"WorkflowList"}) as unknown as TypedDocumentString<WorkflowListFragment, unknown>;
+export const TimelineSliceFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment TimelineSlice on TimelineSlice {
+  from
+  to
+  started
+  completed
+  errored
+}
+    `, {"fragmentName":"TimelineSlice"}) as unknown as TypedDocumentString<TimelineSliceFragment, unknown>;
+export const InstanceStatsFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment InstanceStats on InstanceStats {
+  total
+  statusCounts {
+    ...StatusCount
+  }
+  durationP50
+  durationP95
+  retryCount
+  timeline(slices: $slices) {
+    ...TimelineSlice
+  }
+}
+    fragment StatusCount on StatusCount {
+  status
+  count
+}
+fragment TimelineSlice on TimelineSlice {
+  from
+  to
+  started
+  completed
+  errored
+}`, {"fragmentName":"InstanceStats"}) as unknown as TypedDocumentString<InstanceStatsFragment, unknown>;
+export const LogHeadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment LogHead on WorkflowEventPage {
+  cursor
+}
+    `, {"fragmentName":"LogHead"}) as unknown as TypedDocumentString<LogHeadFragment, unknown>;
 export const WorkflowEventFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowEvent on WorkflowEvent {
   cursor
@@ -971,12 +1400,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1015,12 +1448,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1082,17 +1519,6 @@ fragment StepSummary on WorkflowStep {
   completedAt
   duration
 }`, {"fragmentName":"StepPayload"}) as unknown as TypedDocumentString<StepPayloadFragment, unknown>;
-export const WorkflowFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
-    fragment Workflow on Workflow {
-  id
-  name
-  description
-  metadata
-  retentionDays
-  createdAt
-  updatedAt
-}
-    `, {"fragmentName":"Workflow"}) as unknown as TypedDocumentString<WorkflowFragment, unknown>;
 export const WorkflowPayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowPayload on WorkflowPayload {
   __typename
@@ -1100,9 +1526,12 @@ export const WorkflowPayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(
     ...Workflow
   }
 }
-    fragment Workflow on Workflow {
+    fragment WorkflowKey on Workflow {
   id
   name
+}
+fragment Workflow on Workflow {
+  ...WorkflowKey
   description
   metadata
   retentionDays
@@ -1140,12 +1569,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1194,12 +1627,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1245,12 +1682,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1332,12 +1773,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1400,12 +1845,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1474,12 +1923,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1551,12 +2004,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1700,9 +2157,12 @@ export const RegisterWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
     ...InvalidInput
   }
 }
-    fragment Workflow on Workflow {
+    fragment WorkflowKey on Workflow {
   id
   name
+}
+fragment Workflow on Workflow {
+  ...WorkflowKey
   description
   metadata
   retentionDays
@@ -1737,12 +2197,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1811,12 +2275,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1885,12 +2353,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1959,12 +2431,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2035,12 +2511,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2127,12 +2607,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2213,8 +2697,7 @@ export const ListInstancesDocument = /*#__PURE__*/ new TypedDocumentString(`
     last: $last
     before: $before
   ) {
-    ...InstancePage
-    totalCount @include(if: $withTotal)
+    ...InstanceList
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2233,12 +2716,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2267,27 +2754,15 @@ fragment InstancePage on WorkflowInstanceConnection {
   pageInfo {
     ...PageInfo
   }
+}
+fragment InstanceList on WorkflowInstanceConnection {
+  ...InstancePage
+  totalCount @include(if: $withTotal)
 }`) as unknown as TypedDocumentString<ListInstancesQuery, ListInstancesQueryVariables>;
 export const GetReferenceDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetReference($refType: String!, $refId: String!, $filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String) {
   reference(refType: $refType, refId: $refId) {
-    ...ReferenceKey
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
-    instances(
-      filter: $filter
-      orderBy: $orderBy
-      first: $first
-      after: $after
-      last: $last
-      before: $before
-    ) {
-      ...InstancePage
-    }
+    ...Reference
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2310,12 +2785,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2343,18 +2822,34 @@ fragment InstancePage on WorkflowInstanceConnection {
   }
   pageInfo {
     ...PageInfo
+  }
+}
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
+fragment Reference on Reference {
+  ...ReferenceSummary
+  instances(
+    filter: $filter
+    orderBy: $orderBy
+    first: $first
+    after: $after
+    last: $last
+    before: $before
+  ) {
+    ...InstancePage
   }
 }`) as unknown as TypedDocumentString<GetReferenceQuery, GetReferenceQueryVariables>;
 export const GetReferencesDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetReferences($keys: [ReferenceInput!]!) {
   references(keys: $keys) {
-    ...ReferenceKey
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
+    ...ReferenceSummary
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2371,12 +2866,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2397,17 +2896,20 @@ fragment InstanceSummary on WorkflowInstance {
   canResume
   canTerminate
   canRestart
+}
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
 }`) as unknown as TypedDocumentString<GetReferencesQuery, GetReferencesQueryVariables>;
 export const GetWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetWorkflow($name: String!) {
   workflow(name: $name) {
-    ...Workflow
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
+    ...WorkflowSummary
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2424,12 +2926,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2452,13 +2958,21 @@ fragment InstanceSummary on WorkflowInstance {
   canRestart
 }
 fragment Workflow on Workflow {
-  id
-  name
+  ...WorkflowKey
   description
   metadata
   retentionDays
   createdAt
   updatedAt
+}
+fragment WorkflowSummary on Workflow {
+  ...Workflow
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
 }`) as unknown as TypedDocumentString<GetWorkflowQuery, GetWorkflowQueryVariables>;
 export const ListWorkflowsDocument = /*#__PURE__*/ new TypedDocumentString(`
     query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean! = false) {
@@ -2469,19 +2983,7 @@ export const ListWorkflowsDocument = /*#__PURE__*/ new TypedDocumentString(`
     last: $last
     before: $before
   ) {
-    nodes {
-      ...Workflow
-      statusCounts {
-        ...StatusCount
-      }
-      latestInstance {
-        ...InstanceSummary
-      }
-    }
-    pageInfo {
-      ...PageInfo
-    }
-    totalCount @include(if: $withTotal)
+    ...WorkflowList
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2504,12 +3006,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2532,36 +3038,59 @@ fragment InstanceSummary on WorkflowInstance {
   canRestart
 }
 fragment Workflow on Workflow {
-  id
-  name
+  ...WorkflowKey
   description
   metadata
   retentionDays
   createdAt
   updatedAt
+}
+fragment WorkflowSummary on Workflow {
+  ...Workflow
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
+fragment WorkflowList on WorkflowConnection {
+  nodes {
+    ...WorkflowSummary
+  }
+  pageInfo {
+    ...PageInfo
+  }
+  totalCount @include(if: $withTotal)
 }`) as unknown as TypedDocumentString<ListWorkflowsQuery, ListWorkflowsQueryVariables>;
 export const GetStatsDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetStats($filter: InstanceFilter, $slices: Int = 24) {
   stats(filter: $filter) {
-    total
-    statusCounts {
-      ...StatusCount
-    }
-    durationP50
-    durationP95
-    retryCount
-    timeline(slices: $slices) {
-      from
-      to
-      started
-      completed
-      errored
-    }
+    ...InstanceStats
   }
 }
     fragment StatusCount on StatusCount {
   status
   count
+}
+fragment InstanceStats on InstanceStats {
+  total
+  statusCounts {
+    ...StatusCount
+  }
+  durationP50
+  durationP95
+  retryCount
+  timeline(slices: $slices) {
+    ...TimelineSlice
+  }
+}
+fragment TimelineSlice on TimelineSlice {
+  from
+  to
+  started
+  completed
+  errored
 }`) as unknown as TypedDocumentString<GetStatsQuery, GetStatsQueryVariables>;
 export const ListEventsDocument = /*#__PURE__*/ new TypedDocumentString(`
     query ListEvents($filter: EventFilter, $first: Int, $after: EventCursor) {
@@ -2579,12 +3108,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2629,10 +3162,12 @@ fragment EventPage on WorkflowEventPage {
 export const GetLogHeadDocument = /*#__PURE__*/ new TypedDocumentString(`
     query GetLogHead {
   events(first: 0) {
-    cursor
+    ...LogHead
   }
 }
-    `) as unknown as TypedDocumentString<GetLogHeadQuery, GetLogHeadQueryVariables>;
+    fragment LogHead on WorkflowEventPage {
+  cursor
+}`) as unknown as TypedDocumentString<GetLogHeadQuery, GetLogHeadQueryVariables>;
 export const WatchEventsDocument = /*#__PURE__*/ new TypedDocumentString(`
     subscription WatchEvents($filter: EventFilter, $after: EventCursor) {
   workflowEvents(filter: $filter, after: $after) {
@@ -2649,12 +3184,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2712,12 +3251,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2791,13 +3334,7 @@ fragment StepAttempt on StepAttempt {
 export const WatchReferenceDocument = /*#__PURE__*/ new TypedDocumentString(`
     subscription WatchReference($refType: String!, $refId: String!) {
   reference(refType: $refType, refId: $refId) {
-    ...ReferenceKey
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
+    ...ReferenceSummary
   }
 }
     fragment WorkflowError on WorkflowError {
@@ -2814,12 +3351,16 @@ fragment ReferenceKey on Reference {
   refType
   refId
 }
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -2840,4 +3381,13 @@ fragment InstanceSummary on WorkflowInstance {
   canResume
   canTerminate
   canRestart
+}
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
 }`) as unknown as TypedDocumentString<WatchReferenceSubscription, WatchReferenceSubscriptionVariables>;

@@ -133,4 +133,4 @@ def route(
         return Network(url, api_key=api_key, timeout=timeout)
     from flowflare.client.binding import ServiceBinding  # noqa: PLC0415 - Workers only
 
-    return ServiceBinding(service_binding, api_key=api_key)
+    return ServiceBinding(service_binding, api_key=api_key, timeout=timeout)

@@ -1,71 +1,131 @@
-"""The way over a Worker's service binding: no network, no key, no packages of the host."""
+"""The way over a Worker's service binding: no network, no key, no packages of the host.
+
+Queries and mutations are calls of the binding's `fetch`; a subscription is one as well, whose
+answer is a stream of events.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from gql.transport import AsyncTransport
-from gql.transport.exceptions import TransportProtocolError, TransportServerError
+from gql.transport.exceptions import (
+    TransportConnectionFailed,
+    TransportProtocolError,
+    TransportServerError,
+)
 from graphql import ExecutionResult
 
+from flowflare.client.event_stream import EventParser
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from gql import GraphQLRequest
 
     from flowflare.client.transports import Transport
 
 ENDPOINT = "https://flowflare/graphql"
 """The binding decides where it goes; only the path counts."""
-BAD_REQUEST = 400
+OK = 200
 
 
 class ServiceBinding:
     """A Worker's `env.FLOWFLARE`, as a way to the service."""
 
-    def __init__(self, binding: Any, *, api_key: str | None = None) -> None:
+    def __init__(self, binding: Any, *, api_key: str | None, timeout: timedelta) -> None:
         self._binding = binding
         self._authorization = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._timeout = timeout
 
     def http(self) -> Transport:
-        """`fetch` of the binding."""
-        return FetchTransport(self._binding, headers=self._authorization)
+        """For queries and mutations."""
+        return FetchTransport(self._binding, headers=self._authorization, timeout=self._timeout)
 
     def socket(self) -> Transport:
-        """`fetch` of the binding, as a stream of events."""
-        return FetchTransport(self._binding, headers=self._authorization)
+        """For a subscription."""
+        return FetchTransport(self._binding, headers=self._authorization, timeout=self._timeout)
 
 
-class FetchTransport(AsyncTransport):
-    """Requests by `fetch`, of a binding as Cloudflare's SDK wraps it."""
+class FetchTransport:
+    """Requests by the `fetch` of a binding."""
 
-    def __init__(self, binding: Any, *, headers: dict[str, str]) -> None:
+    def __init__(self, binding: Any, *, headers: dict[str, str], timeout: timedelta) -> None:
         self._binding = binding
+        self._timeout_ms = timeout // timedelta(milliseconds=1)
         self._headers = {**headers, "content-type": "application/json"}
+        self._reader: Any = None
 
     async def connect(self) -> None:
         """Nothing to do: each request is a call."""
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """End the stream, if there is one."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.cancel()
 
     async def execute(self, request: GraphQLRequest) -> ExecutionResult:
         """One request; raises gql's transport errors."""
-        response = await self._binding.fetch(
-            ENDPOINT, method="POST", headers=self._headers, body=json.dumps(request.payload)
+        response = await self._fetch(
+            request, accept="application/json", timeout_ms=self._timeout_ms
         )
-        text = await response.text()
-        try:
-            body = json.loads(text)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict) or not ("data" in body or "errors" in body):
-            if response.status >= BAD_REQUEST:
-                raise TransportServerError(f"HTTP {response.status}", response.status)
-            raise TransportProtocolError("The answer is no GraphQL result.")
-        return ExecutionResult(
-            data=body.get("data"), errors=body.get("errors"), extensions=body.get("extensions")
-        )
+        return result_of(str(await response.text()), int(response.status))
 
-    def subscribe(self, request: GraphQLRequest) -> Any:
-        """Not yet."""
-        raise NotImplementedError
+    async def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
+        """The results of a subscription, until it is complete; raises gql's transport errors."""
+        response = await self._fetch(request, accept="text/event-stream")
+        if response.status != OK:
+            yield result_of(str(await response.text()), int(response.status))
+            return
+        self._reader = response.body.getReader()
+        parser = EventParser()
+        while True:
+            try:
+                chunk = await self._reader.read()
+            except Exception as error:
+                raise TransportConnectionFailed(f"The stream broke: {error}") from error
+            if chunk.done:
+                raise TransportConnectionFailed("The stream ended before it was complete.")
+            for event in parser.feed(chunk.value.to_bytes()):
+                if event.type == "complete":
+                    return
+                yield result_of(event.data, OK)
+
+    async def _fetch(
+        self, request: GraphQLRequest, *, accept: str, timeout_ms: int | None = None
+    ) -> Any:
+        """JavaScript's Response."""
+        import js  # noqa: PLC0415 - exists only in a Worker
+        from pyodide.ffi import JsException, to_js  # noqa: PLC0415 - exists only in a Worker
+
+        options: dict[str, Any] = {
+            "method": "POST",
+            "headers": {**self._headers, "accept": accept},
+            "body": json.dumps(request.payload),
+        }
+        if timeout_ms is not None:
+            options["signal"] = js.AbortSignal.timeout(timeout_ms)
+        # JavaScript's own Request is what a binding takes; the SDK wraps bindings in some places
+        # and not in others.
+        sent = js.Request.new(ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
+        try:
+            return await getattr(self._binding, "_binding", self._binding).fetch(sent)
+        except (JsException, OSError) as error:
+            raise TransportConnectionFailed(str(error)) from error
+
+
+def result_of(text: str, status: int) -> ExecutionResult:
+    """A GraphQL result from JSON; raises gql's transport errors where it is none."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or not body.keys() & {"data", "errors"}:
+        if status != OK:
+            raise TransportServerError(f"HTTP {status}", status)
+        raise TransportProtocolError("The answer is no GraphQL result.")
+    return ExecutionResult(
+        data=body.get("data"), errors=body.get("errors"), extensions=body.get("extensions")
+    )

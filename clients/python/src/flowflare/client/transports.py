@@ -144,6 +144,9 @@ def _status(error: BaseException) -> int | None:
 
 
 def _root_reason(error: BaseException) -> str:
-    """The words of the first cause that has any."""
+    """The words of the first cause: those of who closed the socket, if it was closed."""
+    for cause in _chain(error):
+        if reason := getattr(getattr(cause, "rcvd", None), "reason", None):
+            return str(reason)
     reasons = [str(cause) for cause in _chain(error) if str(cause)]
     return reasons[-1].rstrip(".") if reasons else type(error).__name__

@@ -9,15 +9,6 @@ from .fragments import AccessTokenPayload, InvalidInput
 
 
 class CreateAccessToken(BaseModel):
-    create_access_token: Union[
-        "CreateAccessTokenCreateAccessTokenAccessTokenPayload",
-        "CreateAccessTokenCreateAccessTokenInvalidInput",
-    ] = Field(discriminator="typename__")
-
-
-class CreateAccessTokenCreateAccessTokenAccessTokenPayload(AccessTokenPayload):
-    typename__: Literal["AccessTokenPayload"] = Field(alias="__typename")
-
-
-class CreateAccessTokenCreateAccessTokenInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
+    create_access_token: Union["AccessTokenPayload", "InvalidInput"] = Field(
+        discriminator="typename__"
+    )

@@ -7,7 +7,4 @@ from .fragments import WorkflowInstance
 
 
 class GetInstance(BaseModel):
-    instance: Optional["GetInstanceInstance"]
-
-
-GetInstanceInstance = WorkflowInstance
+    instance: Optional["WorkflowInstance"]

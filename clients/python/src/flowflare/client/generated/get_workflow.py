@@ -3,17 +3,8 @@
 from typing import Optional
 
 from .base_model import BaseModel
-from .fragments import InstanceSummary, StatusCount, Workflow
+from .fragments import WorkflowSummary
 
 
 class GetWorkflow(BaseModel):
-    workflow: Optional["GetWorkflowWorkflow"]
-
-
-class GetWorkflowWorkflow(Workflow):
-    status_counts: list["GetWorkflowWorkflowStatusCounts"]
-    latest_instance: Optional["GetWorkflowWorkflowLatestInstance"]
-
-
-GetWorkflowWorkflowStatusCounts = StatusCount
-GetWorkflowWorkflowLatestInstance = InstanceSummary
+    workflow: Optional["WorkflowSummary"]

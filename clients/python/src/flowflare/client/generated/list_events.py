@@ -5,7 +5,4 @@ from .fragments import EventPage
 
 
 class ListEvents(BaseModel):
-    events: "ListEventsEvents"
-
-
-ListEventsEvents = EventPage
+    events: "EventPage"

@@ -30,7 +30,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -85,6 +85,11 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -116,7 +121,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -172,6 +177,11 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 UPDATE_WORKFLOW_INSTANCE = """\
@@ -200,7 +210,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -254,6 +264,11 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -379,13 +394,17 @@ fragment InvalidInput on InvalidInput {
 }
 
 fragment Workflow on Workflow {
-  id
-  name
+  ...WorkflowKey
   description
   metadata
   retentionDays
   createdAt
   updatedAt
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 
 fragment WorkflowPayload on WorkflowPayload {
@@ -432,7 +451,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -479,6 +498,11 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -518,7 +542,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -565,6 +589,11 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -604,7 +633,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -651,6 +680,11 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -690,7 +724,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -737,6 +771,11 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -778,7 +817,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -826,6 +865,11 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 CREATE_ACCESS_TOKEN = """\
@@ -863,7 +907,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -940,6 +984,11 @@ fragment WorkflowInstance on WorkflowInstance {
   steps {
     ...WorkflowStep
   }
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 
 fragment WorkflowStep on WorkflowStep {
@@ -964,8 +1013,7 @@ query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: In
     last: $last
     before: $before
   ) {
-    ...InstancePage
-    totalCount @include(if: $withTotal)
+    ...InstanceList
   }
 }
 
@@ -974,11 +1022,16 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
   }
+}
+
+fragment InstanceList on WorkflowInstanceConnection {
+  ...InstancePage
+  totalCount @include(if: $withTotal)
 }
 
 fragment InstancePage on WorkflowInstanceConnection {
@@ -1024,29 +1077,18 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
 GET_REFERENCE = """\
 query GetReference($refType: String!, $refId: String!, $filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String) {
   reference(refType: $refType, refId: $refId) {
-    ...ReferenceKey
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
-    instances(
-      filter: $filter
-      orderBy: $orderBy
-      first: $first
-      after: $after
-      last: $last
-      before: $before
-    ) {
-      ...InstancePage
-    }
+    ...Reference
   }
 }
 
@@ -1055,7 +1097,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1095,10 +1137,34 @@ fragment PageInfo on PageInfo {
   endCursor
 }
 
+fragment Reference on Reference {
+  ...ReferenceSummary
+  instances(
+    filter: $filter
+    orderBy: $orderBy
+    first: $first
+    after: $after
+    last: $last
+    before: $before
+  ) {
+    ...InstancePage
+  }
+}
+
 fragment ReferenceKey on Reference {
   id
   refType
   refId
+}
+
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
 }
 
 fragment StatusCount on StatusCount {
@@ -1111,18 +1177,17 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 GET_REFERENCES = """\
 query GetReferences($keys: [ReferenceInput!]!) {
   references(keys: $keys) {
-    ...ReferenceKey
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
+    ...ReferenceSummary
   }
 }
 
@@ -1131,7 +1196,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1161,6 +1226,16 @@ fragment ReferenceKey on Reference {
   refId
 }
 
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
+
 fragment StatusCount on StatusCount {
   status
   count
@@ -1171,18 +1246,17 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 GET_WORKFLOW = """\
 query GetWorkflow($name: String!) {
   workflow(name: $name) {
-    ...Workflow
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
+    ...WorkflowSummary
   }
 }
 
@@ -1191,7 +1265,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1227,8 +1301,7 @@ fragment StatusCount on StatusCount {
 }
 
 fragment Workflow on Workflow {
-  id
-  name
+  ...WorkflowKey
   description
   metadata
   retentionDays
@@ -1240,6 +1313,21 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+
+fragment WorkflowSummary on Workflow {
+  ...Workflow
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
 }
 """
 
@@ -1252,19 +1340,7 @@ query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $b
     last: $last
     before: $before
   ) {
-    nodes {
-      ...Workflow
-      statusCounts {
-        ...StatusCount
-      }
-      latestInstance {
-        ...InstanceSummary
-      }
-    }
-    pageInfo {
-      ...PageInfo
-    }
-    totalCount @include(if: $withTotal)
+    ...WorkflowList
   }
 }
 
@@ -1273,7 +1349,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1316,8 +1392,7 @@ fragment StatusCount on StatusCount {
 }
 
 fragment Workflow on Workflow {
-  id
-  name
+  ...WorkflowKey
   description
   metadata
   retentionDays
@@ -1330,31 +1405,64 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+
+fragment WorkflowList on WorkflowConnection {
+  nodes {
+    ...WorkflowSummary
+  }
+  pageInfo {
+    ...PageInfo
+  }
+  totalCount @include(if: $withTotal)
+}
+
+fragment WorkflowSummary on Workflow {
+  ...Workflow
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
 """
 
 GET_STATS = """\
 query GetStats($filter: InstanceFilter, $slices: Int = 24) {
   stats(filter: $filter) {
-    total
-    statusCounts {
-      ...StatusCount
-    }
-    durationP50
-    durationP95
-    retryCount
-    timeline(slices: $slices) {
-      from
-      to
-      started
-      completed
-      errored
-    }
+    ...InstanceStats
+  }
+}
+
+fragment InstanceStats on InstanceStats {
+  total
+  statusCounts {
+    ...StatusCount
+  }
+  durationP50
+  durationP95
+  retryCount
+  timeline(slices: $slices) {
+    ...TimelineSlice
   }
 }
 
 fragment StatusCount on StatusCount {
   status
   count
+}
+
+fragment TimelineSlice on TimelineSlice {
+  from
+  to
+  started
+  completed
+  errored
 }
 """
 
@@ -1378,7 +1486,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1427,13 +1535,22 @@ fragment WorkflowEvent on WorkflowEvent {
   attempt
   data
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 GET_LOG_HEAD = """\
 query GetLogHead {
   events(first: 0) {
-    cursor
+    ...LogHead
   }
+}
+
+fragment LogHead on WorkflowEventPage {
+  cursor
 }
 """
 
@@ -1457,7 +1574,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1506,6 +1623,11 @@ fragment WorkflowEvent on WorkflowEvent {
   attempt
   data
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 WATCH_INSTANCE = """\
@@ -1520,7 +1642,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1599,6 +1721,11 @@ fragment WorkflowInstance on WorkflowInstance {
   }
 }
 
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
@@ -1614,13 +1741,7 @@ fragment WorkflowStep on WorkflowStep {
 WATCH_REFERENCE = """\
 subscription WatchReference($refType: String!, $refId: String!) {
   reference(refType: $refType, refId: $refId) {
-    ...ReferenceKey
-    statusCounts {
-      ...StatusCount
-    }
-    latestInstance {
-      ...InstanceSummary
-    }
+    ...ReferenceSummary
   }
 }
 
@@ -1629,7 +1750,7 @@ fragment InstanceKey on WorkflowInstance {
   instanceId
   status
   workflow {
-    name
+    ...WorkflowKey
   }
   reference {
     ...ReferenceKey
@@ -1659,6 +1780,16 @@ fragment ReferenceKey on Reference {
   refId
 }
 
+fragment ReferenceSummary on Reference {
+  ...ReferenceKey
+  statusCounts {
+    ...StatusCount
+  }
+  latestInstance {
+    ...InstanceSummary
+  }
+}
+
 fragment StatusCount on StatusCount {
   status
   count
@@ -1668,5 +1799,10 @@ fragment WorkflowError on WorkflowError {
   name
   message
   stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """

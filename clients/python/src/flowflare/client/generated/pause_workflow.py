@@ -9,31 +9,12 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstancePayloadInstance,  # noqa: F401
+    InstanceSummary,
     NotFound,
 )
 
 
 class PauseWorkflow(BaseModel):
     pause_workflow: Union[
-        "PauseWorkflowPauseWorkflowInstancePayload",
-        "PauseWorkflowPauseWorkflowNotFound",
-        "PauseWorkflowPauseWorkflowIllegalTransition",
-        "PauseWorkflowPauseWorkflowEngineUnavailable",
+        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
     ] = Field(discriminator="typename__")
-
-
-class PauseWorkflowPauseWorkflowInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class PauseWorkflowPauseWorkflowNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class PauseWorkflowPauseWorkflowIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
-
-
-class PauseWorkflowPauseWorkflowEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -5,23 +5,10 @@ from typing import Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import (
-    InvalidInput,
-    WorkflowPayload,
-    WorkflowPayloadWorkflow,  # noqa: F401
-)
+from .fragments import InvalidInput, Workflow, WorkflowPayload
 
 
 class RegisterWorkflow(BaseModel):
-    register_workflow: Union[
-        "RegisterWorkflowRegisterWorkflowWorkflowPayload",
-        "RegisterWorkflowRegisterWorkflowInvalidInput",
-    ] = Field(discriminator="typename__")
-
-
-class RegisterWorkflowRegisterWorkflowWorkflowPayload(WorkflowPayload):
-    typename__: Literal["WorkflowPayload"] = Field(alias="__typename")
-
-
-class RegisterWorkflowRegisterWorkflowInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
+    register_workflow: Union["WorkflowPayload", "InvalidInput"] = Field(
+        discriminator="typename__"
+    )

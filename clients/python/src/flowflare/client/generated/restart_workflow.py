@@ -9,31 +9,12 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstancePayloadInstance,  # noqa: F401
+    InstanceSummary,
     NotFound,
 )
 
 
 class RestartWorkflow(BaseModel):
     restart_workflow: Union[
-        "RestartWorkflowRestartWorkflowInstancePayload",
-        "RestartWorkflowRestartWorkflowNotFound",
-        "RestartWorkflowRestartWorkflowIllegalTransition",
-        "RestartWorkflowRestartWorkflowEngineUnavailable",
+        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
     ] = Field(discriminator="typename__")
-
-
-class RestartWorkflowRestartWorkflowInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class RestartWorkflowRestartWorkflowNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class RestartWorkflowRestartWorkflowIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
-
-
-class RestartWorkflowRestartWorkflowEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -9,31 +9,12 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstancePayloadInstance,  # noqa: F401
+    InstanceSummary,
     NotFound,
 )
 
 
 class ResumeWorkflow(BaseModel):
     resume_workflow: Union[
-        "ResumeWorkflowResumeWorkflowInstancePayload",
-        "ResumeWorkflowResumeWorkflowNotFound",
-        "ResumeWorkflowResumeWorkflowIllegalTransition",
-        "ResumeWorkflowResumeWorkflowEngineUnavailable",
+        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
     ] = Field(discriminator="typename__")
-
-
-class ResumeWorkflowResumeWorkflowInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class ResumeWorkflowResumeWorkflowNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class ResumeWorkflowResumeWorkflowIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
-
-
-class ResumeWorkflowResumeWorkflowEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -9,31 +9,12 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstancePayloadInstance,  # noqa: F401
+    InstanceSummary,
     NotFound,
 )
 
 
 class SendWorkflowEvent(BaseModel):
     send_workflow_event: Union[
-        "SendWorkflowEventSendWorkflowEventInstancePayload",
-        "SendWorkflowEventSendWorkflowEventNotFound",
-        "SendWorkflowEventSendWorkflowEventIllegalTransition",
-        "SendWorkflowEventSendWorkflowEventEngineUnavailable",
+        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
     ] = Field(discriminator="typename__")
-
-
-class SendWorkflowEventSendWorkflowEventInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class SendWorkflowEventSendWorkflowEventNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class SendWorkflowEventSendWorkflowEventIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
-
-
-class SendWorkflowEventSendWorkflowEventEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

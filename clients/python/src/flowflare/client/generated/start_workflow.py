@@ -5,36 +5,16 @@ from typing import Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import (  # noqa: F401
+from .fragments import (
     EngineUnavailable,
     InstanceConflict,
-    InstanceConflictExisting,
     InstancePayload,
-    InstancePayloadInstance,
+    InstanceSummary,
     InvalidInput,
 )
 
 
 class StartWorkflow(BaseModel):
     start_workflow: Union[
-        "StartWorkflowStartWorkflowInstancePayload",
-        "StartWorkflowStartWorkflowInvalidInput",
-        "StartWorkflowStartWorkflowInstanceConflict",
-        "StartWorkflowStartWorkflowEngineUnavailable",
+        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
     ] = Field(discriminator="typename__")
-
-
-class StartWorkflowStartWorkflowInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class StartWorkflowStartWorkflowInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
-
-
-class StartWorkflowStartWorkflowInstanceConflict(InstanceConflict):
-    typename__: Literal["InstanceConflict"] = Field(alias="__typename")
-
-
-class StartWorkflowStartWorkflowEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -5,12 +5,11 @@ from typing import Annotated, Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import (  # noqa: F401
+from .fragments import (
     EngineUnavailable,
     InstanceConflict,
-    InstanceConflictExisting,
     InstancePayload,
-    InstancePayloadInstance,
+    InstanceSummary,
     InvalidInput,
 )
 
@@ -19,27 +18,11 @@ class StartWorkflows(BaseModel):
     start_workflows: list[
         Annotated[
             Union[
-                "StartWorkflowsStartWorkflowsInstancePayload",
-                "StartWorkflowsStartWorkflowsInvalidInput",
-                "StartWorkflowsStartWorkflowsInstanceConflict",
-                "StartWorkflowsStartWorkflowsEngineUnavailable",
+                "InstancePayload",
+                "InvalidInput",
+                "InstanceConflict",
+                "EngineUnavailable",
             ],
             Field(discriminator="typename__"),
         ]
     ]
-
-
-class StartWorkflowsStartWorkflowsInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class StartWorkflowsStartWorkflowsInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
-
-
-class StartWorkflowsStartWorkflowsInstanceConflict(InstanceConflict):
-    typename__: Literal["InstanceConflict"] = Field(alias="__typename")
-
-
-class StartWorkflowsStartWorkflowsEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

@@ -2,22 +2,34 @@
 
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Optional, Union
+
 from ..sync import SyncBaseClient
-from .client import FlowflareClient
 from .base_model import UNSET
+from .client import FlowflareClient
 
 if TYPE_CHECKING:
     from .base_model import UnsetType
-    from .create_access_token import (
-        CreateAccessTokenCreateAccessTokenAccessTokenPayload,
-        CreateAccessTokenCreateAccessTokenInvalidInput,
+    from .fragments import (
+        AccessTokenPayload,
+        EngineUnavailable,
+        EventPage,
+        IllegalTransition,
+        InstanceConflict,
+        InstanceList,
+        InstancePayload,
+        InstanceStats,
+        InvalidInput,
+        LogHead,
+        NotFound,
+        Reference,
+        ReferenceSummary,
+        StepPayload,
+        TrackPayload,
+        WorkflowInstance,
+        WorkflowList,
+        WorkflowPayload,
+        WorkflowSummary,
     )
-    from .get_instance import GetInstanceInstance
-    from .get_log_head import GetLogHeadEvents
-    from .get_reference import GetReferenceReference
-    from .get_references import GetReferencesReferences
-    from .get_stats import GetStatsStats
-    from .get_workflow import GetWorkflowWorkflow
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
@@ -30,76 +42,6 @@ if TYPE_CHECKING:
         UpdateWorkflowInstanceInput,
         UpdateWorkflowStepInput,
     )
-    from .list_events import ListEventsEvents
-    from .list_instances import ListInstancesInstances
-    from .list_workflows import ListWorkflowsWorkflows
-    from .pause_workflow import (
-        PauseWorkflowPauseWorkflowEngineUnavailable,
-        PauseWorkflowPauseWorkflowIllegalTransition,
-        PauseWorkflowPauseWorkflowInstancePayload,
-        PauseWorkflowPauseWorkflowNotFound,
-    )
-    from .register_workflow import (
-        RegisterWorkflowRegisterWorkflowInvalidInput,
-        RegisterWorkflowRegisterWorkflowWorkflowPayload,
-    )
-    from .restart_workflow import (
-        RestartWorkflowRestartWorkflowEngineUnavailable,
-        RestartWorkflowRestartWorkflowIllegalTransition,
-        RestartWorkflowRestartWorkflowInstancePayload,
-        RestartWorkflowRestartWorkflowNotFound,
-    )
-    from .resume_workflow import (
-        ResumeWorkflowResumeWorkflowEngineUnavailable,
-        ResumeWorkflowResumeWorkflowIllegalTransition,
-        ResumeWorkflowResumeWorkflowInstancePayload,
-        ResumeWorkflowResumeWorkflowNotFound,
-    )
-    from .send_workflow_event import (
-        SendWorkflowEventSendWorkflowEventEngineUnavailable,
-        SendWorkflowEventSendWorkflowEventIllegalTransition,
-        SendWorkflowEventSendWorkflowEventInstancePayload,
-        SendWorkflowEventSendWorkflowEventNotFound,
-    )
-    from .start_workflow import (
-        StartWorkflowStartWorkflowEngineUnavailable,
-        StartWorkflowStartWorkflowInstanceConflict,
-        StartWorkflowStartWorkflowInstancePayload,
-        StartWorkflowStartWorkflowInvalidInput,
-    )
-    from .start_workflows import (
-        StartWorkflowsStartWorkflowsEngineUnavailable,
-        StartWorkflowsStartWorkflowsInstanceConflict,
-        StartWorkflowsStartWorkflowsInstancePayload,
-        StartWorkflowsStartWorkflowsInvalidInput,
-    )
-    from .terminate_workflow import (
-        TerminateWorkflowTerminateWorkflowEngineUnavailable,
-        TerminateWorkflowTerminateWorkflowIllegalTransition,
-        TerminateWorkflowTerminateWorkflowInstancePayload,
-        TerminateWorkflowTerminateWorkflowNotFound,
-    )
-    from .track import (
-        TrackTrackIllegalTransition,
-        TrackTrackInvalidInput,
-        TrackTrackNotFound,
-        TrackTrackTrackPayload,
-    )
-    from .update_workflow_instance import (
-        UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition,
-        UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload,
-        UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput,
-        UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound,
-    )
-    from .update_workflow_step import (
-        UpdateWorkflowStepUpdateWorkflowStepIllegalTransition,
-        UpdateWorkflowStepUpdateWorkflowStepInvalidInput,
-        UpdateWorkflowStepUpdateWorkflowStepNotFound,
-        UpdateWorkflowStepUpdateWorkflowStepStepPayload,
-    )
-    from .watch_events import WatchEventsWorkflowEvents
-    from .watch_instance import WatchInstanceInstance
-    from .watch_reference import WatchReferenceReference
 
 
 class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
@@ -110,10 +52,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
     def start_workflow(
         self, input: "StartWorkflowInput"
     ) -> Union[
-        "StartWorkflowStartWorkflowInstancePayload",
-        "StartWorkflowStartWorkflowInvalidInput",
-        "StartWorkflowStartWorkflowInstanceConflict",
-        "StartWorkflowStartWorkflowEngineUnavailable",
+        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
     ]:
         """Start a workflow; idempotent by instanceId."""
         return self._run(self._client.start_workflow(input=input))
@@ -122,10 +61,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self, inputs: list["StartWorkflowInput"]
     ) -> list[
         Union[
-            "StartWorkflowsStartWorkflowsInstancePayload",
-            "StartWorkflowsStartWorkflowsInvalidInput",
-            "StartWorkflowsStartWorkflowsInstanceConflict",
-            "StartWorkflowsStartWorkflowsEngineUnavailable",
+            "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
         ]
     ]:
         """One result for each input, in order; at most 100."""
@@ -133,87 +69,49 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
-    ) -> Union[
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload",
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput",
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound",
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition",
-    ]:
+    ) -> Union["InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"]:
         """Report on an instance."""
         return self._run(self._client.update_workflow_instance(input=input))
 
     def update_workflow_step(
         self, input: "UpdateWorkflowStepInput"
-    ) -> Union[
-        "UpdateWorkflowStepUpdateWorkflowStepStepPayload",
-        "UpdateWorkflowStepUpdateWorkflowStepInvalidInput",
-        "UpdateWorkflowStepUpdateWorkflowStepNotFound",
-        "UpdateWorkflowStepUpdateWorkflowStepIllegalTransition",
-    ]:
+    ) -> Union["StepPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
         """Report on a step."""
         return self._run(self._client.update_workflow_step(input=input))
 
     def track(
         self, updates: list["TrackingUpdate"]
-    ) -> Union[
-        "TrackTrackTrackPayload",
-        "TrackTrackInvalidInput",
-        "TrackTrackNotFound",
-        "TrackTrackIllegalTransition",
-    ]:
+    ) -> Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
         """Several updates in one transaction and one round trip; at most 100."""
         return self._run(self._client.track(updates=updates))
 
     def register_workflow(
         self, input: "RegisterWorkflowInput"
-    ) -> Union[
-        "RegisterWorkflowRegisterWorkflowWorkflowPayload",
-        "RegisterWorkflowRegisterWorkflowInvalidInput",
-    ]:
+    ) -> Union["WorkflowPayload", "InvalidInput"]:
         """Describe a workflow."""
         return self._run(self._client.register_workflow(input=input))
 
     def pause_workflow(
         self, instance_id: str
-    ) -> Union[
-        "PauseWorkflowPauseWorkflowInstancePayload",
-        "PauseWorkflowPauseWorkflowNotFound",
-        "PauseWorkflowPauseWorkflowIllegalTransition",
-        "PauseWorkflowPauseWorkflowEngineUnavailable",
-    ]:
+    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
         """Have the engine pause an instance."""
         return self._run(self._client.pause_workflow(instance_id=instance_id))
 
     def resume_workflow(
         self, instance_id: str
-    ) -> Union[
-        "ResumeWorkflowResumeWorkflowInstancePayload",
-        "ResumeWorkflowResumeWorkflowNotFound",
-        "ResumeWorkflowResumeWorkflowIllegalTransition",
-        "ResumeWorkflowResumeWorkflowEngineUnavailable",
-    ]:
+    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
         """Have the engine resume an instance."""
         return self._run(self._client.resume_workflow(instance_id=instance_id))
 
     def terminate_workflow(
         self, instance_id: str
-    ) -> Union[
-        "TerminateWorkflowTerminateWorkflowInstancePayload",
-        "TerminateWorkflowTerminateWorkflowNotFound",
-        "TerminateWorkflowTerminateWorkflowIllegalTransition",
-        "TerminateWorkflowTerminateWorkflowEngineUnavailable",
-    ]:
+    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
         """Have the engine end an instance."""
         return self._run(self._client.terminate_workflow(instance_id=instance_id))
 
     def restart_workflow(
         self, instance_id: str
-    ) -> Union[
-        "RestartWorkflowRestartWorkflowInstancePayload",
-        "RestartWorkflowRestartWorkflowNotFound",
-        "RestartWorkflowRestartWorkflowIllegalTransition",
-        "RestartWorkflowRestartWorkflowEngineUnavailable",
-    ]:
+    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
         """Have the engine run an instance from its beginning."""
         return self._run(self._client.restart_workflow(instance_id=instance_id))
 
@@ -222,12 +120,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         instance_id: str,
         type: str,
         payload: Union[Optional[Any], "UnsetType"] = UNSET,
-    ) -> Union[
-        "SendWorkflowEventSendWorkflowEventInstancePayload",
-        "SendWorkflowEventSendWorkflowEventNotFound",
-        "SendWorkflowEventSendWorkflowEventIllegalTransition",
-        "SendWorkflowEventSendWorkflowEventEngineUnavailable",
-    ]:
+    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
         """Deliver an event to an instance that waits for it."""
         return self._run(
             self._client.send_workflow_event(
@@ -237,14 +130,11 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def create_access_token(
         self, input: "CreateAccessTokenInput"
-    ) -> Union[
-        "CreateAccessTokenCreateAccessTokenAccessTokenPayload",
-        "CreateAccessTokenCreateAccessTokenInvalidInput",
-    ]:
+    ) -> Union["AccessTokenPayload", "InvalidInput"]:
         """Needs the ADMIN scope."""
         return self._run(self._client.create_access_token(input=input))
 
-    def get_instance(self, instance_id: str) -> Optional["GetInstanceInstance"]:
+    def get_instance(self, instance_id: str) -> Optional["WorkflowInstance"]:
         """An instance by the engine's id."""
         return self._run(self._client.get_instance(instance_id=instance_id))
 
@@ -257,7 +147,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "ListInstancesInstances":
+    ) -> "InstanceList":
         """Instances, newest first."""
         return self._run(
             self._client.list_instances(
@@ -281,7 +171,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "GetReferenceReference":
+    ) -> "Reference":
         """Never null: what nothing refers to has no instances."""
         return self._run(
             self._client.get_reference(
@@ -296,13 +186,11 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
             )
         )
 
-    def get_references(
-        self, keys: list["ReferenceInput"]
-    ) -> list["GetReferencesReferences"]:
+    def get_references(self, keys: list["ReferenceInput"]) -> list["ReferenceSummary"]:
         """In the order of `keys`, one for each; looked up together."""
         return self._run(self._client.get_references(keys=keys))
 
-    def get_workflow(self, name: str) -> Optional["GetWorkflowWorkflow"]:
+    def get_workflow(self, name: str) -> Optional["WorkflowSummary"]:
         """A workflow by name."""
         return self._run(self._client.get_workflow(name=name))
 
@@ -314,7 +202,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "ListWorkflowsWorkflows":
+    ) -> "WorkflowList":
         """All workflows, by name."""
         return self._run(
             self._client.list_workflows(
@@ -331,7 +219,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self,
         filter: Union[Optional["InstanceFilter"], "UnsetType"] = UNSET,
         slices: Union[Optional[int], "UnsetType"] = UNSET,
-    ) -> "GetStatsStats":
+    ) -> "InstanceStats":
         """Figures."""
         return self._run(self._client.get_stats(filter=filter, slices=slices))
 
@@ -340,13 +228,13 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         filter: Union[Optional["EventFilter"], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> "ListEventsEvents":
+    ) -> "EventPage":
         """The log, oldest first."""
         return self._run(
             self._client.list_events(filter=filter, first=first, after=after)
         )
 
-    def get_log_head(self) -> "GetLogHeadEvents":
+    def get_log_head(self) -> "LogHead":
         """The log, oldest first."""
         return self._run(self._client.get_log_head())
 
@@ -354,7 +242,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self,
         filter: Union[Optional["EventFilter"], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
-    ) -> Generator["WatchEventsWorkflowEvents", None, None]:
+    ) -> Generator["EventPage", None, None]:
         """Every event that the filter selects, in order and each once. With `after`: first
         all that came since that cursor, then live, with no gap; without it: from now
         on. The cursor of the last page is what to reconnect with."""
@@ -362,14 +250,14 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def watch_instance(
         self, instance_id: str
-    ) -> Generator[Optional["WatchInstanceInstance"], None, None]:
+    ) -> Generator[Optional["WorkflowInstance"], None, None]:
         """The instance as it is now, and again whenever it has changed; null while no such
         instance is tracked."""
         return self._iterate(self._client.watch_instance(instance_id=instance_id))
 
     def watch_reference(
         self, ref_type: str, ref_id: str
-    ) -> Generator["WatchReferenceReference", None, None]:
+    ) -> Generator["ReferenceSummary", None, None]:
         """The reference as it is now, and again whenever one of its instances has changed."""
         return self._iterate(
             self._client.watch_reference(ref_type=ref_type, ref_id=ref_id)

@@ -9,31 +9,12 @@ from .fragments import (
     EngineUnavailable,
     IllegalTransition,
     InstancePayload,
-    InstancePayloadInstance,  # noqa: F401
+    InstanceSummary,
     NotFound,
 )
 
 
 class TerminateWorkflow(BaseModel):
     terminate_workflow: Union[
-        "TerminateWorkflowTerminateWorkflowInstancePayload",
-        "TerminateWorkflowTerminateWorkflowNotFound",
-        "TerminateWorkflowTerminateWorkflowIllegalTransition",
-        "TerminateWorkflowTerminateWorkflowEngineUnavailable",
+        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
     ] = Field(discriminator="typename__")
-
-
-class TerminateWorkflowTerminateWorkflowInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class TerminateWorkflowTerminateWorkflowNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class TerminateWorkflowTerminateWorkflowIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
-
-
-class TerminateWorkflowTerminateWorkflowEngineUnavailable(EngineUnavailable):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")

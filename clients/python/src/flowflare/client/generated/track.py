@@ -9,25 +9,6 @@ from .fragments import IllegalTransition, InvalidInput, NotFound, TrackPayload
 
 
 class Track(BaseModel):
-    track: Union[
-        "TrackTrackTrackPayload",
-        "TrackTrackInvalidInput",
-        "TrackTrackNotFound",
-        "TrackTrackIllegalTransition",
-    ] = Field(discriminator="typename__")
-
-
-class TrackTrackTrackPayload(TrackPayload):
-    typename__: Literal["TrackPayload"] = Field(alias="__typename")
-
-
-class TrackTrackInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
-
-
-class TrackTrackNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class TrackTrackIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")
+    track: Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"] = (
+        Field(discriminator="typename__")
+    )

@@ -8,7 +8,7 @@ from .base_model import BaseModel
 from .fragments import (
     IllegalTransition,
     InstancePayload,
-    InstancePayloadInstance,  # noqa: F401
+    InstanceSummary,
     InvalidInput,
     NotFound,
 )
@@ -16,24 +16,5 @@ from .fragments import (
 
 class UpdateWorkflowInstance(BaseModel):
     update_workflow_instance: Union[
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload",
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput",
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound",
-        "UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition",
+        "InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"
     ] = Field(discriminator="typename__")
-
-
-class UpdateWorkflowInstanceUpdateWorkflowInstanceInstancePayload(InstancePayload):
-    typename__: Literal["InstancePayload"] = Field(alias="__typename")
-
-
-class UpdateWorkflowInstanceUpdateWorkflowInstanceInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
-
-
-class UpdateWorkflowInstanceUpdateWorkflowInstanceNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class UpdateWorkflowInstanceUpdateWorkflowInstanceIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")

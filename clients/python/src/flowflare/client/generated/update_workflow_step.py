@@ -10,30 +10,11 @@ from .fragments import (
     InvalidInput,
     NotFound,
     StepPayload,
-    StepPayloadStep,  # noqa: F401
+    StepSummary,
 )
 
 
 class UpdateWorkflowStep(BaseModel):
     update_workflow_step: Union[
-        "UpdateWorkflowStepUpdateWorkflowStepStepPayload",
-        "UpdateWorkflowStepUpdateWorkflowStepInvalidInput",
-        "UpdateWorkflowStepUpdateWorkflowStepNotFound",
-        "UpdateWorkflowStepUpdateWorkflowStepIllegalTransition",
+        "StepPayload", "InvalidInput", "NotFound", "IllegalTransition"
     ] = Field(discriminator="typename__")
-
-
-class UpdateWorkflowStepUpdateWorkflowStepStepPayload(StepPayload):
-    typename__: Literal["StepPayload"] = Field(alias="__typename")
-
-
-class UpdateWorkflowStepUpdateWorkflowStepInvalidInput(InvalidInput):
-    typename__: Literal["InvalidInput"] = Field(alias="__typename")
-
-
-class UpdateWorkflowStepUpdateWorkflowStepNotFound(NotFound):
-    typename__: Literal["NotFound"] = Field(alias="__typename")
-
-
-class UpdateWorkflowStepUpdateWorkflowStepIllegalTransition(IllegalTransition):
-    typename__: Literal["IllegalTransition"] = Field(alias="__typename")

@@ -5,7 +5,4 @@ from .fragments import EventPage
 
 
 class WatchEvents(BaseModel):
-    workflow_events: "WatchEventsWorkflowEvents"
-
-
-WatchEventsWorkflowEvents = EventPage
+    workflow_events: "EventPage"

@@ -7,7 +7,4 @@ from .fragments import WorkflowInstance
 
 
 class WatchInstance(BaseModel):
-    instance: Optional["WatchInstanceInstance"]
-
-
-WatchInstanceInstance = WorkflowInstance
+    instance: Optional["WorkflowInstance"]

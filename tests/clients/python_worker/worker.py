@@ -1,0 +1,61 @@
+"""Starts an instance, reads it, and follows the log, all over the service binding."""
+
+import json
+
+from workers import Request, Response, WorkerEntrypoint
+
+from flowflare.client import (
+    FlowflareClient,
+    InstancePayload,
+    InstanceStatus,
+    InvalidInput,
+    ReferenceInput,
+    StartWorkflowInput,
+    TrackingUpdate,
+    UpdateWorkflowInstanceInput,
+)
+
+
+class Default(WorkerEntrypoint):
+    """Answers each path with what the client of that name found."""
+
+    async def fetch(self, request: Request) -> Response:
+        """`/start`, `/refused`, or `/follow?after=…`."""
+        path = request.url.split("/", 3)[3].split("?")[0]
+        async with FlowflareClient(service_binding=self.env.FLOWFLARE) as client:
+            found = await getattr(self, f"on_{path}")(client)
+        return Response(json.dumps(found), headers={"content-type": "application/json"})
+
+    async def on_start(self, client: FlowflareClient) -> object:
+        """Start, report, and read what the service makes of it."""
+        started = await client.start_workflow(
+            StartWorkflowInput(
+                workflow="from-python",
+                instance_id="python-1",
+                reference=ReferenceInput(ref_type="order", ref_id="ä-1"),
+                input={"items": ["bøk"]},
+            )
+        )
+        assert isinstance(started, InstancePayload), started
+        running = UpdateWorkflowInstanceInput(instance_id="python-1", status=InstanceStatus.RUNNING)
+        await client.track([TrackingUpdate(instance=running)])
+        instance = await client.get_instance("python-1")
+        assert instance is not None
+        return instance.model_dump(mode="json", by_alias=True)
+
+    async def on_refused(self, client: FlowflareClient) -> object:
+        """An input that the service refuses."""
+        refused = await client.start_workflow(StartWorkflowInput(workflow=""))
+        assert isinstance(refused, InvalidInput), refused
+        return refused.path
+
+    async def on_follow(self, client: FlowflareClient) -> object:
+        """The types of the log's first events, as a subscriber sees them."""
+        types: list[str] = []
+        pages = client.watch_events(after="0" * 16)
+        async for page in pages:
+            types += [event.type.value for event in page.events]
+            if "INSTANCE_STARTED" in types:
+                break
+        await pages.aclose()
+        return types
