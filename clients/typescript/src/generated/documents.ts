@@ -543,7 +543,7 @@ export type ListInstancesQueryVariables = Exact<{
   after?: string | null | undefined;
   last?: number | null | undefined;
   before?: string | null | undefined;
-  withTotal?: boolean;
+  withTotal?: boolean | null | undefined;
 }>;
 
 
@@ -583,7 +583,7 @@ export type ListWorkflowsQueryVariables = Exact<{
   after?: string | null | undefined;
   last?: number | null | undefined;
   before?: string | null | undefined;
-  withTotal?: boolean;
+  withTotal?: boolean | null | undefined;
 }>;
 
 
@@ -2688,7 +2688,7 @@ fragment StepAttempt on StepAttempt {
   retryAt
 }`) as unknown as TypedDocumentString<GetInstanceQuery, GetInstanceQueryVariables>;
 export const ListInstancesDocument = /*#__PURE__*/ new TypedDocumentString(`
-    query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean! = false) {
+    query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean = false) {
   instances(
     filter: $filter
     orderBy: $orderBy
@@ -2975,7 +2975,7 @@ fragment WorkflowSummary on Workflow {
   }
 }`) as unknown as TypedDocumentString<GetWorkflowQuery, GetWorkflowQueryVariables>;
 export const ListWorkflowsDocument = /*#__PURE__*/ new TypedDocumentString(`
-    query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean! = false) {
+    query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean = false) {
   workflows(
     search: $search
     first: $first

@@ -223,13 +223,13 @@ class FlowflareClient(BaseClient):
 
     async def list_instances(
         self,
-        with_total: bool,
         filter: Union[Optional["InstanceFilter"], "UnsetType"] = UNSET,
         order_by: Union[Optional["InstanceOrder"], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
+        with_total: Union[Optional[bool], "UnsetType"] = UNSET,
     ) -> "InstanceList":
         """Instances, newest first."""
         from .list_instances import ListInstances
@@ -301,12 +301,12 @@ class FlowflareClient(BaseClient):
 
     async def list_workflows(
         self,
-        with_total: bool,
         search: Union[Optional[str], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
+        with_total: Union[Optional[bool], "UnsetType"] = UNSET,
     ) -> "WorkflowList":
         """All workflows, by name."""
         from .list_workflows import ListWorkflows

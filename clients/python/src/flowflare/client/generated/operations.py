@@ -1004,7 +1004,7 @@ fragment WorkflowStep on WorkflowStep {
 """
 
 LIST_INSTANCES = """\
-query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean! = false) {
+query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean = false) {
   instances(
     filter: $filter
     orderBy: $orderBy
@@ -1332,7 +1332,7 @@ fragment WorkflowSummary on Workflow {
 """
 
 LIST_WORKFLOWS = """\
-query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean! = false) {
+query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean = false) {
   workflows(
     search: $search
     first: $first

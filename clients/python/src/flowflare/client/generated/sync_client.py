@@ -140,24 +140,24 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def list_instances(
         self,
-        with_total: bool,
         filter: Union[Optional["InstanceFilter"], "UnsetType"] = UNSET,
         order_by: Union[Optional["InstanceOrder"], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
+        with_total: Union[Optional[bool], "UnsetType"] = UNSET,
     ) -> "InstanceList":
         """Instances, newest first."""
         return self._run(
             self._client.list_instances(
-                with_total=with_total,
                 filter=filter,
                 order_by=order_by,
                 first=first,
                 after=after,
                 last=last,
                 before=before,
+                with_total=with_total,
             )
         )
 
@@ -196,22 +196,22 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def list_workflows(
         self,
-        with_total: bool,
         search: Union[Optional[str], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
+        with_total: Union[Optional[bool], "UnsetType"] = UNSET,
     ) -> "WorkflowList":
         """All workflows, by name."""
         return self._run(
             self._client.list_workflows(
-                with_total=with_total,
                 search=search,
                 first=first,
                 after=after,
                 last=last,
                 before=before,
+                with_total=with_total,
             )
         )
 
