@@ -1,0 +1,131 @@
+"""The application: its commands, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from flowflare.cli.commands import COMMANDS, SERVING
+from flowflare.cli.errors import ExitCode, one_line
+from flowflare.cli.session import ApiKey, AsJson, NoColor, Url, with_session
+from flowflare.cli.settings import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETUP = "setup"
+
+
+class Commands(TyperGroup):
+    """All commands. A failure is one line on standard error and an exit code."""
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override] # Typer's base class is private
+        """A command by its name; `setup` is imported when it is asked for."""
+        if cmd_name == SETUP and cmd_name not in self.commands and _has_setup():
+            alone = typer.Typer(add_completion=False)
+            alone.command(SETUP, rich_help_panel=SERVING)(import_module("flowflare.setup").setup)
+            self.add_command(typer.main.get_command(alone), SETUP)
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # as above
+        """The names in the order of the help."""
+        names = super().list_commands(ctx)
+        return [*names, SETUP] if SETUP not in names and _has_setup() else names
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and exit with its code."""
+        try:
+            # Not standalone: otherwise Typer prints failures its own way, in frames.
+            result = super().main(
+                args, prog_name, complete_var, False, windows_expand_args, **extra
+            )
+        except typer.TyperException as error:
+            _fail(one_line(error), error.exit_code)
+        except (typer.Abort, KeyboardInterrupt):
+            sys.exit(ExitCode.INTERRUPTED)
+        except Exception as error:
+            if os.environ.get("FLOWFLARE_DEBUG"):
+                raise
+            hint = "Set FLOWFLARE_DEBUG=1 to see where."
+            _fail(f"Unexpected {type(error).__name__}: {' '.join(str(error).split())}. {hint}", 1)
+        sys.exit(result or 0)
+
+
+def _has_setup() -> bool:
+    return find_spec("flowflare.setup") is not None
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    # stderr may be closed as well.
+    with suppress(OSError):
+        typer.secho("Error:", fg="red", bold=True, err=True, nl=False, color=_color())
+        typer.echo(f" {message}", err=True)
+    sys.exit(exit_code)
+
+
+def _color() -> bool | None:
+    """False where colours are unwanted; None leaves it to the terminal."""
+    return False if os.environ.get("NO_COLOR") or "--no-color" in sys.argv else None
+
+
+app = typer.Typer(
+    name="flowflare",
+    cls=Commands,
+    help="Start, watch and steer the workflows that Flowflare tracks.",
+    epilog="Every command has --help. docs/cli.md has examples and the exit codes.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - rarely needed
+
+    try:
+        typer.echo(f"flowflare {version('flowflare')}")
+    except PackageNotFoundError:
+        typer.echo("flowflare, not installed")
+    raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    context: typer.Context,
+    *,
+    url: Url = None,
+    api_key: ApiKey = None,
+    json: AsJson = False,
+    no_color: NoColor = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Keep the options that stand before the command's name."""
+    context.obj = Options(url=url, api_key=api_key, json=json, no_color=no_color)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for name, function, panel in COMMANDS:
+    app.command(name, rich_help_panel=panel)(with_session(function))

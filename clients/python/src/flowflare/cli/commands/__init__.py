@@ -1,0 +1,30 @@
+"""The commands, each a function of a session and of what it takes."""
+
+from __future__ import annotations
+
+from flowflare.cli.commands import acting, following, reading, serving, starting
+
+STARTING = "Start and watch"
+READING = "Look"
+ACTING = "Steer"
+SERVING = "The service"
+
+COMMANDS = (
+    ("start", starting.start, STARTING),
+    ("watch", following.watch, STARTING),
+    ("get", reading.get, READING),
+    ("list", reading.list_instances, READING),
+    ("ref", reading.ref, READING),
+    ("stats", reading.stats, READING),
+    ("workflows", reading.workflows, READING),
+    ("pause", acting.pause, ACTING),
+    ("resume", acting.resume, ACTING),
+    ("terminate", acting.terminate, ACTING),
+    ("restart", acting.restart, ACTING),
+    ("send-event", acting.send_event, ACTING),
+    ("token", serving.token, SERVING),
+    ("open", serving.open_page, SERVING),
+)
+"""In the order of the help: name, function, panel."""
+
+__all__ = ["COMMANDS", "SERVING"]

@@ -1,0 +1,152 @@
+"""`watch`, and what `start --wait` has of it."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowflare.cli.errors import CliError, ExitCode, UsageMistake
+from flowflare.cli.options import EventSelection, Timeout
+from flowflare.cli.render.text import error_text
+from flowflare.cli.results import not_found
+from flowflare.cli.service import ask
+from flowflare.cli.session import Session
+from flowflare.cli.vocabulary import FINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowflare.client import (
+        EventFilter,
+        FlowflareClient,
+        InstanceSummary,
+        WorkflowEvent,
+        WorkflowInstance,
+    )
+
+
+def watch(
+    session: Session,
+    instance_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID", help="Watch this instance until it has finished.", show_default=False
+        ),
+    ] = None,
+    *,
+    selection: EventSelection,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            "--after", metavar="CURSOR", help="Begin with what came after this, then go on live."
+        ),
+    ] = None,
+    timeout: Timeout = None,
+) -> None:
+    """Print events as they happen, each once, also through lost connections.
+
+    With an ID it ends when the instance does: with 0 if it has completed, 1 if not. Otherwise
+    Ctrl-C ends it. --json writes one line for each event; --after with the cursor of the last
+    one goes on where it stopped.
+    """
+    if after is not None and not _is_cursor(after):
+        raise UsageMistake(
+            f"{after!r} is no cursor of the log", hint="--json prints the cursor of each event."
+        )
+    chosen = selection.filter(instance_id)
+    show = _shown_by(session)
+    if instance_id is None:
+        ask(session.settings, lambda client: _follow(client, chosen, after, show), timeout=timeout)
+        return
+
+    async def follow(client: FlowflareClient) -> WorkflowInstance:
+        # The head of the log first: what happens until the instance is read is then not lost.
+        head = after or (await client.get_log_head()).cursor
+        return await _follow_one(client, chosen, head=head, replays=after is not None, show=show)
+
+    end(session, ask(session.settings, follow, timeout=timeout))
+
+
+async def follow_to_its_end(
+    session: Session, client: FlowflareClient, instance_id: str, *, head: str
+) -> WorkflowInstance:
+    """The instance when it has finished; until then people see its events after `head`."""
+    selection = EventSelection().filter(instance_id)
+    show = None if session.output.as_json else _shown_by(session)
+    return await _follow_one(client, selection, head=head, show=show)
+
+
+def end(session: Session, instance: InstanceSummary) -> None:
+    """Say how an instance ended, and exit with it."""
+    status = instance.status.value
+    if status == "COMPLETED":
+        session.note(f"{instance.instance_id} is {status}.")
+        raise typer.Exit(ExitCode.OK)
+    reason = f": {error_text(instance.error)}" if instance.error is not None else ""
+    raise CliError(
+        f"{instance.instance_id} is {status}{reason}",
+        hint=f"`flowflare get {instance.instance_id}` shows its steps.",
+    )
+
+
+def _shown_by(session: Session) -> Callable[[WorkflowEvent], None]:
+    from flowflare.cli.render.events import show_event  # noqa: PLC0415 - heavy
+
+    output = session.output
+    return lambda event: show_event(output, event)
+
+
+async def _follow(
+    client: FlowflareClient,
+    selection: EventFilter,
+    after: str | None,
+    show: Callable[[WorkflowEvent], None],
+) -> None:
+    async with aclosing(client.watch_events(filter=selection, after=after)) as pages:
+        async for page in pages:
+            for event in page.events:
+                show(event)
+
+
+async def _follow_one(
+    client: FlowflareClient,
+    selection: EventFilter,
+    *,
+    head: str,
+    replays: bool = False,
+    show: Callable[[WorkflowEvent], None] | None,
+) -> WorkflowInstance:
+    """The instance when it has finished; its events after `head` are shown until then.
+
+    Where it has finished already nothing is shown, unless the past is to be replayed.
+    """
+    instance_id = selection.instance_id
+    assert isinstance(instance_id, str)
+    instance = await _instance(client, instance_id)
+    if instance.status in FINISHED and not replays:
+        return instance
+    async with aclosing(client.watch_events(filter=selection, after=head)) as pages:
+        async for page in pages:
+            for event in page.events:
+                if show is not None:
+                    show(event)
+                if event.status not in FINISHED:
+                    continue
+                # An end in the past may have been followed by a restart.
+                instance = await _instance(client, instance_id)
+                if instance.completed_at is not None and instance.completed_at <= event.at:
+                    return instance
+    return instance
+
+
+async def _instance(client: FlowflareClient, instance_id: str) -> WorkflowInstance:
+    instance = await client.get_instance(instance_id)
+    if instance is None:
+        raise not_found(f"There is no instance {instance_id!r}")
+    return instance
+
+
+def _is_cursor(text: str) -> bool:
+    return len(text) == 16 and text.isascii() and text.isdigit()

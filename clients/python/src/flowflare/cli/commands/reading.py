@@ -1,0 +1,147 @@
+"""`get`, `list`, `ref`, `stats`, `workflows`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowflare.cli.options import InstanceId, Paging, Selection
+from flowflare.cli.pages import note_rest, read_pages
+from flowflare.cli.results import document, not_found
+from flowflare.cli.service import ask
+from flowflare.cli.session import Session
+from flowflare.cli.vocabulary import Order
+
+if TYPE_CHECKING:
+    from flowflare.client import FlowflareClient
+
+
+def get(
+    session: Session,
+    instance_id: InstanceId,
+    *,
+    stack: Annotated[bool, typer.Option("--stack", help="With the stacks of errors.")] = False,
+) -> None:
+    """Show an instance, with its steps as bars over time and the attempts that failed."""
+    instance = ask(session.settings, lambda client: client.get_instance(instance_id))
+    if instance is None:
+        raise not_found(f"There is no instance {instance_id!r}")
+    if session.output.as_json:
+        session.output.document(document(instance))
+        return
+    from flowflare.cli.render.timeline import show_instance  # noqa: PLC0415 - heavy
+
+    show_instance(session.output, instance, stacks=stack)
+
+
+def list_instances(
+    session: Session,
+    *,
+    selection: Selection,
+    paging: Paging,
+    order: Annotated[
+        Order, typer.Option("--order", case_sensitive=False, help="By which time.")
+    ] = Order.CREATED,
+    ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Count them all as well.")] = False,
+) -> None:
+    """List instances, newest first. What is given has to hold altogether."""
+    from flowflare.client import InstanceOrder, InstanceOrderField, OrderDirection  # noqa: PLC0415 - heavy
+
+    chosen = selection.filter()
+    order_by = InstanceOrder(
+        field=InstanceOrderField[f"{order.name}_AT"],
+        direction=OrderDirection.ASC if ascending else OrderDirection.DESC,
+    )
+
+    counting = total
+
+    async def page(client: FlowflareClient, /, **window: Any) -> Any:
+        # Counting may be dear: it is done with the first page only.
+        nonlocal counting
+        with_total, counting = counting, False
+        return await client.list_instances(
+            filter=chosen, order_by=order_by, with_total=with_total, **window
+        )
+
+    found = ask(session.settings, lambda client: read_pages(client, page, paging))
+    if session.output.as_json:
+        session.output.document(found.document())
+        return
+    from flowflare.cli.render.tables import show_instances  # noqa: PLC0415 - heavy
+
+    show_instances(session.output, found.nodes)
+    if total:
+        session.note(f"{found.total} altogether.")
+    note_rest(session, found, paging)
+
+
+def ref(
+    session: Session,
+    ref_type: Annotated[str, typer.Argument(metavar="TYPE", help="The reference's type: order.")],
+    ref_id: Annotated[str, typer.Argument(metavar="ID", help="Its id: 1001.")],
+    *,
+    paging: Paging,
+) -> None:
+    """Show what works on an order, a user, a document: counts, and the instances, newest first."""
+
+    reference: Any = None
+
+    async def page(client: FlowflareClient, /, **window: Any) -> Any:
+        nonlocal reference
+        reference = await client.get_reference(ref_type=ref_type, ref_id=ref_id, **window)
+        return reference.instances
+
+    found = ask(session.settings, lambda client: read_pages(client, page, paging))
+    if session.output.as_json:
+        session.output.document({**document(reference), "instances": found.document()})
+        return
+    from flowflare.cli.render.tables import counts_text, show_instances  # noqa: PLC0415 - heavy
+
+    if session.output.for_people:
+        session.output.show(counts_text(reference.status_counts))
+    show_instances(session.output, found.nodes)
+    note_rest(session, found, paging)
+
+
+def stats(
+    session: Session,
+    *,
+    selection: Selection,
+    slices: Annotated[
+        int, typer.Option("--slices", min=1, max=200, metavar="N", help="Of the timeline.")
+    ] = 24,
+) -> None:
+    """Show figures: counts by status, durations, retries, and a timeline."""
+    chosen = selection.filter()
+    figures = ask(session.settings, lambda client: client.get_stats(filter=chosen, slices=slices))
+    if session.output.as_json:
+        session.output.document(document(figures))
+        return
+    from flowflare.cli.render.figures import show_stats  # noqa: PLC0415 - heavy
+
+    show_stats(session.output, figures)
+
+
+def workflows(
+    session: Session,
+    *,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="PREFIX", help="Whose name begins so.")
+    ] = None,
+    paging: Paging,
+) -> None:
+    """List workflows, by name, with the counts of their instances."""
+
+    async def page(client: FlowflareClient, /, **window: Any) -> Any:
+        return await client.list_workflows(with_total=False, search=search, **window)
+
+    found = ask(session.settings, lambda client: read_pages(client, page, paging))
+    if session.output.as_json:
+        session.output.document(found.document())
+        return
+    from flowflare.cli.render.tables import show_workflows  # noqa: PLC0415 - heavy
+
+    show_workflows(session.output, found.nodes)
+    note_rest(session, found, paging)

@@ -1,0 +1,235 @@
+"""Options that several commands take, and how their texts become values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from flowflare.cli.errors import UsageMistake
+from flowflare.cli.values import parse_duration, parse_instant, read_json
+from flowflare.client import EventType, InstanceStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowflare.client import EventFilter, InstanceFilter
+
+T = TypeVar("T")
+Pair = tuple[str, str]
+"""A reference's type and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A JSON value that was given: also null, which is not the same as none."""
+
+    value: Any
+
+
+def taking(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser for Typer, which shows the message of its own exception only."""
+
+    def parser(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parser
+
+
+duration_parser = taking(parse_duration)
+instant_parser = taking(parse_instant)
+json_parser = taking(lambda text: Json(read_json(text)))
+
+InstanceId = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
+Reference = Annotated[
+    Pair | None,
+    typer.Option("--ref", metavar="TYPE ID", help="What it works on: order 1001."),
+]
+Timeout = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        parser=duration_parser,
+        help="Give up after this long: 90s, 1h30m. Never by default.",
+        show_default=False,
+    ),
+]
+_instant: dict[str, Any] = {"metavar": "WHEN", "parser": instant_parser, "show_default": False}
+_choices: dict[str, Any] = {"case_sensitive": False, "show_default": False}
+
+
+class OptionGroup:
+    """A dataclass whose fields are options; a command takes it as one argument."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(OptionGroup):
+    """Which instances: every member of the API's `InstanceFilter`."""
+
+    workflow: Annotated[
+        list[str] | None,
+        typer.Option("--workflow", "-w", metavar="NAME", help="Of this workflow; may be repeated."),
+    ] = None
+    status: Annotated[
+        list[InstanceStatus] | None,
+        typer.Option(
+            "--status", "-s", metavar="STATUS", help="In this status; may be repeated.", **_choices
+        ),
+    ] = None
+    reference: Annotated[
+        Pair | None,
+        typer.Option("--ref", metavar="TYPE ID", help="That work on this: order 1001."),
+    ] = None
+    ref_type: Annotated[
+        str | None, typer.Option("--ref-type", metavar="TYPE", help="That work on this type.")
+    ] = None
+    ref_id: Annotated[
+        str | None, typer.Option("--ref-id", metavar="ID", help="That work on this id.")
+    ] = None
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            metavar="PREFIX",
+            help="Whose id, reference id or workflow name begins so.",
+        ),
+    ] = None
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--since", help="Created then or later: 1h, 2026-11-25T10:00:00Z.", **_instant
+        ),
+    ] = None
+    until: Annotated[
+        datetime | None, typer.Option("--until", help="Created before.", **_instant)
+    ] = None
+    updated_since: Annotated[
+        datetime | None, typer.Option("--updated-since", help="Changed then or later.", **_instant)
+    ] = None
+    updated_until: Annotated[
+        datetime | None, typer.Option("--updated-until", help="Last changed before.", **_instant)
+    ] = None
+    completed_since: Annotated[
+        datetime | None, typer.Option("--completed-since", help="Ended then or later.", **_instant)
+    ] = None
+    completed_until: Annotated[
+        datetime | None, typer.Option("--completed-until", help="Ended before.", **_instant)
+    ] = None
+    retrying: Annotated[
+        bool | None,
+        typer.Option(
+            "--retrying/--not-retrying",
+            help="With, or without, a step that waits for its next attempt.",
+            show_default=False,
+        ),
+    ] = None
+    stalled_for: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--stalled-for",
+            metavar="DURATION",
+            parser=duration_parser,
+            help="Unfinished and unchanged for this long.",
+            show_default=False,
+        ),
+    ] = None
+
+    def filter(self) -> InstanceFilter:
+        """The API's filter. Raises UsageMistake for options that contradict each other."""
+        from flowflare.client import DateTimeRange, InstanceFilter  # noqa: PLC0415 - heavy
+
+        def between(since: datetime | None, until: datetime | None) -> DateTimeRange | None:
+            return DateTimeRange(from_=since, to=until) if since or until else None
+
+        return InstanceFilter(
+            workflow=self.workflow or None,
+            status=self.status or None,
+            reference=reference_filter(self.reference, self.ref_type, self.ref_id),
+            search=self.search,
+            created_at=between(self.since, self.until),
+            updated_at=between(self.updated_since, self.updated_until),
+            completed_at=between(self.completed_since, self.completed_until),
+            retrying=self.retrying,
+            stalled_for=self.stalled_for,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSelection(OptionGroup):
+    """Which events: every member of the API's `EventFilter` but the instance."""
+
+    workflow: Annotated[
+        list[str] | None,
+        typer.Option("--workflow", "-w", metavar="NAME", help="Of this workflow; may be repeated."),
+    ] = None
+    status: Annotated[
+        list[InstanceStatus] | None,
+        typer.Option(
+            "--status",
+            "-s",
+            metavar="STATUS",
+            help="That left the instance so; may be repeated.",
+            **_choices,
+        ),
+    ] = None
+    type: Annotated[
+        list[EventType] | None,
+        typer.Option(
+            "--type", "-t", metavar="TYPE", help="Of this type; may be repeated.", **_choices
+        ),
+    ] = None
+    reference: Annotated[
+        Pair | None,
+        typer.Option("--ref", metavar="TYPE ID", help="Of what works on this: order 1001."),
+    ] = None
+    ref_type: Annotated[
+        str | None, typer.Option("--ref-type", metavar="TYPE", help="Of what works on this type.")
+    ] = None
+
+    def filter(self, instance_id: str | None) -> EventFilter:
+        """The API's filter."""
+        from flowflare.client import EventFilter  # noqa: PLC0415 - heavy
+
+        return EventFilter(
+            instance_id=instance_id,
+            workflow=self.workflow or None,
+            status=self.status or None,
+            type=self.type or None,
+            reference=reference_filter(self.reference, self.ref_type, None),
+        )
+
+
+def reference_filter(reference: Pair | None, ref_type: str | None, ref_id: str | None) -> Any:
+    """The API's `ReferenceFilter`, None where nothing is asked for."""
+    if reference is None and ref_type is None and ref_id is None:
+        return None
+    if reference is not None and (ref_type is not None or ref_id is not None):
+        raise UsageMistake("--ref goes without --ref-type and --ref-id", hint="It holds both.")
+    from flowflare.client import ReferenceFilter  # noqa: PLC0415 - heavy
+
+    wanted_type, wanted_id = reference or (ref_type, ref_id)
+    return ReferenceFilter(ref_type=wanted_type, ref_id=wanted_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paging(OptionGroup):
+    """How much of a list, and from where."""
+
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="At most so many.")
+    ] = 20
+    everything: Annotated[bool, typer.Option("--all", help="All of them, page by page.")] = False
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="CURSOR", help="Go on behind this cursor."),
+    ] = None
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="CURSOR", help="Those in front of this cursor."),
+    ] = None

@@ -1,0 +1,89 @@
+"""Reading lists page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flowflare.cli.errors import UsageMistake
+from flowflare.cli.results import document
+
+if TYPE_CHECKING:
+    from flowflare.cli.options import Paging
+    from flowflare.cli.session import Session
+    from flowflare.client import FlowflareClient
+
+LARGEST_PAGE = 100
+"""Of the API (docs/limits.md)."""
+
+
+class ReadPage(Protocol):
+    """Reads one page of a connection: `first` and `after`, or `last` and `before`."""
+
+    async def __call__(self, client: FlowflareClient, /, **window: Any) -> Any:
+        """The page."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What several pages of a connection hold together."""
+
+    nodes: list[Any] = field(default_factory=list)
+    has_next: bool = False
+    has_previous: bool = False
+    start: str | None = None
+    end: str | None = None
+    total: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The connection as the API would have answered it, had it been one page."""
+        page_info = {
+            "hasNextPage": self.has_next,
+            "hasPreviousPage": self.has_previous,
+            "startCursor": self.start,
+            "endCursor": self.end,
+        }
+        total = {} if self.total is None else {"totalCount": self.total}
+        return {"nodes": [document(node) for node in self.nodes], "pageInfo": page_info, **total}
+
+
+async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) -> Found:
+    """As many pages as `paging` asks for."""
+    if paging.after is not None and paging.before is not None:
+        raise UsageMistake("--after and --before contradict each other", hint="Give one of them.")
+    backwards = paging.before is not None
+    cursor = paging.before if backwards else paging.after
+    size, place = ("last", "before") if backwards else ("first", "after")
+    found = Found()
+    while paging.everything or len(found.nodes) < paging.limit:
+        wanted = LARGEST_PAGE if paging.everything else paging.limit - len(found.nodes)
+        page = await read(client, **{size: min(wanted, LARGEST_PAGE), place: cursor})
+        info = page.page_info
+        is_first = cursor == (paging.before if backwards else paging.after)
+        if is_first:
+            found.total = getattr(page, "total_count", None)
+        if backwards:
+            found.nodes = [*page.nodes, *found.nodes]
+            found.start, found.has_previous = info.start_cursor, info.has_previous_page
+            if is_first:
+                found.end, found.has_next = info.end_cursor, info.has_next_page
+            cursor, has_more = info.start_cursor, info.has_previous_page
+        else:
+            found.nodes += page.nodes
+            found.end, found.has_next = info.end_cursor, info.has_next_page
+            if is_first:
+                found.start, found.has_previous = info.start_cursor, info.has_previous_page
+            cursor, has_more = info.end_cursor, info.has_next_page
+        if not has_more:
+            break
+    return found
+
+
+def note_rest(session: Session, found: Found, paging: Paging) -> None:
+    """Say how to see more, where somebody looks."""
+    if not session.output.for_people:
+        return
+    if paging.before is not None and found.has_previous:
+        session.note(f"More: --before {found.start}")
+    elif paging.before is None and found.has_next:
+        session.note(f"More: --after {found.end}, or --all")

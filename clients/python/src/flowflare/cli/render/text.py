@@ -1,0 +1,92 @@
+"""Small texts: spans of time, instants, JSON in a line, and strangers' texts made harmless."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowflare.client import WorkflowError
+
+_LONGEST_ERROR = 300
+_SPANS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
+
+
+def span(length: timedelta) -> str:
+    """A length of time in at most two units: `12ms`, `1.5s`, `2m 05s`, `3d 4h`."""
+    milliseconds = length // timedelta(milliseconds=1)
+    if milliseconds < 0:
+        return f"-{span(-length)}"
+    if milliseconds < 1_000:
+        return f"{milliseconds}ms"
+    seconds = milliseconds // 1_000
+    if seconds < 60:
+        return f"{milliseconds / 1_000:.1f}s" if milliseconds < 59_950 else "1m 00s"
+    for size, unit, smaller, smaller_unit in _SPANS:
+        if seconds >= size:
+            count, rest = divmod(seconds, size)
+            return f"{count}{unit} {rest // smaller:0{1 if size == 86_400 else 2}}{smaller_unit}"
+    raise AssertionError("a minute and more has a unit")
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    """How long ago an instant was, in one unit: `now`, `12s ago`, `3h ago`, `in 5m`."""
+    seconds = (now - instant).total_seconds()
+    whole = int(abs(seconds))
+    if whole < 1:
+        return "now"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
+        if whole >= size:
+            count = f"{whole // size}{unit}"
+            return f"in {count}" if seconds < 0 else f"{count} ago"
+    raise AssertionError("a second and more has a unit")
+
+
+def wire(instant: datetime | None) -> str:
+    """An instant as the API writes it, empty where there is none."""
+    if instant is None:
+        return ""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(instant: datetime) -> str:
+    """An instant in the time zone of whoever reads it."""
+    return instant.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def compact(value: Any) -> str:
+    """A JSON value in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def plain(text: str) -> str:
+    """A text from elsewhere, in one line and without what a terminal would obey."""
+    return "".join(
+        " "
+        if character in "\n\t\r"
+        else "\N{REPLACEMENT CHARACTER}"
+        if _acts(character)
+        else character
+        for character in text
+    )
+
+
+def error_text(error: WorkflowError) -> str:
+    """An error in a line: of a longer message its first line, of a traceback its last."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    if not lines:
+        return plain(error.name)
+    chosen = lines[-1] if "Traceback (most recent call last)" in error.message else lines[0]
+    if len(chosen) > _LONGEST_ERROR:
+        chosen = chosen[: _LONGEST_ERROR - 1] + "…"
+    return plain(f"{error.name}: {chosen}")
+
+
+def _acts(character: str) -> bool:
+    # Control characters, and those that turn the direction of writing.
+    return (
+        unicodedata.category(character) in ("Cc", "Cs")
+        or character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )

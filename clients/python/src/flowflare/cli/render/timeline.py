@@ -1,0 +1,197 @@
+"""One instance: its facts, and its steps as bars over time with the attempts below them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from flowflare.cli.render.bars import Axis, Cell, Stretch
+from flowflare.cli.render.output import STATUS_STYLES, status_text
+from flowflare.cli.render.tables import plain_table, reference_text
+from flowflare.cli.render.text import ago, compact, error_text, local, plain, span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from flowflare.cli.render.output import Output
+    from flowflare.client import StepAttempt, WorkflowError, WorkflowInstance, WorkflowStep
+
+_BAR_FROM_WIDTH = 60
+_LONGEST_BAR = 60
+_OTHER_COLUMNS = 46
+"""About what name, status, tries and duration take of a line."""
+
+
+def show_instance(output: Output, instance: WorkflowInstance, *, stacks: bool = False) -> None:
+    """Print an instance and its steps."""
+    now = datetime.now(UTC)
+    width = output.console.width
+    title = Text.assemble((plain(instance.instance_id), "bold"), "  ")
+    title.append_text(status_text(instance.status.value))
+    output.show(title)
+    for label, value in _facts(instance, now):
+        line = Text.assemble((f"{label:<10}", "dim"), value)
+        line.truncate(width, overflow="ellipsis")
+        output.show(line)
+    if instance.error is not None:
+        output.show(Text(f"{'error':<10}{error_text(instance.error)}", style="red"))
+        if stacks:
+            _show_whole(output, instance.error, indent=10)
+    if instance.steps:
+        output.show(Text())
+        _show_steps(output, instance, now, stacks=stacks)
+
+
+def _facts(instance: WorkflowInstance, now: datetime) -> Iterator[tuple[str, Text]]:
+    yield "workflow", Text(plain(instance.workflow.name))
+    if instance.reference is not None:
+        yield "reference", Text(plain(reference_text(instance)))
+    yield "created", _moment(instance.created_at, now)
+    if instance.started_at is not None:
+        yield "started", _moment(instance.started_at, now)
+    if instance.completed_at is not None:
+        yield "ended", _moment(instance.completed_at, now)
+    if instance.sleep_until is not None:
+        yield "sleeps to", _moment(instance.sleep_until, now)
+    if instance.duration is not None:
+        yield "took", Text(span(instance.duration))
+    for label, value in (
+        ("input", instance.input),
+        ("output", instance.output),
+        ("metadata", instance.metadata),
+    ):
+        if value is not None:
+            yield label, Text(plain(compact(value)))
+
+
+def _moment(instant: datetime, now: datetime) -> Text:
+    return Text.assemble(local(instant), (f"  {ago(instant, now)}", "dim"))
+
+
+def _show_steps(output: Output, instance: WorkflowInstance, now: datetime, *, stacks: bool) -> None:
+    axis = axis_of(instance, now)
+    bar_width = min(max(output.console.width - _OTHER_COLUMNS, 0), _LONGEST_BAR)
+    has_bars = output.console.width >= _BAR_FROM_WIDTH and axis is not None
+    table = plain_table()
+    table.add_column("Step", no_wrap=True, overflow="ellipsis")
+    table.add_column("Status", no_wrap=True, min_width=9)
+    table.add_column("Tries", justify="right", no_wrap=True, min_width=5)
+    table.add_column("Took", justify="right", no_wrap=True, min_width=5)
+    if has_bars and axis is not None:
+        table.add_column(_scale(axis, bar_width), no_wrap=True, width=bar_width)
+    for step in instance.steps:
+        cells: list[RenderableType] = [
+            Text(f"{step.index} {plain(step.name)}"),
+            status_text(step.status.value),
+            str(step.attempt_count) if step.attempt_count else "",
+            span(step.duration) if step.duration is not None else "",
+        ]
+        if has_bars and axis is not None:
+            stretches = stretches_of(step, axis.end)
+            cells.append(_bar(axis.bar(stretches, bar_width), ascii_only=output.ascii_only))
+        table.add_row(*cells)
+    output.show(table)
+    _show_failures(output, instance.steps, now, stacks=stacks)
+
+
+def axis_of(instance: WorkflowInstance, now: datetime) -> Axis | None:
+    """From the first thing known to have begun to the end, or to now where there is none yet."""
+    begun = [step.started_at for step in instance.steps if step.started_at is not None]
+    if not begun:
+        return None
+    known = [*begun, *(step.completed_at for step in instance.steps if step.completed_at)]
+    known += [a.ended_at for step in instance.steps for a in step.attempts if a.ended_at]
+    if instance.completed_at is not None:
+        known.append(instance.completed_at)
+    else:
+        known.append(now)
+    start = min([*begun, instance.started_at] if instance.started_at else begun)
+    return Axis(start, max(known))
+
+
+def stretches_of(step: WorkflowStep, until: datetime) -> Iterator[Stretch]:
+    """What a step's bar is made of; what has not ended lasts until `until`."""
+    if step.started_at is None:
+        return
+    end = step.completed_at or until
+    if not step.attempts:
+        done = Cell.FAILED if step.status == "FAILED" else Cell.SLEEP
+        yield Stretch(step.started_at, end, done)
+        return
+    # Between two attempts the step waits.
+    yield Stretch(step.started_at, end, Cell.WAIT)
+    for attempt in step.attempts:
+        if attempt.started_at is not None:
+            yield Stretch(
+                attempt.started_at, attempt.ended_at or end, _ATTEMPT_CELLS[attempt.status]
+            )
+
+
+_ATTEMPT_CELLS = {"RUNNING": Cell.RUNNING, "COMPLETED": Cell.DONE, "FAILED": Cell.FAILED}
+
+
+def _bar(cells: list[Cell], *, ascii_only: bool) -> Text:
+    bar = Text()
+    for cell, run in groupby(cells):
+        bar.append(cell.character(ascii_only=ascii_only) * len(list(run)), style=cell.style)
+    return bar
+
+
+def _scale(axis: Axis, width: int) -> Text:
+    """The heading of the bars: nothing at the left, the whole length at the right."""
+    length = span(axis.length)
+    return Text(f"0{length:>{max(width - 1, 1)}}", style="dim")
+
+
+def _show_failures(
+    output: Output, steps: Sequence[WorkflowStep], now: datetime, *, stacks: bool
+) -> None:
+    """The attempts that failed, step by step, and when the next one is due."""
+    for step in steps:
+        failed = [attempt for attempt in step.attempts if attempt.error is not None]
+        error = step.error if step.status == "FAILED" and not failed else None
+        if not failed and error is None:
+            continue
+        output.show(Text())
+        head = Text.assemble((f"{step.index} {plain(step.name)}", "bold"))
+        if step.retry_policy is not None:
+            policy = step.retry_policy
+            head.append(
+                f"  at most {policy.limit + 1} tries, {policy.backoff.lower()} delay"
+                f" of {span(policy.delay)}",
+                style="dim",
+            )
+        output.show(head)
+        for attempt in failed:
+            output.show(_failure(attempt, now))
+            if stacks and attempt.error is not None:
+                _show_whole(output, attempt.error, indent=4)
+        if error is not None:
+            output.show(Text(f"  {error_text(error)}", style="red"))
+        if step.next_retry_at is not None and step.status == "RETRYING":
+            due = ago(step.next_retry_at, now)
+            output.show(Text(f"  next try {due}", style=STATUS_STYLES["RETRYING"]))
+
+
+def _failure(attempt: StepAttempt, now: datetime) -> Text:
+    assert attempt.error is not None
+    line = Text.assemble((f"  try {attempt.number}  ", "dim"))
+    line.append(error_text(attempt.error), style="red")
+    if attempt.ended_at is not None:
+        line.append(f"  {ago(attempt.ended_at, now)}", style="dim")
+    if attempt.ended_at is not None and attempt.retry_at is not None:
+        wait = attempt.retry_at - attempt.ended_at
+        line.append(f", tried again after {span(wait)}", style="dim")
+    return line
+
+
+def _show_whole(output: Output, error: WorkflowError, *, indent: int) -> None:
+    """What `error_text` leaves out: the whole message where it is longer, and the stack."""
+    message = error.message.splitlines() if "\n" in error.message else []
+    for line in (*message, *(error.stack or "").splitlines()):
+        output.show(Text(" " * indent + plain(line), style="dim"))

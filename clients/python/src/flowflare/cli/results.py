@@ -1,0 +1,81 @@
+"""What mutations answer: the instance, or the refusal as an error with what to do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from flowflare.cli.errors import CliError, Missing, UsageMistake
+from flowflare.cli.render.text import wire
+from flowflare.cli.values import milliseconds
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from flowflare.client import InstanceSummary
+
+
+def instance_of(result: BaseModel, *, hint: str = "") -> InstanceSummary:
+    """The instance in a mutation's result; raises CliError where there is none.
+
+    `hint` is what to do where the engine was not available.
+    """
+    from flowflare.client import InstancePayload  # noqa: PLC0415 - heavy
+
+    if isinstance(result, InstancePayload):
+        return result.instance
+    raise refusal(result, hint=hint)
+
+
+def refusal(result: BaseModel, *, hint: str = "") -> CliError:
+    """The failure that a result is."""
+    from flowflare import client  # noqa: PLC0415 - heavy
+
+    if isinstance(result, client.InvalidInput):
+        return refused_value(result.message, ".".join(result.path))
+    if isinstance(result, client.NotFound):
+        return not_found(result.message)
+    if isinstance(result, client.InstanceConflict):
+        there = result.existing
+        return CliError(
+            result.message,
+            hint=f"It is {there.status.value}; leave out --fail-if-exists to get it,"
+            " or choose another --id.",
+        )
+    if isinstance(result, client.IllegalTransition):
+        return CliError(result.message)
+    if isinstance(result, client.EngineUnavailable):
+        return CliError(result.message, hint=hint)
+    return CliError(f"The service answered with {type(result).__name__}", hint="Update flowflare.")
+
+
+def refused_value(message: str, path: str) -> UsageMistake:
+    """A value that the service does not take; its message mostly says which one it is."""
+    name = path.rpartition(".")[2]
+    text = message.removeprefix("input.")
+    return UsageMistake(f"Refused: {text}" if name in text else f"Refused: {name}: {text}")
+
+
+def not_found(message: str) -> Missing:
+    """An instance that is not there, or that the token does not show."""
+    return Missing(message, hint="`flowflare list` shows what there is.")
+
+
+def document(model: BaseModel) -> Any:
+    """A model as the API wrote it: its field names, instants and spans of time."""
+    return _plain(model.model_dump(by_alias=True))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items() if name != "__typename"}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member) for member in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return wire(value)
+    if isinstance(value, timedelta):
+        return milliseconds(value)
+    return value

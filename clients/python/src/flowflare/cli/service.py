@@ -1,0 +1,79 @@
+"""Talking to the service: the one place where its failures become ours."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from flowflare.cli.errors import CliError, Denied, TimeIsUp, Unreachable
+from flowflare.cli.results import refused_value
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from datetime import timedelta
+
+    from flowflare.cli.settings import Settings
+    from flowflare.client import FlowflareClient
+    from flowflare.client.errors import GraphQLRequestError
+
+T = TypeVar("T")
+_GET_A_KEY = "Set FLOWFLARE_API_KEY, or give --api-key."
+
+
+def ask(
+    settings: Settings,
+    operation: Callable[[FlowflareClient], Awaitable[T]],
+    *,
+    timeout: timedelta | None = None,
+) -> T:
+    """Run an operation with a client of its own. Raises CliError for whatever goes wrong."""
+    import asyncio  # noqa: PLC0415 - heavy, and so is the client
+
+    from flowflare.client import FlowflareClient  # noqa: PLC0415
+
+    async def run() -> T:
+        async with (
+            asyncio.timeout(timeout.total_seconds() if timeout is not None else None),
+            FlowflareClient(settings.url, settings.key) as client,
+        ):
+            return await operation(client)
+
+    with _translated(settings, timeout):
+        return asyncio.run(run())
+
+
+@contextmanager
+def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]:
+    from flowflare.client import errors  # noqa: PLC0415 - heavy
+
+    try:
+        yield
+    except errors.Unreachable as error:
+        hint = f"Is it running at {settings.url}? --url or FLOWFLARE_URL says where it is."
+        raise Unreachable(str(error), hint=hint) from error
+    except errors.UnexpectedAnswer as error:
+        hint = f"Check --url or FLOWFLARE_URL, now {settings.url}."
+        raise Unreachable(str(error), hint=hint) from error
+    except errors.Unauthenticated as error:
+        hint = "Check FLOWFLARE_API_KEY or --api-key." if settings.key else _GET_A_KEY
+        raise Denied(error.message, hint=hint) from error
+    except errors.Forbidden as error:
+        raise Denied(error.message, hint="Use a key or token that allows it.") from error
+    except errors.GraphQLRequestError as error:
+        raise _refused(error) from error
+    except TimeoutError as error:
+        if timeout is None:
+            raise
+        raise TimeIsUp(
+            "Not finished in time", hint="It goes on; `flowflare get` shows it."
+        ) from error
+
+
+def _refused(error: GraphQLRequestError) -> CliError:
+    """A request that the service refused, maybe for the value that `extensions` names."""
+    if error.code in ("INVALID_ARGUMENT", "INVALID_INPUT", "PAYLOAD_TOO_LARGE"):
+        return refused_value(error.message, str(error.extensions.get("argument") or ""))
+    if error.code == "INTERNAL":
+        reference = error.extensions.get("reference", "unknown")
+        return CliError(error.message, hint=f"The Worker's log has it as {reference}.")
+    return CliError(f"{error.message} ({error.code})" if error.code else error.message)
