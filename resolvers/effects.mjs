@@ -66,6 +66,16 @@ export function join(pieces, texts) {
 }
 
 /**
+ * Read in one batch, without Python.
+ * @param {Statement[]} statements
+ * @param {Kept} kept
+ * @returns {Promise<[text: unknown, changes: number][]>}
+ */
+export function read(statements, kept) {
+  return runBatch(env.DB, statements, true, kept);
+}
+
+/**
  * Make a shard of the tracker look at the log; what it does not hear of, it finds out later.
  * @param {string} shard
  */
@@ -97,6 +107,7 @@ async function perform(step, kept) {
  * @param {Statement[]} statements
  * @param {boolean | undefined} silent whether nobody is told of what is written
  * @param {Kept} kept
+ * @returns {Promise<[text: unknown, changes: number][]>}
  */
 async function runBatch(database, statements, silent, kept) {
   for (const [, parameters] of statements) parameters.forEach(refuseLongText);

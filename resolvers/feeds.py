@@ -76,6 +76,15 @@ class Feed:
         parameters = tuple([values.get(value, value) for value in self._parameters])
         return Statement(self.plan.compiled.sql, parameters, opaque=True)
 
+    def repeated(self) -> tuple[str, list[Any], list[int], list[int]]:
+        """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
+        window's beginning and its end go."""
+        after, to = (
+            [n for n, value in enumerate(self._parameters) if value is mark]
+            for mark in (_AFTER, _TO)
+        )
+        return self.plan.compiled.sql, list(self.statement(0, 0).parameters), after, to
+
     def concerns(self, touched: "Touched") -> bool:
         """Whether events about these instances may be for it; true more often than they are."""
         given = self.binding.arguments(self.plan.site)

@@ -20,7 +20,7 @@ export function open(ctx) {
     broken: handler((socket) => shard.closed(socket)),
     alarm: handler(() => shard.alarm()),
     accept: (/** @type {boolean} */ bound) => shard.accept(bound),
-    poke: () => shard.poke(),
+    poke: handler(() => shard.poke()),
     status: () => shard.status(),
   };
 }

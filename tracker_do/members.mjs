@@ -21,6 +21,8 @@ export class Members {
   #groups = new Map();
   /** @type {Map<WebSocket, Map<string, Member>>} */
   #sockets = new Map();
+  /** Grows when a group comes to be, or ceases to. */
+  version = 0;
   /** @type {Map<string, number>} how many members a feed has */
   #feeds = new Map();
 
@@ -111,7 +113,10 @@ export class Members {
     const key = keyOf(member);
     const group = this.#groups.get(key);
     if (group) group.add(member);
-    else this.#groups.set(key, new Set([member]));
+    else {
+      this.#groups.set(key, new Set([member]));
+      this.version += 1;
+    }
   }
 
   /** @param {Member} member */
@@ -119,7 +124,10 @@ export class Members {
     const key = keyOf(member);
     const group = this.#groups.get(key);
     group?.delete(member);
-    if (group?.size === 0) this.#groups.delete(key);
+    if (group?.size === 0) {
+      this.#groups.delete(key);
+      this.version += 1;
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 // The pump of a shard: reads the log for all subscribers, round by round, and sends what is new.
 
-import { drive, join, newKept } from "../resolvers/effects.mjs";
+import { drive, newKept } from "../resolvers/effects.mjs";
 import { limits, python } from "./python.mjs";
+import { repeat } from "./repeat.mjs";
 import { CODES, EXPIRED } from "./sockets.mjs";
 
 /**
@@ -17,7 +18,7 @@ import { CODES, EXPIRED } from "./sockets.mjs";
  * @property {Record<string, [document: string, rest: string]>} definitions of feeds that were
  *   asked for
  *
- * @typedef {[group: number, place: Place, ...tail: (string | number)[]]} Move
+ * @typedef {[group: number, place: Place, reached: number, text: number | null]} Move
  * @typedef {object} Round what a round came to
  * @property {string[]} [unknown] feeds whose definitions are needed first
  * @property {boolean} [left] nobody subscribes: writes do not poke the shard any more
@@ -27,6 +28,8 @@ import { CODES, EXPIRED } from "./sockets.mjs";
  * @property {boolean} more whether there is something to read already
  * @property {Move[]} moves
  * @property {[group: number, errors: unknown[]][]} refused
+ * @property {string[]} keys of the groups' data in their results
+ * @property {import("./repeat.mjs").Again} [again]
  */
 
 const FIRST_RETRY_MS = 1_000;
@@ -44,6 +47,9 @@ export class Pump {
   #moved = false;
   /** Not stored: a row that D1 has lost is there again once the object wakes. */
   #registered = false;
+  /** @type {Round | undefined} */
+  #last;
+  #lastVersion = 0;
 
   /**
    * @param {string} name of the shard
@@ -81,12 +87,35 @@ export class Pump {
       const groups = members.groups(limits.unansweredPages);
       if (groups.length === 0 && !members.isEmpty) return;
       const kept = newKept();
-      const round = await this.#look(groups, kept);
+      const version = members.version;
+      const round = (await this.#repeat(groups, version, kept)) ?? (await this.#look(groups, kept));
       if (round.failed !== undefined) return this.#retryLater(round.failed);
       this.#registered = !round.left;
       if (round.left) this.#storage.advance({ failures: 0 });
       else this.#deliver(groups, round, kept.texts);
+      this.#last = round;
+      this.#lastVersion = version;
       this.#again ||= round.more;
+    }
+  }
+
+  /**
+   * The last round once more, if its groups are still the same and all live: Python would say no
+   * more. Where it fails, Python is asked.
+   * @param {Group[]} groups
+   * @param {number} version of the members
+   * @param {import("../resolvers/effects.mjs").Kept} kept
+   * @returns {Promise<Round | undefined>}
+   */
+  async #repeat(groups, version, kept) {
+    if (!this.#last?.again || this.#lastVersion !== version) return undefined;
+    // Somebody who catches up has read the pages that were sent, and waits for more.
+    if (groups.length !== this.#last.again.reads.length) return undefined;
+    try {
+      return await repeat(this.#last, this.#storage.progress.position, this.#window, kept);
+    } catch {
+      kept.texts = [];
+      return undefined;
     }
   }
 
@@ -156,16 +185,18 @@ export class Pump {
    * @param {Round} round
    * @param {(string | null)[]} texts
    */
-  #deliver(groups, { position, window, moves, refused }, texts) {
+  #deliver(groups, { position, window, moves, refused, keys }, texts) {
     this.#window = window;
     this.#moved ||= position !== this.#storage.progress.position;
     this.#storage.advance({ position, failures: 0 });
     this.#place(groups, moves);
     const now = Date.now();
-    for (const [number, , ...tail] of moves) {
-      if (tail.length === 0) continue;
+    for (const [number, , reached, handle] of moves) {
+      if (handle === null) continue;
       this.#moved = true;
-      const text = join(tail, texts);
+      // The frame behind the client's id, with the cursor as wide as cursors are.
+      const cursor = String(reached).padStart(16, "0");
+      const text = `"data":{"${keys[number]}":${texts[handle]}},"extensions":{"cursor":"${cursor}"}}}`;
       let prefix;
       let frame = "";
       for (const member of groups[number].members) {

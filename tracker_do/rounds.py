@@ -23,7 +23,7 @@ from resolvers.planning.events import HEAD
 from resolvers.reporting import error_of, is_too_big, report
 from tracker_do.protocol import Place
 
-_HEAD = Statement(f"SELECT {HEAD}")
+HEAD_OF_LOG = Statement(f"SELECT {HEAD}")
 # Fails where the database as a whole does not serve what feeds read.
 _PROBE = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM events e JOIN instances i ON i.id=e.instance LIMIT 1)"
@@ -72,6 +72,8 @@ class Result:
     window: int = MAX_ROUND_EVENTS
     # Whether there is more to read already.
     more: bool = False
+    # Whether all groups are live, and what they were read for is all that the next round reads.
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,10 @@ class _Round:
         """One try."""
         live = self._live
         upper = self._upper(live, window)
-        first = [_HEAD]
+        first = [HEAD_OF_LOG]
         if not self._shard.registered:
             # In the batch that says from where on writes have to be told of.
-            first = [_HEAD, _registration(self._shard.name)]
+            first = [HEAD_OF_LOG, _registration(self._shard.name)]
         # With many feeds it is asked first which of them an event may be for.
         ask = len(live) > MAX_ROUND_STATEMENTS
         reads = [] if ask else self._reads(live, upper, window)
@@ -244,6 +246,7 @@ class _Round:
         arrived = sum(move.place is None for move in result.moves.values())
         waiting = len(self._groups) - len(result.refused) - arrived
         result.more = waiting > 0 or position < head
+        result.steady = len(live) == len(reads) == len(self._groups) <= MAX_ROUND_STATEMENTS
         return result
 
 

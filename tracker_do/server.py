@@ -137,10 +137,12 @@ class Server:
             "window": result.window,
             "more": result.more,
             "moves": [
-                [number, move.place, *self._tail(groups[number].feed, move)]
+                [number, move.place, move.reached, move.text]
                 for number, move in result.moves.items()
             ],
             "refused": list(result.refused.items()),
+            "keys": [group.feed.plan.key for group in groups],
+            **({"again": _again(groups)} if result.steady else {}),
         }
 
     def unwelcome(self, fingerprints: str) -> str:
@@ -195,13 +197,15 @@ class Server:
         executor = self._host.executor
         return executor.feed(executor.operation(request), request, _principal(claims))
 
-    @staticmethod
-    def _tail(feed: Feed, move: rounds.Move) -> list[Any]:
-        """The pieces of a `next` frame behind its id: the same for all subscribers."""
-        if move.text is None:
-            return []
-        cursor = f'"extensions":{{"cursor":"{move.reached:016d}"}}}}}}'
-        return [f'"data":{{"{feed.plan.key}":', move.text, f"}},{cursor}"]
+
+def _again(groups: Sequence[rounds.Group]) -> dict[str, Any]:
+    """How the edge makes the same round again by itself, while nobody comes or goes."""
+    head = rounds.HEAD_OF_LOG
+    return {
+        "head": [head.sql, head.parameters, head.opaque],
+        "reads": [group.feed.repeated() for group in groups],
+        "window": min(group.feed.window for group in groups),
+    }
 
 
 def _request(payload: SubscribePayload) -> Request:

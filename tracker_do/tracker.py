@@ -36,16 +36,13 @@ class WorkflowTracker(DurableObject):
         self.on_webSocketClose = shard.closed
         self.on_webSocketError = shard.broken
         self.on_alarm = shard.alarm
+        self.poke = shard.poke
         self._shard = shard
 
     async def on_fetch(self, request: Any) -> Any:
         """Accept a WebSocket; the Worker has looked at its headers, and says by the address
         whether it came over a service binding (see schema/sockets.mjs)."""
         return self._shard.accept(request.url == "https://tracker/bound")
-
-    async def poke(self) -> None:
-        """Look at the log: something was written."""
-        await self._shard.poke()
 
     async def status(self) -> str:
         """What the shard is at, as JSON."""

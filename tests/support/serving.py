@@ -114,12 +114,6 @@ def look(
     return json.loads(json.dumps(finished(server.look(json.dumps(asked)))))
 
 
-def framed(operation_id: str, tail: list[str]) -> Any:
-    """The frame that the edge makes of a move's tail for one subscriber (see members.mjs)."""
-    prefix = f'{{"id":{json.dumps(operation_id)},"type":"next","payload":{{'
-    return json.loads(prefix + "".join(tail))
-
-
 def token(gatekeeper: Gatekeeper, **claims: Any) -> str:
     """A token of READ, an hour long unless it is said otherwise."""
     return gatekeeper.issue({"scopes": ["READ"], "exp": int(time.time()) + 3600, **claims})

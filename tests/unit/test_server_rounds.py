@@ -1,5 +1,6 @@
 """The tracker's server: rounds as the edge asks for them, in JSON."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,35 +8,79 @@ import pytest
 from resolvers.database import DatabaseError
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
-from tests.support.serving import EVENTS, INSTANCE, Socket, framed, look, serving, token
+from tests.support.serving import EVENTS, INSTANCE, Socket, look, serving, token
 from tests.support.writing import Writer
+from tracker_do import rounds
 from tracker_do import server as module
 
 
-def test_a_round_is_told_as_moves_whose_tails_complete_a_frame() -> None:
+def test_a_round_is_told_as_moves_with_the_text_of_the_root_field() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     events, instance = socket.follow(EVENTS, "e"), socket.follow(INSTANCE, "i")
     round_ = look(socket.server, [(events, ""), (instance, "")], registered=False)
     assert (round_["position"], round_["more"], round_["refused"]) == (0, False, [])
     # Of the log there is nothing to tell yet; the object is told as it is.
-    first, (number, place, *tail) = round_["moves"]
-    assert (first, number, place) == ([0, None], 1, None)
-    cursor = {"cursor": "0" * 16}
-    assert framed("i", tail)["payload"] == {"data": {"instance": None}, "extensions": cursor}
+    assert round_["moves"] == [[0, None, 0, None], [1, None, 0, "null"]]
     Writer(Client(database)).create("RUNNING")
     round_ = look(socket.server, [(events, None), (instance, None)])
-    frames = {number: framed("\ud800", tail) for number, _, *tail in round_["moves"]}
-    assert frames[1] == {
-        "id": "\ud800",
-        "type": "next",
-        "payload": {
-            "data": {"instance": {"status": "RUNNING"}},
-            "extensions": {"cursor": "0000000000000001"},
-        },
-    }
-    page = frames[0]["payload"]["data"]["e"]
+    assert round_["keys"] == ["e", "instance"]
+    (*first, page), second = round_["moves"]
+    assert first == [0, None, 1]
+    assert second == [1, None, 1, '{"status":"RUNNING"}']
+    page = json.loads(page)
     assert (page["cursor"], len(page["events"])) == ("0000000000000001", 1)
+
+
+def test_a_round_of_live_groups_says_how_it_is_made_again() -> None:
+    database = SqliteD1()
+    socket = Socket(serving(database)[0])
+    documents = [(EVENTS, "e"), (INSTANCE, "i")]
+    groups = [(socket.follow(document, name), None) for document, name in documents]
+    again = look(socket.server, groups)["again"]
+    writer = Writer(Client(database))
+    writer.create("RUNNING")
+    writer.step("RUNNING")
+    for position in range(4):
+        for window in (1, 2, 100):
+            told = look(socket.server, groups, position=position, window=window)
+            repeated = repeat(database, again, position=position, window=window)
+            assert repeated == [told["position"], [text for *_, text in told["moves"]]]
+
+
+def repeat(database: SqliteD1, again: dict[str, Any], *, position: int, window: int) -> list[Any]:
+    """The position and the texts of a round as the edge makes it (see pump.mjs)."""
+    [[head]] = database.rows(again["head"][0])
+    texts = []
+    for sql, parameters, after, to in again["reads"]:
+        for index in after:
+            parameters[index] = position
+        for index in to:
+            parameters[index] = position + window
+        # As D1 binds numbers.
+        bound = [float(value) if isinstance(value, int) else value for value in parameters]
+        rows = database.connection.execute(sql, bound).fetchall()
+        texts.append(rows[0][0] if rows else None)
+    return [min(position + window, head), texts]
+
+
+@pytest.mark.parametrize("places", [("",), ("0",), (None, "0"), ("7",)])
+def test_a_round_with_somebody_who_is_not_live_is_not_made_again(
+    places: tuple[str | None, ...],
+) -> None:
+    socket = Socket(serving()[0])
+    groups = [(follow_workflow(socket, str(n)), place) for n, place in enumerate(places)]
+    assert "again" not in look(socket.server, groups)
+
+
+def test_a_round_that_asks_first_what_happened_is_not_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "MAX_ROUND_STATEMENTS", 2)
+    socket = Socket(serving()[0])
+    digests = [follow_workflow(socket, name) for name in "abc"]
+    assert "again" not in look(socket.server, [(digest, None) for digest in digests])
+    assert "again" in look(socket.server, [(digest, None) for digest in digests[1:]])
 
 
 def test_a_refused_group_is_told_with_its_errors() -> None:
@@ -44,7 +89,8 @@ def test_a_refused_group_is_told_with_its_errors() -> None:
     round_ = look(socket.server, [(digest, "5"), (digest, "")])
     [(number, [error])] = round_["refused"]
     assert (number, error["extensions"]["code"]) == (0, "INVALID_ARGUMENT")
-    assert round_["moves"] == [[1, None]]
+    assert round_["moves"] == [[1, None, 0, None]]
+    assert "again" not in round_
 
 
 def test_a_feed_is_made_anew_from_its_definition() -> None:
