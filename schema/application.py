@@ -9,6 +9,7 @@ from resolvers.database import Database, DatabaseError, Statement
 from resolvers.effects import EffectDatabase, EffectEngine
 from resolvers.engine import Engine
 from resolvers.execution import Executor
+from resolvers.limits import MAX_SOCKETS
 from schema.build import core
 from schema.failures import unreadable
 from schema.http import GraphQLEndpoint
@@ -38,6 +39,7 @@ class Application:
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.services = Services(configuration)
         self.executor = Executor(core)
+        self.max_sockets = _count(configuration.get("MAX_SOCKETS"), MAX_SOCKETS)
         self._endpoint = GraphQLEndpoint(self.executor, self.services)
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
 
@@ -78,6 +80,12 @@ class Application:
             allowed = "Authorization, Content-Type, Last-Event-ID"
             response.headers["access-control-allow-headers"] = allowed
             response.headers["access-control-max-age"] = "86400"
+
+
+def _count(given: object, default: int) -> int:
+    """A variable that says how many, from 1; the default where it says nothing of the kind."""
+    text = str(given)
+    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else default
 
 
 def _json(status: int, value: object) -> HttpResponse:

@@ -25,6 +25,7 @@ const VARIABLES = [
   "ALLOWED_ORIGINS",
   "WORKFLOWS",
   "TRACKER_SHARDS",
+  "MAX_SOCKETS",
 ];
 
 const STRICT = { fatal: true, ignoreBOM: false };

@@ -1,19 +1,19 @@
 """The Durable Object's class: where the tracker meets the runtime, with `edge.mjs`."""
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from pyodide.ffi import create_proxy
 from workers import DurableObject, import_from_javascript
 
 from resolvers import limits
 from resolvers.effects import EffectDatabase, Runner
-from tracker_do.server import Host, Server
+from tracker_do import server
+from tracker_do.server import Server
 
 _EDGE = import_from_javascript("tracker_do/edge.mjs")
 _RUNNER = Runner()
 _LIMITS = {
-    "sockets": limits.MAX_SOCKETS,
     "roundEvents": limits.MAX_ROUND_EVENTS,
     "unansweredPages": limits.MAX_UNANSWERED_PAGES,
     "initTimeoutMs": limits.INIT_TIMEOUT_MS,
@@ -21,6 +21,15 @@ _LIMITS = {
     "maxRetryMs": limits.MAX_RETRY_MS,
 }
 _servers: list[Server] = []
+
+
+class Host(server.Host, Protocol):
+    """What the Worker lends the tracker."""
+
+    @property
+    def max_sockets(self) -> int:
+        """How many sockets a shard takes."""
+        ...
 
 
 class WorkflowTracker(DurableObject):
@@ -53,15 +62,16 @@ def _install(host: Host) -> None:
     """Hand the edge this isolate's functions, once; they outlive the call."""
     if _servers:
         return
-    server = Server(host, EffectDatabase(silent=True))
-    _servers.append(server)
+    instance = Server(host, EffectDatabase(silent=True))
+    _servers.append(instance)
 
     def execute(who: str, operation_id: str, payload: str, failure: str) -> str:
-        task = server.execute(who, operation_id, payload)
+        task = instance.execute(who, operation_id, payload)
         return _RUNNER.start(task, foresee=True, failure=failure)
 
     def look(asked: str) -> str:
-        return _RUNNER.start(server.look(asked))
+        return _RUNNER.start(instance.look(asked))
 
-    functions = (server.receive, server.unwelcome, execute, look, _RUNNER.resume)
-    _EDGE.install(json.dumps(_LIMITS), *(create_proxy(function) for function in functions))
+    functions = (instance.receive, instance.unwelcome, execute, look, _RUNNER.resume)
+    numbers = {"sockets": host.max_sockets, **_LIMITS}
+    _EDGE.install(json.dumps(numbers), *(create_proxy(function) for function in functions))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resolvers.limits import MAX_SOCKETS
+from schema.application import Application
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import (
@@ -20,9 +22,12 @@ from tests.worker.event_log import (
     write_unheard,
 )
 from tests.worker.raw_socket import RawSocket, events_of
+from tracker_do.frames import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.worker.conftest import StartServer
 
 SHARDS = [f"shard-{number}" for number in range(3)]
 SOCKETS = 45
@@ -177,3 +182,28 @@ def test_a_shard_that_the_database_has_forgotten_registers_again(
         api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 1}})
         got = first.receive_until(lambda got: len(got) == 2, seconds=3)
         assert {message["id"] for message in got} == {"1", "2"}
+
+
+def test_a_shard_has_max_sockets_and_the_next_is_told_to_try_later(
+    start_server: StartServer,
+) -> None:
+    server = start_server(vars={"MAX_SOCKETS": "2"})
+    with RawSocket(server) as first, RawSocket(server) as second:
+        first.init()
+        # The count outlives the object, and is of open sockets, let in or not.
+        server.evict()
+        with RawSocket(server) as third:
+            code, reason = third.closed()
+            assert code == CloseCode.TRY_AGAIN_LATER
+            assert "MAX_SOCKETS" in reason
+        second.close()
+        until(lambda: server.tracker("status")["sockets"] == 1)
+        with RawSocket(server) as later:
+            later.init()
+            assert later.ask("{ __typename }")
+        assert first.ask("{ __typename }")
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "many", "1.5", "²"])
+def test_a_max_sockets_that_is_no_number_leaves_the_default(value: str) -> None:
+    assert Application({"MAX_SOCKETS": value}).max_sockets == MAX_SOCKETS
