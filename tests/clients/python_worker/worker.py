@@ -6,6 +6,7 @@ from workers import Request, Response, WorkerEntrypoint
 
 from flowflare.client import (
     FlowflareClient,
+    GraphQLRequestError,
     InstancePayload,
     InstanceStatus,
     InvalidInput,
@@ -20,8 +21,8 @@ class Default(WorkerEntrypoint):
     """Answers each path with what the client of that name found."""
 
     async def fetch(self, request: Request) -> Response:
-        """`/start`, `/refused`, or `/follow?after=…`."""
-        path = request.url.split("/", 3)[3].split("?")[0]
+        """`/start`, `/refused`, `/wrong` or `/follow`."""
+        path = request.url.rsplit("/", 1)[1]
         async with FlowflareClient(service_binding=self.env.FLOWFLARE) as client:
             found = await getattr(self, f"on_{path}")(client)
         return Response(json.dumps(found), headers={"content-type": "application/json"})
@@ -48,6 +49,19 @@ class Default(WorkerEntrypoint):
         refused = await client.start_workflow(StartWorkflowInput(workflow=""))
         assert isinstance(refused, InvalidInput), refused
         return refused.path
+
+    async def on_wrong(self, client: FlowflareClient) -> object:
+        """The codes of what the service refuses as a whole, in either way to ask it."""
+        codes: list[str | None] = []
+        try:
+            await client.list_instances(first=1000)
+        except GraphQLRequestError as error:
+            codes.append(error.code)
+        try:
+            await anext(client.subscribe("subscription { nothing }"))
+        except GraphQLRequestError as error:
+            codes.append(error.code)
+        return codes
 
     async def on_follow(self, client: FlowflareClient) -> object:
         """The types of the log's first events, as a subscriber sees them."""
