@@ -179,5 +179,7 @@ export function refusedError(refusal: Refusal): RefusedError {
 /** Whether the same call may succeed a moment later. */
 export function isTemporary(error: unknown): boolean {
   if (error instanceof RequestError) return error.code === "INTERNAL";
-  return error instanceof UnreachableError;
+  if (!(error instanceof UnreachableError)) return false;
+  const { status = 503 } = error;
+  return status >= 500 || status === 408 || status === 429;
 }

@@ -36,16 +36,22 @@ export function describe(error: unknown): Failure {
   if (typeof error !== "object" || error === null) {
     return { name: "Error", message: messageOf(error).slice(0, MAX_MESSAGE) };
   }
-  const { name, stack } = error as { name?: unknown; stack?: unknown };
-  const named = typeof name === "string" && name !== "" ? name : "Error";
-  const message = messageOf(error);
-  const prefix = `${named}: `;
+  const { name: given, stack } = error as { name?: unknown; stack?: unknown };
+  const { name, message } = unprefixed(given, messageOf(error));
   return {
-    name: named,
-    // On its way through the engine a message gets the error's name in front.
-    message: (message.startsWith(prefix) ? message.slice(prefix.length) : message).slice(0, MAX_MESSAGE),
+    name,
+    message: message.slice(0, MAX_MESSAGE),
     ...(typeof stack === "string" && stack !== "" && { stack: stack.slice(0, MAX_STACK) }),
   };
+}
+
+// On its way through the engine an error may lose its class; its name is then in front of the message.
+function unprefixed(given: unknown, message: string): { name: string; message: string } {
+  const name = typeof given === "string" && given !== "" ? given : "Error";
+  if (message.startsWith(`${name}: `)) return { name, message: message.slice(name.length + 2) };
+  const [, prefix, rest] = /^([A-Z]\w*(?:Error|Exception)): ([\s\S]*)$/.exec(message) ?? [];
+  if (name !== "Error" || prefix === undefined || rest === undefined) return { name, message };
+  return { name: prefix, message: rest };
 }
 
 function messageOf(error: unknown): string {

@@ -5,7 +5,7 @@ export const MAX_JSON_BYTES = 524_288;
 /** Most levels of nesting of one JSON value: `MAX_JSON_DEPTH`. */
 export const MAX_JSON_DEPTH = 200;
 /** Characters of a value's text that are kept where the value itself is too large. */
-export const PREVIEW_CHARACTERS = 1024;
+export const PREVIEW_CHARACTERS = 1000;
 
 const ENCODER = new TextEncoder();
 

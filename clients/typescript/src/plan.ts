@@ -29,6 +29,11 @@ const RANK: Readonly<Record<StepStatus, number>> = {
   FAILED: 3,
 };
 
+const INTERRUPTED = {
+  name: "AttemptInterrupted",
+  message: "The engine began the next attempt before this one had ended.",
+};
+
 /** What the service knows of an instance: as it said, and what it was told since. */
 export class Known {
   #status: InstanceStatus | undefined;
@@ -46,6 +51,11 @@ export class Known {
 
   step(name: string): KnownStep | undefined {
     return this.#steps.get(name);
+  }
+
+  hasEnded(step: string): boolean {
+    const known = this.step(step);
+    return known !== undefined && RANK[known.status] === RANK.COMPLETED;
   }
 
   copy(): Known {
@@ -69,13 +79,21 @@ export class Known {
     const relation = step ? this.#relation(step) : "new";
     if (relation === "past") return [];
     const told = updates.flatMap((update): readonly Update[] => {
-      if ("step" in update) return relation === "new" ? [update] : [];
+      if ("step" in update) return relation === "new" ? [...this.#interrupted(update.step), update] : [];
       if (update.instance.status === this.#status && this.#status !== undefined) return [];
       if (relation === "new") return [update];
       // The engine goes on with a sleep it had begun before: its end is not that of a new one.
       return [{ instance: { ...update.instance, sleepUntil: null } }];
     });
     return this.#isFinished ? told.filter(isEndOfStep) : told;
+  }
+
+  // The attempt before never ended: the run was cut off in the middle of it.
+  #interrupted({ instanceId, name, status, attempt = 1 }: StepUpdate): readonly Update[] {
+    const before = this.step(name);
+    const isNext = before?.status === "RUNNING" && status === "RUNNING" && attempt > before.attempt;
+    if (!isNext) return [];
+    return [{ step: { instanceId, name, status: "RETRYING", attempt: before.attempt, error: INTERRUPTED } }];
   }
 
   get #isFinished(): boolean {
@@ -92,7 +110,7 @@ export class Known {
   #relation({ name, status, attempt }: StepUpdate): "new" | "same" | "past" {
     const known = this.step(name);
     if (!known) return "new";
-    if (RANK[known.status] === RANK.COMPLETED) return "past";
+    if (this.hasEnded(name)) return "past";
     const difference = (attempt ?? known.attempt) - known.attempt || RANK[status] - RANK[known.status];
     if (difference > 0) return "new";
     return difference === 0 ? "same" : "past";

@@ -15,9 +15,15 @@ const MAX_STEP_NAME = 256;
 
 const PAUSE_SHOWS_MS = 100;
 
-/** A step that is a pause: a sleep, or a wait for an event. */
-export interface Pause {
+/** A step of the run, as the service knows it. */
+export interface StepKey {
   readonly name: string;
+  /** From 1, in the order in which the workflow came to them. */
+  readonly index: number;
+}
+
+/** A step that is a pause: a sleep, or a wait for an event. */
+export interface Pause extends StepKey {
   readonly kind: Exclude<StepKind, "TASK">;
 }
 
@@ -25,7 +31,8 @@ export class Run {
   readonly #sender: Sender;
   readonly #instanceId: string;
   readonly #names = new Map<string, number>();
-  readonly #tasks = new Set<string>();
+  #count = 0;
+  readonly #tasks = new Set<StepKey>();
   readonly #pauses = new Set<Pause>();
   // What was reported last, delivered or not.
   #status: InstanceStatus = "RUNNING";
@@ -37,14 +44,14 @@ export class Run {
   }
 
   /**
-   * The name under which the next step so called is recorded: the second one is `name (2)`, for
+   * The next step the workflow comes to. The second one of a name is recorded as `name (2)`, for
    * the service tells steps apart by their names. The same in every replay.
    */
-  name(name: string): string {
+  step(name: string): StepKey {
     const count = (this.#names.get(name) ?? 0) + 1;
     this.#names.set(name, count);
     const suffix = count === 1 ? "" : ` (${count})`;
-    return name.slice(0, MAX_STEP_NAME - suffix.length) + suffix;
+    return { name: name.slice(0, MAX_STEP_NAME - suffix.length) + suffix, index: ++this.#count };
   }
 
   /** The run begins, or begins again; `created` is what the instance is created with if need be. */
@@ -54,31 +61,36 @@ export class Run {
   }
 
   /** An attempt at a task begins. */
-  attemptBegins(name: string, attempt: number, retryPolicy: RetryPolicy | undefined): void {
-    this.#tasks.add(name);
-    const step = this.#step(name, { kind: "TASK", status: "RUNNING", attempt, ...(retryPolicy && { retryPolicy }) });
+  attemptBegins(task: StepKey, attempt: number, retryPolicy: RetryPolicy | undefined): void {
+    this.#tasks.add(task);
+    const changes = { kind: "TASK", status: "RUNNING", attempt } as const;
+    const step = this.#moves(task, { ...changes, ...(retryPolicy && { retryPolicy }) });
     this.#sender.add({ updates: [...this.#becomes("RUNNING"), step] }, { soon: true });
   }
 
   /** An attempt has failed, and the engine tries again; `retryAtMs` is when, if that is known. */
-  attemptFails(name: string, attempt: number, error: Failure, retryAtMs: number | undefined): void {
+  attemptFails(task: StepKey, attempt: number, error: Failure, retryAtMs: number | undefined): void {
     const retryAt = retryAtMs === undefined ? undefined : timestamp(retryAtMs);
-    const step = this.#step(name, { status: "RETRYING", attempt, error, ...(retryAt && { retryAt }) });
+    const changes = { status: "RETRYING", attempt, error } as const;
+    const step = this.#moves(task, { ...changes, ...(retryAt && { retryAt }) });
     this.#sender.add({ updates: [step] }, { soon: true });
   }
 
   /** A task has a result; `attempt` is absent where the engine had it from before. */
-  taskCompletes(name: string, output: JsonText, attempt?: number): void {
-    this.#tasks.delete(name);
-    const step = this.#step(name, { status: "COMPLETED", output, ...(attempt && { attempt }) });
-    this.#sender.add({ updates: [step] });
+  taskCompletes(task: StepKey, output: () => JsonText, attempt?: number): void {
+    this.#tasks.delete(task);
     this.#afterTask();
+    // In the replay of a long run this spares the text of every result.
+    if (this.#sender.knowsEndOf(task.name)) return;
+    const changes = { status: "COMPLETED", output: output() } as const;
+    const step = this.#moves(task, { ...changes, ...(attempt && { attempt }) });
+    this.#sender.add({ updates: [step] });
   }
 
   /** A task has failed for good. */
-  taskFails(name: string, error: Failure, attempt?: number): void {
-    this.#tasks.delete(name);
-    const step = this.#step(name, { status: "FAILED", error, ...(attempt && { attempt }) });
+  taskFails(task: StepKey, error: Failure, attempt?: number): void {
+    this.#tasks.delete(task);
+    const step = this.#moves(task, { status: "FAILED", error, ...(attempt && { attempt }) });
     this.#sender.add({ updates: [step] }, { soon: true });
     this.#afterTask();
   }
@@ -86,25 +98,23 @@ export class Run {
   /** A sleep or a wait begins. */
   pauseBegins(pause: Pause, untilMs?: number): void {
     this.#pauses.add(pause);
-    const { name, kind } = pause;
     const until = untilMs === undefined ? undefined : timestamp(untilMs);
-    const step = this.#step(name, { kind, status: "RUNNING" });
+    const step = this.#moves(pause, { kind: pause.kind, status: "RUNNING" });
     this.#sender.add({ updates: [step, ...this.#becomes(this.#derived, until)] }, { soon: true });
   }
 
   /** It has ended as it should. */
   pauseEnds(pause: Pause, output?: JsonText): void {
     this.#pauses.delete(pause);
-    const { name, kind } = pause;
-    const step = this.#step(name, { kind, status: "COMPLETED", ...(output && { output }) });
+    const changes = { kind: pause.kind, status: "COMPLETED" } as const;
+    const step = this.#moves(pause, { ...changes, ...(output && { output }) });
     this.#sender.add({ updates: [step, ...this.#becomes(this.#derived)] });
   }
 
   /** It has failed: no event came in time. */
   pauseFails(pause: Pause, error: Failure): void {
     this.#pauses.delete(pause);
-    const { name, kind } = pause;
-    const step = this.#step(name, { kind, status: "FAILED", error });
+    const step = this.#moves(pause, { kind: pause.kind, status: "FAILED", error });
     this.#sender.add({ updates: [step, ...this.#becomes(this.#derived)] }, { soon: true });
   }
 
@@ -155,7 +165,7 @@ export class Run {
     return { instance: { instanceId: this.#instanceId, status } };
   }
 
-  #step(name: string, changes: Omit<StepUpdate, "instanceId" | "name">): Update {
-    return { step: { instanceId: this.#instanceId, name, ...changes } };
+  #moves({ name, index }: StepKey, changes: Omit<StepUpdate, "instanceId" | "name">): Update {
+    return { step: { instanceId: this.#instanceId, name, index, ...changes } };
   }
 }

@@ -73,12 +73,18 @@ export class Sender {
 
   /** Report something. It goes out with what follows, at the latest a moment later. */
   add(entry: Entry, { soon = false } = {}): void {
+    if (this.#stopped) this.#dropped++;
     if (this.#stopped || this.#isOld(entry)) return;
     const waiting = this.#fitting(entry);
     this.#queue.push(waiting);
     this.#bytes += waiting.bytes;
     this.#bound();
     this.#schedule(soon ? 0 : LINGER_MS);
+  }
+
+  /** Whether the service has told or was told that a step has ended. */
+  knowsEndOf(step: string): boolean {
+    return this.#known?.hasEnded(step) ?? false;
   }
 
   /** Wait until everything is delivered, at most so long; whether it is. */
@@ -240,7 +246,7 @@ export class Sender {
 
   #stop(): void {
     this.#stopped = true;
-    this.#dropped += this.#queue.length;
+    this.#dropped += this.#queue.length + this.#sending.length;
     this.#queue = [];
     cancel(this.#timer);
     this.#wake?.();

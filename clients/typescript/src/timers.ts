@@ -6,3 +6,18 @@ export type Timer = ReturnType<typeof setTimeout>;
 export function cancel(timer: Timer | undefined): void {
   if (timer !== undefined) clearTimeout(timer);
 }
+
+// Runtimes take a longer time for none at all.
+const LONGEST_MS = 2_147_483_647;
+
+/** Call something after a time; not at all where that is more than a timer can hold (24 days). */
+export function after(delayMs: number, call: () => void): Timer | undefined {
+  return delayMs > LONGEST_MS ? undefined : setTimeout(call, delayMs);
+}
+
+/** Wait, for however long. */
+export async function wait(delayMs: number): Promise<void> {
+  for (let left = delayMs; left > 0; left -= LONGEST_MS) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(left, LONGEST_MS)));
+  }
+}

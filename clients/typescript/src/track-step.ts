@@ -9,6 +9,7 @@ import { snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
 import { Sender } from "./sender.ts";
 import type { Backoff } from "./statuses.ts";
+import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
 import { warn } from "./warnings.ts";
 
@@ -83,7 +84,7 @@ export async function trackStep<T>(
         await report.close();
         throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await wait(delayMs);
       continue;
     }
     report.add({ status: "COMPLETED", attempt, output: snapshot(result) });

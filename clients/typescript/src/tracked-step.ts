@@ -3,14 +3,15 @@
 import { milliseconds, retryDelay } from "./durations.ts";
 import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
 import type { Failure } from "./failures.ts";
-import { JsonText, snapshot } from "./json.ts";
-import type { Pause, Run } from "./run.ts";
+import { snapshot } from "./json.ts";
+import type { JsonText } from "./json.ts";
+import type { Pause, Run, StepKey } from "./run.ts";
 import type { Backoff } from "./statuses.ts";
+import { after, cancel } from "./timers.ts";
 import type { RetryPolicy } from "./updates.ts";
 
 /** What is used of Cloudflare's `WorkflowStep`; any version of its types fits. */
 export interface StepLike {
-  // biome-ignore lint: the engine's own overloads are kept by the type parameter of trackWorkflow.
   do(name: string, ...rest: any[]): Promise<any>;
   sleep(name: string, duration: any): Promise<void>;
   sleepUntil(name: string, timestamp: any): Promise<void>;
@@ -38,8 +39,8 @@ interface Attempt {
   /** How it failed, and whether that was reported. */
   failure?: Failure;
   isReported?: boolean;
-  isFinal?: boolean;
-  result?: JsonText;
+  /** What it returned. */
+  returned?: { value: unknown };
 }
 
 // The engine's defaults: https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/
@@ -70,7 +71,7 @@ export class TrackedStep implements StepLike {
     // What the engine refuses is left to it.
     if (typeof callback !== "function") return this.#step.do(name, ...rest);
     const config: StepConfig = at === 1 ? (rest[0] ?? {}) : {};
-    const task = new Task(this.#run, this.#run.name(name), config, callback as Callback);
+    const task = new Task(this.#run, this.#run.step(name), config, callback as Callback);
     const attempt = (context: StepContext) => task.attempt(context);
     const handed = at === 1 ? [task.engineConfig(rest[0]), attempt] : [attempt];
     let result: unknown;
@@ -105,7 +106,7 @@ export class TrackedStep implements StepLike {
     untilMs: number | undefined,
     wait: () => Promise<T>,
   ): Promise<T> {
-    const pause: Pause = { name: this.#run.name(name), kind };
+    const pause: Pause = { ...this.#run.step(name), kind };
     this.#run.pauseBegins(pause, untilMs);
     let result: T;
     try {
@@ -124,14 +125,14 @@ export class TrackedStep implements StepLike {
 /** A call of `step.do`: its attempts, until it has a result or has failed for good. */
 class Task {
   readonly #run: Run;
-  readonly #name: string;
+  readonly #key: StepKey;
   readonly #config: StepConfig;
   readonly #callback: Callback;
   #last: Attempt | undefined;
 
-  constructor(run: Run, name: string, config: StepConfig, callback: Callback) {
+  constructor(run: Run, key: StepKey, config: StepConfig, callback: Callback) {
     this.#run = run;
-    this.#name = name;
+    this.#key = key;
     this.#config = config;
     this.#callback = callback;
   }
@@ -149,77 +150,68 @@ class Task {
     return { ...config, retries: { ...config.retries, delay: observed } };
   }
 
+  get #asksForDelay(): boolean {
+    return typeof this.#config.retries?.delay === "function";
+  }
+
   /** Runs the callback once, as the engine's callback. */
   async attempt(context: StepContext | undefined): Promise<unknown> {
     const before = this.#last;
-    if (before) this.#settle(before);
+    if (before?.failure) this.#report(before, before.failure);
     const number = context?.attempt ?? (before?.number ?? 0) + 1;
     const config = context?.config ?? this.#config;
-    const attempt: Attempt = { number, policy: policyOf(config) };
+    const policy = this.#asksForDelay ? undefined : policyOf(config);
+    const attempt: Attempt = { number, policy };
     this.#last = attempt;
-    this.#run.attemptBegins(this.#name, number, attempt.policy);
+    this.#run.attemptBegins(this.#key, number, attempt.policy);
     // The engine's own timer began before this one, so by then it has given the attempt up.
     const timeoutMs = milliseconds(config.timeout) ?? DEFAULT_TIMEOUT_MS;
-    const timer = setTimeout(() => this.#timesOut(attempt, config, timeoutMs), timeoutMs);
+    const timer = after(timeoutMs, () => this.#timesOut(attempt, config, timeoutMs));
     try {
-      const result = await this.#callback(context as StepContext);
-      attempt.result = this.#output(result);
-      return result;
+      const value = await this.#callback(context as StepContext);
+      attempt.returned = { value };
+      return value;
     } catch (error) {
       if (!isEngineStop(error)) await this.#attemptFails(attempt, config, error);
       throw error;
     } finally {
-      clearTimeout(timer);
+      cancel(timer);
     }
   }
 
   completes(result: unknown): void {
-    this.#run.taskCompletes(this.#name, this.#output(result), this.#last?.number);
+    this.#run.taskCompletes(this.#key, () => this.#output(result), this.#last?.number);
   }
 
   async fails(error: unknown, failures: WeakMap<object, Failure>): Promise<void> {
     const last = this.#last;
     if (isEngineStop(error)) {
       // A pause takes effect after the step that it found running: that has its result.
-      if (last?.result) this.#run.taskCompletes(this.#name, last.result, last.number);
+      if (last?.returned && !last.failure) this.completes(last.returned.value);
       await this.#run.delivered(REPORT_LIMIT_MS);
       return;
     }
     const failure = last?.failure ?? describe(error);
     if (typeof error === "object" && error !== null) failures.set(error, failure);
-    this.#run.taskFails(this.#name, failure, last?.number);
+    this.#run.taskFails(this.#key, failure, last?.number);
   }
 
   async #attemptFails(attempt: Attempt, config: StepConfig, error: unknown): Promise<void> {
     attempt.failure ??= describe(error);
-    const limit = config.retries?.limit ?? DEFAULT_LIMIT;
-    attempt.isFinal = isNonRetryable(error) || attempt.number > limit;
     // The last failure is the step's, told when the engine has given up; a delay that is a
     // function is asked by the engine first.
-    if (attempt.isFinal || typeof this.#config.retries?.delay === "function") return;
+    if (isNonRetryable(error) || isLast(attempt, config)) return;
+    if (this.#asksForDelay) return;
     this.#report(attempt, attempt.failure);
     await this.#run.delivered(REPORT_LIMIT_MS);
   }
 
   #timesOut(attempt: Attempt, config: StepConfig, timeoutMs: number): void {
-    if (attempt.failure || this.#last !== attempt) return;
-    attempt.failure = {
+    attempt.failure ??= {
       name: "WorkflowTimeoutError",
       message: `Execution timed out after ${timeoutMs}ms`,
     };
-    attempt.isFinal = attempt.number > (config.retries?.limit ?? DEFAULT_LIMIT);
-    if (!attempt.isFinal) this.#report(attempt, attempt.failure);
-  }
-
-  /** The engine tries again, so the attempt before has failed, whether or not it was told how. */
-  #settle(attempt: Attempt): void {
-    this.#report(
-      attempt,
-      attempt.failure ?? {
-        name: "WorkflowInternalError",
-        message: "The engine began another attempt without saying how this one failed.",
-      },
-    );
+    if (!isLast(attempt, config)) this.#report(attempt, attempt.failure);
   }
 
   #report(attempt: Attempt, failure: Failure, baseMs?: number): void {
@@ -230,7 +222,7 @@ class Task {
     const backoff = backoffOf(this.#config.retries?.backoff);
     const delay = base === undefined ? undefined : retryDelay(number, base, policy?.backoff ?? backoff);
     const retryAt = delay === undefined ? undefined : Date.now() + delay;
-    this.#run.attemptFails(this.#name, number, failure, retryAt);
+    this.#run.attemptFails(this.#key, number, failure, retryAt);
   }
 
   #output(result: unknown): JsonText {
@@ -238,10 +230,14 @@ class Task {
   }
 }
 
-// As the engine fills it in; undefined where a function decides on each delay.
+function isLast(attempt: Attempt, { retries }: StepConfig): boolean {
+  return attempt.number > (retries?.limit ?? DEFAULT_LIMIT);
+}
+
+// As the engine fills it in.
 function policyOf({ retries }: StepConfig): RetryPolicy | undefined {
-  const delay = retries && "delay" in retries ? milliseconds(retries.delay) : DEFAULT_DELAY_MS;
-  if (delay === undefined || typeof retries?.delay === "function") return undefined;
+  const delay = milliseconds(retries?.delay ?? DEFAULT_DELAY_MS);
+  if (delay === undefined) return undefined;
   return {
     limit: Math.min(retries?.limit ?? DEFAULT_LIMIT, MAX_RETRIES),
     delay: Math.round(Math.max(delay, 0)),

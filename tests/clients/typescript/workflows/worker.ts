@@ -2,9 +2,30 @@
 
 import { WorkflowEntrypoint } from "cloudflare:workers";
 import type { WorkflowEvent, WorkflowStep } from "cloudflare:workers";
+import type { WorkflowInstanceData } from "@flowflare/client";
 import { NonRetryableError } from "cloudflare:workflows";
-import { trackStep, trackWorkflow } from "@flowflare/client";
+import { trackStep, trackWorkflow, updateWorkflowInstance } from "@flowflare/client";
 import { Gate } from "./gate.ts";
+
+/** A step of the engine. */
+interface Task {
+  do: string;
+  /** How many attempts fail. */
+  fails?: number;
+  /** Whether it fails with a NonRetryableError. */
+  fatal?: boolean;
+  /** How many attempts take longer than any timeout. */
+  hangs?: number;
+  /** Milliseconds. */
+  takes?: number;
+  /** Its result; a number is the length of a text. */
+  returns?: unknown;
+  config?: object;
+  /** Whether the delay between attempts is a function. */
+  asks?: boolean;
+  /** Whether the workflow goes on where it fails. */
+  optional?: boolean;
+}
 
 /** A step of `trackStep`. */
 interface Tracked {
@@ -17,19 +38,23 @@ interface Tracked {
 
 /** One thing that a workflow does. */
 export type Action =
-  | { do: string; fails?: number; fatal?: boolean; hangs?: number; returns?: unknown; takes?: number; config?: object; optional?: boolean }
+  | Task
   | { sleep: string; for: number | string }
   | { sleepUntil: string; in: number }
   | { wait: string; type: string; timeout?: string; optional?: boolean }
   | { together: Action[] }
   | Tracked
+  | { update: Omit<WorkflowInstanceData, "id"> }
   | { throw: string };
 
 interface Input {
   actions: Action[];
   /** How the service behaves to this run: see gate.ts. */
   gate?: string;
+  /** Without a way to the service. */
   untracked?: boolean;
+  /** Without `trackWorkflow`. */
+  bare?: boolean;
 }
 
 interface Env {
@@ -43,14 +68,19 @@ class PaymentDeclined extends Error {
 
 export class Script extends WorkflowEntrypoint<Env, Input> {
   override async run(event: WorkflowEvent<Input>, step: WorkflowStep): Promise<unknown> {
-    const { actions, gate = "open", untracked } = event.payload;
+    const { gate = "open", untracked, bare } = event.payload;
     const service = new Gate(this.env.SERVICE, event.instanceId, gate);
     const env = untracked ? {} : { FLOWFLARE: service };
-    return trackWorkflow(env, event, step, async (step) => {
+    const body = async (step: WorkflowStep): Promise<unknown> => {
       const results: unknown[] = [];
-      for (const action of actions) results.push(await perform(action, step, event.instanceId, env));
+      for (const action of event.payload.actions) {
+        results.push(await perform(action, step, event.instanceId, env));
+      }
       return { results };
-    }, { reference: { refType: "script", refId: event.instanceId }, timeLimitMs: 1000 });
+    };
+    if (bare) return body(step);
+    const reference = { refType: "script", refId: event.instanceId };
+    return trackWorkflow(env, event, step, body, { reference, timeLimitMs: 1000 });
   }
 }
 
@@ -58,6 +88,7 @@ async function perform(action: Action, step: WorkflowStep, instanceId: string, e
   if ("together" in action) {
     return Promise.all(action.together.map((one) => perform(one, step, instanceId, env)));
   }
+  if ("update" in action) return updateWorkflowInstance({ id: instanceId, ...action.update }, env);
   if ("throw" in action) throw new PaymentDeclined(action.throw);
   if ("sleep" in action) return step.sleep(action.sleep, action.for as number);
   if ("sleepUntil" in action) return step.sleepUntil(action.sleepUntil, Date.now() + action.in);
@@ -71,15 +102,19 @@ async function perform(action: Action, step: WorkflowStep, instanceId: string, e
     }
   }
   if ("step" in action) return trackedStep(action, step, instanceId, env);
+  return task(action, step);
+}
+
+async function task(action: Task, step: WorkflowStep): Promise<unknown> {
+  const { fails = 0, hangs = 0, takes = 0, returns = action.do } = action;
   const work = async ({ attempt }: { attempt: number }): Promise<any> => {
-    if (action.takes) await new Promise((done) => setTimeout(done, action.takes));
-    if (attempt <= (action.hangs ?? 0)) await new Promise((done) => setTimeout(done, 20_000));
+    await new Promise((done) => setTimeout(done, attempt <= hangs ? 20_000 : takes));
     if (action.fatal) throw new NonRetryableError("never again");
-    if (attempt <= (action.fails ?? 0)) throw new PaymentDeclined(`declined at attempt ${attempt}`);
-    const { returns = action.do } = action;
+    if (attempt <= fails) throw new PaymentDeclined(`declined at attempt ${attempt}`);
     return typeof returns === "number" ? "x".repeat(returns) : returns;
   };
-  const config = { retries: { limit: 3, delay: 50, backoff: "constant" as const }, ...action.config };
+  const delay = action.asks ? async () => 70 : 50;
+  const config = { retries: { limit: 3, delay, backoff: "constant" as const }, ...action.config };
   try {
     return await step.do(action.do, config, work);
   } catch (error) {
@@ -107,12 +142,15 @@ export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const { pathname } = new URL(request.url);
     const [, what, id = ""] = pathname.split("/");
+    if (what === "open") Gate.open(id);
     if (what === "calls") return Response.json(Gate.calls(id));
     if (what === "create") {
       await env.SCRIPT.create({ id, params: await request.json() });
       return new Response("created");
     }
     const instance = await env.SCRIPT.get(id);
+    // After a crash the local engine goes on with an instance when it is asked something of it.
+    if (what === "wake") await instance.sendEvent({ type: "wake", payload: null });
     if (what === "pause") await instance.pause();
     if (what === "resume") await instance.resume();
     return Response.json(await instance.status());

@@ -1,0 +1,264 @@
+"""`trackWorkflow` on the real engine: what happened is what Flowflare has, each thing once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tests.clients.typescript.scripts import attempts, happened, statuses, step
+
+if TYPE_CHECKING:
+    from tests.clients.typescript.scripts import Scripts
+
+
+def ran(name: str, attempt: int = 1) -> list[str]:
+    """The events of a step that succeeds at once."""
+    begins = [f"STEP_STARTED {name}", f"ATTEMPT_STARTED {name} {attempt}"]
+    return [*begins, f"STEP_COMPLETED {name} {attempt}"]
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_every_step_attempt_and_sleep_is_recorded_in_order(scripts: Scripts) -> None:
+    instance = scripts.run(
+        [
+            {"do": "one", "returns": {"n": 1}},
+            {"do": "two", "fails": 2},
+            {"sleep": "nap", "for": 300},
+            {"do": "three"},
+        ]
+    )
+    assert instance["status"] == "COMPLETED"
+    assert instance["output"] == {"results": [{"n": 1}, "two", None, "three"]}
+    assert happened(instance) == [
+        "INSTANCE_QUEUED",
+        "INSTANCE_STARTED",
+        *ran("one"),
+        "STEP_STARTED two",
+        "ATTEMPT_STARTED two 1",
+        "ATTEMPT_FAILED two 1",
+        "ATTEMPT_STARTED two 2",
+        "ATTEMPT_FAILED two 2",
+        "ATTEMPT_STARTED two 3",
+        "STEP_COMPLETED two 3",
+        "STEP_STARTED nap",
+        "INSTANCE_SLEEPING",
+        "STEP_COMPLETED nap",
+        "INSTANCE_RESUMED",
+        *ran("three"),
+        "INSTANCE_COMPLETED",
+    ]
+    assert step(instance, "one")["output"] == {"n": 1}
+    assert [s["index"] for s in instance["steps"]] == [1, 2, 3, 4]
+    assert step(instance, "nap")["kind"] == "SLEEP"
+
+
+def test_an_attempt_that_failed_has_its_error_and_the_time_of_the_next(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "pay", "fails": 1}])
+    first, second = step(instance, "pay")["attempts"]
+    assert first["error"]["name"] == "PaymentDeclined"
+    assert first["error"]["message"] == "declined at attempt 1"
+    assert "PaymentDeclined: declined at attempt 1\n    at " in first["error"]["stack"]
+    assert instant(first["retryAt"]) <= instant(second["startedAt"])
+    assert second["error"] is None
+    assert step(instance, "pay")["retryPolicy"] == {"limit": 3, "delay": 50, "backoff": "CONSTANT"}
+
+
+def test_a_workflow_that_fails_is_errored_with_the_error_of_its_step(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "pay", "fails": 9, "config": {"retries": retries(1)}}])
+    assert attempts(instance, "pay") == [
+        (1, "FAILED", "declined at attempt 1"),
+        (2, "FAILED", "declined at attempt 2"),
+    ]
+    assert step(instance, "pay")["status"] == "FAILED"
+    assert instance["status"] == "ERRORED"
+    assert instance["error"]["name"] == "PaymentDeclined"
+    assert "at " in instance["error"]["stack"]
+    assert happened(instance)[-2:] == ["STEP_FAILED pay 2", "INSTANCE_ERRORED"]
+
+
+def test_a_workflow_that_throws_between_steps_is_errored(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "one"}, {"throw": "out of stock"}])
+    assert instance["status"] == "ERRORED"
+    assert (instance["error"]["name"], instance["error"]["message"]) == (
+        "PaymentDeclined",
+        "out of stock",
+    )
+
+
+def test_a_non_retryable_error_ends_the_step_at_its_first_attempt(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "pay", "fatal": True}])
+    assert attempts(instance, "pay") == [(1, "FAILED", "never again")]
+    assert step(instance, "pay")["error"]["name"] == "NonRetryableError"
+    assert instance["status"] == "ERRORED"
+
+
+def test_a_workflow_goes_on_after_a_step_that_it_lets_fail(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "pay", "fatal": True, "optional": True}, {"do": "two"}])
+    assert statuses(instance) == {"pay": "FAILED", "two": "COMPLETED"}
+    assert instance["status"] == "COMPLETED"
+
+
+def test_a_timeout_fails_the_attempt(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "slow", "hangs": 1, "config": {"timeout": 300}}])
+    assert attempts(instance, "slow") == [
+        (1, "FAILED", "Execution timed out after 300ms"),
+        (2, "COMPLETED", None),
+    ]
+
+
+def test_a_delay_that_is_a_function_says_when_the_next_attempt_is_due(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "pay", "fails": 1, "asks": True}])
+    first, second = step(instance, "pay")["attempts"]
+    assert first["error"]["message"] == "declined at attempt 1"
+    assert instant(first["retryAt"]) <= instant(second["startedAt"])
+    assert step(instance, "pay")["retryPolicy"] is None
+
+
+def test_an_event_that_comes_is_the_output_of_its_step(scripts: Scripts) -> None:
+    id_ = scripts.start([{"wait": "approval", "type": "approved"}, {"do": "publish"}])
+    instance = scripts.reaches(id_, "approval")
+    assert instance["status"] == "WAITING"
+    scripts.send(id_, "approved")
+    instance = scripts.finished(id_)
+    assert step(instance, "approval")["kind"] == "WAIT_FOR_EVENT"
+    assert step(instance, "approval")["output"] == {"by": "test"}
+    assert happened(instance)[2:6] == [
+        "STEP_STARTED approval",
+        "INSTANCE_WAITING",
+        "STEP_COMPLETED approval",
+        "INSTANCE_RESUMED",
+    ]
+
+
+def test_an_event_that_does_not_come_fails_its_step(scripts: Scripts) -> None:
+    wait = {"wait": "approval", "type": "approved", "timeout": "1 second", "optional": True}
+    instance = scripts.run([wait, {"do": "remind"}])
+    assert step(instance, "approval")["status"] == "FAILED"
+    assert step(instance, "approval")["error"]["name"] == "WorkflowTimeoutError"
+    assert instance["status"] == "COMPLETED"
+
+
+def test_a_sleeping_instance_says_until_when(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": "1 hour"}])
+    instance = scripts.reaches(id_, "nap")
+    assert instance["status"] == "SLEEPING"
+    started = instant(step(instance, "nap")["startedAt"])
+    assert abs((instant(instance["sleepUntil"]) - started).total_seconds() - 3600) < 30
+    scripts.act("terminateWorkflow", id_)
+
+
+def test_steps_of_one_name_are_told_apart(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "page"}, {"do": "page"}, {"sleep": "page", "for": 1}])
+    assert statuses(instance) == {
+        "page": "COMPLETED",
+        "page (2)": "COMPLETED",
+        "page (3)": "COMPLETED",
+    }
+
+
+def test_steps_side_by_side_are_all_recorded(scripts: Scripts) -> None:
+    together = [{"do": "a", "takes": 50}, {"do": "b", "fails": 1}, {"sleep": "c", "for": 700}]
+    instance = scripts.run([{"together": together}, {"do": "after"}])
+    assert statuses(instance) == dict.fromkeys(["a", "b", "c", "after"], "COMPLETED")
+    assert [s["name"] for s in instance["steps"]] == ["a", "b", "c", "after"]
+    events = happened(instance)
+    # While a task runs the instance is RUNNING; once only the sleep is left, it is SLEEPING.
+    assert events.index("STEP_COMPLETED b 2") < last(events, "INSTANCE_SLEEPING")
+    assert events[-4:] == [*ran("after"), "INSTANCE_COMPLETED"]
+
+
+def test_a_result_over_the_limit_is_recorded_with_its_size_and_a_preview(scripts: Scripts) -> None:
+    instance = scripts.run([{"do": "big", "returns": 600_000}])
+    output = step(instance, "big")["output"]
+    assert output == {"truncated": True, "bytes": 600_002, "preview": '"' + "x" * 999}
+    assert instance["output"]["truncated"] is True
+
+
+def test_a_sensitive_result_is_not_recorded(scripts: Scripts) -> None:
+    instance = scripts.run(
+        [{"do": "secret", "returns": "hunter2", "config": {"sensitive": "output"}}]
+    )
+    assert step(instance, "secret")["output"] == "[REDACTED]"
+
+
+def test_an_instance_the_engine_was_asked_for_is_created_with_what_it_is(scripts: Scripts) -> None:
+    id_ = scripts.create([{"do": "one"}])
+    instance = scripts.finished(id_)
+    assert instance["workflow"] == {"name": "js-script"}
+    assert instance["reference"] == {"refType": "script", "refId": id_}
+    assert instance["input"] == {"actions": [{"do": "one"}]}
+    assert happened(instance) == ["INSTANCE_STARTED", *ran("one"), "INSTANCE_COMPLETED"]
+
+
+def test_a_step_costs_at_most_one_call(scripts: Scripts) -> None:
+    names = [f"step {number}" for number in range(8)]
+    id_ = scripts.start([{"do": name, "takes": 20} for name in names])
+    instance = scripts.finished(id_)
+    assert statuses(instance) == dict.fromkeys(names, "COMPLETED")
+    # One more asks what the service knows, and one tells the end.
+    assert len(scripts.calls(id_)) <= len(names) + 2
+
+
+def test_a_step_is_visible_while_it_runs(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "long", "takes": 3000}])
+    instance = scripts.reaches(id_, "long")
+    assert instance["status"] == "RUNNING"
+    scripts.act("terminateWorkflow", id_)
+
+
+def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 1500}, {"do": "two"}])
+    scripts.until(id_, lambda found: found["status"] == "SLEEPING")
+    assert scripts.act("pauseWorkflow", id_) == "PAUSED"
+    scripts.act("resumeWorkflow", id_)
+    instance = scripts.finished(id_)
+    assert instance["status"] == "COMPLETED"
+    assert happened(instance) == [
+        "INSTANCE_QUEUED",
+        "INSTANCE_STARTED",
+        *ran("one"),
+        "STEP_STARTED nap",
+        "INSTANCE_SLEEPING",
+        "INSTANCE_PAUSED",
+        "INSTANCE_RESUMED",
+        "INSTANCE_SLEEPING",
+        "STEP_COMPLETED nap",
+        "INSTANCE_RESUMED",
+        *ran("two"),
+        "INSTANCE_COMPLETED",
+    ]
+
+
+def test_a_pause_lets_the_step_that_runs_end(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one", "takes": 1000}, {"do": "two"}])
+    scripts.reaches(id_, "one")
+    scripts.act("pauseWorkflow", id_)
+    instance = scripts.reaches(id_, "one", "COMPLETED")
+    assert (instance["status"], statuses(instance)) == ("PAUSED", {"one": "COMPLETED"})
+    scripts.until_engine(id_, "paused")
+    scripts.act("resumeWorkflow", id_)
+    instance = scripts.finished(id_)
+    assert [event for event in happened(instance) if "STEP" in event] == [
+        event for event in [*ran("one"), *ran("two")] if "STEP" in event
+    ]
+    assert "INSTANCE_ERRORED" not in happened(instance)
+
+
+def test_an_end_by_the_engine_is_no_error_of_the_workflow(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one", "takes": 1000}, {"do": "two"}])
+    scripts.reaches(id_, "one")
+    assert scripts.act("terminateWorkflow", id_) == "TERMINATED"
+    instance = scripts.finished(id_)
+    assert instance["error"] is None
+    assert happened(instance)[-1] == "INSTANCE_TERMINATED"
+
+
+def retries(limit: int) -> dict[str, Any]:
+    return {"limit": limit, "delay": 50, "backoff": "constant"}
+
+
+def last(events: list[str], event: str) -> int:
+    return len(events) - 1 - events[::-1].index(event)
