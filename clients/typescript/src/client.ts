@@ -16,7 +16,7 @@ import type { Workflow } from "./workflows.ts";
 export interface StartOptions {
   /** Id of the instance, which makes the call repeatable; a random one where absent. */
   instanceId?: string;
-  /** Whether an instance that has the id already is returned (the default), or a ConflictError thrown. */
+  /** Return the instance that has the id already (the default), or throw a ConflictError. */
   onConflict?: "USE_EXISTING" | "FAIL";
 }
 
@@ -103,7 +103,8 @@ export class WorkflowClient {
     };
     const { result } = await this.#ask(operations.START, { input });
     if (!("instance" in result)) {
-      if (result.code === "ENGINE_UNAVAILABLE") throw new EngineUnavailableError(result, instanceId);
+      if (result.code === "ENGINE_UNAVAILABLE")
+        throw new EngineUnavailableError(result, instanceId);
       throw refusedError(result);
     }
     const { instance } = result;
@@ -157,7 +158,11 @@ export class WorkflowClient {
   }
 
   /** Send an event to an instance, for its `waitForEvent`. */
-  async sendEvent(workflowId: string, type: string, payload: unknown = null): Promise<WorkflowAction> {
+  async sendEvent(
+    workflowId: string,
+    type: string,
+    payload: unknown = null,
+  ): Promise<WorkflowAction> {
     return this.#act(operations.SEND_EVENT, { instanceId: workflowId, type, payload });
   }
 
@@ -166,7 +171,10 @@ export class WorkflowClient {
     document: TypedDocument<Result, Variables>,
     ...[variables]: VariablesOf<Variables>
   ): Promise<Result> {
-    return (await this.#connection.request(String(document), JSON.stringify(variables ?? {}))) as Result;
+    return (await this.#connection.request(
+      String(document),
+      JSON.stringify(variables ?? {}),
+    )) as Result;
   }
 
   /**
@@ -185,7 +193,9 @@ export class WorkflowClient {
   async #list(filter: Record<string, unknown>, options: ListOptions): Promise<WorkflowPage> {
     const { status, workflow, limit, cursor } = options;
     if ("offset" in options && options.offset) {
-      throw new ConfigurationError("Pages go on from a cursor: give the `cursor` of the page before instead of `offset`.");
+      throw new ConfigurationError(
+        "Pages go on from a cursor: give the `cursor` of the page before instead of `offset`.",
+      );
     }
     const variables = {
       filter: {

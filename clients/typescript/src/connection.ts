@@ -63,7 +63,7 @@ export class Connection {
       this.#send = (request) => fetch(url, request);
     } else {
       throw new ConfigurationError(
-        "Flowflare cannot be reached: there is neither a service binding (FLOWFLARE) nor a URL (FLOWFLARE_URL).",
+        "There is neither a service binding to Flowflare (FLOWFLARE) nor a URL (FLOWFLARE_URL).",
       );
     }
     this.#apiKey = apiKey || undefined;
@@ -86,7 +86,9 @@ export class Connection {
     const { status, text } = await this.#exchange({ method: "POST", headers, body });
     const answer = parsed(text);
     if (answer === undefined) {
-      throw new UnreachableError(`The service answered ${status} without a GraphQL response.`, { status });
+      throw new UnreachableError(`The service answered ${status} without a GraphQL response.`, {
+        status,
+      });
     }
     if (answer.errors) throw requestError(answer.errors, answer.data);
     return answer.data;
@@ -121,7 +123,9 @@ export function endpoint(serviceUrl: string): string {
   try {
     url = new URL(serviceUrl);
   } catch (cause) {
-    throw new ConfigurationError(`The service's URL is none: ${JSON.stringify(serviceUrl)}.`, { cause });
+    throw new ConfigurationError(`The service's URL is none: ${JSON.stringify(serviceUrl)}.`, {
+      cause,
+    });
   }
   const path = url.pathname.replace(/\/+$/, "");
   url.pathname = path.endsWith("/graphql") ? path : `${path}/graphql`;

@@ -33,5 +33,7 @@ export function retryDelay(attempt: number, delayMs: number, backoff: Backoff): 
 export function timestamp(atMs: number): string | undefined {
   const date = new Date(atMs);
   // Later years have six digits, which RFC 3339 does not know.
-  return Number.isNaN(date.valueOf()) || date.getUTCFullYear() > 9999 ? undefined : date.toISOString();
+  return Number.isNaN(date.valueOf()) || date.getUTCFullYear() > 9999
+    ? undefined
+    : date.toISOString();
 }

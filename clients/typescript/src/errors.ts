@@ -2,12 +2,12 @@
  * Everything this package throws:
  *
  *     FlowflareError
- *     ├── ConfigurationError      neither a service binding nor a URL, or an option that makes no sense
- *     ├── UnreachableError        no answer from the service: network, time limit, a server that is down
- *     ├── RequestError            the whole request was refused, see docs/errors.md for its `code`
+ *     ├── ConfigurationError      no way to the service, or an option that makes no sense
+ *     ├── UnreachableError        no answer: network, time limit, a service that is down
+ *     ├── RequestError            the request was refused, see docs/errors.md for its `code`
  *     │   ├── UnauthenticatedError
  *     │   └── ForbiddenError
- *     └── RefusedError            a mutation answered with an expected failure; nothing was changed
+ *     └── RefusedError            a mutation's expected failure; nothing was changed
  *         ├── InvalidInputError
  *         ├── NotFoundError
  *         ├── ConflictError

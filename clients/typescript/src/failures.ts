@@ -20,7 +20,7 @@ export function isEngineStop(error: unknown): boolean {
   return messageOf(error).includes(ENGINE_STOPS);
 }
 
-/** Whether the engine does not try again after this: `NonRetryableError`, by name as the engine has it. */
+/** Whether the engine does not try again after this: it knows a `NonRetryableError` by its name. */
 export function isNonRetryable(error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const { name, nonRetryable } = error as { name?: unknown; nonRetryable?: unknown };
@@ -45,7 +45,7 @@ export function describe(error: unknown): Failure {
   };
 }
 
-// On its way through the engine an error may lose its class; its name is then in front of the message.
+// On its way through the engine an error may lose its class: its name is then before the message.
 function unprefixed(given: unknown, message: string): { name: string; message: string } {
   const name = typeof given === "string" && given !== "" ? given : "Error";
   if (message.startsWith(`${name}: `)) return { name, message: message.slice(name.length + 2) };

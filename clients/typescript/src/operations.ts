@@ -26,7 +26,8 @@ export const START: TypedDocument<
   }
 }`;
 
-export const GET: TypedDocument<{ instance: Instance | null }> = `query Workflow($instanceId: String!) {
+export const GET: TypedDocument<{ instance: Instance | null }> =
+  `query Workflow($instanceId: String!) {
   instance(instanceId: $instanceId) {
     ${FIELDS}
     steps {

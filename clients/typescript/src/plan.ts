@@ -79,7 +79,8 @@ export class Known {
     const relation = step ? this.#relation(step) : "new";
     if (relation === "past") return [];
     const told = updates.flatMap((update): readonly Update[] => {
-      if ("step" in update) return relation === "new" ? [...this.#interrupted(update.step), update] : [];
+      if ("step" in update)
+        return relation === "new" ? [...this.#interrupted(update.step), update] : [];
       if (update.instance.status === this.#status && this.#status !== undefined) return [];
       if (relation === "new") return [update];
       // The engine goes on with a sleep it had begun before: its end is not that of a new one.
@@ -93,7 +94,11 @@ export class Known {
     const before = this.step(name);
     const isNext = before?.status === "RUNNING" && status === "RUNNING" && attempt > before.attempt;
     if (!isNext) return [];
-    return [{ step: { instanceId, name, status: "RETRYING", attempt: before.attempt, error: INTERRUPTED } }];
+    return [
+      {
+        step: { instanceId, name, status: "RETRYING", attempt: before.attempt, error: INTERRUPTED },
+      },
+    ];
   }
 
   get #isFinished(): boolean {
@@ -111,7 +116,8 @@ export class Known {
     const known = this.step(name);
     if (!known) return "new";
     if (this.hasEnded(name)) return "past";
-    const difference = (attempt ?? known.attempt) - known.attempt || RANK[status] - RANK[known.status];
+    const difference =
+      (attempt ?? known.attempt) - known.attempt || RANK[status] - RANK[known.status];
     if (difference > 0) return "new";
     return difference === 0 ? "same" : "past";
   }

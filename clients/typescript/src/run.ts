@@ -69,7 +69,12 @@ export class Run {
   }
 
   /** An attempt has failed, and the engine tries again; `retryAtMs` is when, if that is known. */
-  attemptFails(task: StepKey, attempt: number, error: Failure, retryAtMs: number | undefined): void {
+  attemptFails(
+    task: StepKey,
+    attempt: number,
+    error: Failure,
+    retryAtMs: number | undefined,
+  ): void {
     const retryAt = retryAtMs === undefined ? undefined : timestamp(retryAtMs);
     const changes = { status: "RETRYING", attempt, error } as const;
     const step = this.#moves(task, { ...changes, ...(retryAt && { retryAt }) });
@@ -158,7 +163,9 @@ export class Run {
     if (status === this.#status) return [];
     this.#status = status;
     const { instance } = this.#instance(status);
-    return [{ instance: { ...instance, ...(status === "SLEEPING" && sleepUntil && { sleepUntil }) } }];
+    return [
+      { instance: { ...instance, ...(status === "SLEEPING" && sleepUntil && { sleepUntil }) } },
+    ];
   }
 
   #instance(status: InstanceStatus): { instance: InstanceUpdate & { status: InstanceStatus } } {

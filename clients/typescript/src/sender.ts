@@ -113,7 +113,9 @@ export class Sender {
     const undelivered = this.#dropped;
     if (undelivered === 0 && this.#problem === undefined) return undefined;
     const reason = this.#problem ?? "the service did not answer in time";
-    return undelivered === 0 ? reason : `${undelivered} report(s) could not be delivered: ${reason}`;
+    return undelivered === 0
+      ? reason
+      : `${undelivered} report(s) could not be delivered: ${reason}`;
   }
 
   get #isDelivered(): boolean {
@@ -181,7 +183,8 @@ export class Sender {
     for (const { entry } of this.#queue) {
       const news = draft.news(entry);
       const size = news.reduce((sum, update) => sum + byteLength(updateText(update)), 0);
-      const isFull = updates.length + news.length > MAX_BATCH_ITEMS || bytes + size > MAX_BATCH_BYTES;
+      const isFull =
+        updates.length + news.length > MAX_BATCH_ITEMS || bytes + size > MAX_BATCH_BYTES;
       if (isFull && updates.length > 0) break;
       for (const update of news) draft.note(update);
       updates.push(...news);

@@ -46,12 +46,23 @@ const SPELLED: Readonly<Record<InstanceStatus, WorkflowStatus>> = {
 
 // `Pending` is what the library before called a run that has not begun.
 const BY_SPELLING = new Map<string, InstanceStatus>([["pending", "QUEUED"]]);
-for (const status of Object.keys(SPELLED) as InstanceStatus[]) BY_SPELLING.set(bare(status), status);
+for (const status of Object.keys(SPELLED) as InstanceStatus[])
+  BY_SPELLING.set(bare(status), status);
 
-const STEP_STATUSES: readonly StepStatus[] = ["PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED"];
+const STEP_STATUSES: readonly StepStatus[] = [
+  "PENDING",
+  "RUNNING",
+  "RETRYING",
+  "COMPLETED",
+  "FAILED",
+];
 
 /** States that an instance does not leave by itself. */
-export const TERMINAL: ReadonlySet<InstanceStatus> = new Set(["COMPLETED", "ERRORED", "TERMINATED"]);
+export const TERMINAL: ReadonlySet<InstanceStatus> = new Set([
+  "COMPLETED",
+  "ERRORED",
+  "TERMINATED",
+]);
 
 /** `Running`, `running` or `RUNNING` as the API has it; raises ConfigurationError. */
 export function instanceStatus(spelling: string): InstanceStatus {
@@ -67,7 +78,7 @@ export function stepStatus(spelling: string): StepStatus {
   return status;
 }
 
-/** The API's status as WorkflowClient gives it; one that is newer than this package stays as it is. */
+/** The API's status as WorkflowClient gives it; one newer than this package stays as it is. */
 export function spelled(status: InstanceStatus): WorkflowStatus {
   return SPELLED[status] ?? status;
 }
@@ -77,5 +88,7 @@ function bare(spelling: string): string {
 }
 
 function unknownStatus(spelling: string, known: readonly string[]): ConfigurationError {
-  return new ConfigurationError(`${JSON.stringify(spelling)} is no status; there are ${known.join(", ")}.`);
+  return new ConfigurationError(
+    `${JSON.stringify(spelling)} is no status; there are ${known.join(", ")}.`,
+  );
 }

@@ -36,12 +36,12 @@ export interface SubscribeOptions {
 /** The part of an address that a subscription needs. */
 export type SubscriptionAddress = Pick<ServiceAddress, "serviceUrl" | "apiKey">;
 
-/** The service answers these itself while it sleeps; one without an answer means a dead connection. */
+/** The runtime answers pings while the service sleeps; without an answer the connection is dead. */
 const PING_MS = 15_000;
 const PONG_LIMIT_MS = 10_000;
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 15_000;
-// Close codes that say the request is at fault: coming back changes nothing (docs/subscriptions.md).
+// Close codes that say the request is at fault, so coming back is no use (docs/subscriptions.md).
 const FATAL_CODES: ReadonlySet<number> = new Set([4005, 4400, 4401, 4406, 4409, 4429]);
 const FORBIDDEN_CODE = 4403;
 const HEAD = "query Head { events(first: 0) { cursor } }";
@@ -62,6 +62,7 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
 ): AsyncGenerator<Result, void, undefined> {
   const { signal, onCursor } = options;
   const query = String(document);
+  const given = variables as Record<string, unknown> | undefined;
   let { after } = options;
   let failures = 0;
   while (!signal?.aborted) {
@@ -70,8 +71,8 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
     signal?.addEventListener("abort", stop, { once: true });
     try {
       // From the head of the log, so that a connection lost before the first result loses nothing.
-      if (after === undefined && /\bworkflowEvents\b/.test(query)) after = await headOf(address);
-      const payload = { query, variables: variables as Record<string, unknown> | undefined };
+      if (after === undefined && startsNow(query, given)) after = await headOf(address);
+      const payload = { query, variables: given };
       const results = client.iterate({ ...payload, ...(after && { extensions: { after } }) });
       for await (const result of results) {
         if (signal?.aborted) return;
@@ -98,7 +99,9 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
 
 function connect({ serviceUrl, apiKey }: SubscriptionAddress, options: SubscribeOptions): Client {
   if (!serviceUrl) {
-    throw new ConfigurationError("A subscription needs serviceUrl: it goes over a WebSocket of its own.");
+    throw new ConfigurationError(
+      "A subscription needs serviceUrl: it goes over a WebSocket of its own.",
+    );
   }
   let limit: Timer | undefined;
   const client = createClient({
@@ -118,6 +121,14 @@ function connect({ serviceUrl, apiKey }: SubscriptionAddress, options: Subscribe
     },
   });
   return client;
+}
+
+/** Whether it asks for events from now on: neither the document nor a variable says since when. */
+function startsNow(query: string, variables: Record<string, unknown> | undefined): boolean {
+  if (!/\bworkflowEvents\b/.test(query)) return false;
+  const [argument, name] = /\bafter\s*:\s*(?:\$(\w+)|")/.exec(query) ?? [];
+  if (argument === undefined) return true;
+  return name !== undefined && (variables?.[name] ?? null) === null;
 }
 
 async function headOf(address: SubscriptionAddress): Promise<string> {
@@ -143,17 +154,25 @@ function read<Result>(result: Received): { data: Result; cursor: string | undefi
 function problemOf(error: unknown): Error {
   if (error instanceof RequestError || error instanceof UnreachableError) return error;
   if (Array.isArray(error)) return requestError(error as GraphQLFailure[]);
-  const { code, reason, message } = error as { code?: unknown; reason?: unknown; message?: unknown };
+  const { code, reason, message } = error as {
+    code?: unknown;
+    reason?: unknown;
+    message?: unknown;
+  };
   if (code === FORBIDDEN_CODE) {
     const extensions = { code: "UNAUTHENTICATED" };
-    return new UnauthenticatedError([{ message: String(reason || "The key is not valid."), extensions }]);
+    return new UnauthenticatedError([
+      { message: String(reason || "The key is not valid."), extensions },
+    ]);
   }
   if (typeof code === "number" && FATAL_CODES.has(code)) {
     const extensions = { code: `CLOSED_${code}` };
     return new RequestError([{ message: String(reason || `closed with ${code}`), extensions }]);
   }
   if (error instanceof ConfigurationError) return error;
-  return new UnreachableError(`The connection was lost: ${String(reason || message || code)}`, { cause: error });
+  return new UnreachableError(`The connection was lost: ${String(reason || message || code)}`, {
+    cause: error,
+  });
 }
 
 function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {

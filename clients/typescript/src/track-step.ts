@@ -120,7 +120,12 @@ function reporterOf(env: FlowflareEnv, instanceId: string, name: string): Report
 }
 
 function policyOf(config: StepRetryConfig): RetryPolicy {
-  const { maxRetries = 3, baseDelay = 1000, backoffType = "exponential", currentRetry = 0 } = config;
+  const {
+    maxRetries = 3,
+    baseDelay = 1000,
+    backoffType = "exponential",
+    currentRetry = 0,
+  } = config;
   for (const [option, value] of Object.entries({ maxRetries, baseDelay, currentRetry })) {
     if (!(value >= 0) || !Number.isFinite(value)) {
       throw new ConfigurationError(`${option} must be a number of 0 or more, not ${value}.`);

@@ -23,13 +23,13 @@ export interface WorkflowEventLike {
   readonly workflowName?: string;
 }
 
-/** What an instance is created with that was not started through Flowflare, and how long calls may take. */
+/** How a run is tracked. All but the time limit is for an instance not started through Flowflare. */
 export interface TrackingOptions {
   /** Name of the workflow; the engine's own where absent. */
   workflow?: string;
   reference?: Reference;
   metadata?: unknown;
-  /** Milliseconds after which a call to the service is given up and made again; 5,000 where absent. */
+  /** Milliseconds after which a call is given up and made again; 5,000 where absent. */
   timeLimitMs?: number;
 }
 
@@ -135,10 +135,12 @@ async function knownBy(connection: Connection, instanceId: string): Promise<Know
   }
   const { instance } = state;
   if (!instance) return new Known();
-  const steps = (instance.steps ?? []).map(({ name, status, attemptCount }): [string, KnownStep] => [
-    name,
-    { status, attempt: attemptCount },
-  ]);
+  const steps = (instance.steps ?? []).map(
+    ({ name, status, attemptCount }): [string, KnownStep] => [
+      name,
+      { status, attempt: attemptCount },
+    ],
+  );
   return new Known(instance.status, steps);
 }
 

@@ -25,7 +25,11 @@ interface StepContext {
 }
 
 interface StepConfig {
-  readonly retries?: { readonly limit?: number; readonly delay?: unknown; readonly backoff?: string };
+  readonly retries?: {
+    readonly limit?: number;
+    readonly delay?: unknown;
+    readonly backoff?: string;
+  };
   readonly timeout?: unknown;
   readonly sensitive?: unknown;
 }
@@ -97,7 +101,9 @@ export class TrackedStep implements StepLike {
   }
 
   async waitForEvent(name: string, options: any): Promise<any> {
-    return this.#pause("WAIT_FOR_EVENT", name, undefined, () => this.#step.waitForEvent(name, options));
+    return this.#pause("WAIT_FOR_EVENT", name, undefined, () =>
+      this.#step.waitForEvent(name, options),
+    );
   }
 
   async #pause<T>(
@@ -137,7 +143,7 @@ class Task {
     this.#callback = callback;
   }
 
-  /** The configuration for the engine. A delay that is a function tells when the next attempt is due. */
+  /** The engine's configuration. A delay that is a function tells when the next attempt is due. */
   engineConfig(config: any): any {
     const delay: unknown = config?.retries?.delay;
     if (typeof delay !== "function") return config;
@@ -220,7 +226,8 @@ class Task {
     const { number, policy } = attempt;
     const base = baseMs ?? policy?.delay;
     const backoff = backoffOf(this.#config.retries?.backoff);
-    const delay = base === undefined ? undefined : retryDelay(number, base, policy?.backoff ?? backoff);
+    const delay =
+      base === undefined ? undefined : retryDelay(number, base, policy?.backoff ?? backoff);
     const retryAt = delay === undefined ? undefined : Date.now() + delay;
     this.#run.attemptFails(this.#key, number, failure, retryAt);
   }

@@ -10,6 +10,5 @@ export interface TypedDocument<Result = unknown, Variables = Record<string, unkn
 }
 
 /** The arguments after a document: variables may be left out where none is required. */
-export type VariablesOf<Variables> = Record<string, never> extends Variables
-  ? [variables?: Variables]
-  : [variables: Variables];
+export type VariablesOf<Variables> =
+  Record<string, never> extends Variables ? [variables?: Variables] : [variables: Variables];

@@ -75,7 +75,10 @@ export async function updateWorkflowInstance(
 }
 
 /** Record a change of a step, like `updateWorkflowInstance`. */
-export async function updateWorkflowStep(data: WorkflowStepData, env: FlowflareEnv): Promise<boolean> {
+export async function updateWorkflowStep(
+  data: WorkflowStepData,
+  env: FlowflareEnv,
+): Promise<boolean> {
   const { workflow_instance_id: instanceId, step_name: name, step_index, error, attempt } = data;
   const retryAt = data.retry_at ? instant(data.retry_at) : null;
   const step: StepUpdate = {

@@ -62,7 +62,8 @@ export function shortened(update: Update): Update | undefined {
   const members: object = "step" in update ? update.step : update.instance;
   const cut: Record<string, JsonText> = {};
   for (const [name, value] of Object.entries(members)) {
-    if (value instanceof JsonText && value.truncated().bytes < value.bytes) cut[name] = value.truncated();
+    if (value instanceof JsonText && value.truncated().bytes < value.bytes)
+      cut[name] = value.truncated();
   }
   if (Object.keys(cut).length === 0) return undefined;
   return "step" in update

@@ -45,7 +45,9 @@ export class Gate {
         throw new Error("Network connection lost.");
       }
       if (behaviour === "slow") {
-        await new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(new Error("too slow"))));
+        await new Promise((_, reject) =>
+          init.signal?.addEventListener("abort", () => reject(new Error("too slow"))),
+        );
       }
     }
     return this.#service.fetch(input, init);

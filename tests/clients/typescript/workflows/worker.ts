@@ -34,6 +34,7 @@ interface Tracked {
   fails?: number;
   config?: object;
   inEngine?: boolean;
+  optional?: boolean;
 }
 
 /** One thing that a workflow does. */
@@ -84,7 +85,12 @@ export class Script extends WorkflowEntrypoint<Env, Input> {
   }
 }
 
-async function perform(action: Action, step: WorkflowStep, instanceId: string, env: object): Promise<unknown> {
+async function perform(
+  action: Action,
+  step: WorkflowStep,
+  instanceId: string,
+  env: object,
+): Promise<unknown> {
   if ("together" in action) {
     return Promise.all(action.together.map((one) => perform(one, step, instanceId, env)));
   }
@@ -95,7 +101,12 @@ async function perform(action: Action, step: WorkflowStep, instanceId: string, e
   if ("wait" in action) {
     try {
       const { type, timeout = "1 minute" } = action;
-      return (await step.waitForEvent<{ by: string }>(action.wait, { type, timeout: timeout as "1 minute" })).payload;
+      return (
+        await step.waitForEvent<{ by: string }>(action.wait, {
+          type,
+          timeout: timeout as "1 minute",
+        })
+      ).payload;
     } catch (error) {
       if (!action.optional) throw error;
       return String(error);
@@ -123,19 +134,26 @@ async function task(action: Task, step: WorkflowStep): Promise<unknown> {
   }
 }
 
-function trackedStep(action: Tracked, step: WorkflowStep, instanceId: string, env: object) {
+async function trackedStep(action: Tracked, step: WorkflowStep, instanceId: string, env: object) {
   let calls = 0;
   const work = async () => {
     if (++calls <= (action.fails ?? 0)) throw new PaymentDeclined(`declined at call ${calls}`);
     return { calls };
   };
   const { index, config = {} } = action;
-  if (!action.inEngine) return trackStep(env, instanceId, action.step, index, work, config);
+  if (!action.inEngine) {
+    const result = trackStep(env, instanceId, action.step, index, work, config);
+    return action.optional ? result.catch(String) : result;
+  }
   const retries = { limit: 3, delay: 50, backoff: "constant" as const };
   return step.do(action.step, { retries }, ({ attempt }) =>
     trackStep(env, instanceId, action.step, index, work, {
-      maxRetries: 3, baseDelay: 50, backoffType: "constant", currentRetry: attempt - 1,
-    }));
+      maxRetries: 3,
+      baseDelay: 50,
+      backoffType: "constant",
+      currentRetry: attempt - 1,
+    }),
+  );
 }
 
 export default {

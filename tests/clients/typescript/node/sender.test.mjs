@@ -1,0 +1,201 @@
+// The sender against a service that answers as a test wants: batches, order, refusals, bounds.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Connection } from "../../../../clients/typescript/src/connection.ts";
+import { JsonText, snapshot } from "../../../../clients/typescript/src/json.ts";
+import { Known } from "../../../../clients/typescript/src/plan.ts";
+import { Sender } from "../../../../clients/typescript/src/sender.ts";
+
+/** @typedef {import("../../../../clients/typescript/src/updates.ts").StepUpdate} StepUpdate */
+/** @typedef {Record<string, any>} Answer */
+
+const LIMIT_MS = 20_000;
+
+/**
+ * A sender, and the batches that its service was sent.
+ * @param {(steps: any[], number: number) => Answer | null} answer to each call; null for none
+ */
+function service(answer = () => ({ data: { track: { __typename: "TrackPayload" } } })) {
+  /** @type {any[][]} */
+  const batches = [];
+  const serviceBinding = {
+    fetch: async (/** @type {string} */ _url, /** @type {{ body: string }} */ { body }) => {
+      const { updates } = JSON.parse(body).variables;
+      batches.push(updates.map((/** @type {any} */ update) => update.step));
+      const answered = answer(batches.at(-1) ?? [], batches.length);
+      return {
+        status: answered ? 200 : 503,
+        text: async () => (answered ? JSON.stringify(answered) : "down"),
+      };
+    },
+  };
+  const sender = new Sender(new Connection({ serviceBinding }), async () => new Known("RUNNING"));
+  return { sender, batches };
+}
+
+/**
+ * @param {string} name
+ * @param {Partial<StepUpdate>} [more]
+ */
+const step = (name, more = {}) => ({
+  updates: [
+    {
+      step: {
+        instanceId: "i",
+        name,
+        status: /** @type {const} */ ("RUNNING"),
+        attempt: 1,
+        ...more,
+      },
+    },
+  ],
+});
+
+/** @param {any[][]} batches */
+const names = (batches) => batches.map((steps) => steps.map((step) => step.name));
+
+/**
+ * @param {string} code
+ * @param {string[]} [path]
+ */
+const refusal = (code, path) => ({
+  data: { track: { __typename: "Refusal", code, message: "no", path } },
+});
+
+const away = null;
+const accepted = { data: { track: { __typename: "TrackPayload" } } };
+
+test("what is reported together goes out in one call, in order", async () => {
+  const { sender, batches } = service();
+  for (const name of ["a", "b", "c"]) sender.add(step(name));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(names(batches), [["a", "b", "c"]]);
+  assert.equal(sender.close(), undefined);
+});
+
+test("a call has at most a hundred updates", async () => {
+  const { sender, batches } = service();
+  for (let number = 0; number < 250; number++) sender.add(step(`s${number}`));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(
+    batches.map((steps) => steps.length),
+    [100, 100, 50],
+  );
+  assert.deepEqual(names(batches).flat().slice(-2), ["s248", "s249"]);
+});
+
+test("a call has at most so many bytes as the service takes", async () => {
+  const { sender, batches } = service();
+  const output = snapshot("x".repeat(500_000));
+  for (const name of ["a", "b", "c", "d"]) sender.add(step(name, { status: "COMPLETED", output }));
+  await sender.flush(LIMIT_MS);
+  assert.deepEqual(names(batches), [
+    ["a", "b"],
+    ["c", "d"],
+  ]);
+});
+
+test("one refused update is left out, and the others arrive in order", async () => {
+  const { sender, batches } = service((steps) =>
+    steps.some(({ name }) => name === "bad") ? refusal("ILLEGAL_TRANSITION") : accepted,
+  );
+  for (const name of ["a", "b", "bad", "c", "d"]) sender.add(step(name));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  const arrived = batches.filter((steps) => steps.every(({ name }) => name !== "bad"));
+  assert.deepEqual(names(arrived).flat(), ["a", "b", "c", "d"]);
+  assert.match(
+    sender.close() ?? "",
+    /^1 report\(s\) could not be delivered: IllegalTransitionError: no$/,
+  );
+});
+
+test("a value that the service finds too large is sent as its preview", async () => {
+  const { sender, batches } = service((steps) =>
+    steps.some(({ output }) => typeof output === "string")
+      ? refusal("PAYLOAD_TOO_LARGE", ["updates", "0", "step", "output"])
+      : accepted,
+  );
+  sender.add(step("a", { status: "COMPLETED", output: snapshot("y".repeat(5000)) }));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.equal(batches.at(-1)?.[0].output.bytes, 5002);
+  assert.equal(sender.close(), undefined);
+});
+
+test("an index that is taken is left to the service", async () => {
+  const { sender, batches } = service((steps) =>
+    steps.some(({ index }) => index) ? refusal("INVALID_INPUT", ["updates", "index"]) : accepted,
+  );
+  sender.add(step("a", { index: 1 }));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(
+    batches.map(([sent]) => sent.index),
+    [1, undefined],
+  );
+  assert.equal(sender.close(), undefined);
+});
+
+test("a service that fails is asked again, and then for what came meanwhile", async () => {
+  const { sender, batches } = service((_, number) =>
+    number < 3 ? { errors: [{ message: "oops", extensions: { code: "INTERNAL" } }] } : accepted,
+  );
+  sender.add(step("a"), { soon: true });
+  await new Promise((done) => setTimeout(done, 50));
+  sender.add(step("b"));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(names(batches)[0], ["a"]);
+  assert.deepEqual(names(batches).at(-1), ["a", "b"]);
+});
+
+test("a key that is refused ends it at once", async () => {
+  const { sender, batches } = service(() => ({
+    errors: [{ message: "No valid key.", extensions: { code: "UNAUTHENTICATED" } }],
+  }));
+  sender.add(step("a"));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  sender.add(step("b"));
+  await sender.flush(LIMIT_MS);
+  assert.equal(batches.length, 1);
+  assert.match(
+    sender.close() ?? "",
+    /^2 report\(s\) could not be delivered: UnauthenticatedError: /,
+  );
+});
+
+test("a flush waits no longer than it is told to", async () => {
+  const { sender } = service(() => away);
+  sender.add(step("a"));
+  assert.equal(await sender.flush(50), false);
+  assert.match(sender.close() ?? "", /^1 report\(s\) could not be delivered: UnreachableError: /);
+});
+
+test("while the service is away what waits is bounded, and the oldest goes first", async () => {
+  let isAway = true;
+  const { sender, batches } = service(() => (isAway ? away : accepted));
+  const total = 5100;
+  for (let number = 0; number < total; number++) sender.add(step(`s${number}`));
+  assert.equal(await sender.flush(50), false);
+  isAway = false;
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  const arrived = new Set(names(batches).flat());
+  assert.ok(arrived.has(`s${total - 1}`));
+  assert.match(sender.close() ?? "", /^100 report\(s\) could not be delivered: /);
+});
+
+test("while the service is away large values are cut to their previews", async () => {
+  let isAway = true;
+  const { sender, batches } = service(() => (isAway ? away : accepted));
+  const output = new JsonText(JSON.stringify("x".repeat(500_000)));
+  for (let number = 0; number < 20; number++)
+    sender.add(step(`s${number}`, { status: "COMPLETED", output }));
+  assert.equal(await sender.flush(50), false);
+  isAway = false;
+  const before = batches.length;
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  const outputs = batches
+    .slice(before)
+    .flat()
+    .map(({ output }) => typeof output);
+  assert.deepEqual(new Set(outputs), new Set(["string", "object"]));
+  assert.equal(outputs.length, 20);
+});
