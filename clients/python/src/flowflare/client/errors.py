@@ -15,13 +15,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowflare.errors import FlowflareError, Unreachable
 
-class FlowflareError(Exception):
-    """Base of everything that a client raises for the service."""
-
-
-class Unreachable(FlowflareError):
-    """The service did not answer; whether it did what was asked is unknown."""
+__all__ = [
+    "FlowflareError",
+    "Forbidden",
+    "GraphQLRequestError",
+    "Unauthenticated",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "request_error",
+]
 
 
 class UnexpectedAnswer(FlowflareError):

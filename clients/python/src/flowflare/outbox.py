@@ -1,0 +1,290 @@
+"""The updates on their way to the service: kept in order, bounded, sent by one sender.
+
+Whatever happens here is never the workflow's problem: what cannot be delivered is logged, by
+its label and without its content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from flowflare.errors import Denied, Refused, Unreachable
+
+MAX_UPDATES = 1_000
+MAX_BYTES = 16_000_000
+MAX_BATCH_UPDATES = 100
+MAX_BATCH_BYTES = 1_500_000
+"""Below the service's limit of a request's body, see docs/limits.md."""
+LINGER_S = 0.25
+"""How long the end of a step waits for the start of the next to travel with."""
+FIRST_RETRY_S = 0.25
+MAX_RETRY_S = 10.0
+
+_log = logging.getLogger("flowflare")
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One `TrackingUpdate` as JSON text, with a label for the log."""
+
+    text: str
+    label: str
+    ends_step: bool = False
+    creates: bool = False
+    """Without it the service would refuse all that follow, so it is never dropped."""
+
+
+class Service(Protocol):
+    """What takes the updates."""
+
+    async def track(self, updates: Sequence[str]) -> None:
+        """Apply them all, or raise a FlowflareError."""
+
+
+class Outbox:
+    """The updates of one instance. One sender at a time, so their order is kept, through retries
+    too; a repeated update changes nothing in the service."""
+
+    def __init__(
+        self,
+        service: Service,
+        subject: str,
+        *,
+        max_updates: int = MAX_UPDATES,
+        max_bytes: int = MAX_BYTES,
+        linger_s: float = LINGER_S,
+        first_retry_s: float = FIRST_RETRY_S,
+    ) -> None:
+        self._service = service
+        self._subject = subject
+        self._max_updates = max_updates
+        self._max_bytes = max_bytes
+        self._linger_s = linger_s
+        self._first_retry_s = first_retry_s
+        self._queue: list[Update] = []
+        self._bytes = 0
+        self._in_flight = 0
+        # Positions: of the last update that was put, the last that somebody wants sent, the last
+        # that has gone, and the last that was sent without an answer.
+        self._put = 0
+        self._wanted = 0
+        self._gone = 0
+        self._uncertain = 0
+        self._failures = 0
+        self._one_at_a_time = asyncio.Lock()
+        self._sender: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.calls = 0
+        self.lost = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the last call failed, so that nobody should wait for the next one."""
+        return self._failures > 0
+
+    def put(self, *updates: Update) -> None:
+        """Take updates; they are sent with the next `flush`, or when nothing came for a while."""
+        for update in updates:
+            self._queue.append(update)
+            self._bytes += len(update.text)
+            self._put += 1
+        self._drop_excess()
+        self._linger()
+
+    async def flush(self) -> None:
+        """Send what was put and wait until it has arrived; not while the service is away."""
+        if not self._queue:
+            return
+        self._start()
+        if self.is_away:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._put, waiter))
+        await waiter
+
+    async def drain(self) -> bool:
+        """Try at once to send all there is; whether nothing is left."""
+        async with self._one_at_a_time:
+            self._stop()
+            while self._queue:
+                try:
+                    await self._send_batch()
+                except Unreachable as error:
+                    self._note_failure(error)
+                    return False
+        return True
+
+    async def abandon(self, keep: Callable[[Update], bool]) -> None:
+        """Forget everything but what `keep` selects, and try once to send that."""
+        async with self._one_at_a_time:
+            self._stop()
+            self._queue = [update for update in self._queue if keep(update)]
+            self._bytes = sum(len(update.text) for update in self._queue)
+        await self.drain()
+        self._gone += len(self._queue)
+        self._queue.clear()
+
+    def close(self) -> None:
+        """Stop; what is still here is lost, and the log says so."""
+        self._stop()
+        self.lost += len(self._queue)
+        if self._queue:
+            labels = ", ".join(update.label for update in islice(self._queue, 5))
+            _log.error(
+                "%s: %d updates could not be delivered to the service, first: %s",
+                self._subject,
+                len(self._queue),
+                labels,
+            )
+        self._queue.clear()
+
+    def _linger(self) -> None:
+        """Send what is here in a while, unless it goes with something else before."""
+        if self._queue and self._timer is None and self._sender is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._linger_s, self._start)
+
+    def _start(self) -> None:
+        self._cancel_timer()
+        self._wanted = self._put
+        if self._sender is None and self._queue:
+            self._sender = asyncio.get_running_loop().create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        try:
+            while self._queue and self._gone < self._wanted:
+                try:
+                    async with self._one_at_a_time:
+                        await self._send_batch()
+                except Unreachable as error:
+                    self._note_failure(error)
+                    pause = self._first_retry_s * 2 ** min(self._failures - 1, 16)
+                    await asyncio.sleep(min(pause, MAX_RETRY_S))
+        finally:
+            if self._sender is asyncio.current_task():
+                self._sender = None
+                self._linger()
+            self._wake(everyone=True)
+
+    async def _send_batch(self) -> None:
+        """Send the oldest updates; raises Unreachable, and then they stay."""
+        if not self._queue:
+            return
+        batch = self._batch()
+        self._in_flight = len(batch)
+        try:
+            if not await self._is_refused(batch, logs=len(batch) == 1):
+                self._confirm(len(batch))
+                return
+            if len(batch) == 1:
+                self._confirm(1)
+                return
+            # A batch is applied whole or not at all: find the one that is refused.
+            for update in batch:
+                await self._is_refused([update], logs=True)
+                self._confirm(1)
+        finally:
+            self._in_flight = 0
+
+    async def _is_refused(self, batch: Sequence[Update], *, logs: bool) -> bool:
+        self.calls += 1
+        try:
+            await self._service.track([update.text for update in batch])
+        except Unreachable:
+            self._uncertain = max(self._uncertain, self._gone + len(batch))
+            raise
+        except Denied as error:
+            # Every further one would be refused as well, until somebody corrects the key.
+            _log.error("%s: the service denies access: %s", self._subject, error)
+            self.lost += len(batch)
+            return False
+        except Refused as error:
+            if logs:
+                # What was applied before, and only its answer got lost, may be late by now.
+                repeated = self._gone < self._uncertain and error.code == "ILLEGAL_TRANSITION"
+                level = logging.INFO if repeated else logging.WARNING
+                _log.log(level, "%s: %s was refused: %s", self._subject, batch[0].label, error)
+            return True
+        except Exception as error:
+            # What nobody has thought of must not reach the workflow; it is tried again.
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+        self._failures = 0
+        return False
+
+    def _batch(self) -> list[Update]:
+        batch: list[Update] = []
+        size = 0
+        for update in islice(self._queue, MAX_BATCH_UPDATES):
+            size += 4 * len(update.text) if not update.text.isascii() else len(update.text)
+            if batch and size > MAX_BATCH_BYTES:
+                break
+            batch.append(update)
+        return batch
+
+    def _confirm(self, count: int) -> None:
+        self._bytes -= sum(len(update.text) for update in self._queue[:count])
+        del self._queue[:count]
+        self._in_flight -= count
+        self._gone += count
+        self._failures = 0
+        self._wake()
+
+    def _note_failure(self, error: Unreachable) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            _log.warning("%s: the service is away, updates are kept: %s", self._subject, error)
+        self._wake(everyone=True)
+
+    def _wake(self, *, everyone: bool = False) -> None:
+        """Let those go on whose updates have gone, or all of them."""
+        still = []
+        for position, waiter in self._waiting:
+            if everyone or position <= self._gone:
+                if not waiter.done():
+                    waiter.set_result(None)
+            else:
+                still.append((position, waiter))
+        self._waiting = still
+
+    def _drop_excess(self) -> None:
+        dropped = 0
+        while len(self._queue) > self._max_updates or self._bytes > self._max_bytes:
+            oldest = next(
+                (
+                    number
+                    for number in range(self._in_flight, len(self._queue) - 1)
+                    if not self._queue[number].creates
+                ),
+                None,
+            )
+            if oldest is None:
+                break
+            self._bytes -= len(self._queue.pop(oldest).text)
+            self._gone += 1
+            dropped += 1
+        if dropped:
+            self.lost += dropped
+            _log.error(
+                "%s: too many updates are waiting; dropped the oldest %d", self._subject, dropped
+            )
+
+    def _stop(self) -> None:
+        """End the sender; called where it is between two calls, or nobody will miss the last."""
+        self._cancel_timer()
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.cancel()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

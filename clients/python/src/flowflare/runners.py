@@ -1,0 +1,68 @@
+"""Tracking a whole run: for workflows that keep their base class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowflare.recording import encode, json_text
+from flowflare.runs import Run
+from flowflare.service import Flowflare
+from flowflare.steps import DELIVERY, TrackedStep
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from flowflare.retries import Retries
+
+
+class tracked:  # noqa: N801 - it is called like a function
+    """Track what happens in the block as the run of a workflow.
+
+    ```python
+    async with tracked(self.env, event, step, workflow="send-invoice") as step:
+        step.output = await step.do("send", lambda: send(event["payload"]))
+    ```
+
+    The first argument is a Worker's `env` or a `Flowflare`. The instance is COMPLETED with
+    `step.output` when the block ends, and ERRORED when it raises.
+    """
+
+    def __init__(
+        self,
+        service: Any,
+        event: Mapping[str, Any],
+        step: Any,
+        *,
+        workflow: str,
+        reference: tuple[str, str] | None = None,
+        metadata: Any = None,
+        delivery: Retries = DELIVERY,
+        convert: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        if not isinstance(service, Flowflare):
+            service = Flowflare.from_env(service)
+        creation = ""
+        if (payload := event.get("payload")) is not None:
+            creation += f',"input":{json_text(payload)}'
+        if reference is not None:
+            ref_type, ref_id = reference
+            creation += f',"reference":{encode({"refType": ref_type, "refId": ref_id})}'
+        if metadata is not None:
+            creation += f',"metadata":{json_text(metadata)}'
+        run = Run(str(event["instanceId"]), workflow, creation)
+        self._step = TrackedStep(step, run, service, convert=convert, delivery=delivery)
+
+    async def __aenter__(self) -> TrackedStep:
+        return self._step
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            await self._step.finish(self._step.output)
+        else:
+            await self._step.fail(error)

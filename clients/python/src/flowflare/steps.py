@@ -1,0 +1,356 @@
+"""The steps of a Workflow, as Cloudflare's but tracked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, overload
+
+from flowflare.calls import Attempt, Decorated, Work, call
+from flowflare.errors import FlowflareError, NonRetryableError, is_retryable
+from flowflare.outbox import Outbox, Update
+from flowflare.recording import described, json_text
+from flowflare.retries import Duration, Retries, milliseconds, retries_of
+
+if TYPE_CHECKING:
+    from flowflare.runs import Run, Step
+    from flowflare.service import Flowflare
+
+ABORTED = "Aborting engine:"
+"""How the text of the engine's exception begins when a run is paused, terminated or restarted:
+who asked for that records it, and the run has not failed (workerd, 2026-11-22)."""
+DELIVERY = Retries(limit=8, delay=timedelta(seconds=2), backoff="exponential")
+DELIVERY_STEP = "flowflare: deliver"
+
+_log = logging.getLogger("flowflare")
+
+
+class Undelivered(FlowflareError):
+    """Updates are still waiting; the engine shall try again."""
+
+
+class TrackedStep:
+    """What a workflow's `run` gets as `step`: Cloudflare's `WorkflowStep`, with each step, sleep
+    and wait told to the service. Steps may run in parallel."""
+
+    def __init__(
+        self,
+        engine: Any,
+        run: Run,
+        service: Flowflare,
+        *,
+        convert: Callable[[Any], Any] = lambda value: value,
+        delivery: Retries = DELIVERY,
+    ) -> None:
+        self.output: Any = None
+        """What `tracked` records as the instance's output."""
+        self._engine = engine
+        self._run = run
+        self._service = service
+        self._convert = convert
+        self._delivery = delivery
+        self._outbox = Outbox(service, f"instance {run.instance_id!r}")
+        self._named: dict[str, Decorated] = {}
+        self._has_looked = False
+        self._looking = asyncio.Lock()
+        self._raised: tuple[BaseException, Mapping[str, str]] | None = None
+
+    @overload
+    async def do(
+        self,
+        name: str,
+        work: Work,
+        *,
+        retries: Retries | None = None,
+        timeout: Duration | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> Any: ...
+
+    @overload
+    def do(
+        self,
+        name: str | None = None,
+        work: Sequence[Decorated] | None = None,
+        *,
+        retries: Retries | None = None,
+        timeout: Duration | None = None,
+        config: Mapping[str, Any] | None = None,
+        depends: Sequence[Decorated] | None = None,
+        concurrent: bool = False,
+    ) -> Callable[[Work], Decorated]: ...
+
+    def do(
+        self,
+        name: str | None = None,
+        work: Work | Sequence[Decorated] | None = None,
+        *,
+        retries: Retries | None = None,
+        timeout: Duration | None = None,
+        config: Mapping[str, Any] | None = None,
+        depends: Sequence[Decorated] | None = None,
+        concurrent: bool = False,
+    ) -> Any:
+        """Run a step: `await step.do("charge", work)`; its result is the step's output.
+
+        `work` takes nothing or the `Attempt`, and may be asynchronous. It is tried again as
+        `retries` say, by default as the engine does it, unless it raises NonRetryableError; an
+        attempt may take as long as `timeout`. What the last attempt raised reaches the caller as
+        the engine hands it on.
+
+        Without `work` this is Cloudflare's decorator: `@step.do("charge")`, with `config`,
+        `depends` and `concurrent` as there.
+        """
+        settings = _config(config, retries, timeout)
+        if callable(work):
+            if name is None:
+                raise TypeError("A step needs a name.")
+            return self._task(name, work, settings)
+        depends = work if depends is None else depends
+
+        def decorator(function: Work) -> Decorated:
+            named = function.__name__ if name is None else name
+            decorated = Decorated(
+                function,
+                lambda bound: self._task(named, bound, settings),
+                depends=depends,
+                concurrent=concurrent,
+                named=self._named,
+            )
+            self._named[named] = decorated
+            return decorated
+
+        return decorator
+
+    async def sleep(self, name: str, duration: Duration) -> None:
+        """Sleep; the instance is SLEEPING meanwhile, unless other steps run."""
+        step = self._run.step(name, "SLEEP")
+        span_ms = milliseconds(duration)
+        until = datetime.now(UTC) + timedelta(milliseconds=span_ms)
+        await self._look_back()
+        await self._tell(lambda: self._run.sleep_begins(step, until))
+        await self._pause(step, lambda: self._engine.sleep(name, span_ms))
+
+    async def sleep_until(self, name: str, when: datetime) -> None:
+        """Sleep until a moment, which must have a time zone; one that has passed ends at once."""
+        if when.tzinfo is None:
+            raise ValueError(f"{when} has no time zone, so it is no moment.")
+        step = self._run.step(name, "SLEEP")
+        await self._look_back()
+        if when <= datetime.now(UTC):
+            # The engine refuses what has passed, also when it replays a sleep that has ended
+            # (miniflare 5.20261117.0, 2026-11-25).
+            self._note(lambda: self._run.step_completes(step))
+            return
+        await self._tell(lambda: self._run.sleep_begins(step, when))
+        await self._pause(step, lambda: self._engine.sleep_until(name, when))
+
+    async def wait_for_event(
+        self, name: str, type: str, *, timeout: Duration = timedelta(hours=24)
+    ) -> Any:
+        """Wait for an event of a type and return it: `payload`, `timestamp`, `type`. The instance
+        is WAITING meanwhile. Past the timeout the engine raises."""
+        step = self._run.step(name, "WAIT_FOR_EVENT")
+        span_ms = milliseconds(timeout)
+        await self._look_back()
+        await self._tell(lambda: self._run.wait_begins(step))
+        return await self._pause(
+            step, lambda: self._engine.wait_for_event(name, type, timeout=span_ms)
+        )
+
+    async def finish(self, output: Any) -> None:
+        """Record that the run has returned, and deliver what is still here."""
+        self._note(lambda: self._run.completes(json_text(output)))
+        await self._deliver()
+
+    async def fail(self, error: BaseException) -> None:
+        """Record that the run has raised; a run that the engine has stopped has not failed."""
+        if is_abort(error):
+            await self._stop(error)
+            return
+        if not isinstance(error, Exception):
+            self._outbox.close()
+            return
+        known = self._raised
+        failure = known[1] if known and known[0] is error else described(error)
+        self._note(lambda: self._run.fails(failure))
+        await self._deliver()
+
+    async def _task(self, name: str, work: Work, settings: Mapping[str, Any] | None) -> Any:
+        task = _Task(self, self._run.step(name, "TASK"), work)
+        decorate = self._engine.do(name, config=settings) if settings else self._engine.do(name)
+        try:
+            result = await decorate(task.attempt)()
+        except Exception as error:
+            if not is_abort(error):
+                if not task.was_called:
+                    await self._look_back()
+                failure = task.failure or described(error)
+                self._raised = (error, failure)
+                self._note(lambda: self._run.step_fails(task.step, failure))
+            raise
+        if not task.was_called:
+            await self._look_back()
+        output = task.result if task.has_result else result
+        self._note(lambda: self._run.step_completes(task.step, json_text(output)))
+        return result
+
+    async def _pause(self, step: Step, engine: Callable[[], Any]) -> Any:
+        try:
+            result = await engine()
+        except Exception as error:
+            if not is_abort(error):
+                failure = described(error)
+                self._raised = (error, failure)
+                self._note(lambda: self._run.step_fails(step, failure))
+            raise
+        output = None if step.kind == "SLEEP" else json_text(result)
+        self._note(lambda: self._run.step_completes(step, output))
+        return result
+
+    async def _look_back(self) -> None:
+        """Ask the service once what it knows, where this may be a replay: nothing has run yet."""
+        async with self._looking:
+            if self._has_looked or self._run.begun:
+                return
+            self._has_looked = True
+            try:
+                self._run.recall(await self._service.look(self._run.instance_id))
+            except FlowflareError as error:
+                # Then what the engine remembers is told again, which changes nothing there.
+                _log.warning("instance %r: could not look: %s", self._run.instance_id, error)
+            except Exception as error:
+                _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
+
+    def _note(self, plan: Callable[[], list[Update]]) -> None:
+        """Queue updates, which travel with the next that are told."""
+        try:
+            self._outbox.put(*plan())
+        except Exception as error:
+            _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
+
+    async def _tell(self, plan: Callable[[], list[Update]]) -> None:
+        """Send updates, and what was queued before them, before going on."""
+        self._note(plan)
+        try:
+            await self._outbox.flush()
+        except Exception as error:
+            _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
+
+    async def _deliver(self) -> None:
+        """Send what is here; where the service is away, the engine repeats it as a step."""
+        if not await self._outbox.drain():
+
+            async def deliver() -> int:
+                if not await self._outbox.drain():
+                    raise Undelivered(f"{len(self._outbox)} updates wait for the service")
+                return self._outbox.calls
+
+            config = {"retries": self._delivery.as_config()}
+            try:
+                await self._engine.do(DELIVERY_STEP, config=config)(deliver)()
+            except Exception as error:
+                if is_abort(error):
+                    self._outbox.close()
+                    raise
+        self._outbox.close()
+
+    async def _stop(self, error: BaseException) -> None:
+        """The engine has ended the run. What has ended before stays so, unless all starts anew;
+        the instance's status is told by who asked for the end."""
+        restarted = "restart" in str(error)
+        await self._outbox.abandon(lambda update: update.ends_step and not restarted)
+
+
+class _Task:
+    """The work of one step, called by the engine for each attempt."""
+
+    def __init__(self, tracked: TrackedStep, step: Step, work: Work) -> None:
+        self.step = step
+        self.was_called = False
+        self.has_result = False
+        self.result: Any = None
+        self.failure: Mapping[str, str] | None = None
+        self._tracked = tracked
+        self._work = work
+
+    async def attempt(self, ctx: Any = None) -> Any:
+        """Make an attempt; the engine's callback."""
+        self.was_called = True
+        number, timeout_ms = self._understand(ctx)
+        run, step, tell = self._tracked._run, self.step, self._tracked._tell
+        await tell(lambda: run.attempt_begins(step, number))
+        timer = asyncio.ensure_future(self._time_out(number, timeout_ms))
+        try:
+            result = await call(self._work, Attempt(number, ctx))
+            sent = self._tracked._convert(result)
+        except Exception as error:
+            if is_abort(error):
+                raise
+            await self._failed(number, described(error), again=is_retryable(error))
+            if not is_retryable(error) and type(error).__name__ != NonRetryableError.__name__:
+                # The engine knows it by the name of the class alone.
+                raise NonRetryableError(str(error)) from error
+            raise
+        finally:
+            timer.cancel()
+        if step.attempt == number:
+            self.result, self.has_result = result, True
+        return sent
+
+    def _understand(self, ctx: Any) -> tuple[int, int | None]:
+        """The attempt's number and time limit, as the engine says."""
+        context = ctx if isinstance(ctx, Mapping) else {}
+        config = context.get("config") or {}
+        self.step.retries = retries_of(config)
+        try:
+            timeout_ms = milliseconds(config["timeout"])
+        except (KeyError, TypeError, ValueError):
+            timeout_ms = None
+        return int(context.get("attempt") or self.step.attempt + 1), timeout_ms
+
+    async def _time_out(self, number: int, timeout_ms: int | None) -> None:
+        """Tell of an attempt that the engine gives up: it does not tell the attempt itself."""
+        if timeout_ms is None:
+            return
+        await asyncio.sleep(timeout_ms / 1000)
+        message = f"Execution timed out after {timeout_ms}ms"
+        failure = {"name": "WorkflowTimeoutError", "message": message}
+        await self._failed(number, failure, again=True)
+
+    async def _failed(self, number: int, failure: Mapping[str, str], *, again: bool) -> None:
+        run, step = self._tracked._run, self.step
+        if not step.is_open or step.attempt != number:
+            return  # overtaken: this attempt had timed out
+        self.failure = failure
+        delay = step.retries.delay_after(number) if step.retries else None
+        if not again or (step.retries is not None and delay is None):
+            await self._tracked._tell(lambda: run.step_fails(step, failure))
+            return
+        retry_at = None if delay is None else _later(delay)
+        await self._tracked._tell(lambda: run.attempt_fails(step, failure, retry_at=retry_at))
+
+
+def is_abort(error: BaseException) -> bool:
+    """Whether the engine has ended the run: paused, terminated or restarted."""
+    return ABORTED in str(error)
+
+
+def _later(delay: timedelta) -> datetime | None:
+    try:
+        return datetime.now(UTC) + delay
+    except OverflowError:
+        return None
+
+
+def _config(
+    config: Mapping[str, Any] | None, retries: Retries | None, timeout: Duration | None
+) -> dict[str, Any] | None:
+    """A step's config as the engine takes it; None leaves all to the engine."""
+    settings = dict(config or {})
+    if retries is not None:
+        settings["retries"] = retries.as_config()
+    if timeout is not None:
+        settings["timeout"] = milliseconds(timeout)
+    return settings or None

@@ -1,0 +1,70 @@
+"""Python Workflows on Cloudflare that track themselves; imported inside a Worker only."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flowflare.edge import WorkflowEntrypoint, python_to_rpc
+from flowflare.runners import tracked
+from flowflare.service import Flowflare
+from flowflare.steps import DELIVERY, TrackedStep
+
+if TYPE_CHECKING:
+    from flowflare.retries import Retries
+
+__all__ = ["TrackedStep", "TrackedWorkflow", "tracked"]
+
+
+class TrackedWorkflow(WorkflowEntrypoint):
+    """Base of a workflow whose runs are tracked, from start to end.
+
+    `run(self, event, step)` is written as for Cloudflare's `WorkflowEntrypoint`; `step` is a
+    `TrackedStep`, and what `run` returns is the instance's output.
+    """
+
+    workflow: ClassVar[str | None] = None
+    """The workflow's name; else the engine's, or the class name in kebab-case."""
+    delivery: ClassVar[Retries] = DELIVERY
+    """How often the end of a run is delivered to a service that is away."""
+
+    def flowflare(self) -> Flowflare:
+        """The service to tell; by default what `env` names, see `Flowflare.from_env`."""
+        return Flowflare.from_env(self.env)
+
+    def reference(self, event: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Type and id of the entity the instance works on, where nobody has recorded it yet."""
+        return None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        run = cls.__dict__.get("run")
+        if run is not None:
+            setattr(cls, "run", _tracking(run))  # noqa: B010
+        super().__init_subclass__(**kwargs)
+
+
+def _tracking(run: Any) -> Any:
+    @functools.wraps(run)
+    async def tracked_run(self: TrackedWorkflow, event: Any, step: Any) -> Any:
+        workflow = self.workflow or event.get("workflowName") or _kebab(type(self).__name__)
+        async with tracked(
+            self.flowflare(),
+            event,
+            step,
+            workflow=workflow,
+            reference=self.reference(event),
+            delivery=self.delivery,
+            convert=python_to_rpc,
+        ) as tracked_step:
+            result = run(self, event, tracked_step)
+            tracked_step.output = await result if inspect.isawaitable(result) else result
+        return tracked_step.output
+
+    return tracked_run
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()

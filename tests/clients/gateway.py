@@ -1,0 +1,101 @@
+"""A way to the service that a test can count at and cut: a real HTTP server that passes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import httpx
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Mode = Literal["pass", "refuse", "hang", "lose", "deny"]
+
+
+@dataclass
+class Call:
+    """A request as it came in; `passed` tells whether the service got it."""
+
+    operation: dict[str, Any]
+    authorization: str | None
+    passed: bool
+
+    @property
+    def name(self) -> str:
+        """`Track` or `Look`."""
+        words = str(self.operation["query"]).split("(", 1)[0].split()
+        return words[1]
+
+
+@dataclass
+class Gateway:
+    """Passes requests on to `target`; or refuses them with 503, lets them hang, passes them on
+    and loses the answer, or passes them on with a wrong key, as `mode` says."""
+
+    target: str = ""
+    mode: Mode = "pass"
+    calls: list[Call] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        gateway = self
+        client = httpx.Client(timeout=30)
+        self._client = client
+        self._released = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                mode = gateway.mode
+                key = self.headers["authorization"]
+                gateway.calls.append(Call(json.loads(body), key, mode in ("pass", "lose")))
+                if mode == "hang":
+                    gateway._released.wait(30)
+                    return
+                if mode == "refuse":
+                    self._answer(503, b"away")
+                    return
+                if mode == "deny":
+                    key = "Bearer wrong"
+                headers = {"authorization": key or "", "content-type": "application/json"}
+                answer = client.post(f"{gateway.target}/graphql", content=body, headers=headers)
+                if mode == "lose":
+                    return
+                self._answer(answer.status_code, answer.content)
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        self._client.close()

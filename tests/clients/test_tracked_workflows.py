@@ -1,0 +1,218 @@
+"""Python Workflows of another Worker, tracked over its service binding, on the real engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scripts.local_server import LocalServer
+from tests.clients.runs import Log, act, log_of, start, until
+from tests.worker.api import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKER = Path(__file__).parent / "tracked_worker"
+INVOICE: Log = [
+    ("INSTANCE_QUEUED", None, None),
+    ("INSTANCE_STARTED", None, None),
+    ("STEP_STARTED", "total", None),
+    ("ATTEMPT_STARTED", "total", 1),
+    ("STEP_COMPLETED", "total", 1),
+    ("STEP_STARTED", "charge", None),
+    ("ATTEMPT_STARTED", "charge", 1),
+    ("ATTEMPT_FAILED", "charge", 1),
+    ("ATTEMPT_STARTED", "charge", 2),
+    ("ATTEMPT_FAILED", "charge", 2),
+    ("ATTEMPT_STARTED", "charge", 3),
+    ("STEP_COMPLETED", "charge", 3),
+    ("STEP_STARTED", "hold", None),
+    ("INSTANCE_SLEEPING", None, None),
+    ("STEP_COMPLETED", "hold", None),
+    ("INSTANCE_RESUMED", None, None),
+    ("STEP_STARTED", "approval", None),
+    ("INSTANCE_WAITING", None, None),
+    ("STEP_COMPLETED", "approval", None),
+    ("INSTANCE_RESUMED", None, None),
+]
+# The two mails are in parallel: their events interleave.
+MAILS: Log = [
+    ("STEP_STARTED", "mail", None),
+    ("ATTEMPT_STARTED", "mail", 1),
+    ("STEP_COMPLETED", "mail", 1),
+    ("STEP_STARTED", "mail (2)", None),
+    ("ATTEMPT_STARTED", "mail (2)", 1),
+    ("STEP_COMPLETED", "mail (2)", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def server(prepared: None) -> Iterator[LocalServer]:
+    """The service with the Worker beside it."""
+    with LocalServer(beside=[WORKER]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(server: LocalServer) -> Iterator[Api]:
+    """A caller of the service."""
+    with Api(server) as caller:
+        yield caller
+
+
+def assert_invoice_log(log: Log) -> None:
+    """What a whole run of SendInvoice tells, in order and each once."""
+    assert log[: len(INVOICE)] == INVOICE
+    mails = log[len(INVOICE) : -1]
+    assert sorted(mails, key=str) == sorted(MAILS, key=str)
+    for name in ("mail", "mail (2)"):
+        own = [event for event in mails if event[1] == name]
+        assert own == [event for event in MAILS if event[1] == name]
+    assert log[-1] == ("INSTANCE_COMPLETED", None, None)
+
+
+def test_every_step_attempt_sleep_and_wait_is_recorded(api: Api) -> None:
+    instance_id = start(api, "send-invoice", fail=2)
+    waiting = until(api, instance_id, "WAITING")
+    assert waiting["steps"][-1]["status"] == "RUNNING"
+    act(api, "sendWorkflowEvent", instance_id, type="approved", payload={"by": "Ada"})
+    instance = until(api, instance_id)
+
+    assert_invoice_log(log_of(instance))
+    assert (instance["status"], instance["error"]) == ("COMPLETED", None)
+    assert instance["input"] == {"fail": 2}
+    assert instance["output"] == {
+        "total": 25,
+        "payment": "payment-3",
+        "by": "Ada",
+        "mails": ["to the customer", "to the books"],
+    }
+    steps = instance["steps"]
+    assert [(step["name"], step["kind"], step["index"]) for step in steps] == [
+        ("total", "TASK", 1),
+        ("charge", "TASK", 2),
+        ("hold", "SLEEP", 3),
+        ("approval", "WAIT_FOR_EVENT", 4),
+        ("mail", "TASK", 5),
+        ("mail (2)", "TASK", 6),
+    ]
+    assert {step["status"] for step in steps} == {"COMPLETED"}
+    total, charge, hold, approval, *mails = steps
+    assert (total["output"], hold["output"]) == ({"total": 25}, None)
+    assert approval["output"]["payload"] == {"by": "Ada"}
+    assert [mail["output"] for mail in mails] == ["to the customer", "to the books"]
+
+    assert charge["retryPolicy"] == {"limit": 2, "delay": 100, "backoff": "EXPONENTIAL"}
+    first, second, third = charge["attempts"]
+    for number, attempt, following in ((1, first, second), (2, second, third)):
+        assert attempt["status"] == "FAILED"
+        assert attempt["error"]["name"] == "Declined"
+        assert attempt["error"]["message"] == f"declined at attempt {number}"
+        # The stack begins in the workflow's own code.
+        assert attempt["error"]["stack"].splitlines()[1].endswith("in charge")
+        assert attempt["startedAt"] <= attempt["endedAt"] <= following["startedAt"]
+        assert attempt["startedAt"] < attempt["retryAt"] <= following["startedAt"]
+    assert (third["status"], third["error"], third["retryAt"]) == ("COMPLETED", None, None)
+
+
+@pytest.mark.parametrize(
+    ("way", "name", "message", "attempts"),
+    [
+        ("final", "Declined", "declined", 2),
+        ("never", "Bounced", "no such address", 1),
+        ("cloudflare", "NonRetryableError", "no such address", 1),
+        ("slow", "WorkflowTimeoutError", "Execution timed out after 300ms", 2),
+    ],
+)
+def test_a_step_that_fails_for_good_fails_the_instance(
+    api: Api, way: str, name: str, message: str, attempts: int
+) -> None:
+    instance = until(api, start(api, "failures", way=way))
+    assert (instance["status"], instance["output"]) == ("ERRORED", None)
+    [work] = instance["steps"]
+    assert (work["status"], work["attemptCount"]) == ("FAILED", attempts)
+    assert [attempt["status"] for attempt in work["attempts"]] == ["FAILED"] * attempts
+    for error in (instance["error"], work["error"], *(a["error"] for a in work["attempts"])):
+        assert (error["name"], error["message"]) == (name, message)
+    # All but the last say when the next is due.
+    due = [attempt["retryAt"] is not None for attempt in work["attempts"]]
+    assert due == [True] * (attempts - 1) + [False]
+    assert log_of(instance)[-2:] == [
+        ("STEP_FAILED", "work", attempts),
+        ("INSTANCE_ERRORED", None, None),
+    ]
+
+
+def test_a_failure_that_the_workflow_catches_fails_the_step_alone(api: Api) -> None:
+    instance = until(api, start(api, "failures", way="caught"))
+    assert (instance["status"], instance["output"]) == ("COMPLETED", "went on")
+    assert [step["status"] for step in instance["steps"]] == ["FAILED", "COMPLETED"]
+
+
+def test_an_error_outside_a_step_is_the_instances(api: Api) -> None:
+    instance = until(api, start(api, "failures", way="outside"))
+    assert instance["status"] == "ERRORED"
+    assert instance["error"]["name"] == "KeyError"
+    assert instance["error"]["stack"].splitlines()[1].endswith("in run")
+    assert [step["status"] for step in instance["steps"]] == ["COMPLETED"]
+
+
+def test_results_of_any_kind_are_recorded(api: Api) -> None:
+    instance = until(api, start(api, "shapes"))
+    assert (instance["status"], instance["output"]) == ("COMPLETED", 3)
+    outputs: dict[str, Any] = {step["name"]: step["output"] for step in instance["steps"]}
+    large = outputs.pop("large")
+    assert (large["truncated"], large["bytes"]) == (True, 600_002)
+    assert large["preview"].startswith('"xxxx')
+    assert outputs == {
+        "moment": "2026-11-25T00:00:00+00:00",
+        "nothing": None,
+        "bytes": {"bytes": 4},
+        "past": None,
+        "soon": None,
+        "one": 1,
+        "two": 2,
+        "sum": 3,
+    }
+    assert {step["status"] for step in instance["steps"]} == {"COMPLETED"}
+    # What a decorated step depends on has run once, before it.
+    assert [step["name"] for step in instance["steps"]][-3:] == ["one", "two", "sum"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_workflow_may_keep_its_base_class(api: Api, fails: bool) -> None:
+    instance = until(api, start(api, "plain", fails=fails))
+    assert instance["reference"] == {"refType": "order", "refId": "7"}
+    assert instance["steps"][0]["output"] == "done"
+    if fails:
+        assert (instance["status"], instance["error"]["message"]) == ("ERRORED", "no luck")
+    else:
+        assert (instance["status"], instance["output"]) == ("COMPLETED", {"result": "done"})
+
+
+def test_a_restarted_instance_is_tracked_from_its_beginning(api: Api) -> None:
+    instance_id = start(api, "send-invoice", fail=2)
+    first = log_of(until(api, instance_id, "WAITING"))
+    act(api, "restartWorkflow", instance_id)
+    act(api, "sendWorkflowEvent", instance_id, type="approved", payload={"by": "Ada"})
+    again = until(api, instance_id)
+    log = log_of(again)
+    assert log[: len(first)] == first
+    assert log[len(first)] == ("INSTANCE_RESTARTED", None, None)
+    assert_invoice_log([INVOICE[0], *log[len(first) + 1 :]])
+    assert [step["attemptCount"] for step in again["steps"]] == [1, 3, 0, 0, 1, 1]
+
+
+def test_a_paused_instance_has_not_failed(api: Api) -> None:
+    instance_id = start(api, "send-invoice", hold=600_000)
+    until(api, instance_id, "SLEEPING")
+    act(api, "pauseWorkflow", instance_id)
+    # Long enough for the engine to have ended the run: another one has come as far meanwhile.
+    later = start(api, "send-invoice")
+    until(api, later, "WAITING")
+    paused = until(api, instance_id, "PAUSED")
+    assert paused["error"] is None
+    assert log_of(paused)[-1] == ("INSTANCE_PAUSED", None, None)
+    act(api, "terminateWorkflow", later)

@@ -1,0 +1,151 @@
+"""Workflows of another Worker, bound to the service, as a user would write them."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from js import JSON
+from workers import Response, WorkflowEntrypoint, python_to_rpc
+from workers.workflows import NonRetryableError as CloudflaresNonRetryableError
+
+from flowflare import NonRetryableError, Retries, tracked
+from flowflare.workflows import TrackedStep, TrackedWorkflow
+
+QUICK = Retries(limit=2, delay=timedelta(milliseconds=100), backoff="exponential")
+# How often the work of a step ran, by instance and step: an engine that replays runs none again.
+EXECUTIONS: dict[str, int] = {}
+
+
+class Declined(Exception):
+    """The bank says no, for now."""
+
+
+class Bounced(NonRetryableError):
+    """The address does not exist."""
+
+
+def count(key: str) -> int:
+    """Count an execution."""
+    EXECUTIONS[key] = EXECUTIONS.get(key, 0) + 1
+    return EXECUTIONS[key]
+
+
+class SendInvoice(TrackedWorkflow):
+    """A step, a flaky one, a sleep, an event, and two steps in parallel."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """Input: `fail`, how often the charge fails; `hold`, milliseconds of sleep."""
+        wish = event["payload"] or {}
+        instance_id = event["instanceId"]
+
+        def totals() -> dict[str, Any]:
+            count(f"{instance_id}/total")
+            return {"total": 25}
+
+        async def charge(attempt: Any) -> str:
+            await asyncio.sleep(0)
+            if attempt.number <= wish.get("fail", 0):
+                raise Declined(f"declined at attempt {attempt.number}")
+            return f"payment-{attempt.number}"
+
+        total = await step.do("total", totals)
+        payment = await step.do("charge", charge, retries=QUICK, timeout=timedelta(minutes=1))
+        await step.sleep("hold", timedelta(milliseconds=wish.get("hold", 100)))
+        approval = await step.wait_for_event(
+            "approval", type="approved", timeout=timedelta(hours=1)
+        )
+
+        def mail(to: str) -> str:
+            count(f"{instance_id}/mailed")
+            return f"to the {to}"
+
+        mails = await asyncio.gather(
+            step.do("mail", lambda: mail("customer")), step.do("mail", lambda: mail("books"))
+        )
+        return {**total, "payment": payment, "by": approval["payload"]["by"], "mails": mails}
+
+
+class Failures(TrackedWorkflow):
+    """Fails in the way its input asks for: `final`, `never`, `cloudflare`, `slow`, `caught`,
+    `outside`."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """One step that fails."""
+        way = event["payload"]["way"]
+
+        async def work() -> None:
+            if way == "never":
+                raise Bounced("no such address")
+            if way == "cloudflare":
+                raise CloudflaresNonRetryableError("no such address")
+            if way == "slow":
+                await asyncio.sleep(2)
+            raise Declined("declined")
+
+        retries = Retries(limit=1, delay=timedelta(milliseconds=100), backoff="constant")
+        if way == "outside":
+            await step.do("fine", lambda: 1)
+            raise KeyError("not in a step")
+        try:
+            await step.do("work", work, retries=retries, timeout=timedelta(milliseconds=300))
+        except Exception:
+            if way != "caught":
+                raise
+        return await step.do("after", lambda: "went on")
+
+
+class Shapes(TrackedWorkflow):
+    """Results of many kinds, and Cloudflare's own decorators."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """Returns what the last step made of the first ones."""
+        await step.do("large", lambda: "x" * 600_000)
+        await step.do("moment", lambda: datetime(2026, 11, 25, tzinfo=UTC))
+        await step.do("nothing", lambda: None)
+        await step.do("bytes", lambda: b"1234")
+        await step.sleep_until("past", datetime(2026, 1, 1, tzinfo=UTC))
+        await step.sleep_until("soon", datetime.now(UTC) + timedelta(milliseconds=100))
+
+        @step.do("one")
+        async def one() -> int:
+            return 1
+
+        @step.do("two", config={"retries": {"limit": 1, "delay": "1 second"}})
+        async def two(ctx: Any) -> int:
+            return 1 + int(ctx["attempt"])
+
+        @step.do("sum", depends=[one, two], concurrent=True)
+        async def total(first: int, second: int) -> int:
+            return first + second
+
+        return await total()
+
+
+class Plain(WorkflowEntrypoint):
+    """A workflow that keeps its base class."""
+
+    async def run(self, event: Any, step: Any) -> Any:
+        """One step."""
+        wish = event["payload"] or {}
+        async with tracked(
+            self.env, event, step, workflow="plain", reference=("order", "7")
+        ) as tracking:
+            result = await tracking.do("work", lambda: "done")
+            if wish.get("fails"):
+                raise ValueError("no luck")
+            tracking.output = {"result": result}
+        return tracking.output
+
+
+async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
+    """`/executions`: what ran how often in this isolate; `/status/BINDING/ID`: the engine's word;
+    `/create/BINDING/ID` starts an instance without the service."""
+    path = request.url.split("/", 3)[3]
+    if path == "executions":
+        return Response(json.dumps(EXECUTIONS))
+    wish, binding, instance_id = path.split("/")
+    if wish == "create":
+        await getattr(env, binding).create(JSON.parse(json.dumps({"id": instance_id})))
+    instance = await getattr(env, binding).get(instance_id)
+    return Response(JSON.stringify(python_to_rpc(await instance.status())))
