@@ -1,0 +1,102 @@
+"""Builds the client packages and installs them into empty folders, from registries alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.project import NODE_MODULES, ROOT, VENV_BIN, tool_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PYTHON_CLIENT = ROOT / "clients" / "python"
+TYPESCRIPT_CLIENT = ROOT / "clients" / "typescript"
+DEADLINE_S = 240
+TYPESCRIPT_OPTIONS = ("--strict", "--noEmit", "--target", "es2024", "--types", "node")
+
+
+def run(
+    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder; what it printed and how it ended."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=dict(env or tool_environment()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def succeed(
+    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] | None = None
+) -> str:
+    """What a command prints, which must end well."""
+    done = run(command, folder, env=env)
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+class PythonProject:
+    """A virtual environment with nothing but the wheel and what it asks for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        pip = ("-m", "pip", "--disable-pip-version-check")
+        build = (*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", PYTHON_CLIENT)
+        succeed([sys.executable, *build], folder)
+        [self.wheel] = folder.glob("dist/*.whl")
+        succeed([sys.executable, "-m", "venv", "venv"], folder)
+        self.python = folder / "venv" / "bin" / "python"
+        succeed([self.python, *pip, "install", "--quiet", self.wheel], folder)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """The environment of its programs, which sees nothing of the repository."""
+        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8", **variables}
+
+    def check(self, program: str) -> subprocess.CompletedProcess[str]:
+        """Type-check a program with mypy --strict."""
+        (self.folder / "program.py").write_text(program, encoding="utf-8")
+        options = ("--strict", "--config-file=", "--python-executable", self.python)
+        command = (VENV_BIN / "python", "-m", "mypy", *options, "program.py")
+        return run(command, self.folder)
+
+    def run(self, program: str, **variables: str) -> str:
+        """What a program prints."""
+        (self.folder / "program.py").write_text(program, encoding="utf-8")
+        environment = self.environment(**variables)
+        return succeed([self.python, "-W", "error", "program.py"], self.folder, env=environment)
+
+
+class NodeProject:
+    """A folder with nothing but the tarball and what it asks for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        npm = VENV_BIN / "npm"
+        succeed([npm, "pack", "--silent", "--pack-destination", folder], TYPESCRIPT_CLIENT)
+        [self.tarball] = folder.glob("*.tgz")
+        (folder / "package.json").write_text('{"type": "module", "private": true}')
+        install = ("install", "--no-audit", "--no-fund", "--silent", self.tarball, "@types/node")
+        succeed([npm, *install], folder)
+
+    def check(self, program: str) -> subprocess.CompletedProcess[str]:
+        """Type-check a program with tsc, as strictly as it can."""
+        (self.folder / "program.ts").write_text(program, encoding="utf-8")
+        tsc = NODE_MODULES / "typescript" / "bin" / "tsc"
+        modules = ("--module", "nodenext", "--exactOptionalPropertyTypes", "program.ts")
+        return run([VENV_BIN / "node", tsc, *TYPESCRIPT_OPTIONS, *modules], self.folder)
+
+    def run(self, program: str, **variables: str) -> str:
+        """What a program prints."""
+        (self.folder / "program.ts").write_text(program, encoding="utf-8")
+        environment = tool_environment() | variables
+        return succeed([VENV_BIN / "node", "program.ts"], self.folder, env=environment)

@@ -1,0 +1,164 @@
+"""The packages as users get them: built, installed into an empty folder, checked and used.
+
+The programs are those of the READMEs and of docs/clients.md, word for word.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scripts import vendor
+from scripts.local_server import LocalServer
+from scripts.project import ROOT
+from tests.clients.packages import PYTHON_CLIENT, NodeProject, PythonProject, run, succeed
+from tests.support.markdown import Fence, fences, section
+from tests.worker.api import Api
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+START = """mutation ($input: StartWorkflowInput!) {
+  startWorkflow(input: $input) { __typename }
+}"""
+STEP = """mutation ($input: UpdateWorkflowStepInput!) {
+  updateWorkflowStep(input: $input) { __typename }
+}"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> PythonProject:
+    """A project that has the wheel."""
+    return PythonProject(tmp_path_factory.mktemp("python"))
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> NodeProject:
+    """A project that has the tarball."""
+    return NodeProject(tmp_path_factory.mktemp("node"))
+
+
+def blocks(path: Path, title: str, language: str) -> list[str]:
+    """The code blocks of a section."""
+    found: list[Fence] = fences(section(path.read_text(encoding="utf-8"), title))
+    return [fence.text for fence in found if fence.language == language]
+
+
+def quick_starts() -> tuple[str, str, str]:
+    """The Python README's programs: asynchronous, not asynchronous, and a Worker."""
+    one, two, worker = blocks(PYTHON_CLIENT / "README.md", "Query and control", "python")
+    return one, two, worker
+
+
+def service(server: LocalServer) -> dict[str, str]:
+    """The variables that the programs read."""
+    return {"FLOWFLARE_URL": server.url, "FLOWFLARE_API_KEY": server.key}
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(python: PythonProject) -> None:
+    with zipfile.ZipFile(python.wheel) as wheel:
+        names = set(wheel.namelist())
+    folders = {name.split("/")[0] for name in names}
+    assert folders == {"flowflare", f"flowflare-{python.wheel.name.split('-')[1]}.dist-info"}
+    assert {"flowflare/py.typed", "flowflare/client/generated/client.py"} <= names
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_the_readme_s_programs_are_typed(python: PythonProject) -> None:
+    for program in quick_starts()[:2]:
+        done = python.check(program)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_types_find_mistakes(python: PythonProject) -> None:
+    done = python.check(
+        "from flowflare.client import FlowflareClient, NoSuchModel\n"
+        "async def main(client: FlowflareClient) -> None:\n"
+        "    await client.get_instance(1)\n"
+        "    await client.list_instances(filtre=None)\n"
+        "    paused = await client.pause_workflow('a')\n"
+        "    print(paused.instance)\n"
+    )
+    assert done.returncode == 1
+    for code in ("attr-defined", "arg-type", "call-arg", "union-attr"):
+        assert f"[{code}]" in done.stdout, done.stdout
+
+
+def test_the_readme_s_quick_start_runs(python: PythonProject, server: LocalServer) -> None:
+    program, again, _ = quick_starts()
+    [shown] = blocks(PYTHON_CLIENT / "README.md", "Query and control", "text")
+    expected = [line.rstrip() for line in shown.splitlines()]
+    printed = [line.rstrip() for line in python.run(program, **service(server)).splitlines()]
+    cut = expected.index("…")
+    assert printed[:cut] == expected[:cut]
+    [completed, result] = expected[cut + 1 :]
+    output, _, _ = result.rpartition(" ")
+    assert printed[-2] == completed
+    assert printed[-1].startswith(output)
+    assert "order-processing" in python.run(again, **service(server))
+
+
+def test_the_command_is_installed(python: PythonProject, server: LocalServer) -> None:
+    command = python.python.with_name("flowflare")
+    environment = python.environment(**service(server))
+    stats = succeed([command, "stats", "--json"], python.folder, env=environment)
+    assert json.loads(stats)["total"] >= 0
+    environment["FLOWFLARE_API_KEY"] = "not a key"
+    assert run([command, "stats"], python.folder, env=environment).returncode != 0
+
+
+def test_the_readme_s_worker_runs(prepared: None, tmp_path: Path) -> None:
+    [config] = blocks(PYTHON_CLIENT / "README.md", "Query and control", "jsonc")
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    (folder / "wrangler.jsonc").write_text(config)
+    (folder / "worker.py").write_text(quick_starts()[2])
+    (folder / "python_modules").symlink_to(vendor.ensure_client_packages())
+    with LocalServer(beside=[folder]) as server:
+        assert server.fetch("reports", "/").text == "0 instances", server.log
+
+
+def documented() -> str:
+    """The program in docs/clients.md."""
+    [program] = blocks(ROOT / "docs" / "clients.md", "TypeScript", "ts")
+    return program
+
+
+def test_the_tarball_holds_the_package_and_nothing_else(node: NodeProject) -> None:
+    package = node.folder / "node_modules" / "@flowflare" / "client"
+    names = {path.name for path in package.iterdir()}
+    assert names - {"src"} == {"dist", "package.json", "README.md", "LICENSE"}
+    installed = {path.name for path in (node.folder / "node_modules").iterdir()}
+    # graphql is what graphql-ws asks for beside itself, undici-types what @types/node does.
+    assert {name for name in installed if name[0] != "."} <= {
+        *("@flowflare", "@types", "graphql", "graphql-ws", "undici-types")
+    }
+
+
+def test_the_documented_program_is_typed_and_runs(node: NodeProject, server: LocalServer) -> None:
+    done = node.check(documented())
+    assert done.returncode == 0, done.stdout
+    with Api(server) as api:
+        api.data(START, input={"workflow": "packaged", "instanceId": "invoice-1001"})
+        step = {"instanceId": "invoice-1001", "name": "send mail", "status": "RUNNING"}
+        api.data(STEP, input=step)
+    printed = node.run(documented(), **service(server))
+    assert printed.startswith("send mail ")
+    assert "INSTANCE_QUEUED" in printed
+
+
+def test_the_documents_find_mistakes(node: NodeProject) -> None:
+    done = node.check(
+        'import { WorkflowClient } from "@flowflare/client";\n'
+        'import { GetInstanceDocument } from "@flowflare/client/documents";\n'
+        'const client = new WorkflowClient({ serviceUrl: "https://example.com" });\n'
+        "const found = await client.query(GetInstanceDocument, { instanceID: 1 });\n"
+        "console.log(found.nothing);\n"
+    )
+    assert done.returncode != 0
+    assert "instanceID" in done.stdout
+    assert "nothing" in done.stdout
