@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 PYTHON_CLIENT = ROOT / "clients" / "python"
 TYPESCRIPT_CLIENT = ROOT / "clients" / "typescript"
-DEADLINE_S = 240
+DEADLINE_S = 60
+INSTALLATION_DEADLINE_S = 240
 TYPESCRIPT_OPTIONS = ("--strict", "--noEmit", "--target", "es2024", "--types", "node")
 
 
 def run(
-    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    seconds: float = DEADLINE_S,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder; what it printed and how it ended."""
     return subprocess.run(
@@ -30,18 +35,27 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=seconds,
         check=False,
     )
 
 
 def succeed(
-    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    seconds: float = DEADLINE_S,
 ) -> str:
     """What a command prints, which must end well."""
-    done = run(command, folder, env=env)
+    done = run(command, folder, env=env, seconds=seconds)
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
+
+
+def install(command: Sequence[str | Path], folder: Path) -> None:
+    """Run a command that may wait for a registry; it must end well."""
+    succeed(command, folder, seconds=INSTALLATION_DEADLINE_S)
 
 
 class PythonProject:
@@ -51,11 +65,11 @@ class PythonProject:
         self.folder = folder
         pip = ("-m", "pip", "--disable-pip-version-check")
         build = (*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", PYTHON_CLIENT)
-        succeed([sys.executable, *build], folder)
+        install([sys.executable, *build], folder)
         [self.wheel] = folder.glob("dist/*.whl")
-        succeed([sys.executable, "-m", "venv", "venv"], folder)
+        install([sys.executable, "-m", "venv", "venv"], folder)
         self.python = folder / "venv" / "bin" / "python"
-        succeed([self.python, *pip, "install", "--quiet", self.wheel], folder)
+        install([self.python, *pip, "install", "--quiet", self.wheel], folder)
 
     def environment(self, **variables: str) -> dict[str, str]:
         """The environment of its programs, which sees nothing of the repository."""
@@ -82,11 +96,11 @@ class NodeProject:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         npm = VENV_BIN / "npm"
-        succeed([npm, "pack", "--silent", "--pack-destination", folder], TYPESCRIPT_CLIENT)
+        install([npm, "pack", "--silent", "--pack-destination", folder], TYPESCRIPT_CLIENT)
         [self.tarball] = folder.glob("*.tgz")
         (folder / "package.json").write_text('{"type": "module", "private": true}')
-        install = ("install", "--no-audit", "--no-fund", "--silent", self.tarball, "@types/node")
-        succeed([npm, *install], folder)
+        options = ("--no-audit", "--no-fund", "--silent")
+        install([npm, "install", *options, self.tarball, "@types/node"], folder)
 
     def check(self, program: str) -> subprocess.CompletedProcess[str]:
         """Type-check a program with tsc, as strictly as it can."""

@@ -130,6 +130,25 @@ async def test_what_happens_before_the_first_result_is_not_lost(
         assert ids(await reader) == [name]
 
 
+async def test_documents_of_one_s_own_are_followed_alike(
+    rough: LocalServer, client: FlowflareClient, name: str
+) -> None:
+    head = await client.get_log_head()
+    # Neither a cursor is selected, nor is one given by a variable; results look the same.
+    chosen = f'filter: {{workflow: ["{name}"]}}, after: "{head.cursor}"'
+    document = f"subscription {{ workflowEvents({chosen}) {{ events {{ type }} }} }}"
+    page = {"workflowEvents": {"events": [{"type": "INSTANCE_QUEUED"}]}}
+    await start(client, name, f"{name}-1")
+    async with aclosing(client.subscribe(document)) as results, asyncio.timeout(DEADLINE_S):
+        assert await anext(results) == page
+        await asyncio.to_thread(rough.restart)
+        await start(client, name, f"{name}-2")
+        assert await anext(results) == page
+        following = asyncio.ensure_future(anext(results))
+        await start(client, name, f"{name}-3")
+        assert await following == page
+
+
 async def test_a_cursor_begins_where_it_says(client: FlowflareClient, name: str) -> None:
     head = await client.get_log_head()
     for number in range(3):

@@ -43,9 +43,11 @@ class ServiceBinding:
         """For queries and mutations."""
         return FetchTransport(self._binding, headers=self._authorization, timeout=self._timeout)
 
-    def socket(self) -> Transport:
+    def subscription(self, request: GraphQLRequest) -> Transport:
         """For a subscription."""
-        return FetchTransport(self._binding, headers=self._authorization, timeout=self._timeout)
+        return StreamTransport(
+            self._binding, headers=self._authorization, timeout=self._timeout, request=request
+        )
 
 
 class FetchTransport:
@@ -55,16 +57,12 @@ class FetchTransport:
         self._binding = binding
         self._timeout_ms = timeout // timedelta(milliseconds=1)
         self._headers = {**headers, "content-type": "application/json"}
-        self._reader: Any = None
 
     async def connect(self) -> None:
         """Nothing to do: each request is a call."""
 
     async def close(self) -> None:
-        """End the stream, if there is one."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await reader.cancel()
+        """Nothing to do."""
 
     async def execute(self, request: GraphQLRequest) -> ExecutionResult:
         """One request; raises gql's transport errors."""
@@ -73,25 +71,9 @@ class FetchTransport:
         )
         return result_of(str(await response.text()), int(response.status))
 
-    async def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
-        """The results of a subscription, until it is complete; raises gql's transport errors."""
-        response = await self._fetch(request, accept="text/event-stream")
-        if response.status != OK:
-            yield result_of(str(await response.text()), int(response.status))
-            return
-        self._reader = response.body.getReader()
-        parser = EventParser()
-        while True:
-            try:
-                chunk = await self._reader.read()
-            except Exception as error:
-                raise TransportConnectionFailed(f"The stream broke: {error}") from error
-            if chunk.done:
-                raise TransportConnectionFailed("The stream ended before it was complete.")
-            for event in parser.feed(chunk.value.to_bytes()):
-                if event.type == "complete":
-                    return
-                yield result_of(event.data, OK)
+    def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
+        """Not by this one."""
+        raise NotImplementedError
 
     async def _fetch(
         self, request: GraphQLRequest, *, accept: str, timeout_ms: int | None = None
@@ -114,6 +96,49 @@ class FetchTransport:
             return await getattr(self._binding, "_binding", self._binding).fetch(sent)
         except (JsException, OSError) as error:
             raise TransportConnectionFailed(str(error)) from error
+
+
+class StreamTransport(FetchTransport):
+    """One subscription as a stream of events."""
+
+    def __init__(
+        self, binding: Any, *, headers: dict[str, str], timeout: timedelta, request: GraphQLRequest
+    ) -> None:
+        super().__init__(binding, headers=headers, timeout=timeout)
+        self._request = request
+        self._response: Any = None
+        self._reader: Any = None
+
+    async def connect(self) -> None:
+        """Ask; raises gql's transport errors."""
+        self._response = await self._fetch(self._request, accept="text/event-stream")
+
+    async def close(self) -> None:
+        """End the stream."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.cancel()
+
+    async def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
+        """The results, until the subscription is complete; raises gql's transport errors."""
+        assert request is self._request
+        status = int(self._response.status)
+        if status != OK:
+            yield result_of(str(await self._response.text()), status)
+            return
+        self._reader = self._response.body.getReader()
+        parser = EventParser()
+        while True:
+            try:
+                chunk = await self._reader.read()
+            except Exception as error:
+                raise TransportConnectionFailed(f"The stream broke: {error}") from error
+            if chunk.done:
+                raise TransportConnectionFailed("The stream ended before it was complete.")
+            for event in parser.feed(chunk.value.to_bytes()):
+                if event.type == "complete":
+                    return
+                yield result_of(event.data, OK)
 
 
 def result_of(text: str, status: int) -> ExecutionResult:

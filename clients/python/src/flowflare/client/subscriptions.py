@@ -30,6 +30,8 @@ Execute = Callable[..., Awaitable[dict[str, Any]]]
 Results = AsyncGenerator[dict[str, Any], None]
 
 HEAD = "query LogHead { events(first: 0) { cursor } }"
+LOG_FIELD = re.compile(r"\bworkflowEvents\b\s*\(?")
+AFTER_ARGUMENT = re.compile(r"\bafter\s*:\s*(?:\$(?P<name>\w+)|\")")
 REPLAY_TOO_LONG = "REPLAY_TOO_LONG"
 STABLE_S = 10.0
 """A connection that held for so long was a good one: the next is tried without much delay."""
@@ -62,17 +64,26 @@ class Subscription:
     ) -> None:
         self._route = route
         self._request = request
+        self._variables = request.variable_values or {}
         self._execute = execute
         self._reconnect = reconnect
         self._cursor: str | None = None
-        self._follows_log = "$after" in request.text
+        self._follows_log = LOG_FIELD.search(request.text) is not None
+        argument = AFTER_ARGUMENT.search(request.text)
+        self._after_variable = argument["name"] if argument else None
+        self._begins_now = self._follows_log and (
+            argument is None
+            or (bool(argument["name"]) and self._variables.get(argument["name"]) is None)
+        )
         self._was_connected = False
         self._last: dict[str, Any] | None = None
 
     async def results(self) -> Results:
         """The data of each result; ends when the service completes the subscription."""
-        if self._follows_log:
-            await self._choose_beginning()
+        if self._begins_now:
+            # The head of the log as it is now, so that a connection lost before the first result
+            # loses nothing either.
+            self._cursor = (await self._execute(HEAD))["events"]["cursor"]
         failures = 0
         away_since = None
         while True:
@@ -96,14 +107,6 @@ class Subscription:
             failures += 1
             await asyncio.sleep(self._reconnect.delay_s(failures))
 
-    async def _choose_beginning(self) -> None:
-        """Where nothing else is said: the head of the log as it is now, so that a connection lost
-        before the first result loses nothing either."""
-        self._cursor = (self._request.variable_values or {}).get("after")
-        if self._cursor is None:
-            head = await self._execute(HEAD)
-            self._cursor = head["events"]["cursor"]
-
     async def _attempt(self) -> Results:
         """What one connection brings; first, if the service will not replay so much, all that the
         log has by now."""
@@ -124,11 +127,11 @@ class Subscription:
         extensions = {"after": self._cursor} if self._cursor else None
         request = TextRequest(
             self._request.text,
-            self._request.variable_values or {},
+            self._variables,
             operation_name=self._request.operation_name,
             extensions=extensions,
         )
-        transport = self._route.socket()
+        transport = self._route.subscription(request)
         resumed = self._was_connected
         try:
             await transport.connect()
@@ -161,20 +164,21 @@ class Subscription:
         if not self._follows_log:
             self._cursor = None  # the current state is all that is wanted
             return
+        if self._after_variable is None:
+            raise refusal
+        cursor = self._cursor or self._variables.get(self._after_variable)
         document = re.sub(r"^\s*subscription\b", "query", self._request.text)
-        document = re.sub(
-            r"\bworkflowEvents\s*\(", "workflowEvents: events(first: 1000, ", document, count=1
-        )
+        document = LOG_FIELD.sub("workflowEvents: events(first: 1000, ", document, count=1)
         while True:
             data = await self._execute(
                 document,
-                {**(self._request.variable_values or {}), "after": self._cursor},
+                {**self._variables, self._after_variable: cursor},
                 operation_name=self._request.operation_name,
             )
             page = data.get("workflowEvents") or {}
             if not {"cursor", "hasMore"} <= page.keys():
                 raise refusal
-            self._cursor = page["cursor"]
+            self._cursor = cursor = page["cursor"]
             if page.get("events"):
                 yield data
             if not page["hasMore"]:

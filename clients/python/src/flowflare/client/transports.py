@@ -58,8 +58,8 @@ class Route(Protocol):
     def http(self) -> Transport:
         """A transport for queries and mutations."""
 
-    def socket(self) -> Transport:
-        """A transport for one subscription."""
+    def subscription(self, request: GraphQLRequest) -> Transport:
+        """A transport for this subscription alone, connected when the service has answered."""
 
 
 def endpoint(url: str) -> str:
@@ -87,7 +87,7 @@ class Network:
 
         return HTTPXAsyncTransport(self.url, headers=self._authorization, timeout=self._timeout_s)
 
-    def socket(self) -> Transport:
+    def subscription(self, request: GraphQLRequest) -> Transport:
         """A WebSocket that speaks graphql-transport-ws."""
         from gql.transport.websockets import WebsocketsTransport  # noqa: PLC0415 - see the module
 
