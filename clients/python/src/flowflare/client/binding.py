@@ -69,7 +69,7 @@ class FetchTransport:
         response = await self._fetch(
             request, accept="application/json", timeout_ms=self._timeout_ms
         )
-        return result_of(str(await response.text()), int(response.status))
+        return await read(response)
 
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
         """Not by this one."""
@@ -122,9 +122,8 @@ class StreamTransport(FetchTransport):
     async def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
         """The results, until the subscription is complete; raises gql's transport errors."""
         assert request is self._request
-        status = int(self._response.status)
-        if status != OK:
-            yield result_of(str(await self._response.text()), status)
+        if self._response.status != OK:
+            yield await read(self._response)
             return
         self._reader = self._response.body.getReader()
         parser = EventParser()
@@ -139,6 +138,15 @@ class StreamTransport(FetchTransport):
                 if event.type == "complete":
                     return
                 yield result_of(event.data, OK)
+
+
+async def read(response: Any) -> ExecutionResult:
+    """The result in JavaScript's Response; raises gql's transport errors."""
+    try:
+        text = str(await response.text())
+    except Exception as error:
+        raise TransportConnectionFailed(f"The answer broke off: {error}") from error
+    return result_of(text, int(response.status))
 
 
 def result_of(text: str, status: int) -> ExecutionResult:
