@@ -17,6 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from typer.testing import CliRunner
+
+from flowflare.cli.app import app
 from scripts.project import ROOT
 
 if TYPE_CHECKING:
@@ -82,6 +85,18 @@ class CommandLine:
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    def inside(self, *arguments: str, stdin: str = "", key: str | None = "") -> Ended:
+        """Run it in this process, which is quicker, with pipes; with another key, or none."""
+        environment = {
+            "FLOWFLARE_URL": self.environment["FLOWFLARE_URL"],
+            "FLOWFLARE_API_KEY": self.environment["FLOWFLARE_API_KEY"] if key == "" else key,
+        }
+        ended = CliRunner().invoke(
+            app, arguments, input=stdin, env=environment, prog_name="flowflare"
+        )
+        assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
+        return Ended(ended.exit_code, ended.stdout, ended.stderr)
 
     def on_terminal(
         self,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from flowflare.client import FlowflareClient
 
-_UNBOUND = "Only workflows that are bound to the service can be acted on."
-
 
 def pause(session: Session, instance_id: InstanceId) -> None:
     """Pause an instance: the step that runs ends, the next one does not begin."""
@@ -67,7 +65,7 @@ def send_event(
 
 
 def _act(session: Session, action: Callable[[FlowflareClient], Awaitable[Any]]) -> None:
-    instance = instance_of(ask(session.settings, action), hint=_UNBOUND)
+    instance = instance_of(ask(session.settings, action))
     if session.output.as_json:
         session.output.document(document(instance))
     else:

@@ -1,0 +1,487 @@
+"""Every command against the service, on a terminal, in a pipe and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flowflare.cli.errors import ExitCode
+from tests.clients.command_line import COMMAND, CommandLine
+from tests.clients.reporting import instance, new_name, report_failing_run, step, track
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scripts.local_server import LocalServer
+    from tests.worker.api import Api
+
+ESCAPE = "\x1b["
+
+
+@pytest.fixture
+def flow(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
+    return CommandLine(server, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def workflow(api: Api) -> str:
+    """A workflow with three instances: one failed, one completed, one runs."""
+    name = new_name("workflow")
+    report_failing_run(api, name, reference=("order", name))
+    done, running = new_name("done"), new_name("running")
+    track(api, instance(done, workflow=name, status="RUNNING"), instance(done, status="COMPLETED"))
+    track(
+        api,
+        instance(running, workflow=name, status="RUNNING"),
+        step(running, "call", "RETRYING", error={"message": "busy"}),
+    )
+    return name
+
+
+# --- start
+
+
+def test_start_runs_a_bound_workflow_and_waits_for_it(flow: CommandLine, api: Api) -> None:
+    name = new_name("order")
+    (flow.folder / "order.json").write_text('{"items": ["book"], "failPayments": 1}')
+    ended = flow(
+        *("start", "order-processing", "--id", name, "--ref", "order", name),
+        *("--input", "@order.json", "--metadata", '{"by": "cli"}', "--wait"),
+    )
+    assert ended.code == ExitCode.OK, ended.err
+    lines = [line.split("\t") for line in ended.out.splitlines()]
+    assert [line[3] for line in lines][:2] == ["INSTANCE_QUEUED", "INSTANCE_STARTED"]
+    assert lines[-1][2:5] == [name, "INSTANCE_COMPLETED", "COMPLETED"]
+    assert [line[6:] for line in lines if line[3] == "ATTEMPT_FAILED"] == [
+        ["1", "PaymentDeclined: card declined at attempt 1"]
+    ]
+    assert ended.err == f"{name} is COMPLETED.\n"
+    [tracked] = api.data(
+        "query ($id: String!) { instance(instanceId: $id) { input metadata reference { refId } } }",
+        id=name,
+    ).values()
+    assert tracked == {
+        "input": {"items": ["book"], "failPayments": 1},
+        "metadata": {"by": "cli"},
+        "reference": {"refId": name},
+    }
+
+
+def test_start_that_waits_for_what_fails_exits_with_1(flow: CommandLine) -> None:
+    ended = flow(
+        *("start", "order-processing", "--id", (name := new_name("order")), "--wait", "--json"),
+        *("--input", "-"),
+        stdin='{"items": []}',
+    )
+    assert ended.code == ExitCode.FAILED
+    assert json.loads(ended.out)["status"] == "ERRORED"
+    assert ended.err.startswith(f"Error: {name} is ERRORED: ")
+    assert "ValueError: an order needs at least one item" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_start_prints_the_id_alone(flow: CommandLine) -> None:
+    ended = flow("start", "cli-elsewhere")
+    assert ended.code == ExitCode.OK
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", ended.out)
+    assert ended.err == "cli-elsewhere is QUEUED.\n"
+
+
+def test_a_second_start_returns_what_is_there_or_fails(flow: CommandLine) -> None:
+    name = new_name("twice")
+    first = flow.inside("start", "cli-elsewhere", "--id", name, "-i", "null", "--json").document
+    assert (first["instanceId"], first["status"], first["canTerminate"]) == (name, "QUEUED", True)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["createdAt"])
+    again = flow.inside("start", "cli-elsewhere", "--id", name, "--json").document
+    assert again == first
+    refused = flow.inside("start", "cli-elsewhere", "--id", name, "--fail-if-exists")
+    assert refused.code == ExitCode.FAILED
+    assert "exists already. It is QUEUED; leave out --fail-if-exists" in refused.err
+
+
+def test_a_wait_that_takes_too_long_exits_with_5(flow: CommandLine) -> None:
+    ended = flow.inside("start", "cli-elsewhere", "--wait", "--timeout", "500ms")
+    assert ended.code == ExitCode.TIME_IS_UP
+    assert ended.err == "Error: Not finished in time. It goes on; `flowflare get` shows it.\n"
+
+
+def test_what_the_service_does_not_take_is_told(flow: CommandLine) -> None:
+    ended = flow.inside("start", "order-processing", "--id", "not an id")
+    assert ended.code == ExitCode.USAGE
+    assert "Error: Refused: instanceId: the engine takes letters" in ended.err
+
+
+# --- get
+
+
+def test_get_draws_the_steps_over_time(flow: CommandLine, api: Api) -> None:
+    name = report_failing_run(api, "cli-drawn", reference=("order", "77"))
+    shown = flow.on_terminal("get", name, columns=100, environment={"NO_COLOR": "1"})
+    assert shown.code == ExitCode.OK
+    assert ESCAPE not in shown.out
+    for expected in (
+        rf"{name}  ERRORED",
+        r"workflow  cli-drawn",
+        r"reference order 77",
+        r'input     \{"amount":25\}',
+        r"error     Declined: no money",
+        r"1 send mail +COMPLETED +2 .*█",
+        r"2 nap +COMPLETED .*━",
+        r"3 charge +FAILED +1 .*█",
+        r"1 send mail  at most 3 tries, exponential delay of 1\.0s",
+        r"  try 1  Timeout: no answer  .*tried again after",
+    ):
+        assert re.search(expected, shown.out), (expected, shown.out)
+    assert "\x1b[31m" not in shown.out
+    assert all(len(line) <= 100 for line in shown.out.splitlines())
+
+
+def test_get_shows_colours_on_terminals_only(flow: CommandLine, api: Api) -> None:
+    name = report_failing_run(api, "cli-drawn")
+    assert ESCAPE in flow.on_terminal("get", name).out
+    assert ESCAPE not in flow.on_terminal("get", name, "--no-color").out
+    assert ESCAPE in flow("get", name, environment={"FORCE_COLOR": "1"}).out
+
+
+def test_get_fits_a_narrow_terminal_and_one_without_unicode(flow: CommandLine, api: Api) -> None:
+    name = report_failing_run(api, "cli-drawn")
+    narrow = flow.on_terminal("get", name, columns=40, environment={"NO_COLOR": "1"})
+    assert "█" not in narrow.out
+    table = narrow.out.split("\n\n")[1]
+    assert all(len(line) <= 40 for line in table.splitlines()), table
+    plain = flow("get", name, environment={"PYTHONIOENCODING": "ascii", "COLUMNS": "100"})
+    assert plain.code == ExitCode.OK
+    assert re.search(r"1 send mail +COMPLETED +2 .*#", plain.out)
+    assert plain.out.isascii()
+
+
+def test_get_with_stacks(flow: CommandLine, api: Api) -> None:
+    name = report_failing_run(api, "cli-drawn")
+    assert "at line 1" not in flow.inside("get", name).out
+    assert "    at line 1\n" in flow.inside("get", name, "--stack").out
+
+
+def test_get_as_json_is_what_the_api_says(flow: CommandLine, api: Api) -> None:
+    name = report_failing_run(api, "cli-drawn")
+    document = flow("get", name, "--json").document
+    selection = """
+      instanceId status input output metadata duration createdAt workflow { id name }
+      error { name message stack }
+      steps {
+        name index kind status output attemptCount duration startedAt
+        retryPolicy { limit delay backoff }
+        attempts { number status startedAt endedAt retryAt error { name message stack } }
+      }
+    """
+    [expected] = api.data(
+        f"query ($id: String!) {{ instance(instanceId: $id) {{ {selection} }} }}", id=name
+    ).values()
+    assert {key: document[key] for key in expected if key != "steps"} == {
+        key: value for key, value in expected.items() if key != "steps"
+    }
+    assert [
+        {key: found[key] for key in wanted}
+        for found, wanted in zip(document["steps"], expected["steps"], strict=True)
+    ] == expected["steps"]
+
+
+def test_what_is_not_tracked_is_not_found(flow: CommandLine) -> None:
+    for arguments in (["get", "nowhere"], ["pause", "nowhere"], ["watch", "nowhere"]):
+        ended = flow.inside(*arguments)
+        assert ended.code == ExitCode.NOT_FOUND, arguments
+        assert "nowhere" in ended.err
+        assert "`flowflare list` shows what there is." in ended.err
+
+
+# --- list
+
+
+def test_list_is_a_table_on_a_terminal(flow: CommandLine, workflow: str) -> None:
+    shown = flow.on_terminal("list", "-w", workflow, columns=120, environment={"NO_COLOR": "1"})
+    heading, *rows = shown.out.splitlines()
+    assert heading.split() == ["Instance", "Workflow", "Reference", "Status", "Created", "Took"]
+    assert [re.split(r" {2,}", row.strip())[:3] for row in rows][1][1:] == [workflow, "COMPLETED"]
+    assert re.search(rf"{workflow}  order {workflow}  ERRORED", rows[2])
+    narrow = flow.on_terminal("list", "-w", workflow, columns=40, environment={"NO_COLOR": "1"})
+    assert narrow.out.split("\n")[0].split() == ["Instance", "Status", "Created"]
+    assert all(len(line) <= 40 for line in narrow.out.splitlines())
+
+
+def test_list_is_tab_separated_in_a_pipe(flow: CommandLine, workflow: str) -> None:
+    rows = [line.split("\t") for line in flow("list", "-w", workflow).out.splitlines()]
+    assert [row[2] for row in rows] == ["RUNNING", "COMPLETED", "ERRORED"]
+    assert {len(row) for row in rows} == {9}
+    assert rows[2][1] == workflow
+    assert rows[2][3] == f"order {workflow}"
+    assert rows[2][8] == "Declined: no money"
+    assert rows[0][6:] == ["", "", ""]
+
+
+def test_list_without_instances(flow: CommandLine) -> None:
+    assert flow.inside("list", "-w", "cli-none").out == ""
+    assert "No instances." in flow.on_terminal("list", "-w", "cli-none").out
+    assert flow.inside("list", "-w", "cli-none", "--json").document["nodes"] == []
+
+
+def test_every_filter_selects(flow: CommandLine, workflow: str) -> None:
+    def statuses(*arguments: str) -> list[str]:
+        document = flow.inside("list", "-w", workflow, "--json", *arguments).document
+        return [node["status"] for node in document["nodes"]]
+
+    ids = [node["instanceId"] for node in flow("list", "-w", workflow, "--json").document["nodes"]]
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for arguments, expected in (
+        (["-s", "errored", "-s", "RUNNING"], ["RUNNING", "ERRORED"]),
+        (["--ref", "order", workflow], ["ERRORED"]),
+        (["--ref-type", "order"], ["ERRORED"]),
+        (["--ref-id", workflow], ["ERRORED"]),
+        (["--ref-id", "another"], []),
+        (["--search", ids[0]], ["RUNNING"]),
+        (["--since", "1h"], ["RUNNING", "COMPLETED", "ERRORED"]),
+        (["--since", soon], []),
+        (["--until", "1h"], []),
+        (["--updated-since", "1h", "--updated-until", soon], ["RUNNING", "COMPLETED", "ERRORED"]),
+        (["--updated-until", "1h"], []),
+        (["--completed-since", "1h"], ["COMPLETED", "ERRORED"]),
+        (["--completed-until", "1h"], []),
+        (["--retrying"], ["RUNNING"]),
+        (["--not-retrying"], ["COMPLETED", "ERRORED"]),
+        (["--stalled-for", "0s"], ["RUNNING"]),
+        (["--stalled-for", "1d"], []),
+        (["--asc"], ["ERRORED", "COMPLETED", "RUNNING"]),
+        (["--order", "updated"], ["RUNNING", "COMPLETED", "ERRORED"]),
+        (["--limit", "1"], ["RUNNING"]),
+    ):
+        assert statuses(*arguments) == expected, arguments
+
+
+def test_a_second_workflow_is_selected_as_well(flow: CommandLine, workflow: str, api: Api) -> None:
+    name = new_name("workflow")
+    track(api, instance(new_name("other"), workflow=name))
+    rows = flow.inside("list", "-w", workflow, "-w", name).out.splitlines()
+    assert len(rows) == 4
+
+
+def test_pages_go_both_ways(flow: CommandLine, workflow: str) -> None:
+    first = flow.inside("list", "-w", workflow, "-n", "2", "--total", "--json").document
+    assert [node["status"] for node in first["nodes"]] == ["RUNNING", "COMPLETED"]
+    assert first["totalCount"] == 3
+    assert first["pageInfo"]["hasNextPage"]
+    end = first["pageInfo"]["endCursor"]
+    second = flow.inside("list", "-w", workflow, "--after", end, "--json").document
+    assert [node["status"] for node in second["nodes"]] == ["ERRORED"]
+    start = second["pageInfo"]["startCursor"]
+    back = flow.inside("list", "-w", workflow, "--before", start, "-n", "1", "--json").document
+    assert [node["status"] for node in back["nodes"]] == ["COMPLETED"]
+    assert back["pageInfo"]["hasPreviousPage"]
+    refused = flow.inside("list", "-w", workflow, "--after", "nonsense")
+    assert refused.code == ExitCode.USAGE
+    assert "after: not a cursor" in refused.err
+
+
+def test_all_reads_every_page(flow: CommandLine, api: Api) -> None:
+    name = new_name("many")
+    ids = [f"{name}-{number:03}" for number in range(130)]
+    for some in (ids[:100], ids[100:]):
+        track(api, *(instance(instance_id, workflow=name) for instance_id in some))
+    everything = flow.inside("list", "-w", name, "--all", "--json").document
+    assert sorted(node["instanceId"] for node in everything["nodes"]) == ids
+    assert not everything["pageInfo"]["hasNextPage"]
+    assert len(flow.inside("list", "-w", name, "-n", "120").out.splitlines()) == 120
+    shown = flow.on_terminal("list", "-w", name, "-n", "120", "--total")
+    assert "More: --after " in shown.err
+    assert "130 altogether." in shown.err
+
+
+def test_a_pipe_that_is_closed_ends_the_command_quietly(flow: CommandLine, workflow: str) -> None:
+    closing = subprocess.run(
+        f"{' '.join(COMMAND)} list -w {workflow} --json | true; echo ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=flow.folder,
+        env=flow.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert closing.stdout == f"{ExitCode.BROKEN_PIPE.value}\n"
+    assert closing.stderr == ""
+
+
+# --- ref, workflows, stats
+
+
+def test_ref_shows_what_works_on_something(flow: CommandLine, workflow: str) -> None:
+    [row] = flow.inside("ref", "order", workflow).out.splitlines()
+    assert row.split("\t")[1:4] == [workflow, "ERRORED", f"order {workflow}"]
+    shown = flow.on_terminal("ref", "order", workflow, environment={"NO_COLOR": "1"})
+    assert shown.out.startswith("ERRORED 1\n")
+    document = flow.inside("ref", "order", workflow, "--json").document
+    assert (document["refType"], document["refId"]) == ("order", workflow)
+    assert document["statusCounts"] == [{"status": "ERRORED", "count": 1}]
+    assert [node["status"] for node in document["instances"]["nodes"]] == ["ERRORED"]
+    assert flow.inside("ref", "order", "cli-none", "--json").document["instances"]["nodes"] == []
+
+
+def test_workflows(flow: CommandLine, workflow: str, api: Api) -> None:
+    api.data(
+        "mutation ($input: RegisterWorkflowInput!) { registerWorkflow(input: $input)"
+        " { __typename } }",
+        input={"name": workflow, "description": "Of the tests", "retentionDays": 30},
+    )
+    [row] = flow.inside("workflows", "--search", workflow).out.splitlines()
+    name, total, counts, latest, days, description = row.split("\t")
+    assert (name, total, days, description) == (workflow, "3", "30", "Of the tests")
+    assert set(counts.split()) == {"RUNNING=1", "COMPLETED=1", "ERRORED=1"}
+    assert latest.startswith("cli-running-")
+    shown = flow.on_terminal("workflows", "--search", workflow, columns=140)
+    assert "30 days" in shown.out
+    [node] = flow.inside("workflows", "--search", workflow, "--json").document["nodes"]
+    assert (node["name"], node["retentionDays"]) == (workflow, 30)
+    assert "No workflows." in flow.on_terminal("workflows", "--search", "cli-none").out
+
+
+def test_stats(flow: CommandLine, workflow: str) -> None:
+    rows = [
+        line.split("\t")
+        for line in flow.inside("stats", "-w", workflow, "--slices", "3").out.splitlines()
+    ]
+    figures = {row[0]: row[1] for row in rows if len(row) == 2}
+    assert figures["total"] == "3"
+    assert figures["ERRORED"] == "1"
+    assert figures["retries"] == "2"
+    assert float(figures["p50"]) <= float(figures["p95"])
+    slices = [row for row in rows if row[0] == "slice"]
+    assert len(slices) == 3
+    assert slices[-1][2:] == ["3", "1", "1"]
+    shown = flow.on_terminal("stats", "-w", workflow, environment={"NO_COLOR": "1"})
+    assert re.search(r"COMPLETED +1  █+\n", shown.out)
+    assert re.search(r"started +█  3\n", shown.out)
+    assert "median" in shown.out
+    document = flow.inside("stats", "-w", workflow, "--json").document
+    assert document["total"] == 3
+    assert isinstance(document["durationP50"], int)
+    assert len(document["timeline"]) == 24
+    empty = flow.on_terminal("stats", "-w", "cli-none", environment={"NO_COLOR": "1"})
+    assert empty.out == "instances  0\nretries    0\n"
+
+
+# --- pause, resume, terminate, restart, send-event
+
+
+ASLEEP = "query ($id: String!) { instance(instanceId: $id) { status } }"
+
+
+@pytest.fixture
+def sleeper(flow: CommandLine, api: Api) -> str:
+    """An order that sleeps, run by the engine."""
+    name = new_name("sleeper")
+    flow.inside("start", "order-processing", "--id", name, "--input", '{"holdMs": 600000}')
+    api.until(ASLEEP, lambda data: data["instance"]["status"] == "SLEEPING", id=name)
+    return name
+
+
+def test_pause_and_resume(flow: CommandLine, sleeper: str) -> None:
+    paused = flow("pause", sleeper)
+    assert re.fullmatch(rf"{sleeper}\t(PAUSED|WAITING_FOR_PAUSE)\n", paused.out), paused.err
+    twice = flow.inside("pause", sleeper)
+    assert twice.code == ExitCode.FAILED
+    assert "does not allow" in twice.err
+    assert flow("resume", sleeper, "--json").document["instanceId"] == sleeper
+
+
+def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> None:
+    sent = flow("send-event", sleeper, "hurry", "--payload", '{"now": true}')
+    assert sent.out == f"{sleeper}\tSLEEPING\n", sent.err
+    assert flow("terminate", sleeper).out == f"{sleeper}\tTERMINATED\n"
+    ended = flow("watch", sleeper)
+    assert ended.code == ExitCode.FAILED
+    assert ended.err.startswith(f"Error: {sleeper} is TERMINATED. ")
+    restarted = flow("restart", sleeper)
+    assert restarted.code == ExitCode.OK, restarted.err
+    assert restarted.out.startswith(f"{sleeper}\t")
+
+
+def test_what_is_only_tracked_cannot_be_acted_on(flow: CommandLine, api: Api) -> None:
+    name = new_name("tracked")
+    track(api, instance(name, workflow="cli-elsewhere", status="RUNNING"))
+    for arguments in (["pause", name], ["terminate", name], ["send-event", name, "a"]):
+        ended = flow.inside(*arguments)
+        assert ended.code == ExitCode.FAILED
+        assert "No Workflow is bound for 'cli-elsewhere'" in ended.err
+
+
+# --- token, access
+
+
+def test_a_token_sees_what_it_is_limited_to(flow: CommandLine, workflow: str, api: Api) -> None:
+    made = flow("token", "--ref", "order", workflow, "--expires-in", "10m")
+    assert made.code == ExitCode.OK
+    token = made.out.strip()
+    assert made.err.startswith("Expires 20")
+    assert token.startswith("fft_")
+    assert len(flow.inside("list", key=token).out.splitlines()) == 1
+    for arguments in (["start", "cli-elsewhere"], ["token"]):
+        ended = flow.inside(*arguments, key=token)
+        assert ended.code == ExitCode.NO_ACCESS, arguments
+        assert "Use a key or token that allows it." in ended.err
+        assert token not in ended.err
+
+
+def test_a_token_of_every_kind(flow: CommandLine, workflow: str) -> None:
+    document = flow(
+        *("token", "--scope", "read", "--scope", "WRITE", "-w", workflow, "--instance", "a"),
+        *("--expires-in", "1d", "--json"),
+    ).document
+    lifetime = datetime.fromisoformat(document["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < lifetime <= timedelta(days=1, minutes=1)
+    assert document.keys() == {"token", "expiresAt"}
+    too_long = flow.inside("token", "--expires-in", "31d")
+    assert too_long.code == ExitCode.USAGE
+    assert "expiresIn" in too_long.err
+
+
+def test_a_key_that_is_wrong_or_missing(flow: CommandLine) -> None:
+    wrong = flow.inside("list", "--api-key", "wrong-key")
+    assert wrong.code == ExitCode.NO_ACCESS
+    assert "Check FLOWFLARE_API_KEY or --api-key." in wrong.err
+    assert "wrong-key" not in wrong.err
+    missing = flow.inside("list", key=None)
+    assert missing.code == ExitCode.NO_ACCESS
+    assert "Set FLOWFLARE_API_KEY, or give --api-key." in missing.err
+    also = flow.inside("watch", "--api-key", "wrong-key")
+    assert also.code == ExitCode.NO_ACCESS
+
+
+def test_the_key_of_the_working_folder_is_used(flow: CommandLine, server: LocalServer) -> None:
+    (flow.folder / ".dev.vars").write_text(f'FLOWFLARE_API_KEY="{server.key}"\n')
+    ended = flow("list", "-n", "1", environment={"FLOWFLARE_API_KEY": None})
+    assert ended.code == ExitCode.OK, ended.err
+
+
+def test_another_service_is_not_flowflare(flow: CommandLine, tmp_path: Path) -> None:
+    serving = subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert serving.stdout is not None
+        match = re.search(r"port (\d+)", serving.stdout.readline())
+        assert match
+        ended = flow("list", "--url", f"http://127.0.0.1:{match[1]}")
+    finally:
+        serving.terminate()
+        serving.communicate()
+    assert ended.code == ExitCode.NO_ACCESS
+    assert "--url or FLOWFLARE_URL" in ended.err
+    assert ended.err.count("\n") == 1
