@@ -51,8 +51,9 @@ const HEAD = "query Head { events(first: 0) { cursor } }";
  *
  * Where the connection is lost it is opened again, for as long as it takes, and goes on behind the
  * last result. Ends when the service completes it, when `signal` is aborted or when the caller
- * leaves the loop. Raises RequestError where the service refuses the operation,
- * UnauthenticatedError where it refuses the key.
+ * leaves the loop. Raises UnreachableError where there was no connection to begin with,
+ * RequestError where the service refuses the operation, UnauthenticatedError where it refuses the
+ * key.
  */
 export async function* subscribe<Result = unknown, Variables = Record<string, unknown>>(
   address: SubscriptionAddress,
@@ -64,9 +65,13 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
   const query = String(document);
   const given = variables as Record<string, unknown> | undefined;
   let { after } = options;
+  let wasConnected = false;
   let failures = 0;
   while (!signal?.aborted) {
     const client = connect(address, options);
+    client.on("connected", () => {
+      wasConnected = true;
+    });
     const stop = () => void client.dispose();
     signal?.addEventListener("abort", stop, { once: true });
     try {
@@ -74,19 +79,18 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
       if (after === undefined && startsNow(query, given)) after = await headOf(address);
       const payload = { query, variables: given };
       const results = client.iterate({ ...payload, ...(after && { extensions: { after } }) });
-      for await (const result of results) {
-        if (signal?.aborted) return;
+      for (;;) {
+        const { done, value } = await results.next().catch(fail);
+        if (done || signal?.aborted) return;
         failures = 0;
-        const { data, cursor } = read<Result>(result);
+        const { data, cursor } = read<Result>(value);
         after = cursor ?? after;
         yield data;
         if (cursor) onCursor?.(cursor);
       }
-      return;
     } catch (error) {
       if (signal?.aborted) return;
-      const problem = problemOf(error);
-      if (!isTemporary(problem)) throw problem;
+      if (!wasConnected || !isTemporary(error)) throw error;
     } finally {
       signal?.removeEventListener("abort", stop);
       void client.dispose();
@@ -150,9 +154,12 @@ function read<Result>(result: Received): { data: Result; cursor: string | undefi
   return { data: data as Result, cursor: typeof cursor === "string" ? cursor : undefined };
 }
 
+function fail(error: unknown): never {
+  throw problemOf(error);
+}
+
 /** What graphql-ws throws, an error message's list or a close event, as one of our errors. */
 function problemOf(error: unknown): Error {
-  if (error instanceof RequestError || error instanceof UnreachableError) return error;
   if (Array.isArray(error)) return requestError(error as GraphQLFailure[]);
   const { code, reason, message } = error as {
     code?: unknown;
@@ -169,7 +176,6 @@ function problemOf(error: unknown): Error {
     const extensions = { code: `CLOSED_${code}` };
     return new RequestError([{ message: String(reason || `closed with ${code}`), extensions }]);
   }
-  if (error instanceof ConfigurationError) return error;
   return new UnreachableError(`The connection was lost: ${String(reason || message || code)}`, {
     cause: error,
   });

@@ -31,6 +31,10 @@ export interface WorkflowInstanceData {
   error?: Error | Failure | string | null | undefined;
   /** When a sleep ends. */
   sleep_until?: Date | string | null | undefined;
+  /** Accepted for old callers, and ignored: the service has its own times. */
+  created_at?: unknown;
+  updated_at?: unknown;
+  completed_at?: unknown;
 }
 
 /** A report on a step. */
@@ -46,6 +50,10 @@ export interface WorkflowStepData {
   /** From 1; the current one where absent. */
   attempt?: number | undefined;
   retry_at?: Date | string | null | undefined;
+  /** Accepted for old callers, and ignored: the service has its own ids and times. */
+  id?: unknown;
+  started_at?: unknown;
+  completed_at?: unknown;
 }
 
 const TIME_LIMIT_MS = 5000;
