@@ -23,7 +23,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 FRONT = "README.md"
 ORDER = (
     FRONT,
-    *("docs/api.md", "docs/subscriptions.md", "docs/tracking.md", "docs/clients.md"),
+    *("docs/api.md", "docs/subscriptions.md", "docs/tracking.md", "docs/clients.md", "docs/cli.md"),
     *("docs/moving.md", "docs/transitions.md", "docs/access.md", "docs/errors.md"),
     *("docs/limits.md", "docs/http.md", "docs/architecture.md"),
     *("docs/deploying.md", "docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),
