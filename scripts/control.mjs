@@ -4,7 +4,7 @@
 //           {"id": 2, "call": "query", "binding": "DB", "sql": "…", "params": []}
 //           {"id": 3, "call": "object", "binding": "TRACKER", "name": "…", "method": "status"}
 //           {"id": 4, "call": "fetch", "worker": "…", "path": "/", "method": "GET", "body": null}
-//           {"id": 5, "call": "scheduled", "worker": "…", "cron": "*/5 * * * *"}
+//           {"id": 5, "call": "scheduled", "worker": "…", "cron": "*/5 * * * *", "time": null}
 //           {"id": 6, "call": "bound", "request": {"method": "POST", "headers": {}, "body": "…"}}
 // Response: control: {"id": 1, "result": …}   or   control: {"id": 1, "error": "…"}
 
@@ -106,17 +106,18 @@ export async function serveControl(miniflare, worker) {
       return { status: response.status, text: await response.text() };
     },
     // Runs a Worker's cron handler, and waits for its end.
-    scheduled: async ({ worker: name, cron }) => {
+    scheduled: async ({ worker: name, cron, time }) => {
       const target = await miniflare.getWorker(name);
-      const { outcome } = await target.scheduled({ cron });
+      const scheduledTime = time === null ? undefined : new Date(time);
+      const { outcome } = await target.scheduled({ cron, scheduledTime });
       return outcome;
     },
     // Sends a request to /graphql from a Worker that is bound to this one. A socket is sent
     // `messages`; it and an endless body are read up to what holds the text `until`.
     bound: ({ request, messages, until }) => callFrom("/bound", { request, messages, until }),
     // Runs one statement on a D1 database; answers with its rows.
-    query: async ({ binding, sql, params }) => {
-      const database = await miniflare.getD1Database(binding);
+    query: async ({ worker: name, binding, sql, params }) => {
+      const database = await miniflare.getD1Database(binding, name ?? worker);
       const { results } = await database.prepare(sql).bind(...params).all();
       return results;
     },

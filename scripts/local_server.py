@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,9 +168,13 @@ class LocalServer:
         sent = {"path": path, "method": method, "headers": dict(headers or {}), "body": body}
         return Reply(**self._call("fetch", worker=worker, **sent))
 
-    def scheduled(self, worker: str, cron: str = "* * * * *") -> None:
-        """Run a Worker's cron handler and wait for its end; ServerError if it fails."""
-        outcome = self._call("scheduled", worker=worker, cron=cron)
+    def scheduled(
+        self, worker: str, cron: str = "* * * * *", *, at: datetime | None = None
+    ) -> None:
+        """Run a Worker's cron handler, as of now or `at`, and wait for its end; ServerError if it
+        fails."""
+        time_ms = at and round(at.timestamp() * 1000)
+        outcome = self._call("scheduled", worker=worker, cron=cron, time=time_ms)
         if outcome != "ok":
             raise ServerError(f"The cron handler of {worker} ended {outcome}.\nLog:\n{self.log}")
 
@@ -188,9 +193,20 @@ class LocalServer:
         texts = [json.dumps(message) for message in messages]
         return self._call("bound", request=dict(request), messages=texts, until=until)
 
-    def query(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """Run one statement on the D1 database; its rows as dictionaries."""
-        rows: list[dict[str, Any]] = self._call("query", binding="DB", sql=sql, params=list(params))
+    def query(
+        self,
+        sql: str,
+        params: Sequence[object] = (),
+        *,
+        worker: str | None = None,
+        binding: str = "DB",
+    ) -> list[dict[str, Any]]:
+        """Run one statement on a D1 database, the service's or a Worker's beside it; its rows as
+        dictionaries."""
+        statement = {"sql": sql, "params": list(params)}
+        rows: list[dict[str, Any]] = self._call(
+            "query", worker=worker, binding=binding, **statement
+        )
         return rows
 
     def wait_for_log(self, text: str, *, seconds: float = 10) -> None:
