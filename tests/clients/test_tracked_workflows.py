@@ -101,7 +101,7 @@ def test_every_step_attempt_sleep_and_wait_is_recorded(api: Api) -> None:
     assert {step["status"] for step in steps} == {"COMPLETED"}
     total, charge, hold, approval, *mails = steps
     assert (total["output"], hold["output"]) == ({"total": 25}, None)
-    assert approval["output"]["payload"] == {"by": "Ada"}
+    assert approval["output"] == {"by": "Ada"}
     assert [mail["output"] for mail in mails] == ["to the customer", "to the books"]
 
     assert charge["retryPolicy"] == {"limit": 2, "delay": 100, "backoff": "EXPONENTIAL"}

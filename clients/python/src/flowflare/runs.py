@@ -147,6 +147,8 @@ class Run:
 
     def _pause_begins(self, step: Step) -> list[Update]:
         updates = self._beginning()
+        if self.known.get(step.name) in _STEP_TERMINAL:
+            return updates  # replayed: it ends at once, and the instance does not pause again
         if step.name not in self.known:
             updates.append(self._moved(step, "RUNNING", {}))
         return updates + self._activated(step)

@@ -205,7 +205,8 @@ class TrackedStep:
                 self._raised = (error, failure)
                 self._note(lambda: self._run.step_fails(step, failure))
             raise
-        output = None if step.kind == "SLEEP" else json_text(result)
+        # An event is recorded by what it carries, as the service's own answer to its sender is.
+        output = None if step.kind == "SLEEP" else json_text(result.get("payload"))
         self._note(lambda: self._run.step_completes(step, output))
         return result
 

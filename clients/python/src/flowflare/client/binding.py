@@ -82,6 +82,8 @@ class FetchTransport:
         import js  # noqa: PLC0415 - exists only in a Worker
         from pyodide.ffi import JsException, to_js  # noqa: PLC0415 - exists only in a Worker
 
+        from flowflare.edge import unwrapped  # noqa: PLC0415 - exists only in a Worker
+
         options: dict[str, Any] = {
             "method": "POST",
             "headers": {**self._headers, "accept": accept},
@@ -89,11 +91,9 @@ class FetchTransport:
         }
         if timeout_ms is not None:
             options["signal"] = js.AbortSignal.timeout(timeout_ms)
-        # JavaScript's own Request is what a binding takes; the SDK wraps bindings in some places
-        # and not in others.
         sent = js.Request.new(ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
         try:
-            return await getattr(self._binding, "_binding", self._binding).fetch(sent)
+            return await unwrapped(self._binding).fetch(sent)
         except (JsException, OSError) as error:
             raise TransportConnectionFailed(str(error)) from error
 
