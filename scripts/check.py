@@ -29,6 +29,7 @@ TYPESCRIPT_PROJECTS = (
     "tsconfig.worker.json",
     "clients/typescript/tsconfig.json",
     "tests/clients/typescript/tsconfig.json",
+    "examples/tsconfig.json",
 )
 GENERATORS = ("scripts.export_schema", "scripts.generate_clients")
 """Modules that compare with --check what they generate with what is committed."""

@@ -1,0 +1,69 @@
+/**
+ * API orchestration: a trip is booked with three suppliers, and all of it or nothing stays booked.
+ *
+ * Input: `{ "busyFor": 1, "soldOut": "hotel" }`, both optional: see the other Worker, `suppliers`.
+ */
+
+import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
+import { NonRetryableError } from "cloudflare:workflows";
+import { trackWorkflow } from "@flowflare/client";
+
+interface Env {
+  FLOWFLARE: Fetcher;
+  SUPPLIERS: Fetcher;
+  TRIP: Workflow;
+}
+
+const KINDS = ["flight", "hotel", "car"] as const;
+type Kind = (typeof KINDS)[number];
+
+interface Wish {
+  busyFor?: number;
+  soldOut?: Kind;
+}
+
+type Outcome = { booked: string[] } | { cancelled: string[]; why: string };
+
+export class Trip extends WorkflowEntrypoint<Env, Wish> {
+  async run(event: WorkflowEvent<Wish>, step: WorkflowStep): Promise<Outcome> {
+    return trackWorkflow(this.env, event, step, (step) => this.book(event, step));
+  }
+
+  private async book({ instanceId, payload }: WorkflowEvent<Wish>, step: WorkflowStep): Promise<Outcome> {
+    const { busyFor = 0, soldOut } = payload ?? {};
+    const booked: string[] = [];
+    const retries = { limit: 3, delay: 100, backoff: "exponential" } as const;
+    for (const kind of KINDS) {
+      // The same key at each attempt: a supplier books once, however often it is asked.
+      const key = `${instanceId}:${kind}`;
+      try {
+        await step.do(`book ${kind}`, { retries }, () =>
+          this.ask("PUT", key, { kind, busyFor, soldOut: kind === soldOut }),
+        );
+      } catch {
+        for (const earlier of booked.toReversed()) {
+          await step.do(`cancel ${earlier}`, { retries }, () => this.ask("DELETE", earlier));
+        }
+        return { cancelled: booked, why: `no ${kind}` };
+      }
+      booked.push(key);
+    }
+    return { booked };
+  }
+
+  private async ask(method: string, key: string, wish?: object): Promise<void> {
+    const response = await this.env.SUPPLIERS.fetch(
+      `https://suppliers/${encodeURIComponent(key)}`,
+      { method, body: wish && JSON.stringify(wish) },
+    );
+    const { error } = await response.json<{ error?: string }>();
+    if (response.status === 409) throw new NonRetryableError(error ?? "refused");
+    if (!response.ok) throw new Error(error ?? `the supplier answered ${response.status}`);
+  }
+}
+
+export default {
+  async fetch(): Promise<Response> {
+    return new Response("Start the workflow trip through Flowflare.\n");
+  },
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,62 @@
+"""Scheduled maintenance: every night a cron trigger starts a workflow that removes old sessions.
+
+The instance's id is the night's, so a trigger that fires twice starts it once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from workers import Response
+
+from flowflare import Flowflare, TrackedStep
+from flowflare.workflows import TrackedWorkflow
+
+_START = """mutation ($input: StartWorkflowInput!) {
+  startWorkflow(input: $input) { __typename ... on Error { message } }
+}"""
+_BATCH = 100
+_REMOVE = """DELETE FROM sessions WHERE session_id IN
+  (SELECT session_id FROM sessions WHERE expires_at < ? LIMIT ?) RETURNING session_id"""
+_COUNT = "SELECT count(*) AS sessions FROM sessions"
+
+
+class ScheduledMaintenance(TrackedWorkflow):
+    """Removes expired sessions, a batch a step, until none is left; then counts."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """Remove what expired before `payload.before`, an RFC 3339 text in UTC."""
+        before = event["payload"]["before"]
+        sessions = self.env.SESSIONS
+
+        async def remove() -> int:
+            done = await sessions.prepare(_REMOVE).bind(before, _BATCH).all()
+            return len(done.results)
+
+        async def count() -> int:
+            return int((await sessions.prepare(_COUNT).first()).sessions)
+
+        removed, batches = 0, 0
+        while removed == batches * _BATCH:
+            batches += 1
+            removed += await step.do(f"remove batch {batches}", remove)
+        return {"removed": removed, "left": await step.do("count what is left", count)}
+
+
+async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
+    """Cron trigger: start the night's instance through Flowflare."""
+    at = datetime.fromtimestamp(controller.scheduledTime / 1000, UTC)
+    night = {
+        "workflow": "scheduled-maintenance",
+        "instanceId": f"maintenance-{at:%Y-%m-%d}",
+        "input": {"before": f"{at:%Y-%m-%dT%H:%M:%SZ}"},
+    }
+    answer = (await Flowflare.from_env(env).execute(_START, {"input": night}))["startWorkflow"]
+    if answer["__typename"] != "InstancePayload":
+        raise RuntimeError(f"The maintenance did not start: {answer['message']}")
+
+
+async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
+    """Say what to do; the Worker has no interface of its own."""
+    return Response("The workflow scheduled-maintenance starts every night at three.\n")
