@@ -5,13 +5,15 @@ import { MEMORY, SCENARIOS } from "./fanout/scenarios.mjs";
 import { isServer } from "./fanout/servers.mjs";
 import { OPERATIONS } from "./operations.mjs";
 import { isSide } from "./sides.mjs";
+import { LANGUAGES } from "./tracking/run.mjs";
 
 const REQUESTS = 600;
 const MAX_REQUESTS = 100_000;
 const MAX_ROUNDS = 10_000;
 
 const ON_SOCKETS = [...Object.keys(SCENARIOS), MEMORY];
-const ALL = [...Object.keys(OPERATIONS), ...ON_SOCKETS];
+const TRACKING = /** @type {import("./tracking/run.mjs").Language[]} */ (Object.keys(LANGUAGES));
+const ALL = [...Object.keys(OPERATIONS), ...ON_SOCKETS, ...TRACKING];
 
 /**
  * A whole number from 1.
@@ -47,6 +49,7 @@ export function readArguments() {
   return {
     operations: values.only.filter((name) => Object.hasOwn(OPERATIONS, name)),
     onSockets: values.only.filter((name) => ON_SOCKETS.includes(name)),
+    tracking: TRACKING.filter((name) => values.only.includes(name)),
     sides: values.side.filter(isSide),
     servers: values.side.filter(isServer),
     requests: count("requests", values.requests, MAX_REQUESTS),

@@ -105,10 +105,9 @@ export function missedTargets(/** @type {Result[]} */ results) {
 
 /**
  * Write the run's figures below benchmarks/results; returns the file's path in the project.
- * @param {Record<string, Result>} operations
- * @param {import("./fanout/run.mjs").FanOut} onSockets
+ * @param {object} figures by part of the run
  */
-export async function save(operations, onSockets) {
+export async function save(figures) {
   const manifest = join(ROOT, "node_modules", "workerd", "package.json");
   const at = new Date();
   const run = {
@@ -120,8 +119,7 @@ export async function save(operations, onSockets) {
     cpu: cpus()[0]?.model,
     cores: cpus().length,
     load: loadavg()[0],
-    operations,
-    onSockets,
+    ...figures,
   };
   const name = join("benchmarks", "results", `${at.toISOString().replace(/[:.]/g, "-")}.json`);
   await mkdir(join(ROOT, "benchmarks", "results"), { recursive: true });

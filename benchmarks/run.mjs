@@ -15,6 +15,8 @@ import { OPERATIONS } from "./operations.mjs";
 import { missedTargets, save, summarise, table } from "./report.mjs";
 import { Side } from "./sides.mjs";
 import { quantile, randomNumbers } from "./statistics.mjs";
+import * as trackingReport from "./tracking/report.mjs";
+import { runTracking } from "./tracking/run.mjs";
 
 const PROFILE_WARM_UP = 200;
 const BUSY = 1.0;
@@ -85,16 +87,19 @@ async function runRequests(names, sideNames, requests) {
 /**
  * @param {Results} operations
  * @param {FanOut} onSockets
+ * @param {Record<string, trackingReport.Result>} tracking
  */
-async function report(operations, onSockets) {
+async function report(operations, onSockets, tracking) {
   const requests = Object.values(operations);
   const publishes = Object.values(onSockets.scenarios);
+  const tracked = Object.values(tracking);
   const { memory } = onSockets;
   if (requests.length > 0) console.log(`\n${table(requests)}`);
   if (publishes.length > 0) console.log(`\n${fanOutReport.table(publishes)}`);
   if (memory) console.log(`\n${fanOutReport.memoryTable(memory.sides, memory.sockets)}`);
-  if (requests.length === 0 && publishes.length === 0 && !memory) return;
-  console.log(`\nWritten to ${await save(operations, onSockets)}`);
+  if (tracked.length > 0) console.log(`\n${trackingReport.table(tracked)}`);
+  if ([requests, publishes, tracked].every(({ length }) => length === 0) && !memory) return;
+  console.log(`\nWritten to ${await save({ operations, onSockets, tracking })}`);
 }
 
 async function main() {
@@ -104,7 +109,8 @@ async function main() {
   }
   const operations = await runRequests(chosen.operations, chosen.sides, chosen.requests);
   const onSockets = await runFanOut(chosen.onSockets, chosen.servers, chosen.rounds);
-  await report(operations, onSockets);
+  const tracking = await runTracking(chosen.tracking, chosen.rounds);
+  await report(operations, onSockets, tracking);
   const missed = [
     ...missedTargets(Object.values(operations)).map(({ title }) => title),
     ...fanOutReport.missedTargets(Object.values(onSockets.scenarios)),
