@@ -10,21 +10,20 @@ from typing import Any
 
 from workers import WorkflowEntrypoint
 
+from examples.order_processing.stopping import is_stop, stoppable
 from examples.order_processing.tracker import Tracker
 from resolvers.instants import format_instant
 
 _RETRIES = 3
 _RETRY_DELAY_MS = 300
 _HOLD = "hold for stock"
-# A run that is paused or terminated ends with the engine's own exception at what it awaits
-# (workerd, 2026-11-22): whoever asked for that records it, and the order has not failed.
-_ENGINE_STOPS = "Aborting engine:"
 
 
 class PaymentDeclined(Exception):
     """The payment provider said no; it may say yes later."""
 
 
+@stoppable
 class OrderProcessing(WorkflowEntrypoint):
     """validate → charge card (retried) → hold for stock (a sleep) → ship."""
 
@@ -40,7 +39,7 @@ class OrderProcessing(WorkflowEntrypoint):
             await run.sleep(_HOLD, timedelta(milliseconds=order.get("holdMs", 500)))
             parcel = await run.step("ship", lambda _: _ship(items))
         except Exception as error:
-            if _ENGINE_STOPS in str(error):
+            if is_stop(error):
                 raise
             failure = _described(error)
             await run.once("errored", lambda: tracker.instance(status="ERRORED", error=failure))
