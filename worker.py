@@ -1,13 +1,18 @@
 """The Worker: the entry points that workerd calls."""
 
+import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from workers import WorkerEntrypoint
 
 from examples.order_processing.workflow import OrderProcessing
-from resolvers.reconcile import look_again, start_queued
+from resolvers.reconcile import look_again, reconcile
+from resolvers.retention import remove_expired
 from schema.edge import application, fetch_handler, perform, serve_bound
 from tracker_do import tracker
+
+_log = logging.getLogger("flowflare")
 
 __all__ = ["FlowflareService", "OrderProcessing", "WorkflowTracker", "on_fetch", "on_scheduled"]
 
@@ -39,7 +44,16 @@ def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
 
 
 async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
-    """Cron trigger: repair what got lost between a write and who should have been told of it."""
+    """Cron trigger: repair what got lost between a write, the engine and who should have been told,
+    and remove what is kept no longer."""
     services = application().services
-    await perform(look_again(services.database))
-    await perform(start_queued(services.database, services.engine))
+    jobs: dict[str, Coroutine[Any, Any, Any]] = {
+        "looking at the log again": look_again(services.database),
+        "reconciling": reconcile(services.database, services.engine),
+        "retention": remove_expired(services.database),
+    }
+    for name, job in jobs.items():
+        try:
+            await perform(job)
+        except Exception:  # the others have their own reasons to be done
+            _log.exception("The cron trigger failed at %s", name)

@@ -2,12 +2,13 @@
 // the engine, and the pokes that follow a write. The texts that SQLite makes stay here.
 
 import { env as bindings, waitUntil } from "cloudflare:workers";
+import { askEngine } from "./engine.mjs";
 
 /**
  * What Python asks for, or its result (see Runner in effects.py).
  * @typedef {[sql: string, parameters: (string | number | null)[], opaque: boolean]} Statement
- * @typedef {{ task?: number, batch?: Statement[], silent?: boolean, engine?: string[],
- *   done?: any }} Step
+ * @typedef {{ task?: number, batch?: Statement[], silent?: boolean,
+ *   engine?: import("./engine.mjs").Calls, done?: any }} Step
  * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
  *   rowsWritten: number }} Kept what one task has kept on this side, and what it has cost
  * @typedef {object} Task
@@ -90,13 +91,12 @@ export async function poke(shard) {
 /**
  * @param {Step} step
  * @param {Kept} kept
- * @returns {Promise<{ outcomes?: unknown[], error?: string }>}
+ * @returns {Promise<{ outcomes?: unknown[], answers?: unknown[], error?: string }>}
  */
 async function perform(step, kept) {
   try {
-    if (step.batch) return { outcomes: await runBatch(env.DB, step.batch, step.silent, kept) };
-    await askEngine(step.engine ?? []);
-    return {};
+    if (step.engine) return { answers: await askEngine(step.engine) };
+    return { outcomes: await runBatch(env.DB, step.batch ?? [], step.silent, kept) };
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };
   }
@@ -155,26 +155,5 @@ function refuseLongText(value) {
   if (typeof value !== "string" || value.length * 3 <= maxTextBytes) return;
   if (new TextEncoder().encode(value).byteLength > maxTextBytes) {
     throw new Error("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
-  }
-}
-
-/** @param {string[]} request binding, method, instance id and what the method takes */
-async function askEngine([binding, method, id, ...rest]) {
-  const workflow = env[binding];
-  if (workflow === undefined) throw new Error(`no binding ${binding}`);
-  if (method === "create") {
-    try {
-      await workflow.create({ id, params: JSON.parse(rest[0]) });
-    } catch (error) {
-      // An id the engine has is an instance it was asked for before.
-      if (!/already exists/i.test(String(error))) throw error;
-    }
-    return;
-  }
-  const instance = await workflow.get(id);
-  if (method === "sendEvent") {
-    await instance.sendEvent({ type: rest[0], payload: JSON.parse(rest[1]) });
-  } else {
-    await instance[method]();
   }
 }

@@ -11,9 +11,15 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from resolvers.database import DatabaseError, Outcome, Statement, refuse_absent
-from resolvers.engine import EngineError
+from resolvers.engine import STATUSES, EngineError, Key, Seen
 from resolvers.json_text import decode, encode
-from resolvers.limits import MAX_SUSPENDED_TASKS
+from resolvers.limits import (
+    ENGINE_CONCURRENCY,
+    ENGINE_SETTLE_MS,
+    ENGINE_TIMEOUT_MS,
+    MAX_SUSPENDED_TASKS,
+)
+from resolvers.vocabulary import InstanceStatus
 
 
 class Effect:
@@ -68,19 +74,37 @@ class EffectDatabase:
 
 
 class EffectEngine:
-    """`engine.Engine` by effects; `bindings` names the binding of each workflow."""
+    """`engine.Engine` by effects; `bindings` names the binding of each workflow.
 
-    def __init__(self, bindings: Mapping[str, str]) -> None:
+    Where the configuration cannot be read there are none, and `problem` says what is wrong.
+    """
+
+    def __init__(self, bindings: Mapping[str, str], problem: str = "") -> None:
         self._bindings = bindings
+        self._problem = problem
         self.workflows = frozenset(bindings)
+
+    def unbound(self, workflow: str) -> str:
+        """See the port."""
+        if self._problem:
+            return f"No Workflow is bound for {workflow!r}: {self._problem}."
+        return (
+            f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed from"
+            " here. To have them executed, bind the Workflow and name its binding in the variable"
+            " WORKFLOWS."
+        )
 
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         """See the port."""
         await self._ask(workflow, instance_id, "create", params)
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> None:
+    async def look(self, instances: Sequence[Key]) -> list[Seen | EngineError]:
         """See the port."""
-        await self._ask(workflow, instance_id, action)
+        return await self._answers([self._call(*key, "look") for key in instances])
+
+    async def act(self, workflow: str, instance_id: str, action: str) -> Seen:
+        """See the port."""
+        return await self._ask(workflow, instance_id, action)
 
     async def send_event(
         self, workflow: str, instance_id: str, event_type: str, payload: str
@@ -88,11 +112,38 @@ class EffectEngine:
         """See the port."""
         await self._ask(workflow, instance_id, "sendEvent", event_type, payload)
 
-    async def _ask(self, workflow: str, instance_id: str, method: str, *arguments: str) -> None:
-        engine = [self._bindings[workflow], method, instance_id, *arguments]
-        answer = await Effect({"engine": engine})
-        if "error" in answer:
-            raise EngineError(answer["error"])
+    async def _ask(self, workflow: str, instance_id: str, method: str, *given: str) -> Seen:
+        [answer] = await self._answers([self._call(workflow, instance_id, method, *given)])
+        if isinstance(answer, EngineError):
+            raise answer
+        return answer
+
+    def _call(self, workflow: str, instance_id: str, method: str, *given: str) -> dict[str, Any]:
+        binding = self._bindings[workflow]
+        return {"binding": binding, "method": method, "id": instance_id, "arguments": given}
+
+    @staticmethod
+    async def _answers(calls: Sequence[Mapping[str, Any]]) -> list[Seen | EngineError]:
+        body = {
+            "calls": calls,
+            "timeoutMs": ENGINE_TIMEOUT_MS,
+            "settleMs": ENGINE_SETTLE_MS,
+            "concurrency": ENGINE_CONCURRENCY,
+        }
+        answer = await Effect({"engine": body})
+        return [_heard(given) for given in answer["answers"]]
+
+
+def _heard(answer: Mapping[str, Any]) -> Seen | EngineError:
+    told = answer.get("seen")
+    seen = None
+    if told is not None:
+        word, error = told["status"], told.get("error")
+        status = None if word is None else STATUSES.get(word, InstanceStatus.UNKNOWN)
+        seen = Seen(status, told.get("output"), tuple(error) if error else None)
+    if "error" in answer:
+        return EngineError(answer["error"], seen)
+    return seen or Seen(None)
 
 
 class Runner:

@@ -50,10 +50,21 @@ D1_MAX_SQL_BYTES = 100_000
 D1_MAX_PARAMETERS = 100
 D1_MAX_FUNCTION_ARGUMENTS = 32
 
-# What one cron run takes on.
+# Calls of the engine.
+ENGINE_TIMEOUT_MS = 10_000
+ENGINE_SETTLE_MS = 1_000
+ENGINE_CONCURRENCY = 10
+
+# What one cron run takes on. A look is two of the 1,000 subrequests an invocation may make.
 RECONCILE_AFTER_SECONDS = 60
-RECONCILE_BATCH = 100
-RECONCILE_INPUT_BYTES = 1_000_000
+RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60
+RECONCILE_BATCH = 160
+RECONCILE_PAGE = 20
+RECONCILE_SECONDS = 60
+RETENTION_BATCH = 50
+RETENTION_STEPS = 2_000
+RETENTION_BATCHES = 20
+RETENTION_SECONDS = 30
 
 # Subscriptions. Shard: one Durable Object; round: one look at the log (see docs/subscriptions.md).
 MAX_SOCKETS = 10_000

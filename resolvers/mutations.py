@@ -4,7 +4,6 @@ A handler gets a Call and returns the JSON of its field in pieces. An expected f
 raised as a Refusal; who calls the handler answers it as the member of the result union.
 """
 
-import json
 import re
 import time
 import uuid
@@ -13,17 +12,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
-from resolvers import tracking, transitions
+from resolvers import tracking
 from resolvers.access import Gatekeeper, Limits, Principal, token_claims
 from resolvers.database import Database, DatabaseError, Outcome, Statement, Value
 from resolvers.engine import Engine, EngineError
 from resolvers.errors import AccessError, ArgumentError, Refusal, invalid_input
 from resolvers.instants import format_instant
 from resolvers.limits import MAX_BATCH_ITEMS
-from resolvers.vocabulary import ConflictPolicy, ErrorCode, InstanceStatus, Scope
+from resolvers.vocabulary import ConflictPolicy, ErrorCode, Scope
 from resolvers.writes import actions, inputs
 from resolvers.writes.instances import insert_started
-from resolvers.writes.refusals import illegal, not_found
+from resolvers.writes.refusals import unavailable
 from resolvers.writes.steps import update_step
 from resolvers.writes.workflows import register
 
@@ -160,7 +159,7 @@ async def _started(call: Call, start: _Start, outcomes: Sequence[Outcome]) -> An
         try:
             await call.services.engine.create(start.input.workflow, start.instance_id, params)
         except EngineError as error:
-            return _unavailable(
+            return unavailable(
                 f"{start.instance_id!r} is recorded as QUEUED, but the engine did not take it:"
                 f" {error}. Call again with the same instanceId to retry."
             )
@@ -221,88 +220,6 @@ async def register_workflow(call: Call) -> Pieces:
     return [outcomes[-1].text]
 
 
-async def pause_workflow(call: Call) -> Pieces:
-    """`pauseWorkflow`."""
-    return await _act(call, "pause", transitions.PAUSABLE, InstanceStatus.PAUSED)
-
-
-async def resume_workflow(call: Call) -> Pieces:
-    """`resumeWorkflow`."""
-    return await _act(call, "resume", transitions.RESUMABLE, InstanceStatus.RUNNING)
-
-
-async def terminate_workflow(call: Call) -> Pieces:
-    """`terminateWorkflow`."""
-    return await _act(call, "terminate", transitions.TERMINABLE, InstanceStatus.TERMINATED)
-
-
-async def restart_workflow(call: Call) -> Pieces:
-    """`restartWorkflow`: recorded first, because the new run reports at once."""
-    action = inputs.parse(inputs.InstanceAction, call.arguments["input"])
-    workflow = await _look(call, action.instance_id, transitions.RESTARTABLE, InstanceStatus.QUEUED)
-    database, engine = call.services.database, call.services.engine
-    payload = call.select("InstancePayload", instance_id=action.instance_id)
-    restart = actions.begin_again(action.instance_id, transitions.RESTARTABLE)
-    outcomes = await database.batch([*restart, payload])
-    try:
-        await engine.act(workflow, action.instance_id, "restart")
-    except EngineError as error:
-        await database.batch([actions.engine_failed(action.instance_id, str(error))])
-        raise _unavailable(f"The engine did not restart it: {error}.") from error
-    return [outcomes[-1].text]
-
-
-async def send_workflow_event(call: Call) -> Pieces:
-    """`sendWorkflowEvent`: delivered by the engine; the instance's own report records it."""
-    event = inputs.parse(inputs.SendEvent, call.arguments["input"])
-    workflow = await _look(call, event.instance_id, transitions.RECEIVES_EVENTS, None)
-    try:
-        await call.services.engine.send_event(
-            workflow, event.instance_id, event.type, event.payload or "null"
-        )
-    except EngineError as error:
-        raise _unavailable(f"The engine did not take the event: {error}.") from error
-    payload = call.select("InstancePayload", instance_id=event.instance_id)
-    return [(await call.services.database.batch([payload]))[0].text]
-
-
-async def _act(
-    call: Call, action: str, allowed: frozenset[InstanceStatus], to: InstanceStatus
-) -> Pieces:
-    """Ask the engine, then record that it did so: what it refuses leaves no trace."""
-    instance_id = inputs.parse(inputs.InstanceAction, call.arguments["input"]).instance_id
-    workflow = await _look(call, instance_id, allowed, to)
-    try:
-        await call.services.engine.act(workflow, instance_id, action)
-    except EngineError as error:
-        raise _unavailable(f"The engine did not {action} it: {error}.") from error
-    payload = call.select("InstancePayload", instance_id=instance_id)
-    outcomes = await call.services.database.batch([actions.move(instance_id, to, allowed), payload])
-    return [outcomes[-1].text]
-
-
-async def _look(
-    call: Call,
-    instance_id: str,
-    allowed: frozenset[InstanceStatus],
-    to: InstanceStatus | None,
-) -> str:
-    """The workflow of an instance that allows the action and that the engine runs."""
-    [outcome] = await call.services.database.batch([actions.look(instance_id, call.principal)])
-    if outcome.text is None:
-        raise not_found(instance_id)
-    workflow, status = json.loads(outcome.text)
-    if status not in allowed:
-        raise illegal(
-            status, to or status, f"{instance_id!r} is {status}, which does not allow this."
-        )
-    if workflow not in call.services.engine.workflows:
-        raise _unavailable(
-            f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed here."
-        )
-    return str(workflow)
-
-
 async def create_access_token(call: Call) -> Pieces:
     """`createAccessToken`: signed, not stored; never wider or longer than the caller's own."""
     request = inputs.parse(inputs.CreateAccessToken, call.arguments["input"])
@@ -321,7 +238,3 @@ async def create_access_token(call: Call) -> Pieces:
     token = call.services.gatekeeper.issue(token_claims(request.scopes, limits, expires_at))
     expires = format_instant(datetime.fromtimestamp(expires_at, UTC))
     return [call.render("AccessTokenPayload", {"token": token, "expiresAt": expires})]
-
-
-def _unavailable(message: str) -> Refusal:
-    return Refusal("EngineUnavailable", ErrorCode.ENGINE_UNAVAILABLE, message)

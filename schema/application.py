@@ -20,12 +20,29 @@ _COSTS = "D1-Round-Trips, D1-Rows-Read, D1-Rows-Written"
 _ALIVE = Statement("SELECT 1")
 
 
+def bound_workflows(value: object) -> tuple[dict[str, str], str]:
+    """The binding of each workflow by the variable WORKFLOWS, an object or its JSON text.
+
+    Where it is neither, nothing is bound: tracking must not depend on it. The second value then
+    says what is wrong.
+    """
+    if not value:
+        return {}, ""
+    try:
+        bindings = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return {}, "the variable WORKFLOWS is not JSON"
+    if not isinstance(bindings, dict) or not all(isinstance(b, str) for b in bindings.values()):
+        return {}, "the variable WORKFLOWS must be an object of workflow names and bindings"
+    return bindings, ""
+
+
 class Services:
     """What operations act on, by the configuration of the Worker."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.database: Database = EffectDatabase()
-        self.engine: Engine = EffectEngine(configuration.get("WORKFLOWS") or {})
+        self.engine: Engine = EffectEngine(*bound_workflows(configuration.get("WORKFLOWS")))
         self.gatekeeper = Gatekeeper(
             admin=configuration.get("FLOWFLARE_API_KEY") or "",
             write=configuration.get("FLOWFLARE_WRITE_KEY") or "",

@@ -56,10 +56,7 @@ export function install(begin, resume, maxBodyBytes, maxTextBytes, keepAliveMs) 
 export function configuration() {
   /** @type {Record<string, any>} */
   const found = {};
-  for (const name of VARIABLES) {
-    const value = env[name];
-    found[name] = name === "WORKFLOWS" && typeof value === "string" ? JSON.parse(value) : value;
-  }
+  for (const name of VARIABLES) found[name] = env[name];
   return JSON.stringify(found);
 }
 

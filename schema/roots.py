@@ -2,7 +2,7 @@
 
 import strawberry
 
-from resolvers import mutations
+from resolvers import acting, mutations
 from resolvers.planning import events, pages, roots, stats
 from schema.declare import argument, column, mutation
 from schema.inputs import (
@@ -123,27 +123,27 @@ class Mutation:
         argument("input", RegisterWorkflowInput, "The definition"),
     )
     pause_workflow: InstanceActionResult = mutation(
-        mutations.pause_workflow,
+        acting.pause_workflow,
         "Have the engine pause an instance",
         argument("input", InstanceActionInput, "Which"),
     )
     resume_workflow: InstanceActionResult = mutation(
-        mutations.resume_workflow,
+        acting.resume_workflow,
         "Have the engine resume an instance",
         argument("input", InstanceActionInput, "Which"),
     )
     terminate_workflow: InstanceActionResult = mutation(
-        mutations.terminate_workflow,
+        acting.terminate_workflow,
         "Have the engine end an instance",
         argument("input", InstanceActionInput, "Which"),
     )
     restart_workflow: InstanceActionResult = mutation(
-        mutations.restart_workflow,
+        acting.restart_workflow,
         "Have the engine run an instance from its beginning",
         argument("input", InstanceActionInput, "Which"),
     )
     send_workflow_event: InstanceActionResult = mutation(
-        mutations.send_workflow_event,
+        acting.send_workflow_event,
         "Deliver an event to an instance that waits for it",
         argument("input", SendWorkflowEventInput, "The event"),
     )

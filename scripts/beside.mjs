@@ -65,6 +65,7 @@ export async function readBeside(folder) {
  * @param {any[]} others
  */
 export function bindWorkflows(service, others) {
+  if (others.length === 0) return;
   const { WORKFLOWS: known = {} } = service.bindings;
   const names = { ...(typeof known === "string" ? JSON.parse(known) : known) };
   const workers = new Set([service.name]);

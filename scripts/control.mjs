@@ -27,7 +27,12 @@ export function callerOf(worker) {
       { ...object, scriptName: worker.name },
     ]),
   );
-  const script = `export default {
+  const script = `import { WorkerEntrypoint } from "cloudflare:workers";
+  // Stands in for the engine: takes a start, and never gets to it.
+  export class SlowEngine extends WorkerEntrypoint {
+    create() { return scheduler.wait(60_000); }
+  }
+  export default {
     async fetch(request, env) {
       const path = new URL(request.url).pathname;
       const { binding, name, method, ...asked } = await request.json();
@@ -67,6 +72,14 @@ export function callerOf(worker) {
     modules: [{ type: "ESModule", path: "control.mjs", contents: script }],
     durableObjects,
     serviceBindings: { SERVICE: { name: worker.name, entrypoint: "FlowflareService" } },
+  };
+}
+
+/** @param {any} worker the service, whose variable WORKFLOWS may name this binding */
+export function bindSlowEngine(worker) {
+  worker.serviceBindings = {
+    ...worker.serviceBindings,
+    SLOW_ENGINE: { name: CALLER, entrypoint: "SlowEngine" },
   };
 }
 
@@ -115,11 +128,11 @@ export async function serveControl(miniflare, worker) {
     // Sends a request to /graphql from a Worker that is bound to this one. A socket is sent
     // `messages`; it and an endless body are read up to what holds the text `until`.
     bound: ({ request, messages, until }) => callFrom("/bound", { request, messages, until }),
-    // Runs one statement on a D1 database; answers with its rows.
+    // Runs one statement on a D1 database; answers with its rows, and how many D1 has read.
     query: async ({ worker: name, binding, sql, params }) => {
       const database = await miniflare.getD1Database(binding, name ?? worker);
-      const { results } = await database.prepare(sql).bind(...params).all();
-      return results;
+      const { results, meta } = await database.prepare(sql).bind(...params).all();
+      return { results, rowsRead: meta.rows_read };
     },
   };
   for await (const line of createInterface({ input: process.stdin })) {

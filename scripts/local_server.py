@@ -204,10 +204,13 @@ class LocalServer:
         """Run one statement on a D1 database, the service's or a Worker's beside it; its rows as
         dictionaries."""
         statement = {"sql": sql, "params": list(params)}
-        rows: list[dict[str, Any]] = self._call(
-            "query", worker=worker, binding=binding, **statement
-        )
+        answer = self._call("query", worker=worker, binding=binding, **statement)
+        rows: list[dict[str, Any]] = answer["results"]
         return rows
+
+    def rows_read(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Run one statement on the D1 database; how many rows D1 says it has read."""
+        return int(self._call("query", binding="DB", sql=sql, params=list(params))["rowsRead"])
 
     def wait_for_log(self, text: str, *, seconds: float = 10) -> None:
         """Wait until the server has printed `text`; raises ServerError if it does not."""

@@ -12,7 +12,7 @@ import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bindWorkflows, readBeside } from "./beside.mjs";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
-import { callerOf, serveControl } from "./control.mjs";
+import { bindSlowEngine, callerOf, serveControl } from "./control.mjs";
 import { migrateAll } from "./migrate.mjs";
 import { startMiniflare } from "./start.mjs";
 
@@ -76,7 +76,10 @@ async function main() {
   const others = await Promise.all(beside.map(readBeside));
   const workers = others.map((other) => other.worker);
   bindWorkflows(worker, workers);
-  if (control) workers.push(callerOf(worker));
+  if (control) {
+    workers.push(callerOf(worker));
+    bindSlowEngine(worker);
+  }
   const miniflare = await startMiniflare(worker, { port, state, beside: workers });
 
   let stopping = false;

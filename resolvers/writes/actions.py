@@ -12,10 +12,11 @@ from resolvers.writes.statements import Parameters
 
 
 def look(instance_id: str, principal: Principal) -> Statement:
-    """The instance's workflow and status as a JSON array; no row where it is not visible."""
+    """The instance's id, workflow, status and time of its last change as a JSON array; no row
+    where it is not visible."""
     bound = Parameters(principal)
     return bound.statement(
-        "SELECT json_array(i.workflow,i.status) FROM instances i"
+        "SELECT json_array(i.id,i.workflow,i.status,i.updated_at) FROM instances i"
         f" WHERE i.instance_id={bound.bind(instance_id)}{bound.within('i')}"
     )
 
@@ -39,6 +40,24 @@ def move(instance_id: str, to: InstanceStatus, sources: frozenset[InstanceStatus
         "sleep_until=NULL"
         f" WHERE instance_id={bound.bind(instance_id)} AND status IN {in_list(sorted(sources))}"
     )
+
+
+def event_sent(instance_id: str, event_type: str, *, refused: str | None = None) -> list[Statement]:
+    """Record that an event goes to the engine, or that it was refused; what it holds is for the
+    workflow alone."""
+    bound = Parameters()
+    sent = f"json_object('sentEvent',{bound.bind(event_type)})"
+    if refused is not None:
+        sent = f"json_set({sent},'$.refused',{bound.bind(refused)})"
+    by_id = bound.bind(instance_id)
+    return [
+        bound.statement(
+            "INSERT INTO events (at,type,instance,status,data)"
+            f" SELECT {NOW},'INSTANCE_UPDATED',id,status,{sent}"
+            f" FROM instances WHERE instance_id={by_id}"
+        ),
+        Statement(f"UPDATE instances SET updated_at={NOW} WHERE instance_id=?1", (instance_id,)),
+    ]
 
 
 def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[Statement]:

@@ -62,6 +62,11 @@ def not_found(instance_id: str) -> Refusal:
     return Refusal("NotFound", ErrorCode.NOT_FOUND, f"No instance {instance_id!r} is tracked.")
 
 
+def unavailable(message: str) -> Refusal:
+    """EngineUnavailable, in the engine's own words where it gave any."""
+    return Refusal("EngineUnavailable", ErrorCode.ENGINE_UNAVAILABLE, message)
+
+
 def illegal(source: str, target: str, message: str, **fields: object) -> Refusal:
     """IllegalTransition between two instance statuses."""
     return Refusal(

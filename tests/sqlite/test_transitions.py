@@ -1,10 +1,14 @@
 """Which change of an instance is legal, and that each makes exactly one event."""
 
+import json
 from itertools import product
+from typing import Any
 
 import pytest
 
+from resolvers.engine import EngineError, Seen
 from resolvers.transitions import INSTANCE_TRANSITIONS
+from resolvers.vocabulary import InstanceStatus
 from tests.support.engines import RecordingEngine
 from tests.support.reference import STATUSES
 from tests.support.writing import Writer
@@ -171,12 +175,171 @@ def test_a_restart_of_what_was_never_seen_to_start_is_logged_as_one() -> None:
     assert writer.types() == ["INSTANCE_UPDATED", "INSTANCE_RESTARTED"]
 
 
-def test_a_restart_that_the_engine_refuses_ends_in_an_error() -> None:
-    writer = Writer(engine=RecordingEngine("w", failure="no such instance"))
-    writer.create("COMPLETED")
+def restarted(seen: Seen | EngineError | None, failure: str = "busy") -> tuple[Writer, Any, int]:
+    """A completed instance that the engine does not restart, of which it says `seen`."""
+    engine = RecordingEngine("w", failure=failure)
+    writer = Writer(engine=engine)
+    writer.create("RUNNING")
+    writer.step("COMPLETED")
+    writer.update(status="COMPLETED", output=1)
+    if seen is not None:
+        engine.seen["i"] = seen
     head = writer.head()
-    assert writer.act("restart")["code"] == "ENGINE_UNAVAILABLE"
+    return writer, writer.act("restart"), head
+
+
+@pytest.mark.parametrize("seen", [Seen(None), EngineError("no answer")])
+def test_a_restart_of_what_the_engine_has_not_leaves_no_trace(seen: Seen | EngineError) -> None:
+    writer, result, head = restarted(seen)
+    assert result["code"] == "ENGINE_UNAVAILABLE"
+    assert ("no answer" in result["message"]) == isinstance(seen, EngineError)
+    assert (writer.read()["status"], writer.read()["output"], writer.head()) == (
+        "COMPLETED",
+        1,
+        head,
+    )
+    assert len(writer.state()["steps"]) == 1
+
+
+def test_a_restart_that_the_engine_refuses_ends_as_the_engine_has_the_instance() -> None:
+    writer, result, head = restarted(Seen(InstanceStatus.COMPLETED, output="2"))
+    assert result["code"] == "ENGINE_UNAVAILABLE"
+    assert "busy" in result["message"]
+    assert (writer.read()["status"], writer.read()["output"]) == ("COMPLETED", 2)
+    assert writer.types(head) == ["INSTANCE_RESTARTED", "INSTANCE_COMPLETED"]
+
+
+def test_a_restart_that_fails_with_the_engine_out_of_sight_ends_in_an_error() -> None:
+    writer, result, head = restarted(None, failure="no such binding")
+    assert result["code"] == "ENGINE_UNAVAILABLE"
     instance = writer.read()
     assert instance["status"] == "ERRORED"
-    assert "no such instance" in instance["error"]["message"]
+    assert "no such binding" in instance["error"]["message"]
     assert writer.types(head) == ["INSTANCE_RESTARTED", "INSTANCE_ERRORED"]
+
+
+# --- where the engine knows more
+
+
+_ENDS = {
+    InstanceStatus.COMPLETED: Seen(InstanceStatus.COMPLETED, output="[1]"),
+    InstanceStatus.ERRORED: Seen(InstanceStatus.ERRORED, error=("TypeError", "no")),
+    InstanceStatus.TERMINATED: Seen(InstanceStatus.TERMINATED),
+}
+
+
+@pytest.mark.parametrize(
+    ("action", "end", "refused"),
+    # What is terminated without being refused is what was asked for.
+    sorted(
+        set(product(("pause", "terminate"), _ENDS, (True, False)))
+        - {("terminate", InstanceStatus.TERMINATED, False)}
+    ),
+)
+def test_what_has_ended_unseen_is_repaired_and_the_action_is_illegal(
+    action: str, end: InstanceStatus, refused: bool
+) -> None:
+    engine = RecordingEngine("w", failure="it is on a finite state" if refused else None)
+    engine.seen["i"] = _ENDS[end]
+    writer = Writer(engine=engine)
+    writer.create("RUNNING")
+    head = writer.head()
+    result = writer.act(action)
+    assert (result["__typename"], result["from"]) == ("IllegalTransition", end)
+    instance = writer.read()
+    assert instance["status"] == end
+    assert instance["output"] == ([1] if end == "COMPLETED" else None)
+    assert writer.types(head) == [f"INSTANCE_{end}"]
+    [(data,)] = writer.database.rows("SELECT data->>'reconciled' FROM events WHERE id>?1", head)
+    assert data == 1
+
+
+def test_the_engines_words_are_in_the_answer_for_what_has_ended_unseen() -> None:
+    engine = RecordingEngine("w", failure="it is on a finite state")
+    engine.seen["i"] = _ENDS[InstanceStatus.COMPLETED]
+    writer = Writer(engine=engine)
+    writer.create("RUNNING")
+    answer = writer.client(
+        """mutation { terminateWorkflow(input: {instanceId: "i"}) { ... on Error { message } } }"""
+    )
+    message = answer["terminateWorkflow"]["message"]
+    assert "COMPLETED" in message
+    assert "it is on a finite state" in message
+
+
+def test_what_is_resumed_may_end_at_once() -> None:
+    engine = RecordingEngine("w")
+    engine.seen["i"] = _ENDS[InstanceStatus.COMPLETED]
+    writer = Writer(engine=engine)
+    writer.create("PAUSED")
+    instance = writer.act("resume")["instance"]
+    assert (instance["status"], instance["output"]) == ("COMPLETED", [1])
+
+
+@pytest.mark.parametrize("seen", [InstanceStatus.WAITING_FOR_PAUSE, InstanceStatus.RUNNING])
+def test_a_pause_that_waits_for_a_step_is_tracked_as_such(seen: InstanceStatus) -> None:
+    engine = RecordingEngine("w")
+    engine.seen["i"] = Seen(seen)
+    writer = Writer(engine=engine)
+    writer.create("RUNNING")
+    assert writer.act("pause")["instance"]["status"] == "WAITING_FOR_PAUSE"
+    del engine.seen["i"]
+    assert writer.act("resume")["instance"]["status"] == "RUNNING"
+
+
+SEND = """mutation ($v: SendWorkflowEventInput!) { r: sendWorkflowEvent(input: $v) { __typename
+  ... on InstancePayload { instance { status updatedAt } } ... on Error { code message } } }"""
+
+
+def test_an_event_that_was_sent_is_recorded_without_what_it_holds() -> None:
+    engine = RecordingEngine("w")
+    writer = Writer(engine=engine)
+    before = writer.create("WAITING")
+    head = writer.head()
+    given = {"instanceId": "i", "type": "approved", "payload": {"secret": 1}}
+    result = writer.client(SEND, v=given)["r"]
+    assert result["instance"]["status"] == "WAITING"
+    assert result["instance"]["updatedAt"] >= before["updatedAt"]
+    assert engine.calls == [("event", "w", "i", "approved", '{"secret":1}')]
+    assert writer.events(head) == [("INSTANCE_UPDATED", "WAITING", None, None)]
+    [(data,)] = writer.database.rows("SELECT data FROM events WHERE id>?1", head)
+    assert json.loads(data) == {"sentEvent": "approved"}
+
+
+@pytest.mark.parametrize("seen", [Seen(None), EngineError("no answer")])
+def test_an_event_for_what_the_engine_has_not_is_not_recorded(seen: Seen | EngineError) -> None:
+    engine = RecordingEngine("w")
+    engine.seen["i"] = seen
+    writer = Writer(engine=engine)
+    writer.create("WAITING")
+    state, head = writer.state(), writer.head()
+    result = writer.client(SEND, v={"instanceId": "i", "type": "approved"})["r"]
+    assert result["code"] == "ENGINE_UNAVAILABLE"
+    assert (writer.state(), writer.head(), engine.calls) == (state, head, [])
+
+
+def test_an_event_that_the_engine_refuses_is_recorded_as_refused() -> None:
+    writer = Writer(engine=RecordingEngine("w", failure="too many events"))
+    writer.create("WAITING")
+    state, head = writer.state(), writer.head()
+    result = writer.client(SEND, v={"instanceId": "i", "type": "approved"})["r"]
+    assert result["code"] == "ENGINE_UNAVAILABLE"
+    assert "too many events" in result["message"]
+    assert writer.state() == state
+    rows = writer.database.rows("SELECT type,data FROM events WHERE id>?1 ORDER BY id", head)
+    assert [(type_, json.loads(data)) for type_, data in rows] == [
+        ("INSTANCE_UPDATED", {"sentEvent": "approved"}),
+        ("INSTANCE_UPDATED", {"sentEvent": "approved", "refused": "too many events"}),
+    ]
+
+
+def test_an_event_for_what_has_ended_unseen_is_illegal() -> None:
+    engine = RecordingEngine("w")
+    engine.seen["i"] = _ENDS[InstanceStatus.COMPLETED]
+    writer = Writer(engine=engine)
+    writer.create("WAITING")
+    head = writer.head()
+    result = writer.client(SEND, v={"instanceId": "i", "type": "approved"})["r"]
+    assert (result["__typename"], result["code"]) == ("IllegalTransition", "ILLEGAL_TRANSITION")
+    assert writer.types(head) == ["INSTANCE_COMPLETED"]
+    assert engine.calls == []

@@ -1,12 +1,12 @@
 """Runs operations through the executor, without HTTP."""
 
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from resolvers.access import Gatekeeper, Principal, principal
 from resolvers.database import Database
-from resolvers.engine import Engine, EngineError
+from resolvers.engine import Engine, EngineError, Key, Seen
 from resolvers.errors import FlowflareError
 from resolvers.execution import Executor, Request
 from resolvers.vocabulary import Scope
@@ -34,10 +34,16 @@ class NoEngine:
 
     workflows: frozenset[str] = frozenset()
 
+    def unbound(self, workflow: str) -> str:
+        return "not bound"
+
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         raise EngineError("not bound")
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> None:
+    async def look(self, instances: Sequence[Key]) -> list[Seen | EngineError]:
+        return [EngineError("not bound") for _ in instances]
+
+    async def act(self, workflow: str, instance_id: str, action: str) -> Seen:
         raise EngineError("not bound")
 
     async def send_event(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resolvers.limits import RECONCILE_PAGE, RETENTION_BATCH
+from resolvers.retention import EXPIRED
+from resolvers.writes import repairs
 from scripts.local_server import LocalServer
 from tests.worker.api import Api, cost
 
@@ -272,3 +276,31 @@ def test_a_write_costs_the_same_at_any_size(
     assert trips == 1
     assert read <= read_most
     assert 0 < written <= written_most
+
+
+@pytest.mark.parametrize("place", [repairs.START, '["2026-01-01T12:00:00.000Z",40000]'])
+@pytest.mark.parametrize("lane", repairs.LANES)
+def test_a_page_to_reconcile_reads_a_page_of_each_workflow_and_status(
+    large: LocalServer, lane: str, place: str
+) -> None:
+    flows = [f"flow-{number}" for number in range(FLOWS)]
+    page = repairs.page(lane, flows)
+    large.query(repairs.keep_place(lane, place).sql, [lane, place])
+    [row] = large.query(page.sql, page.parameters)
+    [text] = row.values()
+    found = json.loads(text)
+    assert len(found) == RECONCILE_PAGE
+    assert [row[:2] for row in found] == sorted(row[:2] for row in found)
+    assert found[0][:2] > json.loads(place)
+    # Few workflows have unfinished ones here; the others cost a seek for each status.
+    assert large.rows_read(page.sql, page.parameters) <= 500
+
+
+def test_what_retention_removes_is_found_by_reading_little_else(large: LocalServer) -> None:
+    large.query("UPDATE workflows SET retention_days=1 WHERE name IN ('flow-3','flow-4')")
+    [row] = large.query(f"SELECT count(*) AS found FROM ({EXPIRED})")
+    read = large.rows_read(f"SELECT count(*) FROM ({EXPIRED})")
+    large.query("UPDATE workflows SET retention_days=NULL")
+    assert row["found"] == RETENTION_BATCH
+    assert read <= 5 * RETENTION_BATCH
+    assert large.rows_read(f"SELECT count(*) FROM ({EXPIRED})") <= 5

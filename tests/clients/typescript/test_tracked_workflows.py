@@ -125,9 +125,10 @@ def test_an_event_that_comes_is_the_output_of_its_step(scripts: Scripts) -> None
     instance = scripts.finished(id_)
     assert step(instance, "approval")["kind"] == "WAIT_FOR_EVENT"
     assert step(instance, "approval")["output"] == {"by": "test"}
-    assert happened(instance)[2:6] == [
+    assert happened(instance)[2:7] == [
         "STEP_STARTED approval",
         "INSTANCE_WAITING",
+        "INSTANCE_UPDATED",
         "STEP_COMPLETED approval",
         "INSTANCE_RESUMED",
     ]

@@ -1,0 +1,349 @@
+"""The cron trigger, on SQLite and an engine that says what the test wants."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from resolvers import limits
+from resolvers.database import Outcome, Statement
+from resolvers.drift import Remedy, Tracked, remedy
+from resolvers.engine import EngineError, Seen
+from resolvers.reconcile import reconcile
+from resolvers.vocabulary import InstanceStatus
+from resolvers.writes import repairs
+from tests.support.client import finished
+from tests.support.d1 import SqliteD1
+from tests.support.engines import RecordingEngine
+from tests.support.plans import steps_of
+from tests.support.writing import Writer
+
+I = InstanceStatus  # noqa: E741  # as in resolvers/drift.py
+UNFINISHED = ["QUEUED", "RUNNING", "SLEEPING", "WAITING", "WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN"]
+
+
+class Tracking(Writer):
+    """Instances of the bound workflow `w`, which have not changed for an hour."""
+
+    def __init__(self) -> None:
+        self.runs = RecordingEngine("w")
+        super().__init__(engine=self.runs)
+
+    def old(self, status: str, instance_id: str = "i", *, hours: float = 1, **given: Any) -> None:
+        """An instance that was last heard of that long ago."""
+        self.create(status, instance_id, **given)
+        self.age(instance_id, hours=hours)
+
+    def age(self, instance_id: str = "i", *, hours: float = 1) -> None:
+        """Let an instance have changed that long ago."""
+        then = f"strftime('%Y-%m-%dT%H:%M:%fZ','now','-{hours} hours')"
+        self.database.connection.execute(
+            f"UPDATE instances SET created_at={then},updated_at={then} WHERE instance_id=?",
+            (instance_id,),
+        )
+
+    def reconcile(self) -> dict[str, int]:
+        """One run."""
+        return finished(reconcile(self.database, self.runs))
+
+    def data(self, head: int = 0) -> list[Any]:
+        """The data of the events behind a position."""
+        rows = self.database.rows("SELECT data FROM events WHERE id>?1 ORDER BY id", head)
+        return [data and json.loads(data) for (data,) in rows]
+
+
+# --- what is a difference
+
+# From each tracked status (the row's name), what each of the engine's makes it; absent: it stays.
+TAKEN: dict[str, dict[str, str]] = {
+    "QUEUED": {s: s for s in ("RUNNING", "WAITING", "WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN")},
+    "RUNNING": {s: s for s in ("WAITING", "WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN")},
+    "SLEEPING": {s: s for s in ("WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN")},
+    "WAITING": {s: s for s in ("WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN")},
+    "WAITING_FOR_PAUSE": {s: s for s in ("RUNNING", "WAITING", "PAUSED", "UNKNOWN")},
+    "PAUSED": {s: s for s in ("RUNNING", "WAITING", "UNKNOWN")},
+    "UNKNOWN": {s: s for s in ("QUEUED", "RUNNING", "WAITING", "WAITING_FOR_PAUSE", "PAUSED")},
+}
+ENDS = ("COMPLETED", "ERRORED", "TERMINATED")
+ENGINE = [s for s in InstanceStatus if s is not I.SLEEPING]
+
+
+@pytest.mark.parametrize("engine", ENGINE)
+@pytest.mark.parametrize("status", UNFINISHED)
+def test_a_status_of_the_engine_is_taken_over_where_it_contradicts(
+    status: str, engine: InstanceStatus
+) -> None:
+    tracking = Tracking()
+    tracking.old(status)
+    tracking.runs.seen["i"] = Seen(engine)
+    state, head = tracking.state(), tracking.head()
+    done = tracking.reconcile()
+    wanted = str(engine) if engine in ENDS else TAKEN[status].get(str(engine))
+    if wanted is None:
+        assert (tracking.state(), tracking.head(), done) == (state, head, {})
+        return
+    assert tracking.read()["status"] == wanted
+    [(type_, now, _, _)] = tracking.events(head)
+    assert now == wanted
+    assert type_ != "INSTANCE_RESTARTED"
+    [data] = tracking.data(head)
+    assert data["reconciled"] is True
+    assert done == {"repaired": 1}
+    assert tracking.reconcile() == {}
+
+
+def test_the_output_of_a_completed_instance_is_taken_over() -> None:
+    tracking = Tracking()
+    tracking.old("SLEEPING", sleepUntil="2020-01-01T00:00:00Z")
+    tracking.runs.seen["i"] = Seen(I.COMPLETED, output='{"a":[1]}')
+    tracking.reconcile()
+    instance = tracking.read()
+    assert (instance["status"], instance["output"]) == ("COMPLETED", {"a": [1]})
+    assert instance["sleepUntil"] is None
+    assert instance["completedAt"] is not None
+    assert tracking.database.rows("SELECT count FROM status_counts WHERE status='COMPLETED'") == [
+        (1,)
+    ]
+
+
+def test_an_output_that_was_reported_outlives_an_engine_that_has_none() -> None:
+    tracking = Tracking()
+    tracking.old("RUNNING", output={"reported": 1})
+    tracking.runs.seen["i"] = Seen(I.COMPLETED, output="null")
+    tracking.reconcile()
+    assert tracking.read()["output"] == {"reported": 1}
+
+
+@pytest.mark.parametrize(
+    "output",
+    ['"' + "x" * limits.MAX_JSON_BYTES + '"', "[" * 300 + "]" * 300],
+)
+def test_an_output_that_cannot_be_stored_is_kept_as_its_size_and_a_preview(output: str) -> None:
+    tracking = Tracking()
+    tracking.old("RUNNING")
+    tracking.runs.seen["i"] = Seen(I.COMPLETED, output=output)
+    tracking.reconcile()
+    instance = tracking.read()
+    assert instance["status"] == "COMPLETED"
+    assert (instance["output"]["truncated"], instance["output"]["bytes"]) == (True, len(output))
+    assert output.startswith(instance["output"]["preview"])
+
+
+def test_the_error_of_an_errored_instance_is_taken_over() -> None:
+    tracking = Tracking()
+    tracking.old("RUNNING")
+    tracking.runs.seen["i"] = Seen(I.ERRORED, error=("TypeError", "m" * 9_000))
+    head = tracking.head()
+    tracking.reconcile()
+    error = tracking.read()["error"]
+    assert (error["name"], len(error["message"])) == ("TypeError", limits.MAX_ERROR_MESSAGE)
+    assert tracking.types(head) == ["INSTANCE_ERRORED"]
+    [data] = tracking.data(head)
+    assert data["error"]["name"] == "TypeError"
+    assert data["reconciled"] is True
+
+
+@pytest.mark.parametrize(("kind", "status"), [("SLEEP", "SLEEPING"), ("WAIT_FOR_EVENT", "WAITING")])
+def test_what_waits_sleeps_where_a_sleep_is_under_way(kind: str, status: str) -> None:
+    tracking = Tracking()
+    tracking.create("RUNNING")
+    tracking.step("RUNNING", kind=kind)
+    tracking.age()
+    tracking.runs.seen["i"] = Seen(I.WAITING)
+    tracking.reconcile()
+    assert tracking.read()["status"] == status
+
+
+def test_what_should_have_woken_and_runs_has_woken() -> None:
+    tracking = Tracking()
+    tracking.old("SLEEPING", "i", sleepUntil="2020-01-01T00:00:00Z")
+    tracking.old("SLEEPING", "j", sleepUntil="2100-01-01T00:00:00Z")
+    assert tracking.reconcile() == {"repaired": 1}
+    assert (tracking.read("i")["status"], tracking.read("j")["status"]) == ("RUNNING", "SLEEPING")
+
+
+# --- who is not asked for
+
+
+def test_what_changed_just_now_what_is_over_and_what_is_not_bound_is_not_asked_for() -> None:
+    tracking = Tracking()
+    tracking.create("RUNNING", "now")
+    tracking.old("COMPLETED", "over")
+    tracking.old("RUNNING", "elsewhere")
+    tracking.update("elsewhere", workflow="v")
+    tracking.age("elsewhere")
+    tracking.old("RUNNING", "asked")
+    tracking.reconcile()
+    assert tracking.runs.looks == [("w", "asked")]
+
+
+def test_without_a_bound_workflow_the_database_is_left_alone() -> None:
+    database = SqliteD1()
+    assert finished(reconcile(database, RecordingEngine())) == {}
+    assert database.batches == []
+
+
+class Late(SqliteD1):
+    """A database in which something happens between what is read and what is written."""
+
+    def __init__(self, change: str) -> None:
+        super().__init__()
+        self.change = change
+
+    async def batch(
+        self, statements: Sequence[Statement], *, final: bool = False
+    ) -> Sequence[Outcome]:
+        if statements[0].sql.startswith("UPDATE instances"):
+            self.connection.execute(self.change)
+        return await super().batch(statements, final=final)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE instances SET status='SLEEPING'",
+        "UPDATE instances SET updated_at='2026-01-01T00:00:00.000Z'",
+        "UPDATE instances SET status='ERRORED',completed_at='2026-01-01T00:00:00.000Z'",
+    ],
+)
+def test_who_reports_while_the_engine_is_asked_knows_more(change: str) -> None:
+    tracking = Tracking()
+    tracking.old("RUNNING")
+    tracking.runs.seen["i"] = Seen(I.COMPLETED)
+    late = Late(change)
+    late.connection = tracking.database.connection
+    finished(reconcile(late, tracking.runs))
+    [(status, reconciled)] = tracking.database.rows("SELECT status,reconciled_at FROM instances")
+    assert status != "COMPLETED"
+    assert reconciled is None
+
+
+# --- starts that the engine never got
+
+
+def test_a_start_that_the_engine_never_got_is_asked_for_again() -> None:
+    tracking = Tracking()
+    tracking.old("QUEUED", input={"a": 1})
+    tracking.runs.seen["i"] = Seen(None)
+    head = tracking.head()
+    assert tracking.reconcile() == {"started": 1}
+    assert tracking.runs.calls == [("create", "w", "i", '{"a":1}')]
+    assert (tracking.read()["status"], tracking.head()) == ("QUEUED", head)
+
+
+def test_a_start_that_the_engine_refuses_is_tried_until_it_is_a_day_old() -> None:
+    tracking = Tracking()
+    tracking.old("QUEUED", hours=23.5)
+    tracking.runs.seen["i"] = Seen(None)
+    tracking.runs.failure = "params too large"
+    assert tracking.reconcile() == {"failed": 1}
+    assert tracking.read()["status"] == "QUEUED"
+    tracking.age(hours=24.5)
+    assert tracking.reconcile() == {"failed": 1, "given up": 1}
+    instance = tracking.read()
+    assert instance["status"] == "ERRORED"
+    assert instance["error"]["name"] == "EngineUnavailable"
+    assert "params too large" in instance["error"]["message"]
+    assert tracking.data()[-1]["reconciled"] is True
+
+
+def test_a_day_old_start_that_the_engine_takes_is_not_given_up() -> None:
+    tracking = Tracking()
+    tracking.old("QUEUED", hours=48)
+    tracking.runs.seen["i"] = Seen(None)
+    assert tracking.reconcile() == {"started": 1}
+    assert tracking.read()["status"] == "QUEUED"
+
+
+@pytest.mark.parametrize(
+    ("hours", "sleep_until", "status"),
+    [
+        (23.5, None, "RUNNING"),
+        (24.5, None, "ERRORED"),
+        (24.5, "2020-01-01T00:00:00Z", "ERRORED"),
+        (24.5, "2100-01-01T00:00:00Z", "RUNNING"),
+    ],
+)
+def test_what_the_engine_has_no_more_is_given_up_once_it_was_silent_for_a_day(
+    hours: float, sleep_until: str | None, status: str
+) -> None:
+    tracking = Tracking()
+    tracking.old("RUNNING", hours=hours, sleepUntil=sleep_until)
+    tracking.runs.seen["i"] = Seen(None)
+    tracking.reconcile()
+    assert tracking.read()["status"] == status
+    assert tracking.runs.calls == []
+
+
+def test_an_engine_that_cannot_be_asked_changes_nothing() -> None:
+    tracking = Tracking()
+    for number, status in enumerate(UNFINISHED):
+        tracking.old(status, f"i{number}", hours=48)
+        tracking.runs.seen[f"i{number}"] = EngineError("no answer within 10 seconds")
+    state = tracking.state()
+    assert tracking.reconcile() == {"failed": len(UNFINISHED)}
+    assert (tracking.state(), tracking.runs.calls) == (state, [])
+
+
+# --- bounds
+
+
+def test_runs_take_turns_with_all_instances() -> None:
+    tracking = Tracking()
+    count = 2 * limits.RECONCILE_BATCH + 7
+    # All of the same time: the place must tell them apart.
+    tracking.database.connection.execute(
+        "INSERT INTO instances (instance_id,workflow,status,created_at,updated_at)"
+        " WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<?-1)"
+        " SELECT 'i'||i,'w',iif(i%2,'RUNNING','WAITING'),'2026-01-01T00:00:00.000Z',"
+        "'2026-01-01T00:00:00.000Z' FROM n",
+        (count,),
+    )
+    turns = []
+    for _ in range(4):
+        tracking.runs.looks.clear()
+        tracking.reconcile()
+        turns.append([instance_id for _, instance_id in tracking.runs.looks])
+    first, second, third, again = turns
+    assert len(first) == len(second) == limits.RECONCILE_BATCH
+    assert len({*first, *second, *third}) == len(first) + len(second) + len(third) == count
+    assert again == first
+
+
+def test_starts_do_not_wait_for_all_other_instances() -> None:
+    tracking = Tracking()
+    for number in range(limits.RECONCILE_PAGE + 1):
+        tracking.old("RUNNING", f"i{number}", hours=10)
+    tracking.old("QUEUED", "lost", hours=1)
+    tracking.runs.seen["lost"] = Seen(None)
+    tracking.reconcile()
+    assert tracking.runs.looks[0] == ("w", "lost")
+
+
+def test_one_repair_that_fails_does_not_hold_up_the_others() -> None:
+    tracking = Tracking()
+    for name in ("a", "b"):
+        tracking.old("RUNNING", name)
+        tracking.runs.seen[name] = Seen(I.COMPLETED)
+    tracking.database.connection.execute(
+        "CREATE TRIGGER broken BEFORE UPDATE OF status ON instances WHEN NEW.instance_id='a'"
+        " BEGIN SELECT RAISE(ABORT,'broken'); END"
+    )
+    tracking.reconcile()
+    assert (tracking.read("a")["status"], tracking.read("b")["status"]) == ("RUNNING", "COMPLETED")
+
+
+def test_a_page_seeks_what_it_returns() -> None:
+    tracking = Tracking()
+    for lane in repairs.LANES:
+        steps = steps_of(tracking.database, repairs.page(lane, ["w", "v"]))
+        [seek] = [s for s in steps if "instances" in s]
+        assert "instances_by_workflow_status (workflow=? AND status=? AND" in seek
+        # The order of a page is that of the index, so no more is read than it holds.
+        assert sum("TEMP B-TREE" in s for s in steps) == 1
+
+
+def test_a_decision_needs_a_recent_instance_to_be_left_alone() -> None:
+    tracked = Tracked(1, "w", "i", I.RUNNING, "2026-01-01T00:00:00.000Z", recent=True)
+    assert remedy(tracked, Seen(I.COMPLETED)) is Remedy.NONE
