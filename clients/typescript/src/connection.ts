@@ -39,9 +39,9 @@ export interface ServiceAddress {
 
 /** The names under which a Worker's environment holds the service. */
 export interface FlowflareEnv {
-  FLOWFLARE?: ServiceBinding;
-  FLOWFLARE_URL?: string;
-  FLOWFLARE_API_KEY?: string;
+  FLOWFLARE?: ServiceBinding | undefined;
+  FLOWFLARE_URL?: string | undefined;
+  FLOWFLARE_API_KEY?: string | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;

@@ -34,14 +34,15 @@ export class JsonText {
  */
 export function snapshot(value: unknown): JsonText {
   let text: string;
+  let isDeep = false;
   try {
-    text = JSON.stringify(value, asJson) ?? "null";
+    ({ text, isDeep } = written(value));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return new JsonText(JSON.stringify({ unserializable: reason.slice(0, PREVIEW_CHARACTERS) }));
   }
   const json = new JsonText(text);
-  return json.bytes > MAX_JSON_BYTES || depth(text) > MAX_JSON_DEPTH ? json.truncated() : json;
+  return json.bytes > MAX_JSON_BYTES || isDeep ? json.truncated() : json;
 }
 
 /** Bytes of a text in UTF-8. */
@@ -60,6 +61,44 @@ export function objectText(members: object): string {
   return `{${parts.join(",")}}`;
 }
 
+interface Written {
+  text: string;
+  isDeep: boolean;
+}
+
+// A replacer makes JSON.stringify ten times slower, so it is used for what needs it alone.
+function written(value: unknown): Written {
+  if (typeof value === "bigint" || hasOwnForm(value)) return replaced(value);
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? "null";
+  } catch {
+    return replaced(value);
+  }
+  // It is no cycle, or it would not have been written.
+  const { isDeep, isPlain } = look(value, MAX_JSON_DEPTH);
+  return isPlain ? { text, isDeep } : replaced(value);
+}
+
+function replaced(value: unknown): Written {
+  const text = JSON.stringify(value, asJson) ?? "null";
+  return { text, isDeep: look(JSON.parse(text), MAX_JSON_DEPTH).isDeep };
+}
+
+/** Whether a value has more levels than so many, and whether JSON has a form for all of it. */
+function look(value: unknown, levels: number): { isDeep: boolean; isPlain: boolean } {
+  if (typeof value !== "object" || value === null) return { isDeep: false, isPlain: true };
+  if (levels === 0) return { isDeep: true, isPlain: true };
+  if (hasOwnForm(value)) return { isDeep: false, isPlain: false };
+  let isDeep = false;
+  for (const member of Object.values(value)) {
+    const found = look(member, levels - 1);
+    if (!found.isPlain) return found;
+    isDeep ||= found.isDeep;
+  }
+  return { isDeep, isPlain: true };
+}
+
 // What the engine can store and JSON cannot.
 function asJson(_name: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
@@ -71,13 +110,6 @@ function asJson(_name: string, value: unknown): unknown {
   return value;
 }
 
-/** Levels of nesting of a JSON text. */
-function depth(text: string): number {
-  let level = 0;
-  let deepest = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]|[\]}]/g)) {
-    if (token === "[" || token === "{") deepest = Math.max(deepest, ++level);
-    else if (token === "]" || token === "}") level--;
-  }
-  return deepest;
+function hasOwnForm(value: unknown): boolean {
+  return asJson("", value) !== value;
 }

@@ -31,7 +31,7 @@ const MAX_WAITING = 5000;
 /** Bytes of the values that wait at most; past that, values are cut to a preview. */
 const MAX_WAITING_BYTES = 8_000_000;
 /** How long the end of a step waits for something to travel with. */
-const LINGER_MS = 100;
+const LINGER_MS = 250;
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 15_000;
 
@@ -264,9 +264,10 @@ function isDenial(error: RequestError): boolean {
 /** The update as the service may accept it after all. */
 function amendment(update: Update, refusal: FlowflareError): Update | undefined {
   if (!(refusal instanceof InvalidInputError)) return undefined;
-  if (refusal.code === "PAYLOAD_TOO_LARGE") return shortened(update);
+  const field = refusal.path.at(-1) ?? "";
+  if (["input", "output", "metadata"].includes(field)) return shortened(update);
   // The number is for people; the step itself matters more.
-  if ("step" in update && update.step.index !== undefined && refusal.path.at(-1) === "index") {
+  if ("step" in update && update.step.index !== undefined && field === "index") {
     const { index: _, ...step } = update.step;
     return { step };
   }

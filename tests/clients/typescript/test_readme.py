@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scripts.local_server import LocalServer
-from scripts.project import ROOT
+from scripts.project import ROOT, VENV_BIN, tool_environment
 from tests.support.markdown import Fence, fences, section
 
 if TYPE_CHECKING:
@@ -61,6 +62,32 @@ def test_the_quick_start_starts_a_workflow_and_shows_it(worker: LocalServer) -> 
     assert_shown(shown, found)
     [failed, _] = found["steps"][1]["attempts"]
     assert failed["error"]["message"] == "the mail server did not answer"
+
+
+def test_the_examples_fit_the_types(tmp_path: Path) -> None:
+    """With Cloudflare's own types, strictly; `Env` is the developer's, not the package's."""
+    (tmp_path / "index.ts").write_text(fence("ts").text, encoding="utf-8")
+    tracking = section((ROOT / "docs/tracking.md").read_text(encoding="utf-8"), "trackWorkflow")
+    [workflow] = [found.text for found in fences(tracking) if found.language == "ts"]
+    declared = "interface Env { FLOWFLARE: Fetcher }\ninterface Invoice { amount: number }\n"
+    imported = (
+        'import { WorkflowEntrypoint } from "cloudflare:workers";\n'
+        'import type { WorkflowEvent, WorkflowStep } from "cloudflare:workers";\n'
+    )
+    (tmp_path / "tracking.ts").write_text(imported + declared + workflow, encoding="utf-8")
+    types = str(ROOT / "node_modules/@cloudflare/workers-types")
+    config = {
+        "extends": str(ROOT / "tests/clients/typescript/tsconfig.json"),
+        "compilerOptions": {"types": [types]},
+        "include": ["*.ts"],
+    }
+    (tmp_path / "tsconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    tsc = ROOT / "node_modules/typescript/bin/tsc"
+    command = [str(VENV_BIN / "node"), str(tsc), "-p", str(tmp_path)]
+    done = subprocess.run(
+        command, env=tool_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def assert_shown(shown: Any, found: Any) -> None:
