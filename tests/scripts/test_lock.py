@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from scripts.codegen.python_client import CODEGEN_LOCK
 from scripts.host import HOST_LOCK, NPM_LOCK, installed_version
 from scripts.lock import complete_platforms
 from scripts.project import ROOT
-from scripts.vendor import WORKER_LOCK
+from scripts.vendor import CLIENT_LOCK, WORKER_LOCK
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME: list[str] = PROJECT["project"]["dependencies"]
@@ -24,6 +25,7 @@ def requirements(text: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", text, flags=re.MULTILINE))
 
 
+PYTHON_LOCKS = [HOST_LOCK, WORKER_LOCK, CLIENT_LOCK, CODEGEN_LOCK]
 HOST = requirements(HOST_LOCK.read_text(encoding="utf-8"))
 WORKER = requirements(WORKER_LOCK.read_text(encoding="utf-8"))
 
@@ -34,7 +36,7 @@ def test_what_the_worker_needs_is_the_same_on_the_host(requirement: str) -> None
     assert WORKER[name] == HOST[name] == version(name) == pinned
 
 
-@pytest.mark.parametrize("lock", [HOST_LOCK, WORKER_LOCK], ids=lambda path: path.stem)
+@pytest.mark.parametrize("lock", PYTHON_LOCKS, ids=lambda path: path.stem)
 def test_every_requirement_is_pinned_with_hashes(lock: Any) -> None:
     text = lock.read_text(encoding="utf-8")
     blocks = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
@@ -44,11 +46,19 @@ def test_every_requirement_is_pinned_with_hashes(lock: Any) -> None:
         assert "--hash=sha256:" in block
 
 
-@pytest.mark.parametrize("lock", [HOST_LOCK, WORKER_LOCK, NPM_LOCK], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [*PYTHON_LOCKS, NPM_LOCK], ids=lambda path: path.name)
 def test_lock_files_name_no_place(lock: Any) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in re.sub(r'"(url|funding)": (".*"|\{[^}]*\}|\[[^\]]*\])', "", text)
     assert str(ROOT) not in text
+
+
+def test_the_client_s_packages_in_a_worker_are_those_of_the_host() -> None:
+    client = requirements(CLIENT_LOCK.read_text(encoding="utf-8"))
+    assert "gql" in client
+    assert client.items() <= HOST.items()
+    # They lie beside the Worker's own, so none may be there twice.
+    assert not client.keys() & WORKER.keys()
 
 
 def test_exact_versions_in_pyproject_are_the_locked_ones() -> None:
