@@ -67,9 +67,11 @@ class PythonProject:
         build = (*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", PYTHON_CLIENT)
         install([sys.executable, *build], folder)
         [self.wheel] = folder.glob("dist/*.whl")
-        install([sys.executable, "-m", "venv", "venv"], folder)
+        # pip at hand installs it: a second one would take longer than all the rest.
+        install([sys.executable, "-m", "venv", "--without-pip", "venv"], folder)
         self.python = folder / "venv" / "bin" / "python"
-        install([self.python, *pip, "install", "--quiet", self.wheel], folder)
+        into = ("--python", self.python, "install", "--quiet", "--no-compile")
+        install([sys.executable, *pip, *into, self.wheel], folder)
 
     def environment(self, **variables: str) -> dict[str, str]:
         """The environment of its programs, which sees nothing of the repository."""

@@ -6,7 +6,9 @@ The programs are those of the READMEs and of docs/clients.md, word for word.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +74,18 @@ def test_the_readme_s_programs_are_typed(python: PythonProject) -> None:
     for program in quick_starts()[:2]:
         done = python.check(program)
         assert done.returncode == 0, done.stdout
+
+
+def test_the_documented_lines_are_typed(python: PythonProject) -> None:
+    lines = blocks(ROOT / "docs" / "clients.md", "Python", "python")
+    assert len(lines) == 2
+    names = sorted(set(re.findall(r"\b[A-Z]\w+", "\n".join(lines))))
+    done = python.check(
+        f"from datetime import timedelta\nfrom flowflare.client import {', '.join(names)}\n"
+        "async def main(flowflare: FlowflareClient, url: str, key: str) -> None:\n"
+        + indent("\n".join(lines), "    ")
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_types_find_mistakes(python: PythonProject) -> None:
