@@ -121,6 +121,13 @@ def test_the_command_is_installed(python: PythonProject, server: LocalServer) ->
     environment = python.environment(**service(server))
     stats = succeed([command, "stats", "--json"], python.folder, env=environment)
     assert json.loads(stats)["total"] >= 0
+    version = python.wheel.name.split("-")[1]
+    printed = succeed([command, "--version"], python.folder, env=environment)
+    assert printed == f"flowflare {version}\n"
+    [session] = blocks(PYTHON_CLIENT / "README.md", "Command line", "sh")
+    printed = succeed(["bash", "-e", "-c", session], python.folder, env=environment)
+    assert "INSTANCE_COMPLETED" in printed
+    assert "order-1004  COMPLETED" in printed
     environment["FLOWFLARE_API_KEY"] = "not a key"
     assert run([command, "stats"], python.folder, env=environment).returncode != 0
 
