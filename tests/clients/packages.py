@@ -111,6 +111,24 @@ class NodeProject:
         modules = ("--module", "nodenext", "--exactOptionalPropertyTypes", "program.ts")
         return run([VENV_BIN / "node", tsc, *TYPESCRIPT_OPTIONS, *modules], self.folder)
 
+    def worker(self, program: str, config: str) -> Path:
+        """A folder with a Worker, type-checked and bundled with the package as it is installed."""
+        types = self.folder / "node_modules" / "@cloudflare"
+        types.symlink_to(NODE_MODULES / "@cloudflare")
+        worker = self.folder / "worker"
+        (worker / "src").mkdir(parents=True)
+        (worker / "wrangler.jsonc").write_text(config, encoding="utf-8")
+        (worker / "source.ts").write_text(program, encoding="utf-8")
+        tsc = NODE_MODULES / "typescript" / "bin" / "tsc"
+        options = ("--strict", "--noEmit", "--skipLibCheck", "--target", "es2024")
+        modules = ("--module", "es2022", "--moduleResolution", "bundler")
+        checked = (*options, *modules, "--types", "@cloudflare/workers-types")
+        succeed([VENV_BIN / "node", tsc, *checked, "source.ts"], worker)
+        esbuild = NODE_MODULES / "esbuild" / "bin" / "esbuild"
+        bundled = ("--bundle", "--format=esm", "--external:cloudflare:*", "--keep-names")
+        succeed([esbuild, "source.ts", *bundled, "--outfile=src/index.ts"], worker)
+        return worker
+
     def run(self, program: str, **variables: str) -> str:
         """What a program prints."""
         (self.folder / "program.ts").write_text(program, encoding="utf-8")

@@ -16,7 +16,14 @@ import pytest
 from scripts import vendor
 from scripts.local_server import LocalServer
 from scripts.project import ROOT
-from tests.clients.packages import PYTHON_CLIENT, NodeProject, PythonProject, run, succeed
+from tests.clients.packages import (
+    PYTHON_CLIENT,
+    TYPESCRIPT_CLIENT,
+    NodeProject,
+    PythonProject,
+    run,
+    succeed,
+)
 from tests.support.markdown import Fence, fences, section
 from tests.worker.api import Api
 
@@ -170,6 +177,21 @@ def test_the_documented_program_is_typed_and_runs(node: NodeProject, server: Loc
     printed = node.run(documented(), **service(server))
     assert printed.startswith("send mail ")
     assert "INSTANCE_QUEUED" in printed
+
+
+def test_the_readme_s_worker_runs_with_the_package(prepared: None, node: NodeProject) -> None:
+    readme = TYPESCRIPT_CLIENT / "README.md"
+    [config] = blocks(readme, "Quick start", "jsonc")
+    [program] = blocks(readme, "Quick start", "ts")
+    worker = node.worker(program, config)
+    with LocalServer(beside=[worker]) as server, Api(server) as api:
+        started = server.fetch("invoices", "/1001", method="POST", body='{"amount": 20}').json()
+        ended = api.until(
+            "query ($id: String!) { instance(instanceId: $id) { status output } }",
+            lambda data: data["instance"]["status"] == "COMPLETED",
+            id=started["workflowId"],
+        )
+    assert ended["instance"]["output"]["total"] == 25
 
 
 def test_the_documents_find_mistakes(node: NodeProject) -> None:

@@ -3,11 +3,13 @@
 FlowflareError
 ├── Unreachable              no answer: no connection, no time left, a server that failed
 ├── UnexpectedAnswer         an answer that is not Flowflare's: a wrong address, another version
-└── GraphQLRequestError      the service refused the operation, or a part of it failed
-    ├── Unauthenticated      no key, or one that is not valid
-    └── Forbidden            the key does not allow this
+└── Refused
+    └── GraphQLRequestError  the service refused the operation, or a part of it failed
+        ├── Unauthenticated  no key, or one that is not valid; also Denied
+        └── Forbidden        the key does not allow this; also Denied
 
-A mutation's expected failures are not exceptions: they are members of its result.
+A mutation's expected failures are not exceptions: they are members of its result. The classes
+without a description here are those of the tracking, in flowflare.errors.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowflare.errors import FlowflareError, Unreachable
+from flowflare.errors import Denied, FlowflareError, Refused, Unreachable
 
 __all__ = [
     "FlowflareError",
@@ -27,12 +29,15 @@ __all__ = [
     "request_error",
 ]
 
+UNKNOWN = "UNKNOWN"
+"""The code of an error that came without one."""
+
 
 class UnexpectedAnswer(FlowflareError):
     """What answered is not Flowflare, or one that this client does not know."""
 
 
-class GraphQLRequestError(FlowflareError):
+class GraphQLRequestError(Refused):
     """The service answered with errors.
 
     `code` and `path` are the first error's (docs/errors.md lists the codes), `errors` has them all
@@ -44,17 +49,16 @@ class GraphQLRequestError(FlowflareError):
         self.data = data
         first = self.errors[0] if self.errors else {}
         self.message = str(first.get("message", "The operation failed."))
-        self.code: str | None = (first.get("extensions") or {}).get("code")
         self.path: list[str | int] = list(first.get("path") or [])
         self.extensions: dict[str, Any] = dict(first.get("extensions") or {})
-        super().__init__(self.message)
+        super().__init__(str(self.extensions.get("code", UNKNOWN)), self.message)
 
 
-class Unauthenticated(GraphQLRequestError):
+class Unauthenticated(GraphQLRequestError, Denied):
     """No key was sent, or one that is not valid (any more)."""
 
 
-class Forbidden(GraphQLRequestError):
+class Forbidden(GraphQLRequestError, Denied):
     """The key or token does not allow this."""
 
 
