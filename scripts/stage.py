@@ -20,6 +20,9 @@ from scripts.project import BUILD, NODE_MODULES, ROOT, fail, is_stamped, say, wr
 MODULES = ("worker.py", "examples/__init__.py")
 PACKAGES = ("schema", "resolvers", "tracker_do", "examples/order_processing")
 """Of the examples only the one that the service itself runs; the others are Workers."""
+CLIENT = "clients/python/src/flowflare"
+"""What that example is tracked with: the modules at the top. The typed client, the command line
+and the wizard below it need packages that the Worker does not carry."""
 MODULE_SUFFIXES = (".py", ".mjs")
 
 STATIC_FOLDERS = (("public", "."), ("dashboard", "dashboard"))
@@ -44,6 +47,8 @@ def planned_files() -> dict[Path, Path]:
         for source in _files_below(ROOT / package):
             if source.suffix in MODULE_SUFFIXES:
                 plan[source.relative_to(ROOT)] = source
+    for source in (ROOT / CLIENT).glob("*.py"):
+        plan[Path("flowflare", source.name)] = source
     for folder, target in STATIC_FOLDERS:
         for source in _files_below(ROOT / folder):
             plan[Path("public", target, source.relative_to(ROOT / folder))] = source

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 Mode = Literal["pass", "refuse", "hang", "lose", "deny"]
@@ -38,6 +39,8 @@ class Gateway:
 
     target: str = ""
     mode: Mode = "pass"
+    script: Callable[[Call], tuple[int, object]] | None = None
+    """Answers in the service's place, where there is none: status and JSON."""
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,13 +61,17 @@ class Gateway:
                 if mode == "refuse":
                     self._answer(503, b"away")
                     return
+                if gateway.script is not None:
+                    status, answer = gateway.script(gateway.calls[-1])
+                    self._answer(status, json.dumps(answer).encode())
+                    return
                 if mode == "deny":
                     key = "Bearer wrong"
                 headers = {"authorization": key or "", "content-type": "application/json"}
-                answer = client.post(f"{gateway.target}/graphql", content=body, headers=headers)
+                passed = client.post(f"{gateway.target}/graphql", content=body, headers=headers)
                 if mode == "lose":
                     return
-                self._answer(answer.status_code, answer.content)
+                self._answer(passed.status_code, passed.content)
 
             def _answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)

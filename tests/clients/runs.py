@@ -29,6 +29,7 @@ _INSTANCE = """query Instance($id: String!) {
     events(first: 1000) { events { type step { name } attempt at } }
   }
 }"""
+SENT = "INSTANCE_UPDATED"
 FINISHED = ("COMPLETED", "ERRORED", "TERMINATED")
 
 Log = list[tuple[str, str | None, int | None]]
@@ -58,11 +59,21 @@ def until(api: Api, instance_id: str, *statuses: str, seconds: float = 30) -> di
 
 
 def log_of(instance: dict[str, Any]) -> Log:
-    """Its events: type, name of the step, number of the attempt."""
+    """What the workflow has told: type of the event, name of the step, number of the attempt.
+
+    An event that somebody sends to the instance is in the log as well, whenever it comes; see
+    `sent_to`.
+    """
     return [
         (event["type"], (event["step"] or {}).get("name"), event["attempt"])
         for event in instance["events"]["events"]
+        if event["type"] != SENT
     ]
+
+
+def sent_to(instance: dict[str, Any]) -> int:
+    """How many events the log has of events that were sent to the instance."""
+    return sum(event["type"] == SENT for event in instance["events"]["events"])
 
 
 def act(api: Api, action: str, instance_id: str, **more: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scripts.local_server import LocalServer
-from tests.clients.runs import Log, act, log_of, start, until
+from tests.clients.runs import Log, act, log_of, sent_to, start, until
 from tests.worker.api import Api
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def test_every_step_attempt_sleep_and_wait_is_recorded(api: Api) -> None:
     instance = until(api, instance_id)
 
     assert_invoice_log(log_of(instance))
+    assert sent_to(instance) == 1
     assert (instance["status"], instance["error"]) == ("COMPLETED", None)
     assert instance["input"] == {"fail": 2}
     assert instance["output"] == {
@@ -205,14 +206,18 @@ def test_a_restarted_instance_is_tracked_from_its_beginning(api: Api) -> None:
     assert [step["attemptCount"] for step in again["steps"]] == [1, 3, 0, 0, 1, 1]
 
 
-def test_a_paused_instance_has_not_failed(api: Api) -> None:
-    instance_id = start(api, "send-invoice", hold=600_000)
+def test_a_paused_instance_has_not_failed_and_goes_on(api: Api) -> None:
+    instance_id = start(api, "send-invoice", hold=500)
     until(api, instance_id, "SLEEPING")
     act(api, "pauseWorkflow", instance_id)
-    # Long enough for the engine to have ended the run: another one has come as far meanwhile.
-    later = start(api, "send-invoice")
-    until(api, later, "WAITING")
     paused = until(api, instance_id, "PAUSED")
     assert paused["error"] is None
-    assert log_of(paused)[-1] == ("INSTANCE_PAUSED", None, None)
-    act(api, "terminateWorkflow", later)
+    act(api, "resumeWorkflow", instance_id)
+    until(api, instance_id, "WAITING")
+    act(api, "sendWorkflowEvent", instance_id, type="approved", payload={"by": "Ada"})
+    done = until(api, instance_id)
+    assert done["status"] == "COMPLETED"
+    assert [step["attemptCount"] for step in done["steps"]] == [1, 1, 0, 0, 1, 1]
+    log = log_of(done)
+    assert [event for event in log if event[1] == "total"] == INVOICE[2:5]
+    assert log.count(("STEP_STARTED", "hold", None)) == 1

@@ -5,16 +5,17 @@ It is imported inside a Python Worker and nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import js
-from pyodide.ffi import JsException, JsProxy, to_js
+from pyodide.ffi import JsException, JsProxy, create_once_callable, to_js
 from workers import WorkflowEntrypoint, python_to_rpc
 
 from flowflare.errors import Unreachable
 
-__all__ = ["WorkflowEntrypoint", "post", "python_to_rpc", "unwrapped"]
+__all__ = ["WorkflowEntrypoint", "post", "python_to_rpc", "rejected", "unwrapped"]
 
 
 def unwrapped(binding: Any) -> Any:
@@ -30,16 +31,27 @@ async def post(
 ) -> tuple[int, str]:
     """POST over a service binding, or with the global fetch where there is none; the status and
     the text of the answer. Unreachable where there is none within the time."""
-    options = {
-        "method": "POST",
-        "headers": dict(headers),
-        "body": body,
-        "signal": js.AbortSignal.timeout(timeout_ms),
-    }
+    options = {"method": "POST", "headers": dict(headers), "body": body}
+    if binding is None:
+        # Past the time the connection is given up, for a Worker has few. Over a binding there is
+        # none, and `ctx.exports` takes no signals (workerd 1.20261117.1, 2026-11-25).
+        options["signal"] = js.AbortSignal.timeout(timeout_ms)
     request = js.Request.new(url, to_js(options, dict_converter=js.Object.fromEntries))
+    fetch = js.fetch if binding is None else unwrapped(binding).fetch
     try:
-        fetch = js.fetch if binding is None else unwrapped(binding).fetch
-        response = await fetch(request)
-        return int(response.status), str(await response.text())
+        async with asyncio.timeout(timeout_ms / 1000):
+            response = await fetch(request)
+            return int(response.status), str(await response.text())
     except (JsException, OSError) as error:
         raise Unreachable(f"{getattr(error, 'name', type(error).__name__)}: {error}") from error
+
+
+def rejected(message: str) -> Any:
+    """What JavaScript awaits as a promise, and finds rejected with an Error of this message.
+
+    An exception that leaves Python becomes a PythonError with a traceback for its message, and of
+    a real promise Pyodide would make a future of Python's (314.0.6, 2026-11-25).
+    """
+    error = js.Error.new(message)
+    then = create_once_callable(lambda _, reject: reject(error))
+    return to_js({"then": then}, dict_converter=js.Object.fromEntries)

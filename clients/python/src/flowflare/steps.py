@@ -139,12 +139,20 @@ class TrackedStep:
         step = self._run.step(name, "SLEEP")
         await self._look_back()
         if when <= datetime.now(UTC):
-            # The engine refuses what has passed, also when it replays a sleep that has ended
-            # (miniflare 5.20261117.0, 2026-11-25).
             self._note(lambda: self._run.step_completes(step))
             return
+
+        async def engine() -> None:
+            try:
+                await self._engine.sleep_until(name, when)
+            except Exception as error:
+                # The engine refuses what has passed, also when it replays a sleep that has ended
+                # (miniflare 5.20261117.0, 2026-11-25).
+                if is_abort(error) or when > datetime.now(UTC):
+                    raise
+
         await self._tell(lambda: self._run.sleep_begins(step, when))
-        await self._pause(step, lambda: self._engine.sleep_until(name, when))
+        await self._pause(step, engine)
 
     async def wait_for_event(
         self, name: str, type: str, *, timeout: Duration = timedelta(hours=24)

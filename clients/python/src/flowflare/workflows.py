@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flowflare.edge import WorkflowEntrypoint, python_to_rpc
+from flowflare.edge import WorkflowEntrypoint, python_to_rpc, rejected
 from flowflare.runners import tracked
 from flowflare.service import Flowflare
-from flowflare.steps import DELIVERY, TrackedStep
+from flowflare.steps import ABORTED, DELIVERY, TrackedStep, is_abort
 
 if TYPE_CHECKING:
     from flowflare.retries import Retries
@@ -41,9 +41,13 @@ class TrackedWorkflow(WorkflowEntrypoint):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         run = cls.__dict__.get("run")
-        if run is not None:
-            setattr(cls, "run", _tracking(run))  # noqa: B010
+        if run is None:
+            super().__init_subclass__(**kwargs)
+            return
+        # The SDK wraps `run` as well, between the two.
+        setattr(cls, "run", _tracking(run))  # noqa: B010 - the SDK has it untyped
         super().__init_subclass__(**kwargs)
+        setattr(cls, "run", _stoppable(cls.__dict__["run"]))  # noqa: B010
 
 
 def _tracking(run: Any) -> Any:
@@ -64,6 +68,23 @@ def _tracking(run: Any) -> Any:
         return tracked_step.output
 
     return tracked_run
+
+
+def _stoppable(run: Any) -> Any:
+    """Hand the engine's own exception back to it as it came: else a run that was paused has failed
+    for it, and cannot be resumed."""
+
+    @functools.wraps(run)
+    async def stoppable_run(self: Any, event: Any = None, step: Any = None, /, *more: Any) -> Any:
+        try:
+            return await run(self, event, step, *more)
+        except Exception as error:
+            if not is_abort(error):
+                raise
+            text = str(error)
+            return rejected(text[text.index(ABORTED) :].strip())
+
+    return stoppable_run
 
 
 def _kebab(name: str) -> str:

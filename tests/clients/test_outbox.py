@@ -1,0 +1,256 @@
+"""The updates on their way: kept in order and bounded, through failures of a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flowflare import Flowflare
+from flowflare.outbox import Outbox, Update
+from tests.clients.gateway import Call, Gateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+APPLIED = {"data": {"track": {"__typename": "TrackPayload"}}}
+REFUSED = {
+    "data": {
+        "track": {"__typename": "NotFound", "code": "NOT_FOUND", "message": "No such instance."}
+    }
+}
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway(script=lambda call: (200, APPLIED)) as running:
+        yield running
+
+
+@pytest.fixture
+async def service(gateway: Gateway) -> AsyncIterator[Flowflare]:
+    limit = timedelta(milliseconds=500)
+    async with Flowflare(url=gateway.url, api_key="secret-key", timeout=limit) as flowflare:
+        yield flowflare
+
+
+def outbox(service: Flowflare, **limits: Any) -> Outbox:
+    return Outbox(service, "instance 'i-1'", **{"first_retry_s": 0.01, "linger_s": 0.01, **limits})
+
+
+def update(number: int, **more: Any) -> Update:
+    return Update(json.dumps({"step": {"name": str(number)}}), f"step {number}", **more)
+
+
+def sent(call: Call) -> list[int]:
+    """The numbers of the updates of a call."""
+    return [int(given["step"]["name"]) for given in call.operation["variables"]["updates"]]
+
+
+def batches(gateway: Gateway) -> list[list[int]]:
+    return [sent(call) for call in gateway.calls]
+
+
+async def emptied(box: Outbox) -> None:
+    """Wait until all has gone."""
+    async with asyncio.timeout(10):
+        while len(box):  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.01)
+
+
+async def test_what_was_put_travels_with_what_is_flushed(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    box = outbox(service, linger_s=60)
+    box.put(update(1))
+    box.put(update(2), update(3))
+    assert gateway.calls == []
+    await box.flush()
+    assert batches(gateway) == [[1, 2, 3]]
+    assert len(box) == 0
+    await box.flush()
+    assert len(gateway.calls) == 1
+    assert gateway.calls[0].authorization == "Bearer secret-key"
+
+
+async def test_what_nothing_follows_is_sent_after_a_while(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    box = outbox(service)
+    box.put(update(1))
+    await emptied(box)
+    assert batches(gateway) == [[1]]
+
+
+async def test_parallel_flushes_keep_the_order_and_share_calls(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    box = outbox(service, linger_s=60)
+
+    async def step(number: int) -> None:
+        box.put(update(number))
+        await box.flush()
+        assert number in [one for batch in batches(gateway) for one in batch]
+
+    await asyncio.gather(*(step(number) for number in range(20)))
+    assert [one for batch in batches(gateway) for one in batch] == list(range(20))
+    assert len(gateway.calls) <= 3
+
+
+async def test_a_failure_is_repeated_in_order_and_keeps_nobody_waiting(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: Iterator[tuple[int, object]] = iter([(503, {}), (500, {}), (429, {})])
+    gateway.script = lambda call: next(answers, (200, APPLIED))
+    box = outbox(service)
+    box.put(update(1))
+    await box.flush()
+    assert box.is_away
+    box.put(update(2))
+    await box.flush()
+    await emptied(box)
+    delivered = batches(gateway)[3:]
+    assert [one for batch in delivered for one in batch] == [1, 2]
+    # Said once, not each time.
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "secret-key" not in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["hang", "lose"])
+async def test_a_call_without_an_answer_is_repeated(
+    gateway: Gateway, service: Flowflare, mode: Any
+) -> None:
+    gateway.mode = mode
+    if mode == "lose":
+        gateway.target = "http://127.0.0.1:9"  # nobody is there
+        gateway.script = None
+    box = outbox(service)
+    box.put(update(1))
+    assert not await box.drain()
+    assert len(box) == 1
+    gateway.mode, gateway.script = "pass", lambda call: (200, APPLIED)
+    assert await box.drain()
+    assert batches(gateway)[-1] == [1]
+
+
+async def test_a_refused_update_is_logged_and_keeps_no_other_back(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.script = lambda call: (200, REFUSED if 2 in sent(call) else APPLIED)
+    box = outbox(service)
+    box.put(update(1), update(2), update(3))
+    assert await box.drain()
+    assert batches(gateway) == [[1, 2, 3], [1], [2], [3]]
+    assert [record.getMessage() for record in caplog.records] == [
+        "instance 'i-1': step 2 was refused: NOT_FOUND: No such instance."
+    ]
+
+
+async def test_a_refusal_of_what_may_have_been_applied_before_is_no_warning(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = {"__typename": "IllegalTransition", "code": "ILLEGAL_TRANSITION", "message": "Late."}
+    answers = iter([(503, {}), (200, {"data": {"track": late}})])
+    gateway.script = lambda call: next(answers, (200, APPLIED))
+    box = outbox(service)
+    box.put(update(1))
+    caplog.set_level(logging.INFO, logger="flowflare")
+    assert not await box.drain()
+    assert await box.drain()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_key_that_is_refused_is_not_tried_again(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    denied = {"errors": [{"message": "No.", "extensions": {"code": "UNAUTHENTICATED"}}]}
+    gateway.script = lambda call: (401, denied)
+    box = outbox(service)
+    box.put(update(1), update(2))
+    assert await box.drain()
+    assert len(gateway.calls) == 1
+    assert box.lost == 2
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert "secret-key" not in caplog.text
+
+
+async def test_of_too_many_updates_the_oldest_are_dropped_but_for_the_first(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = outbox(service, linger_s=60, max_updates=3)
+    box.put(update(0, creates=True), *(update(number) for number in range(1, 6)))
+    assert await box.drain()
+    assert batches(gateway) == [[0, 4, 5]]
+    assert box.lost == 3
+    assert "dropped the oldest 3" in caplog.text
+    small = outbox(service, linger_s=60, max_bytes=2 * len(update(7).text))
+    small.put(update(6), update(7), update(8))
+    assert await small.drain()
+    assert batches(gateway)[-1] == [7, 8]
+
+
+async def test_a_batch_stays_below_the_services_limits(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    box = outbox(service, linger_s=60)
+    box.put(*(update(number) for number in range(150)))
+    await box.flush()
+    assert [len(batch) for batch in batches(gateway)] == [100, 50]
+    large = json.dumps({"step": {"name": "1", "output": "x" * 500_000}})
+    box.put(*(Update(large, "large") for _ in range(4)))
+    await box.flush()
+    assert [len(batch) for batch in batches(gateway)[2:]] == [2, 2]
+
+
+async def test_what_is_left_at_the_end_is_logged_without_its_content(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.mode = "refuse"
+    box = outbox(service)
+    box.put(Update('{"step":{"output":"private"}}', "step 'charge' COMPLETED"))
+    assert not await box.drain()
+    box.close()
+    assert "1 updates could not be delivered" in caplog.text
+    assert "step 'charge' COMPLETED" in caplog.text
+    assert "private" not in caplog.text
+    assert box.lost == 1
+
+
+async def test_a_run_that_is_stopped_tells_what_has_ended_and_forgets_the_rest(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    box = outbox(service, linger_s=60)
+    box.put(update(1), update(2, ends_step=True), update(3))
+    await box.abandon(lambda one: one.ends_step)
+    assert batches(gateway) == [[2]]
+    gateway.mode = "refuse"
+    box.put(update(4, ends_step=True))
+    await box.abandon(lambda one: one.ends_step)
+    assert len(box) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"data": None}),
+        (200, {"data": {}}),
+        (200, []),
+        (404, {}),
+        (200, {"data": {"track": 1}}),
+    ],
+)
+async def test_an_answer_that_is_none_breaks_nothing(
+    gateway: Gateway, service: Flowflare, status: int, body: Any
+) -> None:
+    gateway.script = lambda call: (status, body)
+    box = outbox(service)
+    box.put(update(1))
+    await box.flush()
+    await box.drain()
+    box.close()
+    assert len(box) == 0

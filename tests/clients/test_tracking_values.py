@@ -1,0 +1,212 @@
+"""Retries, results and errors, as tracking tells them: plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pydantic
+import pytest
+
+from flowflare import NonRetryableError, Retries
+from flowflare.errors import is_retryable
+from flowflare.recording import described, json_text
+from flowflare.retries import milliseconds, retries_of
+from resolvers.limits import MAX_ERROR_STACK, MAX_JSON_BYTES, MAX_JSON_DEPTH
+from resolvers.writes.inputs import ErrorInput
+from resolvers.writes.inputs import json_text as stored
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("backoff", "pauses"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("linear", [1, 2, 3, 4]),
+        ("exponential", [1, 2, 4, 8]),
+    ],
+)
+def test_the_pauses_between_attempts_are_the_engines(backoff: Any, pauses: list[int]) -> None:
+    retries = Retries(limit=4, delay=SECOND, backoff=backoff)
+    found = [retries.delay_after(attempt) for attempt in range(1, 6)]
+    assert found == [*(SECOND * pause for pause in pauses), None]
+
+
+def test_a_pause_too_long_for_a_clock_is_the_longest_there_is() -> None:
+    assert Retries(limit=2_000, delay=SECOND).delay_after(1_999) == timedelta.max
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": -1}, {"delay": timedelta(seconds=-1)}, {"backoff": "random"}]
+)
+def test_retries_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Retries(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (timedelta(seconds=1.5), 1_500),
+        (250, 250),
+        ("5 seconds", 5_000),
+        ("1 minute", 60_000),
+        ("2 hours", 7_200_000),
+        ("1.5 days", 129_600_000),
+    ],
+)
+def test_time_spans_are_read_as_cloudflare_writes_them(span: Any, expected: int) -> None:
+    assert milliseconds(span) == expected
+
+
+@pytest.mark.parametrize("span", ["soon", "5", "5 parsecs", ""])
+def test_what_is_no_time_span_is_refused(span: str) -> None:
+    with pytest.raises(ValueError, match="not a time span"):
+        milliseconds(span)
+
+
+def test_the_engines_config_is_understood_and_its_absence_too() -> None:
+    config = {"retries": {"limit": 3, "delay": "2 seconds", "backoff": "linear"}}
+    assert retries_of(config) == Retries(3, SECOND * 2, "linear")
+    for unknown in ({}, {"retries": None}, {"retries": {"limit": 1, "delay": "<function>"}}):
+        assert retries_of(unknown) is None
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int
+
+
+class Model(pydantic.BaseModel):
+    at: date
+
+
+class Opaque:
+    def __repr__(self) -> str:
+        return "<opaque>"
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text either")
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"),
+    [
+        (None, None),
+        ({"a": [1, "é", True]}, {"a": [1, "é", True]}),
+        ((1, 2), [1, 2]),
+        ({1: "one"}, {"1": "one"}),
+        (datetime(2026, 11, 25, tzinfo=UTC), "2026-11-25T00:00:00+00:00"),
+        (timedelta(seconds=2), 2_000),
+        (uuid.UUID(int=7), str(uuid.UUID(int=7))),
+        (Decimal("1.10"), "1.10"),
+        (Colour.RED, "red"),
+        ({3}, [3]),
+        (b"abc", {"bytes": 3}),
+        (Point(1, 2), {"x": 1, "y": 2}),
+        (Model(at=date(2026, 1, 2)), {"at": "2026-01-02"}),
+        (ValueError("no"), {"name": "ValueError", "message": "no"}),
+        ([Opaque()], [{"unserializable": f"{__name__}.Opaque", "preview": "<opaque>"}]),
+        ([Broken()], [{"unserializable": f"{__name__}.Broken", "preview": ""}]),
+    ],
+)
+def test_a_result_becomes_what_json_has_for_it(value: object, recorded: object) -> None:
+    text = json_text(value)
+    assert json.loads(text) == recorded
+    # The service takes it as it is.
+    assert stored(json.loads(text))
+
+
+@pytest.mark.parametrize("value", [math.nan, {"deep": math.inf}, {(1, 2): 3}, [10**5_000]])
+def test_a_result_that_json_does_not_have_is_recorded_by_its_type(value: object) -> None:
+    recorded = json.loads(json_text(value))
+    assert recorded["unserializable"] == f"builtins.{type(value).__name__}"
+    assert recorded["reason"] == "the value is no JSON"
+
+
+def test_a_large_result_is_recorded_by_its_size_and_beginning() -> None:
+    fits = "x" * (MAX_JSON_BYTES - 2)
+    assert json_text(fits) == f'"{fits}"'
+    assert stored(fits)
+    recorded = json.loads(json_text(fits + "é"))
+    assert recorded["truncated"] is True
+    assert recorded["bytes"] == MAX_JSON_BYTES + 2
+    assert recorded["preview"] == '"' + "x" * 999
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def test_a_deep_or_circular_result_ends_nothing() -> None:
+    assert json.loads(json_text(nested(MAX_JSON_DEPTH))) == nested(MAX_JSON_DEPTH)
+    assert stored(nested(MAX_JSON_DEPTH))
+    circular: list[Any] = []
+    circular += [circular, circular]
+    for value in (nested(MAX_JSON_DEPTH + 1), circular, nested(100_000)):
+        assert json.loads(json_text(value))["reason"] == "the value is nested too deeply"
+
+
+def test_a_lone_surrogate_in_a_result_can_be_sent() -> None:
+    text = json_text({"name": "\ud800"})
+    assert text.encode()
+    assert stored(json.loads(text)) == '{"name":"\\ud800"}'
+
+
+def test_an_error_is_described_by_name_message_and_stack() -> None:
+    class Declined(Exception):
+        pass
+
+    try:
+        raise Declined("no funds")
+    except Declined as error:
+        found = described(error)
+    assert (found["name"], found["message"]) == ("Declined", "no funds")
+    assert found["stack"].startswith("Traceback")
+    assert 'raise Declined("no funds")' in found["stack"]
+
+
+def test_an_error_that_the_engine_hands_back_is_read_from_its_text() -> None:
+    text = 'Traceback (most recent call last):\n  File "w.py"\nworker.Declined: no funds\n'
+    found = described(RuntimeError(text))
+    assert found == {"name": "Declined", "message": "no funds", "stack": text}
+    prefixed = described(ValueError("ValueError: no items"))
+    assert (prefixed["name"], prefixed["message"]) == ("ValueError", "no items")
+
+
+def test_of_a_long_stack_the_end_is_kept() -> None:
+    found = described(RuntimeError("x" * 2 * MAX_ERROR_STACK))
+    assert len(found["stack"]) == MAX_ERROR_STACK
+    stack = ErrorInput(**found).stack
+    assert stack == found["stack"]
+    assert stack.startswith("…x")
+
+
+def test_an_error_is_not_retried_if_a_base_of_it_says_so() -> None:
+    class Gone(NonRetryableError):
+        pass
+
+    class Foreign(Exception):
+        pass
+
+    Foreign.__name__ = "NonRetryableError"  # as Cloudflare's, which is another class
+    assert not is_retryable(Gone())
+    assert not is_retryable(Foreign())
+    assert is_retryable(ValueError())
