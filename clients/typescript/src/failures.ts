@@ -10,6 +10,7 @@ export interface Failure {
 // A run that is paused, restarted or terminated ends with the engine's own exception at what it
 // awaits (workerd, 2026-11): who asked for that records it, and nothing has failed.
 const ENGINE_STOPS = "Aborting engine:";
+const PAUSE = `${ENGINE_STOPS} User called pause`;
 
 // One more than the service keeps of them (docs/limits.md), so that it marks what it cuts.
 const MAX_MESSAGE = 8193;
@@ -18,6 +19,11 @@ const MAX_STACK = 32_769;
 /** Whether this is the engine stopping the run, no failure. */
 export function isEngineStop(error: unknown): boolean {
   return messageOf(error).includes(ENGINE_STOPS);
+}
+
+/** Whether that stop is a pause. */
+export function isPause(error: unknown): boolean {
+  return messageOf(error).includes(PAUSE);
 }
 
 /** Whether the engine does not try again after this: it knows a `NonRetryableError` by its name. */

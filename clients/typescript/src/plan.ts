@@ -29,6 +29,9 @@ const RANK: Readonly<Record<StepStatus, number>> = {
   FAILED: 3,
 };
 
+// What an instance no longer is once a run of it begins, whoever has started or resumed it.
+const BEFORE_RUNNING: ReadonlySet<InstanceStatus> = new Set(["QUEUED", "UNKNOWN", "PAUSED"]);
+
 const INTERRUPTED = {
   name: "AttemptInterrupted",
   message: "The engine began the next attempt before this one had ended.",
@@ -105,10 +108,10 @@ export class Known {
     return this.#status !== undefined && TERMINAL.has(this.#status);
   }
 
-  // A run that goes on is RUNNING, SLEEPING or PAUSED: that stays until something new happens.
+  // A run that goes on is RUNNING, SLEEPING or WAITING: that stays until something new happens.
   #beginning(instance: InstanceUpdate): readonly Update[] {
     if (this.#status === undefined) return [{ instance }];
-    if (this.#status !== "QUEUED" && this.#status !== "UNKNOWN") return [];
+    if (!BEFORE_RUNNING.has(this.#status)) return [];
     return [{ instance: { instanceId: instance.instanceId, status: "RUNNING" } }];
   }
 

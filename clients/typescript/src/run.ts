@@ -137,6 +137,12 @@ export class Run {
     this.#sender.add({ updates: [{ instance: { ...instance, error } }] });
   }
 
+  /** The engine has paused the run; it will be replayed. */
+  isPaused(): void {
+    cancel(this.#timer);
+    this.#sender.add({ updates: [this.#instance("PAUSED")] });
+  }
+
   /** Wait for the reports so far, at most so long; whether they are delivered. */
   delivered(limitMs: number): Promise<boolean> {
     return this.#sender.flush(limitMs);

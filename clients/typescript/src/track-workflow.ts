@@ -3,7 +3,7 @@
 import { connectionOf } from "./connection.ts";
 import type { Connection, FlowflareEnv } from "./connection.ts";
 import { RequestError } from "./errors.ts";
-import { describe, isEngineStop } from "./failures.ts";
+import { describe, isEngineStop, isPause } from "./failures.ts";
 import type { Failure } from "./failures.ts";
 import { objectText, snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
@@ -34,6 +34,8 @@ export interface TrackingOptions {
 }
 
 const DEFAULT_TIME_LIMIT_MS = 5000;
+/** How long a run that the engine stops waits for its reports to arrive. */
+const STOP_LIMIT_MS = 2000;
 /** Name of the engine's step that delivers what is left at the end of a run. */
 const LAST_STEP = "flowflare: deliver";
 // About a minute: long enough for a deployment of the service, or a restart.
@@ -97,8 +99,13 @@ export async function trackWorkflow<S extends StepLike, T>(
     await finish(step, sender, timeLimitMs);
     return result;
   } catch (error) {
-    // The engine stops the run: whoever asked for that records it.
-    if (isEngineStop(error)) throw error;
+    if (isEngineStop(error)) {
+      // Whoever asked for an end records it; a pause begins when the step that runs has ended,
+      // which nobody knows better.
+      if (isPause(error)) run.isPaused();
+      await run.delivered(STOP_LIMIT_MS);
+      throw error;
+    }
     run.fails(failureOf(error, failures));
     await finish(step, sender, timeLimitMs);
     throw error;

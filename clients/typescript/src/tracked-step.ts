@@ -52,7 +52,7 @@ const DEFAULT_LIMIT = 5;
 const DEFAULT_DELAY_MS = 1000;
 const DEFAULT_BACKOFF: Backoff = "EXPONENTIAL";
 const DEFAULT_TIMEOUT_MS = 600_000;
-/** How long a failed attempt, or a run that is stopped, waits for its report to arrive. */
+/** How long a failed attempt waits for its report to arrive. */
 const REPORT_LIMIT_MS = 2000;
 const MAX_RETRIES = 1_000_000;
 const REDACTED = snapshot("[REDACTED]");
@@ -82,7 +82,7 @@ export class TrackedStep implements StepLike {
     try {
       result = await this.#step.do(name, ...handed, ...rest.slice(at + 1));
     } catch (error) {
-      await task.fails(error, this.#failures);
+      task.fails(error, this.#failures);
       throw error;
     }
     task.completes(result);
@@ -118,8 +118,7 @@ export class TrackedStep implements StepLike {
     try {
       result = await wait();
     } catch (error) {
-      if (isEngineStop(error)) await this.#run.delivered(REPORT_LIMIT_MS);
-      else this.#run.pauseFails(pause, describe(error));
+      if (!isEngineStop(error)) this.#run.pauseFails(pause, describe(error));
       throw error;
     }
     const event = result as { payload?: unknown } | undefined;
@@ -189,12 +188,11 @@ class Task {
     this.#run.taskCompletes(this.#key, () => this.#output(result), this.#last?.number);
   }
 
-  async fails(error: unknown, failures: WeakMap<object, Failure>): Promise<void> {
+  fails(error: unknown, failures: WeakMap<object, Failure>): void {
     const last = this.#last;
     if (isEngineStop(error)) {
       // A pause takes effect after the step that it found running: that has its result.
       if (last?.returned && !last.failure) this.completes(last.returned.value);
-      await this.#run.delivered(REPORT_LIMIT_MS);
       return;
     }
     const failure = last?.failure ?? describe(error);

@@ -69,8 +69,6 @@ class Survivors:
 @pytest.fixture(scope="module")
 def survivors(scripts: Scripts) -> Survivors:
     """Kill the server in the middle of a sleep, of a step, and of an outage; start it again."""
-    sleeping = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 1000}, {"do": "two"}])
-    running = scripts.start([{"do": "one"}, {"do": "two", "takes": 1000}, {"do": "three"}])
     # Its reports never arrive before the crash, but the engine has the results.
     unreported = scripts.start(
         [
@@ -80,9 +78,11 @@ def survivors(scripts: Scripts) -> Survivors:
         ],
         gate="broken",
     )
-    scripts.until(sleeping, lambda found: found["status"] == "SLEEPING")
     scripts.until_engine_steps(unreported, 1)
+    running = scripts.start([{"do": "one"}, {"do": "two", "hangs": 1}, {"do": "three"}])
     scripts.reaches(running, "two")
+    sleeping = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 3000}, {"do": "two"}])
+    scripts.until(sleeping, lambda found: found["status"] == "SLEEPING")
     scripts.server.crash()
     scripts.server.start()
     scripts.tell("open", unreported)

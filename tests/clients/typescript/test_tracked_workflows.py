@@ -204,14 +204,14 @@ def test_a_step_costs_at_most_one_call(scripts: Scripts) -> None:
 
 
 def test_a_step_is_visible_while_it_runs(scripts: Scripts) -> None:
-    id_ = scripts.start([{"do": "long", "takes": 3000}])
+    id_ = scripts.start([{"do": "long", "hangs": 1}])
     instance = scripts.reaches(id_, "long")
     assert instance["status"] == "RUNNING"
     scripts.act("terminateWorkflow", id_)
 
 
 def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(scripts: Scripts) -> None:
-    id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 1500}, {"do": "two"}])
+    id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 3000}, {"do": "two"}])
     scripts.until(id_, lambda found: found["status"] == "SLEEPING")
     assert scripts.act("pauseWorkflow", id_) == "PAUSED"
     scripts.act("resumeWorkflow", id_)
@@ -234,22 +234,44 @@ def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(scripts: Scri
 
 
 def test_a_pause_lets_the_step_that_runs_end(scripts: Scripts) -> None:
-    id_ = scripts.start([{"do": "one", "takes": 1000}, {"do": "two"}])
+    id_ = scripts.start([{"do": "one", "takes": 2500}, {"do": "two"}])
     scripts.reaches(id_, "one")
-    scripts.act("pauseWorkflow", id_)
-    instance = scripts.reaches(id_, "one", "COMPLETED")
-    assert (instance["status"], statuses(instance)) == ("PAUSED", {"one": "COMPLETED"})
-    scripts.until_engine(id_, "paused")
+    assert scripts.act("pauseWorkflow", id_) in ("WAITING_FOR_PAUSE", "PAUSED")
+    instance = scripts.until(id_, lambda found: found["status"] == "PAUSED")
+    assert statuses(instance) == {"one": "COMPLETED"}
     scripts.act("resumeWorkflow", id_)
     instance = scripts.finished(id_)
+    assert happened(instance).count("INSTANCE_PAUSED") == 1
     assert [event for event in happened(instance) if "STEP" in event] == [
         event for event in [*ran("one"), *ran("two")] if "STEP" in event
     ]
     assert "INSTANCE_ERRORED" not in happened(instance)
 
 
+def test_a_pause_and_a_resumption_that_the_engine_alone_was_told_are_seen(
+    scripts: Scripts,
+) -> None:
+    id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 3000}, {"do": "two"}])
+    scripts.until(id_, lambda found: found["status"] == "SLEEPING")
+    scripts.tell("pause", id_)
+    scripts.until(id_, lambda found: found["status"] == "PAUSED")
+    scripts.tell("resume", id_)
+    instance = scripts.finished(id_)
+    assert happened(instance)[5:] == [
+        "STEP_STARTED nap",
+        "INSTANCE_SLEEPING",
+        "INSTANCE_PAUSED",
+        "INSTANCE_RESUMED",
+        "INSTANCE_SLEEPING",
+        "STEP_COMPLETED nap",
+        "INSTANCE_RESUMED",
+        *ran("two"),
+        "INSTANCE_COMPLETED",
+    ]
+
+
 def test_an_end_by_the_engine_is_no_error_of_the_workflow(scripts: Scripts) -> None:
-    id_ = scripts.start([{"do": "one", "takes": 1000}, {"do": "two"}])
+    id_ = scripts.start([{"do": "one", "hangs": 1}, {"do": "two"}])
     scripts.reaches(id_, "one")
     assert scripts.act("terminateWorkflow", id_) == "TERMINATED"
     instance = scripts.finished(id_)

@@ -92,14 +92,14 @@ test("the beginning is told once, and not while the run sleeps", () => {
   const begins = { instanceId, workflow: "w", status: /** @type {const} */ ("RUNNING") };
   const entry = { updates: [], begins };
   assert.deepEqual(new Known().news(entry), [{ instance: begins }]);
-  for (const status of /** @type {const} */ (["QUEUED", "UNKNOWN"])) {
+  for (const status of /** @type {const} */ (["QUEUED", "UNKNOWN", "PAUSED"])) {
     assert.deepEqual(new Known(status).news(entry), [instance("RUNNING")]);
   }
   for (const status of /** @type {const} */ ([
     "RUNNING",
     "SLEEPING",
     "WAITING",
-    "PAUSED",
+    "WAITING_FOR_PAUSE",
     "COMPLETED",
   ])) {
     assert.deepEqual(new Known(status).news(entry), [], status);
