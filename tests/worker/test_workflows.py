@@ -344,37 +344,35 @@ def elsewhere(server: LocalServer, workflow: str, folder: Path) -> Path:
 
 @pytest.mark.timeout(240)
 def test_workflows_go_on_while_the_service_is_away(
-    start_server: StartServer, node: NodeClients, tmp_path: Path
+    server: LocalServer, api: Api, start_server: StartServer, node: NodeClients, tmp_path: Path
 ) -> None:
-    service = start_server()
     workers = start_server(
-        beside=[FOLDER / "witness", *(elsewhere(service, w, tmp_path) for w in WORKFLOWS)]
+        beside=[FOLDER / "witness", *(elsewhere(server, w, tmp_path) for w in WORKFLOWS)]
     )
-    with Api(service) as api:
-        ears = [Ear(node, service, workflow, head(api)) for workflow in WORKFLOWS]
-        runs = {workflow: Run(api, f"{workflow}-elsewhere") for workflow in WORKFLOWS}
-        wish = json.dumps({"attemptMs": 1_000, "failures": 1, "stops": 3})
-        for workflow, run in runs.items():
-            workers.fetch(WORKERS[workflow], f"/{run.instance_id}", method="POST", body=wish)
-        for run in runs.values():
-            until(partial(is_running, run, "cross"))
-        service.crash()
-        for workflow, run in runs.items():
-            tell(workers, run, workflow, {"type": "message", "payload": MESSAGE})
-            until(partial(noted, workers, run, "arrive"))
-        service.start()
+    ears = [Ear(node, server, workflow, head(api)) for workflow in WORKFLOWS]
+    runs = {workflow: Run(api, f"{workflow}-elsewhere") for workflow in WORKFLOWS}
+    wish = json.dumps({"attemptMs": 1_000, "failures": 1, "stops": 3})
+    for workflow, run in runs.items():
+        workers.fetch(WORKERS[workflow], f"/{run.instance_id}", method="POST", body=wish)
+    for run in runs.values():
+        until(partial(is_running, run, "cross"))
+    server.crash()
+    for workflow, run in runs.items():
+        tell(workers, run, workflow, {"type": "message", "payload": MESSAGE})
+        until(partial(noted, workers, run, "arrive"))
+    server.start()
 
-        for run in runs.values():
-            instance = run.until("COMPLETED")
-            assert instance["output"]["message"] == MESSAGE
-            assert len(instance["steps"]) == 8
-            events = the_whole_journey(failures=1)
-            # It was not started through the service.
-            events[None].remove(("INSTANCE_QUEUED", None, None))
-            for step, expected in events.items():
-                assert of_step(instance, step) == expected
-        for ear in ears:
-            ear.has_heard_all(api)
+    for run in runs.values():
+        instance = run.until("COMPLETED")
+        assert instance["output"]["message"] == MESSAGE
+        assert len(instance["steps"]) == 8
+        events = the_whole_journey(failures=1)
+        # It was not started through the service.
+        events[None].remove(("INSTANCE_QUEUED", None, None))
+        for step, expected in events.items():
+            assert of_step(instance, step) == expected
+    for ear in ears:
+        ear.has_heard_all(api)
 
 
 def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
