@@ -306,6 +306,10 @@ def test_code_that_is_not_asynchronous_has_the_same_client(server: LocalServer, 
         with pytest.raises(GraphQLRequestError):
             client.list_instances(first=1000)
         assert client.execute("{ __typename }") == {"__typename": "Query"}
+        left_open = client.watch_instance(name)
+        assert next(left_open) is not None
+    with pytest.raises(StopIteration):
+        next(left_open)
 
 
 def test_both_clients_have_the_same_methods() -> None:

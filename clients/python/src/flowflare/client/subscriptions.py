@@ -31,6 +31,7 @@ Results = AsyncGenerator[dict[str, Any], None]
 
 HEAD = "query LogHead { events(first: 0) { cursor } }"
 LOG_FIELD = re.compile(r"\bworkflowEvents\b\s*\(?")
+ALIASED = re.compile(r":\s*workflowEvents\b")
 AFTER_ARGUMENT = re.compile(r"\bafter\s*:\s*(?:\$(?P<name>\w+)|\")")
 REPLAY_TOO_LONG = "REPLAY_TOO_LONG"
 STABLE_S = 10.0
@@ -164,7 +165,7 @@ class Subscription:
         if not self._follows_log:
             self._cursor = None  # the current state is all that is wanted
             return
-        if self._after_variable is None:
+        if self._after_variable is None or ALIASED.search(self._request.text):
             raise refusal
         cursor = self._cursor or self._variables.get(self._after_variable)
         document = re.sub(r"^\s*subscription\b", "query", self._request.text)

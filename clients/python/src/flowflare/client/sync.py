@@ -39,6 +39,8 @@ class SyncBaseClient(Generic[Client]):
             url, api_key, timeout=timeout, reconnect=reconnect
         )
         self._runner = asyncio.Runner()
+        self._closed = False
+        self._open: set[AsyncGenerator[Any, None]] = set()
 
     def execute(
         self,
@@ -63,8 +65,13 @@ class SyncBaseClient(Generic[Client]):
         return self._iterate(results)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, those of subscriptions that go on included."""
+        if self._closed:
+            return
+        for results in list(self._open):
+            self._run(results.aclose())
         self._run(self._client.aclose())
+        self._closed = True
         self._runner.close()
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
@@ -77,11 +84,14 @@ class SyncBaseClient(Generic[Client]):
                 return [result]
             return []
 
+        self._open.add(results)
         try:
-            while found := self._run(following()):
+            while not self._closed and (found := self._run(following())):
                 yield found[0]
         finally:
-            self._run(results.aclose())
+            self._open.discard(results)
+            if not self._closed:  # which has ended it
+                self._run(results.aclose())
 
     def __enter__(self) -> Self:
         return self
