@@ -24,6 +24,7 @@ FRONT = "README.md"
 ORDER = (
     FRONT,
     *("docs/api.md", "docs/subscriptions.md", "docs/tracking.md", "docs/clients.md", "docs/cli.md"),
+    "docs/setup.md",
     *("docs/moving.md", "docs/transitions.md", "docs/engine.md", "docs/access.md"),
     *("docs/errors.md", "docs/limits.md", "docs/http.md", "docs/architecture.md"),
     *("docs/deploying.md", "docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),

@@ -1,0 +1,173 @@
+"""TOML, edited in place with tomlkit.
+
+tomlkit counts the comments before a header to the table above it, so what is new at the end of a
+table is put before them here. The outcome is read again and compared, and so are the lines: tomlkit
+moves tables of one list together.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT, Comment, InlineTable, Table, Whitespace
+
+from flowflare.setup.edits import Append, Edit, NotEditable, Path, Put, Unparsable, applied, dotted
+
+_PLACE = "flowflare-setup-place"
+_MOST_LINES = 2
+"""Of a file that one edit may change: a value's own, and the one before it for a comma."""
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The value of a text. Raises Unparsable, with the line."""
+    try:
+        return tomllib.loads(_unmarked(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Unparsable(f"{error}") from None
+
+
+def edit(text: str, change: Edit) -> str:
+    """The text after one edit. Raises Unparsable or NotEditable."""
+    wanted = applied(parse(text), [change])
+    mark = text[: len(text) - len(_unmarked(text))]
+    windows = text.count("\r\n") == text.count("\n") > 0
+    source = text.removeprefix(mark)
+    if windows:
+        source = source.replace("\r\n", "\n")
+    for way in (_edited, _listed_at_end):
+        try:
+            result = way(source, change)
+            if parse(result) == wanted and _lines_touched(source, result) <= _MOST_LINES:
+                return mark + (result.replace("\n", "\r\n") if windows else result)
+        except (
+            TOMLKitError,
+            Unparsable,
+            NotEditable,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ):
+            continue
+    raise NotEditable(f"`{dotted(change.path)}` is written in a form that is not understood")
+
+
+def _unmarked(text: str) -> str:
+    return text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+
+
+def _lines_touched(before: str, after: str) -> int:
+    """How many lines of a text are not in the other one, at its begin or its end."""
+    old, new = before.splitlines(), after.splitlines()
+    same = 0
+    for pairs in (zip(old, new, strict=False), zip(reversed(old), reversed(new), strict=False)):
+        for left, right in pairs:
+            if left != right:
+                break
+            same += 1
+    return len(old) - same
+
+
+def _edited(text: str, change: Edit) -> str:
+    document: Any = tomlkit.parse(text)
+    node = document
+    path, value = change.path, change.value
+    for place, key in enumerate(path):
+        missing = isinstance(key, str) and key not in node
+        if missing:
+            nested = [value] if isinstance(change, Append) else value
+            for name in reversed(path[place + 1 :]):
+                nested = {name: nested}
+            if isinstance(node, InlineTable) and isinstance(key, str):
+                node[key] = nested
+                return tomlkit.dumps(document)
+            if isinstance(nested, dict | list):
+                written = _blocks(path[: place + 1], nested)
+                return _at_end(text, written) if written else _put_key(document, node, key, nested)
+            return _put_key(document, node, key, nested)
+        if place == len(path) - 1 and isinstance(change, Put):
+            node[key] = value
+            return tomlkit.dumps(document)
+        node = node[key]
+    if isinstance(node, AoT):
+        # Where a member of the last table would go, the next table goes.
+        marked = _put_key(document, node[-1], _PLACE, 0)
+        return marked.replace(f"{_PLACE} = 0\n", f"\n{_blocks(path, [value])}")
+    # A list within brackets; what is in it stays inline.
+    node.append(_inline(value))
+    return tomlkit.dumps(document)
+
+
+def _listed_at_end(text: str, change: Edit) -> str:
+    """A list's next table at the end, for a list whose last table has tables of its own."""
+    if isinstance(change, Put):
+        raise NotEditable
+    return _at_end(text, _blocks(change.path, [change.value]))
+
+
+def _put_key(document: Any, table: Any, key: str | int, value: Any) -> str:
+    """A plain member at the end of a table, before the comments that lead to the next one."""
+    if table is document:
+        document[key] = _inline(value)
+        return tomlkit.dumps(document)
+    if not isinstance(table, Table):
+        raise NotEditable
+    body = table.value.body
+    trailing: list[Any] = []
+    while body and body[-1][0] is None and isinstance(body[-1][1], Comment | Whitespace):
+        trailing.insert(0, body.pop())
+    table.append(str(key), _inline(value))
+    body.extend(trailing)
+    return tomlkit.dumps(document)
+
+
+def _blocks(path: Path, value: Any) -> str:
+    """A table, or tables of a list, written with their headers; empty where that cannot be."""
+    if any(isinstance(key, int) for key in path):
+        return ""
+    if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
+        return ""
+    header = ".".join(tomlkit.key(str(key)).as_string() for key in path)
+    if isinstance(value, list):
+        return "\n".join(f"[[{header}]]\n{_members(item)}" for item in value)
+    tables = {k: v for k, v in value.items() if isinstance(v, dict) or _is_tables(v)}
+    plain = {key: item for key, item in value.items() if key not in tables}
+    parts = [f"[{header}]\n{_members(plain)}"] if plain or not tables else []
+    parts += [_blocks((*path, key), item) for key, item in tables.items()]
+    return "\n".join(parts)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def _members(value: dict[str, Any]) -> str:
+    return "".join(
+        f"{tomlkit.key(key).as_string()} = {_inline(item).as_string()}\n"
+        for key, item in value.items()
+    )
+
+
+def _inline(value: Any) -> Any:
+    """A value as tomlkit writes it within one line."""
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        for key, item in value.items():
+            table.append(key, _inline(item))
+        return table
+    if isinstance(value, list):
+        array = tomlkit.array()
+        for item in value:
+            array.append(_inline(item))
+        return array
+    return tomlkit.item(value)
+
+
+def _at_end(text: str, block: str) -> str:
+    if text and not text.endswith("\n"):
+        text += "\n"
+    gap = "" if not text.strip() or text.endswith("\n\n") else "\n"
+    return text + gap + block
