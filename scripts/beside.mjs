@@ -53,7 +53,7 @@ export async function readBeside(folder) {
   const main = join(folder, config.main);
   const options = readBindings(config, readDevVars(folder));
   const isPython = extname(main) === ".py";
-  if (isPython) options.compatibilityFlags = [...config.compatibility_flags, DEVELOPMENT_FLAG];
+  if (isPython) options.compatibilityFlags = [...options.compatibilityFlags, DEVELOPMENT_FLAG];
   const modules = isPython ? readPython(main) : [await bundle(main)];
   const worker = { ...options, rootPath: folder, modulesRoot: dirname(main), modules };
   return { folder, config, worker };

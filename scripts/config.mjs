@@ -144,7 +144,7 @@ export function readBindings(config, vars) {
   const options = {
     name: config.name,
     compatibilityDate: config.compatibility_date,
-    compatibilityFlags: config.compatibility_flags,
+    compatibilityFlags: config.compatibility_flags ?? [],
     bindings: { ...config.vars, ...vars },
     cronTriggers: config.triggers?.crons,
     d1Databases: {},
@@ -205,6 +205,6 @@ export function readWorker(vars) {
   const config = readConfig();
   const main = join(ROOT, config.main);
   const options = readBindings(config, vars);
-  options.compatibilityFlags = [...(options.compatibilityFlags ?? []), DEVELOPMENT_FLAG];
+  options.compatibilityFlags = [...options.compatibilityFlags, DEVELOPMENT_FLAG];
   return { ...options, rootPath: ROOT, modulesRoot: dirname(main), modules: readModules(main) };
 }

@@ -11,7 +11,7 @@ import pytest
 
 from scripts import local_server
 from scripts.local_server import LocalServer, ServerError
-from scripts.project import VENV_BIN
+from scripts.project import ROOT, VENV_BIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,21 +218,37 @@ def test_code_that_does_not_build_is_reported(server: LocalServer, tmp_path: Pat
 
 
 COMPARE = """
-import {{ readBindings, readConfig }} from "./scripts/config.mjs";
-import {{ unstable_getMiniflareWorkerOptions }} from "wrangler";
-const {{ workerOptions }} = unstable_getMiniflareWorkerOptions("{folder}/wrangler.jsonc");
-const ours = readBindings(readConfig("{folder}"), {{}});
-console.log("RESULT " + JSON.stringify({{ ours, theirs: workerOptions }}));
+import { readBindings, readConfig } from "./scripts/config.mjs";
+import { unstable_getMiniflareWorkerOptions } from "wrangler";
+const both = FOLDERS.map((folder) => ({
+  folder,
+  ours: readBindings(readConfig(folder), {}),
+  theirs: unstable_getMiniflareWorkerOptions(`${folder}/wrangler.jsonc`).workerOptions,
+}));
+console.log("RESULT " + JSON.stringify(both));
 """
+COMPARED = (
+    "bindings",
+    "compatibilityDate",
+    "compatibilityFlags",
+    "cronTriggers",
+    "d1Databases",
+    "serviceBindings",
+    "workflows",
+)
 
 
-def test_services_and_workflows_elsewhere_are_wranglers(
+def test_configurations_are_read_as_wrangler_reads_them(
     tmp_path: Path, run_node: Callable[[str], str]
 ) -> None:
-    folder = worker(
-        tmp_path / "both",
+    every_kind = worker(
+        tmp_path / "every-kind",
         {"a.js": "export default {}"},
         main="a.js",
+        compatibility_flags=["nodejs_compat"],
+        vars={"TEXT": "a", "OBJECT": {"b": 1}},
+        triggers={"crons": ["0 3 * * *"]},
+        d1_databases=[{"binding": "DB", "database_name": "db", "database_id": "of-db"}],
         services=[
             {"binding": "FLOWFLARE", "service": "flowflare", "entrypoint": "FlowflareService"},
             {"binding": "OTHER", "service": "other"},
@@ -242,7 +258,10 @@ def test_services_and_workflows_elsewhere_are_wranglers(
             {"binding": "THERE", "name": "there", "class_name": "There", "script_name": "other"},
         ],
     )
-    output = run_node(COMPARE.format(folder=folder))
-    both = json.loads(output.split("RESULT ", 1)[1])
-    for option in ("serviceBindings", "workflows"):
-        assert both["ours"][option] == both["theirs"][option]
+    ours = [path.parent for path in sorted((ROOT / "examples").rglob("wrangler.jsonc"))]
+    assert len(ours) == 6
+    folders = json.dumps([str(folder) for folder in (every_kind, *ours)])
+    output = run_node(COMPARE.replace("FOLDERS", folders))
+    for both in json.loads(output.split("RESULT ", 1)[1]):
+        for option in COMPARED:
+            assert both["ours"].get(option) == both["theirs"].get(option), both["folder"]
