@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import uuid
@@ -189,3 +190,10 @@ def test_the_package_is_light_to_import() -> None:
         check=True,
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_one_module_of_the_tracking_knows_the_platform() -> None:
+    package = ROOT / "clients/python/src/flowflare"
+    platform = re.compile(r"^\s*(?:from|import) (?:js|pyodide|workers)\b", re.MULTILINE)
+    knowing = [path.name for path in package.glob("*.py") if platform.search(path.read_text())]
+    assert knowing == ["edge.py"]

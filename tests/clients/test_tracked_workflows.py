@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,3 +222,14 @@ def test_a_paused_instance_has_not_failed_and_goes_on(api: Api) -> None:
     log = log_of(done)
     assert [event for event in log if event[1] == "total"] == INVOICE[2:5]
     assert log.count(("STEP_STARTED", "hold", None)) == 1
+
+
+def test_a_service_that_is_not_configured_stops_no_workflow(server: LocalServer) -> None:
+    path = "/status/UNCONFIGURED/alone"
+    server.fetch("tracked", path.replace("status", "create"))
+    deadline = time.monotonic() + 30
+    while (status := server.fetch("tracked", path).json())["status"] != "complete":
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
+    assert status["output"] == "done all the same"
+    server.wait_for_log("instance 'alone' is not tracked: Neither a service binding FLOWFLARE")

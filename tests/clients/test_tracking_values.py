@@ -191,6 +191,20 @@ def test_an_error_that_the_engine_hands_back_is_read_from_its_text() -> None:
     assert (prefixed["name"], prefixed["message"]) == ("ValueError", "no items")
 
 
+def test_an_error_or_result_whose_own_code_fails_breaks_nothing() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    class Dumps:
+        def model_dump(self, mode: str) -> object:
+            raise LookupError(mode)
+
+    assert described(Silent())["name"] == "Silent"
+    assert described(Silent())["message"] == ""
+    assert "Dumps" in json.loads(json_text(Dumps()))["unserializable"]
+
+
 def test_of_a_long_stack_the_end_is_kept() -> None:
     found = described(RuntimeError("x" * 2 * MAX_ERROR_STACK))
     assert len(found["stack"]) == MAX_ERROR_STACK

@@ -9,7 +9,7 @@ from js import JSON
 from workers import Response, WorkflowEntrypoint, python_to_rpc
 from workers.workflows import NonRetryableError as CloudflaresNonRetryableError
 
-from flowflare import NonRetryableError, Retries, tracked
+from flowflare import Flowflare, NonRetryableError, Retries, tracked
 from flowflare.workflows import TrackedStep, TrackedWorkflow
 
 QUICK = Retries(limit=2, delay=timedelta(milliseconds=100), backoff="exponential")
@@ -120,6 +120,17 @@ class Shapes(TrackedWorkflow):
             return first + second
 
         return await total()
+
+
+class Unconfigured(TrackedWorkflow):
+    """Nobody has said where the service is."""
+
+    def flowflare(self) -> Flowflare:
+        return Flowflare.from_env({})
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """One step."""
+        return await step.do("work", lambda: "done all the same")
 
 
 class Plain(WorkflowEntrypoint):

@@ -40,3 +40,11 @@ class NonRetryableError(Exception):
 def is_retryable(error: BaseException) -> bool:
     """Whether an attempt that failed with this error may be followed by another."""
     return all(kind.__name__ != NonRetryableError.__name__ for kind in type(error).__mro__)
+
+
+def message_of(error: BaseException) -> str:
+    """The text of an error, whatever its class makes of it."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

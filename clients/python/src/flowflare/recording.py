@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flowflare.errors import message_of
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -41,7 +43,7 @@ def json_text(value: object) -> str:
         return _stand_in(value, "is nested too deeply")
     try:
         text = _encode(value)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:
         return _stand_in(value, "is no JSON")
     size = len(text.encode("utf-8"))
     if size <= MAX_JSON_BYTES:
@@ -55,7 +57,7 @@ def described(error: BaseException) -> dict[str, str]:
     What the engine hands back has lost its type: its text is a traceback, or begins with the
     name. Then both are read from the text.
     """
-    message = str(error)
+    message = message_of(error)
     name = getattr(error, "name", None)
     if not isinstance(name, str) or not name:
         name = type(error).__name__
@@ -115,7 +117,7 @@ def _default(value: object) -> object:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"bytes": len(value)}
     if isinstance(value, BaseException):
-        return {"name": type(value).__name__, "message": str(value)}
+        return {"name": type(value).__name__, "message": message_of(value)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if callable(dump := getattr(value, "model_dump", None)):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from flowflare.errors import message_of
 from flowflare.recording import encode, json_text
 from flowflare.runs import Run
-from flowflare.service import Flowflare
+from flowflare.service import Flowflare, Nowhere
 from flowflare.steps import DELIVERY, TrackedStep
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from flowflare.retries import Retries
+
+_log = logging.getLogger("flowflare")
 
 
 class tracked:  # noqa: N801 - it is called like a function
@@ -40,8 +44,8 @@ class tracked:  # noqa: N801 - it is called like a function
         delivery: Retries = DELIVERY,
         convert: Callable[[Any], Any] = lambda value: value,
     ) -> None:
-        if not isinstance(service, Flowflare):
-            service = Flowflare.from_env(service)
+        if not isinstance(service, (Flowflare, Nowhere)):
+            service = found(lambda: Flowflare.from_env(service), str(event["instanceId"]))
         creation = ""
         if (payload := event.get("payload")) is not None:
             creation += f',"input":{json_text(payload)}'
@@ -66,3 +70,12 @@ class tracked:  # noqa: N801 - it is called like a function
             await self._step.finish(self._step.output)
         else:
             await self._step.fail(error)
+
+
+def found(service: Callable[[], Flowflare], instance_id: str) -> Flowflare | Nowhere:
+    """The service, or none where it cannot be found: that is logged, and stops no workflow."""
+    try:
+        return service()
+    except Exception as error:
+        _log.error("instance %r is not tracked: %s", instance_id, message_of(error))
+        return Nowhere()

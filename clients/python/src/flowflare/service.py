@@ -157,6 +157,17 @@ class Flowflare:
         return response.status_code, response.text
 
 
+class Nowhere:
+    """Takes the place of a service that is not configured: a run goes on, untracked."""
+
+    async def track(self, updates: Sequence[str]) -> None:
+        """Nobody is told."""
+
+    async def look(self, instance_id: str) -> dict[str, Any] | None:
+        """Nobody knows."""
+        return None
+
+
 def _endpoint(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"The address of the service begins with https://: {url!r}")

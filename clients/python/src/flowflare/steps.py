@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from flowflare.calls import Attempt, Decorated, Work, call
-from flowflare.errors import FlowflareError, NonRetryableError, is_retryable
+from flowflare.errors import FlowflareError, NonRetryableError, is_retryable, message_of
 from flowflare.outbox import Outbox, Update
 from flowflare.recording import described, json_text
 from flowflare.retries import Duration, Retries, milliseconds, retries_of
 
 if TYPE_CHECKING:
     from flowflare.runs import Run, Step
-    from flowflare.service import Flowflare
+    from flowflare.service import Flowflare, Nowhere
 
 ABORTED = "Aborting engine:"
 """How the text of the engine's exception begins when a run is paused, terminated or restarted:
@@ -39,7 +39,7 @@ class TrackedStep:
         self,
         engine: Any,
         run: Run,
-        service: Flowflare,
+        service: Flowflare | Nowhere,
         *,
         convert: Callable[[Any], Any] = lambda value: value,
         delivery: Retries = DELIVERY,
@@ -268,7 +268,7 @@ class TrackedStep:
     async def _stop(self, error: BaseException) -> None:
         """The engine has ended the run. What has ended before stays so, unless all starts anew;
         the instance's status is told by who asked for the end."""
-        restarted = "restart" in str(error)
+        restarted = "restart" in message_of(error)
         await self._outbox.abandon(lambda update: update.ends_step and not restarted)
 
 
@@ -300,7 +300,7 @@ class _Task:
             await self._failed(number, described(error), again=is_retryable(error))
             if not is_retryable(error) and type(error).__name__ != NonRetryableError.__name__:
                 # The engine knows it by the name of the class alone.
-                raise NonRetryableError(str(error)) from error
+                raise NonRetryableError(message_of(error)) from error
             raise
         finally:
             timer.cancel()
@@ -343,7 +343,7 @@ class _Task:
 
 def is_abort(error: BaseException) -> bool:
     """Whether the engine has ended the run: paused, terminated or restarted."""
-    return ABORTED in str(error)
+    return ABORTED in message_of(error)
 
 
 def _later(delay: timedelta) -> datetime | None:

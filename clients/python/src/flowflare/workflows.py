@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowflare.edge import WorkflowEntrypoint, python_to_rpc, rejected
-from flowflare.runners import tracked
+from flowflare.errors import message_of
+from flowflare.runners import found, tracked
 from flowflare.service import Flowflare
 from flowflare.steps import ABORTED, DELIVERY, TrackedStep, is_abort
 
@@ -55,7 +56,7 @@ def _tracking(run: Any) -> Any:
     async def tracked_run(self: TrackedWorkflow, event: Any, step: Any) -> Any:
         workflow = self.workflow or event.get("workflowName") or _kebab(type(self).__name__)
         async with tracked(
-            self.flowflare(),
+            found(self.flowflare, str(event["instanceId"])),
             event,
             step,
             workflow=workflow,
@@ -81,7 +82,7 @@ def _stoppable(run: Any) -> Any:
         except Exception as error:
             if not is_abort(error):
                 raise
-            text = str(error)
+            text = message_of(error)
             return rejected(text[text.index(ABORTED) :].strip())
 
     return stoppable_run
