@@ -13,7 +13,7 @@ import pytest
 
 from scripts.local_server import LocalServer
 from scripts.project import parse_jsonc
-from tests.clients.gateway import Gateway
+from tests.clients.gateway import Call, Gateway
 from tests.clients.runs import act, log_of, start, until
 from tests.clients.test_tracked_workflows import assert_invoice_log
 from tests.worker.api import Api
@@ -66,6 +66,18 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 30) ->
         time.sleep(0.05)
 
 
+def only_ends(call: Call) -> bool:
+    """Whether a call tells of nothing but steps that have ended, and how that leaves the
+    instance."""
+    updates = call.operation["variables"]["updates"]
+    statuses = [next(iter(update.values()))["status"] for update in updates]
+    ended = any("step" in update for update in updates)
+    return ended and all(
+        status == ("COMPLETED" if "step" in update else "RUNNING")
+        for update, status in zip(updates, statuses, strict=True)
+    )
+
+
 def engine_status(server: LocalServer, instance_id: str) -> str:
     """What the engine says of an instance."""
     answer = server.fetch("tracked", f"/status/INVOICES/{instance_id}").json()
@@ -80,10 +92,10 @@ def test_a_step_costs_one_call_and_a_failed_attempt_one_more(
     until(api, instance_id, "WAITING")
     act(api, "sendWorkflowEvent", instance_id, **APPROVED)
     assert_invoice_log(log_of(until(api, instance_id)))
-    # Six steps, two failed attempts at one of them that were begun again, and the end.
-    names = [call.name for call in gateway.calls]
-    assert set(names) == {"Track"}
-    assert len(names) <= 6 + 2 * 2 + 1
+    assert {call.name for call in gateway.calls} == {"Track"}
+    # Six steps, two failed attempts at one of them that were begun again, and the end. On a machine
+    # that is busy the end of a step may have waited for the next one in vain.
+    assert sum(not only_ends(call) for call in gateway.calls) <= 6 + 2 * 2 + 1
     assert {call.authorization for call in gateway.calls} == {f"Bearer {KEY}"}
 
 

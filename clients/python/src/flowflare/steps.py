@@ -213,9 +213,7 @@ class TrackedStep:
                 self._raised = (error, failure)
                 self._note(lambda: self._run.step_fails(step, failure))
             raise
-        # An event is recorded by what it carries, as the service's own answer to its sender is.
-        output = None if step.kind == "SLEEP" else json_text(result.get("payload"))
-        self._note(lambda: self._run.step_completes(step, output))
+        self._note(lambda: self._run.step_completes(step, _carried(step, result)))
         return result
 
     async def _look_back(self) -> None:
@@ -344,6 +342,13 @@ class _Task:
 def is_abort(error: BaseException) -> bool:
     """Whether the engine has ended the run: paused, terminated or restarted."""
     return ABORTED in message_of(error)
+
+
+def _carried(step: Step, result: Any) -> str | None:
+    """What a pause has brought: of an event its payload, as the JavaScript client records it."""
+    if step.kind == "SLEEP":
+        return None
+    return json_text(result.get("payload") if isinstance(result, Mapping) else result)
 
 
 def _later(delay: timedelta) -> datetime | None:
