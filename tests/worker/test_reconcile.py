@@ -305,10 +305,11 @@ def test_a_worker_killed_between_recording_and_starting_loses_no_start(
     assert types.count("INSTANCE_COMPLETED") == 1
 
 
-def test_bindings_that_are_missing_or_cannot_be_read_leave_tracking_alone(
+def test_bindings_that_are_missing_slow_or_unreadable_leave_tracking_alone(
     start_server: StartServer, instance_id: str
 ) -> None:
-    server = start_server(vars={"WORKFLOWS": '{"order-processing": "NO_SUCH_BINDING"}'})
+    bindings = '{"order-processing": "NO_SUCH_BINDING", "slow": "SLOW_ENGINE"}'
+    server = start_server(vars={"WORKFLOWS": bindings})
     given = {"workflow": "order-processing", "instanceId": instance_id}
     with Api(server) as api:
         answer = api.data(START, input=given)["startWorkflow"]
@@ -317,6 +318,12 @@ def test_bindings_that_are_missing_or_cannot_be_read_leave_tracking_alone(
         assert "WORKFLOWS" in answer["message"]
         assert status(api, instance_id) == "QUEUED"
         assert "NO_SUCH_BINDING" in act(api, "terminateWorkflow", instance_id)["message"]
+        # An engine that does not answer is not waited for without end.
+        late = {"workflow": "slow", "instanceId": f"{instance_id}-late"}
+        answer = api.data(START, input=late)["startWorkflow"]
+        assert answer["__typename"] == "EngineUnavailable"
+        assert "no answer within 10 seconds" in answer["message"]
+        assert status(api, late["instanceId"]) == "QUEUED"
         server.vars["WORKFLOWS"] = "order-processing=ORDER_PROCESSING"
         server.restart()
         api.data(REPORT, input={"instanceId": instance_id, "status": "RUNNING"})
