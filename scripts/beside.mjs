@@ -94,7 +94,8 @@ function readPython(main) {
   const root = dirname(main);
   const own = readPackages(join(root, "python_modules"), root);
   const client = readPackages(join(ROOT, "clients", "python", "src"), root);
-  const modules = [...readModules(main), ...own, ...client];
+  // Of two files in the same place the last counts.
+  const modules = [...readModules(main), ...client, ...own];
   return [...new Map(modules.map((module) => [module.path, module])).values()];
 }
 

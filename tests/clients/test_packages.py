@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from tests.clients.packages import (
     run,
     succeed,
 )
+from tests.clients.runs import start, until
 from tests.support.markdown import Fence, fences, section
 from tests.worker.api import Api
 
@@ -139,15 +141,27 @@ def test_the_command_is_installed(python: PythonProject, server: LocalServer) ->
     assert run([command, "stats"], python.folder, env=environment).returncode != 0
 
 
-def test_the_readme_s_worker_runs(prepared: None, tmp_path: Path) -> None:
-    [config] = blocks(PYTHON_CLIENT / "README.md", "Query and control", "jsonc")
-    folder = tmp_path / "reports"
-    folder.mkdir()
-    (folder / "wrangler.jsonc").write_text(config)
-    (folder / "worker.py").write_text(quick_starts()[2])
-    (folder / "python_modules").symlink_to(vendor.ensure_client_packages())
-    with LocalServer(beside=[folder]) as server:
-        assert server.fetch("reports", "/").text == "0 instances", server.log
+def test_the_readme_s_workers_run_with_the_wheel(
+    prepared: None, python: PythonProject, tmp_path: Path
+) -> None:
+    # As pywrangler would have vendored it; what lies beside `main` comes before the source.
+    modules = tmp_path / "python_modules"
+    shutil.copytree(vendor.ensure_client_packages(), modules)
+    with zipfile.ZipFile(python.wheel) as wheel:
+        wheel.extractall(modules)
+    folders = {"reports": "Query and control", "billing": "Track a workflow"}
+    for name, title in folders.items():
+        (tmp_path / name).mkdir()
+        [config] = blocks(PYTHON_CLIENT / "README.md", title, "jsonc")
+        worker = blocks(PYTHON_CLIENT / "README.md", title, "python")[-1]
+        (tmp_path / name / "wrangler.jsonc").write_text(config)
+        (tmp_path / name / "worker.py").write_text(worker)
+        (tmp_path / name / "python_modules").symlink_to(modules)
+    beside = [tmp_path / name for name in folders]
+    with LocalServer(beside=beside) as server, Api(server) as api:
+        instance = until(api, start(api, "send-invoice", amount=20))
+        assert instance["output"] == {"total": 25, "mail": "mail-2"}
+        assert server.fetch("reports", "/").text == "1 instances", server.log
 
 
 def documented() -> str:
