@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -15,7 +16,7 @@ from typer.testing import CliRunner, Result
 from flowflare.cli.app import app
 from flowflare.cli.commands import COMMANDS, acting, reading
 from flowflare.cli.errors import ExitCode
-from tests.clients.command_line import CommandLine
+from tests.clients.command_line import COMMAND, CommandLine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +146,33 @@ def test_an_unexpected_failure_is_told_without_a_traceback(
     assert result.stderr == f"Error: Unexpected RuntimeError: of all things. {hint}\n"
     monkeypatch.setenv("FLOWFLARE_DEBUG", "1")
     assert isinstance(run("pause", "a").exception, RuntimeError)
+
+
+def test_an_argument_that_is_no_text_is_refused() -> None:
+    result = run("get", "\udcff")
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr == "Error: An argument is not UTF-8.\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">&-", ExitCode.OK, ""),
+        (">/dev/full", ExitCode.FAILED, "Error: No space left on device.\n"),
+        (">&- 2>&-", ExitCode.OK, ""),
+    ],
+)
+def test_output_that_goes_nowhere_or_does_not_fit(
+    shell: CommandLine, redirection: str, code: ExitCode, said: str
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(COMMAND)} open --json {redirection}"],
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
 
 
 def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from flowflare.cli.commands import COMMANDS, SERVING
-from flowflare.cli.errors import ExitCode, one_line
-from flowflare.cli.session import ApiKey, AsJson, NoColor, Url, with_session
+from flowflare.cli.errors import ExitCode, UsageMistake, one_line
+from flowflare.cli.session import ApiKey, AsJson, NoColor, Url, drop_output, with_session
 from flowflare.cli.settings import Options
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command and exit with its code."""
+        _open_closed_streams()
         try:
+            _refuse_what_is_no_text(sys.argv[1:] if args is None else args)
             # Not standalone: otherwise Typer prints failures its own way, in frames.
             result = super().main(
                 args, prog_name, complete_var, False, windows_expand_args, **extra
@@ -58,12 +60,33 @@ class Commands(TyperGroup):
             _fail(one_line(error), error.exit_code)
         except (typer.Abort, KeyboardInterrupt):
             sys.exit(ExitCode.INTERRUPTED)
+        except OSError as error:
+            drop_output()
+            _fail(f"{error.strerror or error}.", ExitCode.FAILED)
         except Exception as error:
             if os.environ.get("FLOWFLARE_DEBUG"):
                 raise
             hint = "Set FLOWFLARE_DEBUG=1 to see where."
             _fail(f"Unexpected {type(error).__name__}: {' '.join(str(error).split())}. {hint}", 1)
         sys.exit(result or 0)
+
+
+def _open_closed_streams() -> None:
+    """A shell may start us without standard output (`>&-`): then it goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8", closefd=False))
+
+
+def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
+    if any(not argument.isascii() and _has_surrogates(argument) for argument in arguments):
+        raise UsageMistake("An argument is not UTF-8")
+
+
+def _has_surrogates(text: str) -> bool:
+    # What Python makes of bytes that are no text.
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _has_setup() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
@@ -112,8 +113,8 @@ def with_session(function: Callable[Concatenate[Session, P], None]) -> Callable[
             call(Session(resolve(options)), **values)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Who reads the pipe has left, `head` for one. What is still buffered goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Who reads the pipe has left, `head` for one.
+            drop_output()
             raise typer.Exit(ExitCode.BROKEN_PIPE) from None
 
     run.__name__ = function.__name__
@@ -122,6 +123,12 @@ def with_session(function: Callable[Concatenate[Session, P], None]) -> Callable[
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # PEP 362
     return run
+
+
+def drop_output() -> None:
+    """Let what is still buffered go nowhere, or the interpreter would fail to write it again."""
+    with suppress(OSError, ValueError):  # a test's stream has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _expanded(
