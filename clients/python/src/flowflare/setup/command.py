@@ -138,8 +138,8 @@ def setup(
 ) -> None:
     """Make a Worker project the service, or a client of it.
 
-    Edits wrangler's file in place, comments and order kept, and calls wrangler for the rest. What
-    is there already is left alone, so running it again changes nothing.
+    Edits wrangler's file in place, comments and order kept, and calls wrangler for the rest.
+    Running it again changes nothing.
     """
     asker = Asker(assume_yes=yes)
     file = project.read(_config_path(config, asker))

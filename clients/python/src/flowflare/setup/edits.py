@@ -52,12 +52,13 @@ def _apply(config: Any, edit: Edit) -> None:
             parent[key] = {}
         parent = step(parent, key)
     last = edit.path[-1]
-    if not isinstance(parent, dict):
-        raise NotEditable(f"`{dotted(edit.path[:-1])}` is not an object")
+    if isinstance(parent, dict):
+        parent.setdefault(last, [] if isinstance(edit, Append) else None)
+    # What is neither an object nor a list, or too short, is refused here.
+    elements = step(parent, last)
     if isinstance(edit, Put):
         parent[last] = edit.value
         return
-    elements = parent.setdefault(last, [])
     if not isinstance(elements, list):
         raise NotEditable(f"`{dotted(edit.path)}` is not a list")
     elements.append(edit.value)

@@ -12,7 +12,7 @@ from typing import Any
 
 from flowflare.setup.edits import Append, Edit, NotEditable, Unparsable, dotted
 
-_WIDTH = 80
+_WIDTH = 100
 """Columns up to which a list or an object of plain values stays in one line."""
 _TOKEN = re.compile(
     r'"(?:[^"\\\x00-\x1f]|\\.)*"|-?\d[\d.eE+-]*|[A-Za-z]+|[][{},:]',

@@ -82,7 +82,10 @@ def _edited(text: str, change: Edit) -> str:
             for name in reversed(path[place + 1 :]):
                 nested = {name: nested}
             if isinstance(node, InlineTable) and isinstance(key, str):
+                spaced = node.as_string().endswith(" }")
                 node[key] = nested
+                if spaced:
+                    node.value.body.append((None, Whitespace(" ")))
                 return tomlkit.dumps(document)
             if isinstance(nested, dict | list):
                 written = _blocks(path[: place + 1], nested)
