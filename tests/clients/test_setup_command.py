@@ -495,6 +495,38 @@ def test_a_file_that_cannot_be_written_is_left_as_it_was(project: Project) -> No
     assert long.read_text() == JSONC
 
 
+def test_a_dry_run_needs_no_login(project: Project) -> None:
+    project.account.change(failures={"d1": "CLOUDFLARE_API_TOKEN", "secret": "not logged in"})
+    done = project("setup", "--role", "service", "--dry-run")
+    assert done.code == 0
+    assert done.err == "Not looked up: wrangler is not logged in.\n"
+    assert "npx wrangler d1 create flowflare" in done.out
+
+
+def test_npx_is_called_where_nothing_is_installed(project: Project) -> None:
+    programs = project.folder / "programs"
+    (project.folder / "node_modules" / ".bin").rename(programs)
+    npx = programs / "npx"
+    wanted = 'test "$1 $2" = "--yes wrangler" || exit 1'
+    npx.write_text(f'#!/bin/sh\n{wanted}\nshift 2\nexec {programs}/stand-in "$@"\n')
+    npx.chmod(0o755)
+    (programs / "wrangler").rename(programs / "stand-in")
+    done = project(
+        "setup", "--role", "service", "--local", "--yes", PATH=f"{programs}:/usr/bin:/bin"
+    )
+    assert done.code == 0, done.err
+    [call] = json.loads((programs / "account.json").read_text())["calls"]
+    assert call["argv"][:3] == ["d1", "migrations", "apply"]
+
+
+def test_what_was_done_is_said_before_a_failure(project: Project) -> None:
+    project.account.change(failures={"secret put": "No"})
+    done = project(*SERVICE)
+    assert done.code == 1
+    assert "Made the D1 database flowflare" in done.out
+    assert "Applied the migrations to flowflare" in done.out
+
+
 # --- at a terminal
 
 

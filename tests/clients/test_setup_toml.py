@@ -105,6 +105,11 @@ def test_a_list_s_last_table_may_have_tables_of_its_own() -> None:
     assert result == text + '\n[[migrations]]\ntag = "v2"\n'
 
 
+def test_a_header_that_follows_directly_gets_a_line_between() -> None:
+    text = "[[a]]\nx = 1\n[b]\n"
+    assert toml.edit(text, Append(("a",), {"x": 2})) == "[[a]]\nx = 1\n\n[[a]]\nx = 2\n\n[b]\n"
+
+
 def test_a_file_whose_tables_would_move_is_refused() -> None:
     text = "[[a]]\nx = 1\n\n[b]\ny = 1\n\n[[a]]\nx = 2\n"
     with pytest.raises(NotEditable, match=r"`b\.list` is written in a form"):

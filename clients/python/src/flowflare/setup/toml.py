@@ -98,7 +98,9 @@ def _edited(text: str, change: Edit) -> str:
     if isinstance(node, AoT):
         # Where a member of the last table would go, the next table goes.
         marked = _put_key(document, node[-1], _PLACE, 0)
-        return marked.replace(f"{_PLACE} = 0\n", f"\n{_blocks(path, [value])}")
+        before, _, after = marked.partition(f"{_PLACE} = 0\n")
+        gap = "\n" if after.startswith("[") else ""
+        return f"{before}\n{_blocks(path, [value])}{gap}{after}"
     # A list within brackets; what is in it stays inline.
     node.append(_inline(value))
     return tomlkit.dumps(document)

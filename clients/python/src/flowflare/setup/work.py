@@ -85,10 +85,13 @@ class Work:
 
     @staticmethod
     def _call(calls: list[Call]) -> bool:
-        said = [text for call in calls if (text := call.act())]
-        for text in said:
-            typer.echo(text)
-        return bool(said)
+        said = False
+        for call in calls:
+            # At once: if the next one fails, what was done is known.
+            if text := call.act():
+                typer.echo(text)
+                said = True
+        return said
 
 
 def say_nothing_changed() -> None:
