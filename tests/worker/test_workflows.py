@@ -280,9 +280,10 @@ def test_a_crash_loses_and_doubles_nothing(
     server: LocalServer, api: Api, node: NodeClients
 ) -> None:
     ears = [Ear(node, server, workflow, head(api)) for workflow in WORKFLOWS]
-    runs = {w: Run.start(api, w, attemptMs=2_000, restMs=1_000) for w in WORKFLOWS}
+    runs = {w: Run.start(api, w, firstMs=100_000, restMs=1_000) for w in WORKFLOWS}
     for run in runs.values():
         until(partial(is_running, run, "cross"))
+        until(partial(noted, server, run, "cross"))
     server.crash()  # in an attempt, which is made again
     server.start()
     for workflow, run in runs.items():
@@ -353,7 +354,7 @@ def test_workflows_go_on_while_the_service_is_away(
     )
     ears = [Ear(node, server, workflow, head(api)) for workflow in WORKFLOWS]
     runs = {workflow: Run(api, f"{workflow}-elsewhere") for workflow in WORKFLOWS}
-    wish = json.dumps({"attemptMs": 1_000, "failures": 1, "stops": 3})
+    wish = json.dumps({"firstMs": 4_000, "failures": 1, "stops": 3})
     for workflow, run in runs.items():
         workers.fetch(WORKERS[workflow], f"/{run.instance_id}", method="POST", body=wish)
     for run in runs.values():

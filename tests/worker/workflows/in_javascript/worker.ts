@@ -11,6 +11,8 @@ interface Env {
 
 interface Wish {
   failures?: number;
+  /** How long the first attempt at `cross` takes, and all others. */
+  firstMs?: number;
   attemptMs?: number;
   stops?: number;
   restMs?: number;
@@ -30,7 +32,7 @@ export class Journey extends WorkflowEntrypoint<Env, Wish> {
     { instanceId, payload }: WorkflowEvent<Wish>,
     step: WorkflowStep,
   ): Promise<object> {
-    const { failures = 0, attemptMs = 0, stops = 0, restMs = 1, ending = "well" } = payload;
+    const { failures = 0, attemptMs = 0, firstMs = attemptMs, stops = 0, restMs = 1, ending = "well" } = payload;
     const note = (name: string) =>
       this.env.WITNESS.fetch(`https://witness/attempts/${instanceId}/${name}`, { method: "POST" });
 
@@ -43,7 +45,7 @@ export class Journey extends WorkflowEntrypoint<Env, Wish> {
       { retries: { limit: 3, delay: 200, backoff: "exponential" } },
       async ({ attempt }) => {
         await note("cross");
-        await new Promise((done) => setTimeout(done, attemptMs));
+        await new Promise((done) => setTimeout(done, attempt === 1 ? firstMs : attemptMs));
         if (attempt <= failures) throw new Flaky(`no way at attempt ${attempt}`);
         return { attempt };
       },

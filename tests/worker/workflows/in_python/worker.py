@@ -40,7 +40,8 @@ class Journey(TrackedWorkflow):
 
         async def cross(attempt: Attempt) -> dict[str, int]:
             await note("cross")
-            await asyncio.sleep(pause_s)
+            first_s = wish.get("firstMs", pause_s * 1000) / 1000
+            await asyncio.sleep(first_s if attempt.number == 1 else pause_s)
             if attempt.number <= wish.get("failures", 0):
                 raise Flaky(f"no way at attempt {attempt.number}")
             return {"attempt": attempt.number}
