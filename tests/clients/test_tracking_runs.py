@@ -92,6 +92,15 @@ def test_an_attempt_that_was_cut_off_has_failed() -> None:
     assert members(updates[0])["error"]["name"] == "AttemptInterrupted"
 
 
+def test_an_attempt_that_a_crash_cut_off_has_failed() -> None:
+    run = fresh()
+    run.recall({"status": "RUNNING", "steps": [{"name": "charge", "status": "RUNNING"}]})
+    step = run.step("charge", "TASK")
+    updates = run.attempt_begins(step, 3)
+    assert told(updates) == [("charge", "RETRYING", "2"), ("charge", "RUNNING", "3")]
+    assert members(updates[0])["error"]["name"] == "AttemptInterrupted"
+
+
 def test_steps_of_one_name_are_told_apart_by_their_order() -> None:
     run = fresh()
     steps = [run.step(name, "TASK") for name in ("load", "store", "load", "load")]

@@ -307,6 +307,8 @@ def test_a_crash_loses_and_doubles_nothing(
             ("arrive", "TASK", "COMPLETED", 1),
         ]
         assert instance["output"]["message"] == MESSAGE
+        cut_off, _ = run.step(instance, "cross")["attempts"]
+        assert cut_off["error"]["name"] == "AttemptInterrupted"
         for step, expected in the_whole_journey(failures=1).items():
             assert of_step(instance, step) == expected
     for ear in ears:

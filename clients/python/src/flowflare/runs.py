@@ -74,6 +74,10 @@ class Run:
     def attempt_begins(self, step: Step, number: int) -> list[Update]:
         """An attempt at a task is made. One before it that never ended was cut off."""
         updates = self._beginning()
+        if step.attempt == 0 and number > 1:
+            # This is another process than that of the attempt before. Where that one's end was
+            # told, it is told again, which changes nothing.
+            step.attempt, step.is_open = number - 1, True
         if step.is_open and step.attempt < number:
             error = {
                 "name": "AttemptInterrupted",
