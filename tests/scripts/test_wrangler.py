@@ -141,7 +141,13 @@ def test_a_deployment_carries_no_development_flag(upload: tuple[str, bytes]) -> 
 def test_a_deployment_carries_only_the_workers_modules(upload: tuple[str, bytes]) -> None:
     names = set(re.findall(rb'name="([^"]+\.(?:py|mjs))"', upload[1]))
     folders = {name.split(b"/")[0] for name in names if b"/" in name}
-    assert folders <= {b"schema", b"resolvers", b"tracker_do", b"examples", b"python_modules"}
+    ours = {b"schema", b"resolvers", b"tracker_do", b"flowflare", b"examples"}
+    assert folders <= {*ours, b"python_modules"}
+    # Of the client package what tracks; of the examples the one that lives in the service.
+    package = {name.split(b"/", 2)[1] for name in names if name.startswith(b"flowflare/")}
+    assert not package & {b"cli", b"client", b"setup"}
+    examples = {name.split(b"/")[1] for name in names if name.startswith(b"examples/")}
+    assert examples == {b"__init__.py", b"order_processing"}
     assert b"worker.py" in names
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts import dev
+from scripts.local_server import LocalServer
 from scripts.project import ROOT, VENV_BIN, tool_environment
 from tests.support.markdown import Fence, fences, section
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from scripts.local_server import LocalServer
 
 README_URL = "http://127.0.0.1:8787"
 DEADLINE_S = 30
@@ -37,6 +37,13 @@ class Command:
     def only_reads(self) -> bool:
         """Whether it may be repeated until what it waits for has happened."""
         return "--get" in self.script
+
+
+@pytest.fixture(scope="module")
+def server(prepared: None) -> Iterator[LocalServer]:
+    """A server that knows no instance yet, as the reader's: other pages use the same ids."""
+    with LocalServer() as running:
+        yield running
 
 
 def session() -> list[Command]:
