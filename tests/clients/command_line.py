@@ -15,17 +15,17 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
 
 from flowflare.cli.app import app
 from scripts.project import ROOT
+from tests.support.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from scripts.local_server import LocalServer
 
@@ -136,7 +136,7 @@ class CommandLine:
         return {name: value for name, value in merged.items() if value is not None}
 
 
-class Running:
+class Running(Closing):
     """A command that goes on, with the lines it has printed."""
 
     def __init__(
@@ -183,15 +183,8 @@ class Running:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kill it if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()

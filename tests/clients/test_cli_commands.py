@@ -5,44 +5,17 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
 from flowflare.cli.errors import ExitCode
 from tests.clients.command_line import COMMAND, CommandLine
-from tests.clients.reporting import instance, new_name, report_failing_run, step, track
+from tests.clients.reporting import instance, new_name, report_failing_run, track
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scripts.local_server import LocalServer
     from tests.worker.api import Api
 
 ESCAPE = "\x1b["
-
-
-@pytest.fixture
-def flow(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    monkeypatch.chdir(tmp_path)
-    return CommandLine(server, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def workflow(api: Api) -> str:
-    """A workflow with three instances: one failed, one completed, one runs."""
-    name = new_name("workflow")
-    report_failing_run(api, name, reference=("order", name))
-    done, running = new_name("done"), new_name("running")
-    track(api, instance(done, workflow=name, status="RUNNING"), instance(done, status="COMPLETED"))
-    track(
-        api,
-        instance(running, workflow=name, status="RUNNING"),
-        step(running, "call", "RETRYING", error={"message": "busy"}),
-    )
-    return name
 
 
 # --- start
@@ -371,117 +344,3 @@ def test_stats(flow: CommandLine, workflow: str) -> None:
     assert len(document["timeline"]) == 24
     empty = flow.on_terminal("stats", "-w", "cli-none", environment={"NO_COLOR": "1"})
     assert empty.out == "instances  0\nretries    0\n"
-
-
-# --- pause, resume, terminate, restart, send-event
-
-
-ASLEEP = "query ($id: String!) { instance(instanceId: $id) { status } }"
-
-
-@pytest.fixture
-def sleeper(flow: CommandLine, api: Api) -> str:
-    """An order that sleeps, run by the engine."""
-    name = new_name("sleeper")
-    flow.inside("start", "order-processing", "--id", name, "--input", '{"holdMs": 600000}')
-    api.until(ASLEEP, lambda data: data["instance"]["status"] == "SLEEPING", id=name)
-    return name
-
-
-def test_pause_and_resume(flow: CommandLine, sleeper: str) -> None:
-    paused = flow("pause", sleeper)
-    assert re.fullmatch(rf"{sleeper}\t(PAUSED|WAITING_FOR_PAUSE)\n", paused.out), paused.err
-    twice = flow.inside("pause", sleeper)
-    assert twice.code == ExitCode.FAILED
-    assert "does not allow" in twice.err
-    assert flow("resume", sleeper, "--json").document["instanceId"] == sleeper
-
-
-def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> None:
-    sent = flow("send-event", sleeper, "hurry", "--payload", '{"now": true}')
-    assert sent.out == f"{sleeper}\tSLEEPING\n", sent.err
-    assert flow("terminate", sleeper).out == f"{sleeper}\tTERMINATED\n"
-    ended = flow("watch", sleeper)
-    assert ended.code == ExitCode.FAILED
-    assert ended.err.startswith(f"Error: {sleeper} is TERMINATED. ")
-    restarted = flow("restart", sleeper)
-    assert restarted.code == ExitCode.OK, restarted.err
-    assert restarted.out.startswith(f"{sleeper}\t")
-
-
-def test_what_is_only_tracked_cannot_be_acted_on(flow: CommandLine, api: Api) -> None:
-    name = new_name("tracked")
-    track(api, instance(name, workflow="cli-elsewhere", status="RUNNING"))
-    for arguments in (["pause", name], ["terminate", name], ["send-event", name, "a"]):
-        ended = flow.inside(*arguments)
-        assert ended.code == ExitCode.FAILED
-        assert "No Workflow is bound for 'cli-elsewhere'" in ended.err
-
-
-# --- token, access
-
-
-def test_a_token_sees_what_it_is_limited_to(flow: CommandLine, workflow: str, api: Api) -> None:
-    made = flow("token", "--ref", "order", workflow, "--expires-in", "10m")
-    assert made.code == ExitCode.OK
-    token = made.out.strip()
-    assert made.err.startswith("Expires 20")
-    assert token.startswith("fft_")
-    assert len(flow.inside("list", key=token).out.splitlines()) == 1
-    for arguments in (["start", "cli-elsewhere"], ["token"]):
-        ended = flow.inside(*arguments, key=token)
-        assert ended.code == ExitCode.NO_ACCESS, arguments
-        assert "Use a key or token that allows it." in ended.err
-        assert token not in ended.err
-
-
-def test_a_token_of_every_kind(flow: CommandLine, workflow: str) -> None:
-    document = flow(
-        *("token", "--scope", "read", "--scope", "WRITE", "-w", workflow, "--instance", "a"),
-        *("--expires-in", "1d", "--json"),
-    ).document
-    lifetime = datetime.fromisoformat(document["expiresAt"]) - datetime.now(UTC)
-    assert timedelta(hours=23) < lifetime <= timedelta(days=1, minutes=1)
-    assert document.keys() == {"token", "expiresAt"}
-    too_long = flow.inside("token", "--expires-in", "31d")
-    assert too_long.code == ExitCode.USAGE
-    assert "expiresIn" in too_long.err
-
-
-def test_a_key_that_is_wrong_or_missing(flow: CommandLine) -> None:
-    wrong = flow.inside("list", "--api-key", "wrong-key")
-    assert wrong.code == ExitCode.NO_ACCESS
-    assert "Check FLOWFLARE_API_KEY or --api-key." in wrong.err
-    assert "wrong-key" not in wrong.err
-    missing = flow.inside("list", key=None)
-    assert missing.code == ExitCode.NO_ACCESS
-    assert "Set FLOWFLARE_API_KEY, or give --api-key." in missing.err
-    also = flow.inside("watch", "--api-key", "wrong-key")
-    assert also.code == ExitCode.NO_ACCESS
-
-
-def test_the_key_of_the_working_folder_is_used(flow: CommandLine, server: LocalServer) -> None:
-    (flow.folder / ".dev.vars").write_text(f'FLOWFLARE_API_KEY="{server.key}"\n')
-    ended = flow("list", "-n", "1", environment={"FLOWFLARE_API_KEY": None})
-    assert ended.code == ExitCode.OK, ended.err
-
-
-def test_another_service_is_not_flowflare(flow: CommandLine, tmp_path: Path) -> None:
-    serving = subprocess.Popen(
-        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert serving.stdout is not None
-        match = re.search(r"port (\d+)", serving.stdout.readline())
-        assert match
-        ended = flow("list", "--url", f"http://127.0.0.1:{match[1]}")
-    finally:
-        serving.terminate()
-        serving.communicate()
-    assert ended.code == ExitCode.NO_ACCESS
-    assert "--url or FLOWFLARE_URL" in ended.err
-    assert ended.err.count("\n") == 1

@@ -6,8 +6,6 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import pytest
-
 from flowflare.cli.errors import ExitCode
 from tests.clients.command_line import CommandLine
 from tests.clients.reporting import instance, new_name, report_failing_run, step, track
@@ -20,12 +18,6 @@ if TYPE_CHECKING:
     from tests.support.servers import StartServer
 
 WHOLE_LOG = "0000000000000000"
-
-
-@pytest.fixture
-def flow(server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    monkeypatch.chdir(tmp_path)
-    return CommandLine(server, tmp_path)
 
 
 def head(api: Api) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import httpx
 
+from tests.support.closing import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from scripts.local_server import LocalServer
 
@@ -20,7 +21,7 @@ RESPONSE_JSON = "application/graphql-response+json"
 TIMEOUT_S = 60.0
 
 
-class Api:
+class Api(Closing):
     """One caller of one server. `key` is the server's own unless another one, or none, is given."""
 
     def __init__(self, server: LocalServer, *, key: str | None = "") -> None:
@@ -83,16 +84,19 @@ class Api:
         """Close the connections."""
         self._client.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+def act(api: Api, action: str, instance_id: str, **more: Any) -> dict[str, Any]:
+    """What an action answers, such as `pauseWorkflow`."""
+    type_ = "SendWorkflowEventInput" if action == "sendWorkflowEvent" else "InstanceActionInput"
+    query = f"""mutation($input: {type_}!) {{ answer: {action}(input: $input) {{
+      __typename
+      ... on InstancePayload {{ instance {{ status }} }}
+      ... on IllegalTransition {{ from to }}
+      ... on Error {{ code message }}
+    }} }}"""
+    answer = api.data(query, input={"instanceId": instance_id, **more})["answer"]
+    assert isinstance(answer, dict)
+    return answer
 
 
 def only_error(response: httpx.Response) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 
+from tests.support.closing import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
 
     from scripts.local_server import LocalServer
 
@@ -23,7 +24,7 @@ _LINE_END = re.compile("\r\n|\n|\r(?!$)")
 Event: TypeAlias = "dict[str, Any]"
 
 
-class EventStream:
+class EventStream(Closing):
     """One operation over server-sent events; as a context manager it ends when left."""
 
     def __init__(
@@ -88,14 +89,3 @@ class EventStream:
     def close(self) -> None:
         """Break it off."""
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

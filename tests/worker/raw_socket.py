@@ -11,11 +11,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.support.closing import Closing
 from tests.worker.subscribers import socket_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
     from scripts.local_server import LocalServer
 
@@ -23,7 +23,7 @@ PROTOCOL = "graphql-transport-ws"
 DEADLINE_S = 20.0
 
 
-class RawSocket:
+class RawSocket(Closing):
     """One connection to a server; it is closed by the test's end."""
 
     def __init__(
@@ -154,17 +154,6 @@ class RawSocket:
     def close(self) -> None:
         """Close it."""
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def init_frame(key: str) -> dict[str, Any]:

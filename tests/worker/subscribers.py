@@ -6,18 +6,18 @@ import asyncio
 import json
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gql import Client, GraphQLRequest
 from gql.transport.exceptions import TransportError
 from gql.transport.websockets import WebsocketsTransport
 
 from scripts.project import ROOT, VENV_BIN, tool_environment
+from tests.support.closing import Closing
 from tests.worker.inbox import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from scripts.local_server import LocalServer
 
@@ -29,7 +29,7 @@ def socket_url(server: LocalServer) -> str:
     return f"{server.url.replace('http', 'ws', 1)}/graphql"
 
 
-class NodeClients:
+class NodeClients(Closing):
     """Clients of npm `graphql-ws` and `graphql-sse` in one Node process (see subscriber.mjs)."""
 
     def __init__(self) -> None:
@@ -114,19 +114,8 @@ class NodeClients:
                 message = json.loads(line)
                 self._inboxes[message.get("id") or message["client"]].add(message)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class GqlSubscriber:
+class GqlSubscriber(Closing):
     """A `gql` client with one subscription, in a thread of its own; it reconnects with its last
     cursor for as long as it is open."""
 
@@ -196,14 +185,3 @@ class GqlSubscriber:
             async for result in session.subscribe(request, get_execution_result=True):
                 payload = {"data": result.data, "extensions": result.extensions}
                 self.inbox.add({"happened": "next", "payload": payload})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

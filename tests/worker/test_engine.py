@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.worker.api import Api, cost
+from tests.worker.api import Api, act, cost
 
 if TYPE_CHECKING:
     from scripts.local_server import LocalServer
@@ -78,20 +78,6 @@ def until(api: Api, order: str, status: str) -> dict[str, Any]:
     instance = found["instance"]
     assert isinstance(instance, dict)
     return instance
-
-
-def act(api: Api, action: str, order: str, **more: Any) -> dict[str, Any]:
-    """What an action answers."""
-    type_ = "SendWorkflowEventInput" if action == "sendWorkflowEvent" else "InstanceActionInput"
-    query = f"""mutation($input: {type_}!) {{ answer: {action}(input: $input) {{
-      __typename
-      ... on InstancePayload {{ instance {{ status }} }}
-      ... on IllegalTransition {{ from to }}
-      ... on Error {{ code message }}
-    }} }}"""
-    answer = api.data(query, input={"instanceId": order, **more})["answer"]
-    assert isinstance(answer, dict)
-    return answer
 
 
 def log_of(instance: dict[str, Any]) -> list[tuple[str, str | None, int | None]]:

@@ -13,7 +13,7 @@ import pytest
 
 from resolvers.limits import RECONCILE_GIVE_UP_SECONDS
 from scripts.local_server import LocalServer
-from tests.worker.api import Api
+from tests.worker.api import Api, act
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,20 +92,6 @@ def reconciled(
         return False
 
     return api.until(INSTANCE, tried, id=instance_id)["instance"]
-
-
-def act(api: Api, action: str, instance_id: str, **more: Any) -> dict[str, Any]:
-    """What an action answers."""
-    type_ = "SendWorkflowEventInput" if action == "sendWorkflowEvent" else "InstanceActionInput"
-    query = f"""mutation($input: {type_}!) {{ answer: {action}(input: $input) {{
-      __typename
-      ... on InstancePayload {{ instance {{ status }} }}
-      ... on IllegalTransition {{ from to }}
-      ... on Error {{ code message }}
-    }} }}"""
-    answer = api.data(query, input={"instanceId": instance_id, **more})["answer"]
-    assert isinstance(answer, dict)
-    return answer
 
 
 def status(api: Api, instance_id: str) -> Any:

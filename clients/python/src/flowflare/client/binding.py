@@ -72,8 +72,8 @@ class FetchTransport:
         return await read(response)
 
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
-        """Not by this one."""
-        raise NotImplementedError
+        """Not by this one: a stream is a `StreamTransport`."""
+        raise NotImplementedError("a subscription needs a stream of its own")
 
     async def _fetch(
         self, request: GraphQLRequest, *, accept: str, timeout_ms: int | None = None
