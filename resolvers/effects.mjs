@@ -1,8 +1,9 @@
 // Performs the effects that Python's coroutines suspend on (see effects.py): batches of D1, calls of
 // the engine, and the pokes that follow a write. The texts that SQLite makes stay here.
 
-import { env as bindings, waitUntil } from "cloudflare:workers";
+import { env as bindings } from "cloudflare:workers";
 import { askEngine } from "./engine.mjs";
+import { firstValue, write } from "./pokes.mjs";
 
 /**
  * What Python asks for, or its result (see Runner in effects.py).
@@ -18,9 +19,6 @@ import { askEngine } from "./engine.mjs";
 
 /** @type {Record<string, any>} */
 const env = bindings;
-
-/** Rides in the batch of a write: the shards of the tracker that have subscribers. */
-const WATCHING = "SELECT json_group_array(shard) FROM trackers";
 
 let maxTextBytes = Infinity;
 
@@ -77,18 +75,6 @@ export function read(statements, kept) {
 }
 
 /**
- * Make a shard of the tracker look at the log; what it does not hear of, it finds out later.
- * @param {string} shard
- */
-export async function poke(shard) {
-  try {
-    await env.TRACKER.get(env.TRACKER.idFromName(shard)).poke();
-  } catch (error) {
-    console.warn(`Tracker ${shard} was not reached: ${error}`);
-  }
-}
-
-/**
  * @param {Step} step
  * @param {Kept} kept
  * @returns {Promise<{ outcomes?: unknown[], answers?: unknown[], error?: string }>}
@@ -114,16 +100,12 @@ async function runBatch(database, statements, silent, kept) {
   kept.roundTrips += 1;
   const prepared = statements.map(([sql, parameters]) => database.prepare(sql).bind(...parameters));
   const writes = !silent && statements.some(([sql]) => !sql.startsWith("SELECT"));
-  if (writes) prepared.push(database.prepare(WATCHING));
-  const results = await database.batch(prepared);
-  for (const { meta } of results) {
+  const { results, beside } = writes
+    ? await write(database, prepared)
+    : { results: await database.batch(prepared), beside: [] };
+  for (const { meta } of [...results, ...beside]) {
     kept.rowsRead += meta.rows_read;
     kept.rowsWritten += meta.rows_written;
-  }
-  if (writes) {
-    const watching = JSON.parse(/** @type {string} */ (firstValue(results.pop())));
-    const changed = watching.length > 0 && results.some(({ meta }) => meta.changes > 0);
-    if (changed) for (const shard of watching) waitUntil(poke(shard));
   }
   return results.map((result, index) => {
     const text = firstValue(result);
@@ -132,16 +114,6 @@ async function runBatch(database, statements, silent, kept) {
     const handle = kept.texts.push(/** @type {string | null} */ (text)) - 1;
     return [text === null ? null : handle, result.meta.changes];
   });
-}
-
-/**
- * The first column of the first row; null where there is none.
- * @param {D1Result | undefined} result
- * @returns {unknown}
- */
-function firstValue(result) {
-  const row = result?.results[0];
-  return row === undefined ? null : Object.values(/** @type {any} */ (row))[0];
 }
 
 /**

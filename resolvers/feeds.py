@@ -54,8 +54,9 @@ class Feed:
     binding: Binding
     # Where to begin, as given; None for now.
     after: int | None
-    # How many events one statement may render.
+    # How many events one statement may render, and how many objects with one of them.
     window: int
+    nodes: int
     # Without what differs between subscribers that can share the feed.
     variables: Mapping[str, Any]
     # The parameters of every statement, with marks where a window's own stand.
@@ -78,7 +79,7 @@ class Feed:
 
     def repeated(self) -> tuple[str, list[Any], list[int], list[int]]:
         """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
-        window's beginning and its end go."""
+        window's beginning and its end go. Without a beginning it is read from the mark on."""
         after, to = (
             [n for n, value in enumerate(self._parameters) if value is mark]
             for mark in (_AFTER, _TO)
@@ -137,22 +138,24 @@ def feed_of(plan: FeedPlan, binding: Binding, variables: Mapping[str, Any], resu
         variables = {key: value for key, value in variables.items() if key != name}
         if isinstance(plan.resumed_by.type, NonNullTypeNode):
             variables[name] = ORIGIN
-    window = _window(plan.compiled, binding)
+    window, nodes = _size(plan.compiled, binding)
     binding.values = _MARKS
     parameters = plan.compiled.bind(binding).parameters
-    return Feed(plan, binding, None if after is None else int(after), window, variables, parameters)
+    begin = None if after is None else int(after)
+    return Feed(plan, binding, begin, window, nodes, variables, parameters)
 
 
-def _window(compiled: Compiled, binding: Binding) -> int:
-    """How many events may be rendered at once, MAX_NODES objects at most."""
+def _size(compiled: Compiled, binding: Binding) -> tuple[int, int]:
+    """How many events may be rendered at once, MAX_NODES objects at most; and how many objects
+    with one event."""
     binding.values = {"window": 1}
     one = compiled.cost(binding)
     refuse_over_cost(one)
     binding.values = {"window": 2}
     each = compiled.cost(binding) - one
     if each == 0:
-        return MAX_ROUND_EVENTS
-    return max(1, min(MAX_ROUND_EVENTS, 1 + (MAX_NODES - one) // each))
+        return MAX_ROUND_EVENTS, one
+    return max(1, min(MAX_ROUND_EVENTS, 1 + (MAX_NODES - one) // each)), one
 
 
 Fragments: TypeAlias = Mapping[str, FragmentDetails]

@@ -1,8 +1,9 @@
 // The tracker as the runtime calls it.
 //
 // Frames are joined on this side: Python never sees the texts that SQLite made, nor one socket
-// after the other. What must survive eviction is stored before anything that follows from it is
-// sent; the runtime holds messages back until it is durable.
+// after the other. What must survive eviction is kept before anything that follows from it is
+// sent: in the sockets' attachments or in SQLite, where the runtime holds messages back until it is
+// durable.
 
 import { Shard } from "./shard.mjs";
 
@@ -20,7 +21,10 @@ export function open(ctx) {
     broken: handler((socket) => shard.closed(socket)),
     alarm: handler(() => shard.alarm()),
     accept: (/** @type {boolean} */ bound) => shard.accept(bound),
-    poke: handler(() => shard.poke()),
+    poke: handler(async (/** @type {string | undefined} */ carried) => {
+      const offer = await shard.poke(carried ? JSON.parse(carried) : undefined);
+      return offer && JSON.stringify(offer);
+    }),
     status: () => shard.status(),
   };
 }

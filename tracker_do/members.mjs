@@ -21,8 +21,8 @@ export class Members {
   #groups = new Map();
   /** @type {Map<WebSocket, Map<string, Member>>} */
   #sockets = new Map();
-  /** Grows when a group comes to be, or ceases to. */
-  version = 0;
+  /** Another one whenever a group comes to be, or ceases to. */
+  version = crypto.randomUUID();
   /** @type {Map<string, number>} how many members a feed has */
   #feeds = new Map();
 
@@ -115,7 +115,7 @@ export class Members {
     if (group) group.add(member);
     else {
       this.#groups.set(key, new Set([member]));
-      this.version += 1;
+      this.version = crypto.randomUUID();
     }
   }
 
@@ -126,7 +126,7 @@ export class Members {
     group?.delete(member);
     if (group?.size === 0) {
       this.#groups.delete(key);
-      this.version += 1;
+      this.version = crypto.randomUUID();
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { drive, newKept } from "../resolvers/effects.mjs";
 import { limits, python } from "./python.mjs";
-import { repeat } from "./repeat.mjs";
+import { fromMark, repeat } from "./repeat.mjs";
 import { CODES, EXPIRED } from "./sockets.mjs";
 
 /**
@@ -19,17 +19,27 @@ import { CODES, EXPIRED } from "./sockets.mjs";
  *   asked for
  *
  * @typedef {[group: number, place: Place, reached: number, text: number | null]} Move
- * @typedef {object} Round what a round came to
- * @property {string[]} [unknown] feeds whose definitions are needed first
- * @property {boolean} [left] nobody subscribes: writes do not poke the shard any more
- * @property {string} [failed] what went wrong; nothing was read
+ * @typedef {object} Delivery what is to be stored and sent
  * @property {number} position
  * @property {number} window
- * @property {boolean} more whether there is something to read already
  * @property {Move[]} moves
  * @property {[group: number, errors: unknown[]][]} refused
  * @property {string[]} keys of the groups' data in their results
+ *
+ * @typedef {Delivery & Told} Round what a round came to
+ *
+ * @typedef {object} Told
+ * @property {string[]} [unknown] feeds whose definitions are needed first
+ * @property {boolean} [left] nobody subscribes: writes do not poke the shard any more
+ * @property {string} [failed] what went wrong; nothing was read
+ * @property {boolean} more whether there is something to read already
  * @property {import("./repeat.mjs").Again} [again]
+ *
+ * @typedef {object} Steady a round of live groups only
+ * @property {import("./repeat.mjs").Again} again
+ * @property {string} version of the members that it was made for
+ * @property {string[]} feeds of its groups
+ * @property {string[]} keys
  */
 
 const FIRST_RETRY_MS = 1_000;
@@ -43,13 +53,14 @@ export class Pump {
   #window = limits.roundEvents;
   /** @type {Promise<void> | undefined} */
   #running;
+  /** How often the log was read, and how often what it says came with a poke. */
+  counts = { rounds: 0, carried: 0 };
   #again = false;
   #moved = false;
   /** Not stored: a row that D1 has lost is there again once the object wakes. */
   #registered = false;
-  /** @type {Round | undefined} */
-  #last;
-  #lastVersion = 0;
+  /** @type {Steady | undefined} the last round, if another one needs no Python */
+  #steady;
 
   /**
    * @param {string} name of the shard
@@ -80,39 +91,77 @@ export class Pump {
     return moved;
   }
 
+  /**
+   * What may be read in the batch of the next write; nothing where that is not for a write to do.
+   * @returns {import("../resolvers/pokes.mjs").Offer | undefined}
+   */
+  offer() {
+    if (!this.#steady?.again.light) return undefined;
+    const { again, version, feeds } = this.#steady;
+    return { id: version, reads: fromMark(again, feeds) };
+  }
+
+  /**
+   * Deliver what was read with a write, if it is what a round would read now.
+   * @param {import("../resolvers/pokes.mjs").Carried} carried
+   * @returns {boolean} whether it was
+   */
+  take({ id, from, to, texts }) {
+    const groups = this.#sockets.members().groups(limits.unansweredPages);
+    const steady = this.#steadyFor(groups);
+    if (this.#running || steady?.version !== id || this.#sockets.position !== from) return false;
+    if (to - from > steady.again.window) return false;
+    this.counts.carried += 1;
+    const found = groups.map(({ feed }) => texts[feed]);
+    /** @type {Move[]} */
+    const moves = found.map((text, group) => [group, null, to, text === null ? null : group]);
+    const { keys } = steady;
+    this.#deliver(groups, { position: to, window: this.#window, moves, refused: [], keys }, found);
+    return true;
+  }
+
   async #rounds() {
     while (this.#again) {
       this.#again = false;
       const members = this.#sockets.members();
       const groups = members.groups(limits.unansweredPages);
       if (groups.length === 0 && !members.isEmpty) return;
+      this.counts.rounds += 1;
       const kept = newKept();
       const version = members.version;
-      const round = (await this.#repeat(groups, version, kept)) ?? (await this.#look(groups, kept));
+      const round = (await this.#repeat(groups, kept)) ?? (await this.#look(groups, kept));
       if (round.failed !== undefined) return this.#retryLater(round.failed);
+      this.#storage.failures = 0;
       this.#registered = !round.left;
-      if (round.left) this.#storage.advance({ failures: 0 });
-      else this.#deliver(groups, round, kept.texts);
-      this.#last = round;
-      this.#lastVersion = version;
+      if (!round.left) this.#deliver(groups, round, kept.texts);
+      const { again, keys } = round;
+      this.#steady = again && { again, version, feeds: groups.map(({ feed }) => feed), keys };
       this.#again ||= round.more;
     }
   }
 
   /**
-   * The last round once more, if its groups are still the same and all live: Python would say no
-   * more. Where it fails, Python is asked.
+   * The last round, if it was made for the same groups.
    * @param {Group[]} groups
-   * @param {number} version of the members
+   */
+  #steadyFor(groups) {
+    const steady = this.#steady;
+    // Somebody who catches up may have read the pages that were sent, and wait for more.
+    const same = groups.length === steady?.feeds.length;
+    return same && this.#sockets.members().version === steady.version ? steady : undefined;
+  }
+
+  /**
+   * The last round once more: Python would say no more. Where it fails, Python is asked.
+   * @param {Group[]} groups
    * @param {import("../resolvers/effects.mjs").Kept} kept
    * @returns {Promise<Round | undefined>}
    */
-  async #repeat(groups, version, kept) {
-    if (!this.#last?.again || this.#lastVersion !== version) return undefined;
-    // Somebody who catches up has read the pages that were sent, and waits for more.
-    if (groups.length !== this.#last.again.reads.length) return undefined;
+  async #repeat(groups, kept) {
+    const steady = this.#steadyFor(groups);
+    if (!steady) return undefined;
     try {
-      return await repeat(this.#last, this.#storage.progress.position, this.#window, kept);
+      return await repeat(steady, this.#sockets.position, this.#window, kept);
     } catch {
       kept.texts = [];
       return undefined;
@@ -125,7 +174,7 @@ export class Pump {
    * @returns {Promise<Round>}
    */
   async #look(groups, kept) {
-    const { position } = this.#storage.progress;
+    const { position } = this.#sockets;
     /** @type {Look} */
     const look = {
       name: this.#name,
@@ -172,24 +221,23 @@ export class Pump {
 
   /** @param {string} message */
   async #retryLater(message) {
-    const failures = this.#storage.progress.failures + 1;
+    const failures = (this.#storage.failures += 1);
     const delay = Math.min(limits.maxRetryMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 20));
     console.error(`Tracker ${this.#name} could not read the log, again in ${delay} ms: ${message}`);
-    this.#storage.advance({ failures });
     await this.#alarm.by(Date.now() + delay);
   }
 
   /**
    * Store what a round came to, then send it.
    * @param {Group[]} groups
-   * @param {Round} round
+   * @param {Delivery} delivery
    * @param {(string | null)[]} texts
    */
   #deliver(groups, { position, window, moves, refused, keys }, texts) {
     this.#window = window;
-    this.#moved ||= position !== this.#storage.progress.position;
-    this.#storage.advance({ position, failures: 0 });
+    this.#moved ||= position !== this.#sockets.position;
     this.#place(groups, moves);
+    this.#sockets.advance(position);
     const now = Date.now();
     for (const [number, , reached, handle] of moves) {
       if (handle === null) continue;
@@ -237,18 +285,17 @@ export class Pump {
    */
   #place(groups, moves) {
     const members = this.#sockets.members();
-    /** @type {Map<WebSocket, import("./storage.mjs").State>} */
-    const changed = new Map();
+    /** @type {Set<WebSocket>} */
+    const changed = new Set();
     for (const [number, place] of moves) {
       if (place === groups[number].place) continue;
       for (const member of groups[number].members) {
         if (member.gone) continue;
         members.move(member, place);
-        const state = this.#sockets.state(member.socket);
-        state.streams[member.id][1] = place;
-        changed.set(member.socket, state);
+        this.#sockets.state(member.socket).streams[member.id][1] = place;
+        changed.add(member.socket);
       }
     }
-    for (const [socket, state] of changed) this.#storage.save(socket, state);
+    for (const socket of changed) this.#sockets.save(socket);
   }
 }

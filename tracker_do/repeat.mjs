@@ -4,6 +4,9 @@
 import { read } from "../resolvers/effects.mjs";
 import { limits } from "./python.mjs";
 
+/** Behind every event. */
+const END = Number.MAX_SAFE_INTEGER;
+
 /**
  * @typedef {import("../resolvers/effects.mjs").Statement} Statement
  * @typedef {import("./pump.mjs").Round} Round
@@ -12,27 +15,42 @@ import { limits } from "./python.mjs";
  * @property {Statement} head of the log
  * @property {Read[]} reads one for each group
  * @property {number} window how many events they take at most
+ * @property {boolean} light whether they are few, and select little of an event
  *
  * @typedef {[sql: string, parameters: any[], after: number[], to: number[]]} Read a statement, and
  *   at which of its parameters the window's beginning and end go
  */
 
 /**
- * Read the next window for the groups of `round`; throws where D1 fails.
- * @param {Round} round
+ * The same reads from the mark on, which stands where a write has found the log (see pokes.mjs).
+ * @param {Again} again
+ * @param {string[]} feeds of the groups
+ * @returns {import("../resolvers/pokes.mjs").Offer["reads"]}
+ */
+export function fromMark({ reads }, feeds) {
+  return reads.map((read, group) => {
+    const [sql, parameters] = filled(null, END)(read);
+    return [feeds[group], sql, parameters];
+  });
+}
+
+/**
+ * Read the next window for the groups of a round; throws where D1 fails.
+ * @param {import("./pump.mjs").Steady} steady
  * @param {number} position where the groups stand
  * @param {number} window
  * @param {import("../resolvers/effects.mjs").Kept} kept
  * @returns {Promise<Round>}
  */
-export async function repeat(round, position, window, kept) {
-  const { head: headOfLog, reads, window: most } = /** @type {Again} */ (round.again);
+export async function repeat(steady, position, window, kept) {
+  const { head: headOfLog, reads, window: most } = steady.again;
   const taken = Math.min(window, most);
   const to = position + taken;
   const [[head], ...texts] = await read([headOfLog, ...reads.map(filled(position, to))], kept);
   const reached = Math.min(to, Number(head));
   return {
-    ...round,
+    ...steady,
+    refused: [],
     position: reached,
     window: Math.min(taken * 2, limits.roundEvents),
     more: reached < Number(head),
@@ -41,7 +59,7 @@ export async function repeat(round, position, window, kept) {
 }
 
 /**
- * @param {number} from
+ * @param {number | null} from null for the mark
  * @param {number} until
  * @returns {(read: Read) => Statement}
  */

@@ -3,7 +3,7 @@
 Subscribers that stand at the same place of the same feed are a group: it is read once. All live
 groups stand at `position`, and move on together; who has come later catches up, a window a
 round, in the same batch of D1, and so meets the others exactly where they are. What a round says
-is stored before anything is sent, so a round that is lost is simply made again.
+is kept before anything is sent, so a round that is lost is simply made again.
 """
 
 import json

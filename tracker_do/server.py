@@ -20,7 +20,7 @@ from resolvers.documents import Cache
 from resolvers.execution import Executor, Request
 from resolvers.feeds import Feed
 from resolvers.json_text import encode
-from resolvers.limits import FEED_CACHE_SIZE
+from resolvers.limits import FEED_CACHE_SIZE, MAX_CARRIED_NODES, MAX_CARRIED_READS
 from resolvers.mutations import Services
 from resolvers.reporting import report
 from resolvers.vocabulary import Scope
@@ -205,6 +205,8 @@ def _again(groups: Sequence[rounds.Group]) -> dict[str, Any]:
         "head": [head.sql, head.parameters, head.opaque],
         "reads": [group.feed.repeated() for group in groups],
         "window": min(group.feed.window for group in groups),
+        "light": len(groups) <= MAX_CARRIED_READS
+        and sum(group.feed.nodes for group in groups) <= MAX_CARRIED_NODES,
     }
 
 

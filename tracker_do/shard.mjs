@@ -117,10 +117,15 @@ export class Shard {
     socket.close(answer, reason);
   }
 
-  /** Something was written, or somebody has come: look at the log, and once more in a while. */
-  async poke() {
+  /**
+   * Something was written, or somebody has come: look at the log, and once more in a while.
+   * @param {import("../resolvers/pokes.mjs").Carried} [carried] what there is to see
+   * @returns {Promise<import("../resolvers/pokes.mjs").Offer | undefined>}
+   */
+  async poke(carried) {
     await this.#alarm.by(Date.now() + limits.watchAgainMs);
-    await this.#pump.run();
+    if (!carried || !this.#pump.take(carried)) await this.#pump.run();
+    return this.#pump.offer();
   }
 
   /** A time has come: of a socket, or to see whether a poke was lost. */
@@ -156,9 +161,9 @@ export class Shard {
       this.#sockets.all(),
       (socket) => Object.keys(this.#sockets.state(socket).streams).length,
     ).reduce((sum, count) => sum + count, 0);
-    const { position } = this.#storage.progress;
-    const sockets = this.#sockets.count;
-    return JSON.stringify({ since: this.#since, sockets, subscriptions, position });
+    const { count: sockets, position } = this.#sockets;
+    const { counts } = this.#pump;
+    return JSON.stringify({ since: this.#since, sockets, subscriptions, position, ...counts });
   }
 
   /**

@@ -4,10 +4,13 @@ import { Members } from "./members.mjs";
 import { python } from "./python.mjs";
 
 /** The codes of frames.py that are decided on this side. */
-export const CODES = { internal: 1011, tryAgainLater: 1013, forbidden: 4403, initTimeout: 4408 };
+export const CODES = { internal: 1011, restart: 1012, tryAgainLater: 1013, forbidden: 4403, initTimeout: 4408 };
 export const EXPIRED = "The token has expired.";
 
 /** @typedef {import("./storage.mjs").State} State */
+
+/** How many sockets keep the shard's position: one may be lost without a word. */
+const KEEPERS = 3;
 
 export class Sockets {
   #ctx;
@@ -19,6 +22,14 @@ export class Sockets {
   #dropped = new WeakSet();
   /** @type {Members | undefined} made when it is first needed */
   #members;
+  /** @type {number | undefined} */
+  #position;
+  /**
+   * The position is in the attachments of some sockets: like these it outlives the object's
+   * eviction, is lost with the last socket, and does not keep messages waiting for a disk.
+   * @type {Set<WebSocket>}
+   */
+  #keepers = new Set();
 
   /**
    * @param {DurableObjectState} ctx
@@ -65,8 +76,14 @@ export class Sockets {
    * @returns {State}
    */
   state(socket) {
-    let state = this.#states.get(socket);
-    if (!state) this.#states.set(socket, (state = this.#storage.load(socket)));
+    const known = this.#states.get(socket);
+    if (known) return known;
+    const { state, position } = this.#storage.load(socket);
+    this.#states.set(socket, state);
+    if (position !== undefined) {
+      this.#keepers.add(socket);
+      this.#position = Math.max(position, this.#position ?? 0);
+    }
     return state;
   }
 
@@ -84,7 +101,37 @@ export class Sockets {
       if (before && id in before.streams) continue;
       this.#members?.add(socket, id, feed, place, expiryOf(state));
     }
-    this.#storage.save(socket, state);
+    this.save(socket);
+  }
+
+  /**
+   * What has changed in a socket's state is to outlive eviction.
+   * @param {WebSocket} socket
+   */
+  save(socket) {
+    const position = this.#keepers.has(socket) ? this.#position : undefined;
+    this.#storage.save(socket, this.state(socket), position);
+  }
+
+  /** Where the live subscribers stand in the log; means nothing while there are none. */
+  get position() {
+    this.members();
+    return this.#position ?? 0;
+  }
+
+  /**
+   * The live subscribers go on to a position: to be called before anything that follows is sent.
+   * @param {number} position
+   */
+  advance(position) {
+    if (position === this.#position && this.#keepers.size > 0) return;
+    this.#position = position;
+    if (this.#keepers.size < KEEPERS) {
+      for (const socket of this.all()) {
+        if (this.#keepers.add(socket).size === KEEPERS) break;
+      }
+    }
+    for (const socket of this.#keepers) this.save(socket);
   }
 
   /**
@@ -122,6 +169,7 @@ export class Sockets {
     this.#states.delete(socket);
     this.#storage.discard(socket);
     this.#count -= 1;
+    if (this.#keepers.delete(socket) && this.#keepers.size === 0) this.advance(this.position);
   }
 
   /** All subscriptions, from the sockets' attachments where the object has just woken. */
@@ -134,10 +182,20 @@ export class Sockets {
         this.#members.add(socket, id, feed, place, expiryOf(state));
       }
     }
+    if (this.#position === undefined) this.#refuseLost();
     this.#refuseUnwelcome();
     this.#storage.keepFeeds(this.#members.feeds());
     this.#storage.keepLoaded();
     return this.#members;
+  }
+
+  /** Where live subscribers stand is known, or they come anew, which costs them no event. */
+  #refuseLost() {
+    for (const socket of this.all()) {
+      const places = Object.values(this.state(socket).streams);
+      if (places.every(([, place]) => place !== null)) continue;
+      this.close(socket, CODES.restart, "The shard has lost its position");
+    }
   }
 
   /** A key may have been taken out while the object slept: where it wakes, its code is new. */

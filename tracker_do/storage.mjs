@@ -8,17 +8,13 @@
  * @property {boolean} [bound] till then: whether it is let in without a key
  * @property {Record<string, [feed: string, place: import("./members.mjs").Place]>} streams
  * @property {string[]} running what is being executed; not stored, for it ends with the object
- *
- * @typedef {{ position: number, failures: number }} Progress
  */
 
 const TABLES = `
-  CREATE TABLE IF NOT EXISTS progress (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    position INTEGER NOT NULL,
-    failures INTEGER NOT NULL
+  CREATE TABLE IF NOT EXISTS failures (
+    id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL
   ) STRICT;
-  INSERT INTO progress VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
+  INSERT INTO failures VALUES (1, 0) ON CONFLICT DO NOTHING;
   CREATE TABLE IF NOT EXISTS documents (
     digest TEXT PRIMARY KEY, document TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
@@ -31,8 +27,8 @@ const TABLES = `
 
 export class Storage {
   #sql;
-  /** @type {Progress | undefined} */
-  #progress;
+  /** @type {number | undefined} */
+  #failures;
   /** @type {Map<WebSocket, string>} keys of the attachments that were too large */
   #overflowed = new Map();
 
@@ -42,21 +38,16 @@ export class Storage {
     this.#sql.exec(TABLES);
   }
 
-  /** @returns {Progress} */
-  get progress() {
-    this.#progress ??= /** @type {any} */ (
-      this.#sql.exec("SELECT position, failures FROM progress").one()
-    );
-    return /** @type {Progress} */ (this.#progress);
+  /** How many rounds have failed since the last one that did not. */
+  get failures() {
+    this.#failures ??= Number(this.#sql.exec("SELECT count FROM failures").one().count);
+    return this.#failures;
   }
 
-  /** @param {Partial<Progress>} changes */
-  advance(changes) {
-    const before = this.progress;
-    const { position, failures } = { ...before, ...changes };
-    if (position === before.position && failures === before.failures) return;
-    this.#progress = { position, failures };
-    this.#sql.exec("UPDATE progress SET position = ?, failures = ?", position, failures);
+  set failures(count) {
+    if (count === this.failures) return;
+    this.#failures = count;
+    this.#sql.exec("UPDATE failures SET count = ?", count);
   }
 
   /** @param {string[]} feed its digest, and what it is made from, the document with its digest */
@@ -101,8 +92,9 @@ export class Storage {
   }
 
   /**
+   * What was saved of a socket.
    * @param {WebSocket} socket
-   * @returns {State}
+   * @returns {{ state: State, position?: number }}
    */
   load(socket) {
     let text = socket.deserializeAttachment();
@@ -110,15 +102,17 @@ export class Storage {
       this.#overflowed.set(socket, text);
       text = this.#sql.exec("SELECT state FROM attachments WHERE key = ?", text).one().state;
     }
-    return { ...JSON.parse(text), running: [] };
+    const { position, ...state } = JSON.parse(text);
+    return { state: { ...state, running: [] }, position };
   }
 
   /**
    * @param {WebSocket} socket
    * @param {State} state
+   * @param {number} [position] of the shard, where the socket keeps it
    */
-  save(socket, { running: _, ...state }) {
-    const text = JSON.stringify(state);
+  save(socket, { running: _, ...state }, position) {
+    const text = JSON.stringify({ ...state, position });
     try {
       socket.serializeAttachment(text);
       this.discard(socket);

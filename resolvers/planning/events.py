@@ -13,6 +13,8 @@ from resolvers.planning.sizes import page_limit
 Conditions: TypeAlias = Callable[[str], list[str]]
 
 _CURSOR = re.compile(r"[0-9]{16}")
+# SQL of the position that the log had come to before a write (see pokes.mjs).
+MARK = "(SELECT max(marked) FROM trackers)"
 # SQL of the position that the log has come to. It stays when retention removes the newest events,
 # so no cursor that was given out is ever ahead of it.
 HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)"
@@ -67,8 +69,12 @@ def of_window(field: Field) -> str:
 
 
 def window(field: Field) -> tuple[str, str]:
-    """The positions of the log behind which a subscription's window begins and at which it ends."""
-    return integer(field.of_request("after")), integer(field.of_request("to"))
+    """The positions of the log behind which a subscription's window begins and at which it ends.
+
+    NULL for the beginning is where the write in whose batch this is read has found the log.
+    """
+    after = integer(field.of_request("after"))
+    return f"coalesce({after},{MARK})", integer(field.of_request("to"))
 
 
 def integer(number: str) -> str:

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from resolvers.database import DatabaseError
+from resolvers.limits import MAX_CARRIED_READS
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
 from tests.support.serving import EVENTS, INSTANCE, Socket, look, serving, token
 from tests.support.writing import Writer
 from tracker_do import rounds
 from tracker_do import server as module
+
+END = 2**53 - 1  # behind every event
 
 
 def test_a_round_is_told_as_moves_with_the_text_of_the_root_field() -> None:
@@ -48,20 +51,70 @@ def test_a_round_of_live_groups_says_how_it_is_made_again() -> None:
             assert repeated == [told["position"], [text for *_, text in told["moves"]]]
 
 
-def repeat(database: SqliteD1, again: dict[str, Any], *, position: int, window: int) -> list[Any]:
-    """The position and the texts of a round as the edge makes it (see pump.mjs)."""
+def test_what_a_poke_brings_is_what_a_round_from_the_mark_on_reads() -> None:
+    database = SqliteD1()
+    socket = Socket(serving(database)[0])
+    documents = [(EVENTS, "e"), (INSTANCE, "i")]
+    groups = [(socket.follow(document, name), None) for document, name in documents]
+    again = look(socket.server, groups, registered=False)["again"]
+    assert again["light"] is True
+    writer = Writer(Client(database))
+    writer.create("RUNNING")
+    writer.step("RUNNING")
+    for position in range(4):
+        database.rows("UPDATE trackers SET marked=?", position)
+        carried = repeat(database, again, position=None, window=END)
+        assert carried == repeat(database, again, position=position, window=END)
+
+
+def test_without_a_mark_nothing_is_brought() -> None:
+    database = SqliteD1()
+    socket = Socket(serving(database)[0])
+    groups = [(socket.follow(EVENTS), None), (socket.follow(INSTANCE, "i"), None)]
+    again = look(socket.server, groups)["again"]
+    Writer(Client(database)).create("RUNNING")
+    assert repeat(database, again, position=None, window=END)[1] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("selected", "light"),
+    [
+        ("events { type instance { instanceId workflow { name } } }", True),
+        ("events { instance { events(first: 10) { events { type } } } }", True),
+        ("events { instance { events(first: 100) { events { type } } } }", False),
+    ],
+)
+def test_only_little_is_read_with_a_write(selected: str, light: bool) -> None:
+    socket = Socket(serving()[0])
+    digest = socket.follow(f"subscription {{ workflowEvents {{ {selected} }} }}")
+    assert look(socket.server, [(digest, None)])["again"]["light"] is light
+
+
+def test_only_few_feeds_are_read_with_a_write() -> None:
+    socket = Socket(serving()[0])
+    groups = [(follow_workflow(socket, str(n)), None) for n in range(MAX_CARRIED_READS + 1)]
+    assert look(socket.server, groups)["again"]["light"] is False
+    assert look(socket.server, groups[1:])["again"]["light"] is True
+
+
+def repeat(
+    database: SqliteD1, again: dict[str, Any], *, position: int | None, window: int
+) -> list[Any]:
+    """The position and the texts of a round as the edge makes it (see repeat.mjs); without a
+    position, from the mark on."""
     [[head]] = database.rows(again["head"][0])
+    end = window if position is None else position + window
     texts = []
     for sql, parameters, after, to in again["reads"]:
         for index in after:
             parameters[index] = position
         for index in to:
-            parameters[index] = position + window
+            parameters[index] = end
         # As D1 binds numbers.
         bound = [float(value) if isinstance(value, int) else value for value in parameters]
         rows = database.connection.execute(sql, bound).fetchall()
         texts.append(rows[0][0] if rows else None)
-    return [min(position + window, head), texts]
+    return [min(end, head), texts]
 
 
 @pytest.mark.parametrize("places", [("",), ("0",), (None, "0"), ("7",)])
