@@ -100,7 +100,7 @@ _LIMITS: dict[str, _Taken] = {
     "MAX_TOKEN_WORKFLOWS": writes(lambda w, n: token(w, {"workflows": ["w"] * n})),
     "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
 }
-# Held elsewhere: in tests/unit (documents, runner, frames, protocol), in test_writes.py,
+# Held elsewhere: in tests/unit (documents, runner, frames, protocol, rounds), in test_writes.py,
 # test_costs.py, test_rounds.py, test_round_costs.py and tests/worker.
 _ELSEWHERE = {
     "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_DOCUMENT_TOKENS", "MAX_DEPTH", "MAX_ALIASES",
@@ -108,7 +108,7 @@ _ELSEWHERE = {
     "MAX_DURATION_MS", "MAX_EVENT_TYPE", "MAX_CACHED_DOCUMENT_CHARACTERS", "MAX_SUSPENDED_TASKS",
     "MAX_FRAME_BYTES", "MAX_OPERATION_ID", "MAX_SUBSCRIPTIONS", "MAX_REPLAY_EVENTS",
     "MAX_ROUND_EVENTS", "MAX_ROUND_REPLAYS", "MAX_ROUND_STATEMENTS", "MAX_SOCKETS",
-    "MAX_RETRY_MS", "MAX_UNANSWERED_PAGES",
+    "MAX_RETRY_MS", "MAX_UNANSWERED_PAGES", "MAX_CARRIED_READS", "MAX_CARRIED_NODES",
 }  # fmt: skip
 
 

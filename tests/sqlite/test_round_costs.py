@@ -120,7 +120,7 @@ def registrations(database: SqliteD1) -> list[tuple[int, int]]:
         (number, place)
         for number, batch in enumerate(database.batches)
         for place, statement in enumerate(batch)
-        if "trackers" in statement.sql
+        if "INTO trackers" in statement.sql
     ]
 
 

@@ -80,8 +80,8 @@ def test_without_a_mark_nothing_is_brought() -> None:
     ("selected", "light"),
     [
         ("events { type instance { instanceId workflow { name } } }", True),
-        ("events { instance { events(first: 10) { events { type } } } }", True),
-        ("events { instance { events(first: 100) { events { type } } } }", False),
+        ("events { instance { events(first: 48) { events { type } } } }", True),
+        ("events { instance { events(first: 49) { events { type } } } }", False),
     ],
 )
 def test_only_little_is_read_with_a_write(selected: str, light: bool) -> None:

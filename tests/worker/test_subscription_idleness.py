@@ -60,7 +60,8 @@ def an_idle_object_sleeps_and_its_sockets_do_not_notice(server: LocalServer) -> 
         time.sleep(ASLEEP_AFTER_S)
         after = server.tracker("status")
         assert before.pop("since") != after.pop("since")
-        assert before == after
+        kept = ("sockets", "subscriptions", "position")
+        assert [before[what] for what in kept] == [after[what] for what in kept]
         # What it answered while asleep, and that it was the same connection all the time.
         pings = ASLEEP_AFTER_S * 1_000 // PINGS_EACH_MS
         assert connection.count("pong") >= pings - 5
