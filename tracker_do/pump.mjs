@@ -78,10 +78,7 @@ export class Pump {
   /** Make rounds until there is nothing to read; one after the other, however many ask. */
   run() {
     this.#again = true;
-    this.#running ??= this.#rounds().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#running ?? this.#runWhile(this.#rounds());
   }
 
   /** Whether anything was read since this was last asked. */
@@ -104,20 +101,34 @@ export class Pump {
   /**
    * Deliver what was read with a write, if it is what a round would read now.
    * @param {import("../resolvers/pokes.mjs").Carried} carried
-   * @returns {boolean} whether it was
+   * @returns {Promise<void> | undefined} undefined if it is not
    */
   take({ id, from, to, texts }) {
     const groups = this.#sockets.members().groups(limits.unansweredPages);
     const steady = this.#steadyFor(groups);
-    if (this.#running || steady?.version !== id || this.#sockets.position !== from) return false;
-    if (to - from > steady.again.window) return false;
+    if (this.#running || steady?.version !== id || this.#sockets.position !== from) return undefined;
+    if (to - from > steady.again.window) return undefined;
     this.counts.carried += 1;
     const found = groups.map(({ feed }) => texts[feed]);
     /** @type {Move[]} */
     const moves = found.map((text, group) => [group, null, to, text === null ? null : group]);
     const { keys } = steady;
     this.#deliver(groups, { position: to, window: this.#window, moves, refused: [], keys }, found);
-    return true;
+    return this.#runWhile(this.#pause());
+  }
+
+  /** @param {Promise<void>} work that keeps others from beginning */
+  #runWhile(work) {
+    this.#running = work.finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Pokes that have come while a thousand messages were sent are to be one round together. */
+  async #pause() {
+    await scheduler.wait(0);
+    await this.#rounds();
   }
 
   async #rounds() {

@@ -124,7 +124,7 @@ export class Shard {
    */
   async poke(carried) {
     await this.#alarm.by(Date.now() + limits.watchAgainMs);
-    if (!carried || !this.#pump.take(carried)) await this.#pump.run();
+    await ((carried && this.#pump.take(carried)) ?? this.#pump.run());
     return this.#pump.offer();
   }
 

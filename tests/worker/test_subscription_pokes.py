@@ -126,8 +126,10 @@ def test_what_a_write_tells_comes_with_its_poke(
         assert received(first, len(expected), after) == expected
         after = expected[-1]
     status = rough.tracker("status")
-    assert status["carried"] - before["carried"] == 10
-    assert status["rounds"] == before["rounds"]
+    carried, rounds = (status[what] - before[what] for what in ("carried", "rounds"))
+    # On a busy machine the answer to a poke, with the offer, may come after the next write.
+    assert carried >= 5
+    assert carried + rounds == 10
     shown = [m["payload"]["data"] for m in second.flushed() if m["id"] == "i"]
     assert len(shown) >= 10
     assert shown[-1] == api.data(INSTANCE.replace("subscription", "query"), id=name)
