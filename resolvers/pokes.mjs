@@ -21,6 +21,7 @@ import { env as bindings, waitUntil } from "cloudflare:workers";
 /** @type {Record<string, any>} */
 const env = bindings;
 
+/** As in planning/events.py. */
 const HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)";
 const MARK = `UPDATE trackers SET marked=${HEAD}`;
 const WATCHING = `SELECT json_group_array(json_array(shard,marked,${HEAD})) FROM trackers`;

@@ -4,7 +4,13 @@ import { Members } from "./members.mjs";
 import { python } from "./python.mjs";
 
 /** The codes of frames.py that are decided on this side. */
-export const CODES = { internal: 1011, restart: 1012, tryAgainLater: 1013, forbidden: 4403, initTimeout: 4408 };
+export const CODES = {
+  internal: 1011,
+  restart: 1012,
+  tryAgainLater: 1013,
+  forbidden: 4403,
+  initTimeout: 4408,
+};
 export const EXPIRED = "The token has expired.";
 
 /** @typedef {import("./storage.mjs").State} State */
