@@ -25,8 +25,9 @@ serve: setup ## Server without the development proxy; WITH="examples/…" runs W
 check: setup ## Format, lint, types and generated files
 	@.venv/bin/python -m scripts.check
 
-format: setup ## Let ruff format the code and repair what it can
+format: setup ## Format the code, and let ruff repair what it can
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
+	@.venv/bin/node node_modules/prettier/bin/prettier.cjs --write --log-level warn .
 
 test: setup ## All tests; ARGS="-k name" narrows them
 	@.venv/bin/python -m pytest $(ARGS)

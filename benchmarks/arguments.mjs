@@ -34,7 +34,11 @@ export function readArguments() {
   const { values } = parseArgs({
     options: {
       only: { type: "string", multiple: true, default: ALL },
-      side: { type: "string", multiple: true, default: ["ours", "yoga", "tracker", "gws", "floor"] },
+      side: {
+        type: "string",
+        multiple: true,
+        default: ["ours", "yoga", "tracker", "gws", "floor"],
+      },
       requests: { type: "string", default: String(REQUESTS) },
       rounds: { type: "string" },
       "check-targets": { type: "boolean", default: false },

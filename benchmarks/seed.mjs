@@ -12,13 +12,18 @@ export const HOT_REFERENCE = { refType: "order", refId: "order-042" };
 const HOT = 42;
 
 const WORKFLOWS = ["fulfilment", "invoicing", "onboarding", "refund", "renewal"];
-const STATUSES = [
-  ...Array(3).fill("COMPLETED"),
-  ...["RUNNING", "ERRORED", "WAITING", "QUEUED"],
-];
+const STATUSES = [...Array(3).fill("COMPLETED"), ...["RUNNING", "ERRORED", "WAITING", "QUEUED"]];
 const STEP_NAMES = [
-  "validate", "reserve stock", "authorise payment", "pick", "pack",
-  "print label", "hand over", "capture payment", "notify customer", "archive",
+  "validate",
+  "reserve stock",
+  "authorise payment",
+  "pick",
+  "pack",
+  "print label",
+  "hand over",
+  "capture payment",
+  "notify customer",
+  "archive",
 ];
 
 /** @param {number} n the n-th instance, from 0 */
@@ -66,7 +71,7 @@ function instanceRow(n) {
     input: JSON.stringify({
       orderNumber: 100_000 + n,
       items: [{ sku: `SKU-${n % 97}`, quantity: 1 + (n % 3) }],
-      note: 'Ring twice; say “hello”',
+      note: "Ring twice; say “hello”",
     }),
     output: status === "COMPLETED" ? JSON.stringify({ ok: true, total: 1999 + n }) : null,
     error: status === "ERRORED" ? failure("card declined") : null,

@@ -25,8 +25,17 @@ export function ratioInterval(a, b, random) {
   const ratios = [];
   for (let i = 0; i < RESAMPLES; i += 1) {
     const rounds = a.map(() => Math.floor(random() * a.length));
-    const above = quantile(rounds.flatMap((round) => a[round]), 0.5);
-    ratios.push(above / quantile(rounds.flatMap((round) => b[round]), 0.5));
+    const above = quantile(
+      rounds.flatMap((round) => a[round]),
+      0.5,
+    );
+    ratios.push(
+      above /
+        quantile(
+          rounds.flatMap((round) => b[round]),
+          0.5,
+        ),
+    );
   }
   return [quantile(ratios, 0.025), quantile(ratios, 0.975)];
 }

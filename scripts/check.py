@@ -66,6 +66,8 @@ def checks() -> Iterator[Check]:
     for module in GENERATORS:
         if (ROOT / module.replace(".", "/")).with_suffix(".py").is_file():
             yield Check(f"{module} --check", (python, "-m", module, "--check"))
+    prettier = str(NODE_MODULES / "prettier" / "bin" / "prettier.cjs")
+    yield Check("prettier", (str(VENV_BIN / "node"), prettier, "--check", "."))
     yield Check("ruff format", (ruff, "format", "--check", "."))
     yield Check("ruff lint", (ruff, "check", "."))
 

@@ -131,7 +131,10 @@ export async function serveControl(miniflare, worker) {
     // Runs one statement on a D1 database; answers with its rows, and how many D1 has read.
     query: async ({ worker: name, binding, sql, params }) => {
       const database = await miniflare.getD1Database(binding, name ?? worker);
-      const { results, meta } = await database.prepare(sql).bind(...params).all();
+      const { results, meta } = await database
+        .prepare(sql)
+        .bind(...params)
+        .all();
       return { results, rowsRead: meta.rows_read };
     },
   };

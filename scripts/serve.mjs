@@ -115,7 +115,9 @@ async function main() {
     if (stopping) return;
     const { code, message } = /** @type {Error & {code?: string}} */ (error);
     const isTaken = code === "ERR_ADDRESS_IN_USE";
-    console.error(`Error: ${isTaken ? `Port ${port} is taken; choose another with PORT=…` : message}`);
+    console.error(
+      `Error: ${isTaken ? `Port ${port} is taken; choose another with PORT=…` : message}`,
+    );
     await stop(1);
   }
 }

@@ -1,6 +1,7 @@
 // Splits a migration into statements: D1 prepares one statement at a time.
 
-const TOKEN = /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?\*\/|;|\w+|\s+|./gs;
+const TOKEN =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?\*\/|;|\w+|\s+|./gs;
 
 /**
  * The statements of a script, without comments around them and without the closing semicolon.

@@ -106,7 +106,8 @@ export class Pump {
   take({ id, from, to, texts }) {
     const groups = this.#sockets.members().groups(limits.unansweredPages);
     const steady = this.#steadyFor(groups);
-    if (this.#running || steady?.version !== id || this.#sockets.position !== from) return undefined;
+    if (this.#running || steady?.version !== id || this.#sockets.position !== from)
+      return undefined;
     if (to - from > steady.again.window) return undefined;
     this.counts.carried += 1;
     const found = groups.map(({ feed }) => texts[feed]);

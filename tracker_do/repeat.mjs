@@ -63,9 +63,11 @@ export async function repeat(steady, position, window, kept) {
  * @param {number} until
  * @returns {(read: Read) => Statement}
  */
-const filled = (from, until) => ([sql, parameters, after, to]) => {
-  const values = [...parameters];
-  for (const index of after) values[index] = from;
-  for (const index of to) values[index] = until;
-  return [sql, values, true];
-};
+const filled =
+  (from, until) =>
+  ([sql, parameters, after, to]) => {
+    const values = [...parameters];
+    for (const index of after) values[index] = from;
+    for (const index of to) values[index] = until;
+    return [sql, values, true];
+  };

@@ -39,8 +39,7 @@ export function updateOf(n) {
  */
 export function pageOf(updates, last) {
   const at = new Date().toISOString();
-  const cursor = (/** @type {number} */ position) =>
-    String(position).padStart(CURSOR_LENGTH, "0");
+  const cursor = (/** @type {number} */ position) => String(position).padStart(CURSOR_LENGTH, "0");
   const events = updates.map(({ instanceId, metadata }, index) => ({
     cursor: cursor(last + index + 1),
     type: "INSTANCE_UPDATED",

@@ -63,11 +63,14 @@ export async function measure(scenario, servers, random) {
     const samples = Object.fromEntries(
       sides.map(({ server, crowd, times }) => {
         const { frames, bytes, size } = crowd;
-        return [server.name, {
-          rounds: times,
-          frames: frames / size / rounds,
-          bytes: bytes / size / rounds / events,
-        }];
+        return [
+          server.name,
+          {
+            rounds: times,
+            frames: frames / size / rounds,
+            bytes: bytes / size / rounds / events,
+          },
+        ];
       }),
     );
     // A frame too many of the last round comes before this.

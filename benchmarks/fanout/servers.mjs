@@ -11,9 +11,7 @@ import { WrongAnswer } from "../measure.mjs";
 import { seed } from "../seed.mjs";
 import { KEY, bundle, stagedWorker } from "../workers.mjs";
 import { mutation, readyFrame } from "./documents.mjs";
-import {
-  BATCH, INSTANCES, REFERENCE, WORKFLOW, instanceIdOf, updateOf,
-} from "./events.mjs";
+import { BATCH, INSTANCES, REFERENCE, WORKFLOW, instanceIdOf, updateOf } from "./events.mjs";
 import { workerdProcesses } from "./processes.mjs";
 
 /** @typedef {"ours" | "tracker" | "gws" | "floor"} ServerName */
@@ -63,9 +61,11 @@ const KINDS = {
       );
       const now = new Date().toISOString();
       await database.batch(
-        numbers.map(updateOf).map(({ instanceId, metadata }) =>
-          update.bind(JSON.stringify(metadata), now, instanceId),
-        ),
+        numbers
+          .map(updateOf)
+          .map(({ instanceId, metadata }) =>
+            update.bind(JSON.stringify(metadata), now, instanceId),
+          ),
       );
     },
     publication: () => ({ body: '"poke"', expected: "published" }),

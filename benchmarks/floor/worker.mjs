@@ -57,7 +57,9 @@ export default {
     const { operationName, variables } = /** @type {any} */ (await request.json());
     const sql = STATEMENTS[/** @type {keyof typeof STATEMENTS} */ (operationName)];
     const values = Object.values(variables);
-    const body = await env.DB.prepare(sql).bind(...values).first("body");
+    const body = await env.DB.prepare(sql)
+      .bind(...values)
+      .first("body");
     return new Response(`{"data":${body}}`, { headers: { "content-type": "application/json" } });
   },
 };

@@ -35,7 +35,9 @@ export async function runTracking(chosen, rounds = ROUNDS) {
   console.log("Starting the service and its workflows …");
   const folder = await mkdtemp(join(tmpdir(), "flowflare-tracking-"));
   const others = await Promise.all(
-    ["counter", "driver", "python"].map((name) => readBeside(join(ROOT, "benchmarks/tracking", name))),
+    ["counter", "driver", "python"].map((name) =>
+      readBeside(join(ROOT, "benchmarks/tracking", name)),
+    ),
   );
   const service = stagedWorker();
   const beside = others.map(({ worker }) => worker);

@@ -33,7 +33,9 @@ export async function instancePage(context, page, reference) {
   const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
   const sql = `SELECT ${INSTANCE} FROM instances ${where}
     ORDER BY created_at DESC, id DESC LIMIT ?`;
-  const { results } = await context.env.DB.prepare(sql).bind(...values, first + 1).all();
+  const { results } = await context.env.DB.prepare(sql)
+    .bind(...values, first + 1)
+    .all();
   const nodes = results.slice(0, first);
   return {
     nodes,
@@ -60,7 +62,9 @@ async function existsBefore(context, cursor, reference) {
   const where = reference ? "ref_type = ? AND ref_id = ? AND" : "";
   const sql = `SELECT 1 FROM instances WHERE ${where} (created_at, id) >= (?, ?) LIMIT 1`;
   const values = reference ? [reference.refType, reference.refId] : [];
-  const found = await context.env.DB.prepare(sql).bind(...values, createdAt, Number(row)).first();
+  const found = await context.env.DB.prepare(sql)
+    .bind(...values, createdAt, Number(row))
+    .first();
   return found !== null;
 }
 

@@ -102,7 +102,9 @@ export function updateWorkflowStep(_, { input }, { env }) {
     checkNumber(input.index, "index");
     checkNumber(input.attempt, "attempt");
     const { sql, values } = stepUpsert(input);
-    const step = await env.DB.prepare(sql).bind(...values).first();
+    const step = await env.DB.prepare(sql)
+      .bind(...values)
+      .first();
     if (step) return { __typename: "StepPayload", step };
     return await explainUnwritten(env, input);
   });
@@ -185,8 +187,9 @@ function stepUpsert(input) {
  */
 async function explainUnwritten(env, input) {
   const [instances, steps] = await env.DB.batch([
-    env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`)
-      .bind(input.instanceId),
+    env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`).bind(
+      input.instanceId,
+    ),
     env.DB.prepare(
       `SELECT ${STEP} FROM steps
       WHERE instance = (SELECT id FROM instances WHERE instance_id = ?) AND name = ?`,

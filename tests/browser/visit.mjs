@@ -35,9 +35,11 @@ async function visit() {
   });
 
   const landing = await page.goto(`${url}/`);
-  const links = await page.locator("a[href]").evaluateAll((anchors) =>
-    anchors.map((anchor) => /** @type {{href: string}} */ (/** @type {unknown} */ (anchor)).href),
-  );
+  const links = await page
+    .locator("a[href]")
+    .evaluateAll((anchors) =>
+      anchors.map((anchor) => /** @type {{href: string}} */ (/** @type {unknown} */ (anchor)).href),
+    );
   const heading = await page.locator("h1").innerText();
   const linked = [];
   for (const link of new Set(links.map((link) => link.split("#")[0]))) {
@@ -123,7 +125,13 @@ async function events(page) {
   for (let tries = 0; tries < 20; tries += 1) {
     await page.request.post(`${url}/graphql`, { headers, data: { query } });
     const shown = page.locator(".result-window").filter({ hasText: "INSTANCE_QUEUED" });
-    if (await shown.waitFor({ timeout: 500 }).then(() => true, () => false)) break;
+    if (
+      await shown.waitFor({ timeout: 500 }).then(
+        () => true,
+        () => false,
+      )
+    )
+      break;
   }
   return result(page, "INSTANCE_QUEUED");
 }
@@ -137,7 +145,7 @@ async function result(page, words) {
   const shown = page.locator(".result-window").filter({ hasText: words });
   await shown.waitFor();
   // The editor renders only the lines in view; its model has all.
-  return shown.locator(".CodeMirror").evaluate(
-    (element) => /** @type {any} */ (element).CodeMirror.getValue(),
-  );
+  return shown
+    .locator(".CodeMirror")
+    .evaluate((element) => /** @type {any} */ (element).CodeMirror.getValue());
 }

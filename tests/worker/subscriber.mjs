@@ -44,7 +44,11 @@ function sink({ id, payload, resume }) {
     },
     error: (/** @type {any} */ error) => {
       const { code, reason, message } = error;
-      tell({ id, happened: "error", payload: Array.isArray(error) ? error : { code, reason, message } });
+      tell({
+        id,
+        happened: "error",
+        payload: Array.isArray(error) ? error : { code, reason, message },
+      });
     },
     complete: () => tell({ id, happened: "complete" }),
   };

@@ -56,7 +56,10 @@ const resolvers = {
      * @param {any} context
      */
     track(_, { updates }, context) {
-      publish(context, updates.map(({ instance }) => instance));
+      publish(
+        context,
+        updates.map(({ instance }) => instance),
+      );
       return { __typename: "TrackPayload", applied: updates.length };
     },
   },

@@ -29,7 +29,10 @@ export class Trip extends WorkflowEntrypoint<Env, Wish> {
     return trackWorkflow(this.env, event, step, (step) => this.book(event, step));
   }
 
-  private async book({ instanceId, payload }: WorkflowEvent<Wish>, step: WorkflowStep): Promise<Outcome> {
+  private async book(
+    { instanceId, payload }: WorkflowEvent<Wish>,
+    step: WorkflowStep,
+  ): Promise<Outcome> {
     const { busyFor = 0, soldOut } = payload ?? {};
     const booked: string[] = [];
     const retries = { limit: 3, delay: 100, backoff: "exponential" } as const;

@@ -32,7 +32,14 @@ export class Journey extends WorkflowEntrypoint<Env, Wish> {
     { instanceId, payload }: WorkflowEvent<Wish>,
     step: WorkflowStep,
   ): Promise<object> {
-    const { failures = 0, attemptMs = 0, firstMs = attemptMs, stops = 0, restMs = 1, ending = "well" } = payload;
+    const {
+      failures = 0,
+      attemptMs = 0,
+      firstMs = attemptMs,
+      stops = 0,
+      restMs = 1,
+      ending = "well",
+    } = payload;
     const note = (name: string) =>
       this.env.WITNESS.fetch(`https://witness/attempts/${instanceId}/${name}`, { method: "POST" });
 
@@ -61,11 +68,15 @@ export class Journey extends WorkflowEntrypoint<Env, Wish> {
       type: "message",
       timeout: "1 hour",
     });
-    return step.do("arrive", { retries: { limit: 1, delay: 50, backoff: "constant" } }, async () => {
-      await note("arrive");
-      if (ending === "badly") throw new Flaky("the door is locked");
-      return { packed, way, message };
-    });
+    return step.do(
+      "arrive",
+      { retries: { limit: 1, delay: 50, backoff: "constant" } },
+      async () => {
+        await note("arrive");
+        if (ending === "badly") throw new Flaky("the door is locked");
+        return { packed, way, message };
+      },
+    );
   }
 }
 

@@ -25,6 +25,10 @@ export default {
     const body = await request.text();
     const caller = /"instanceId":\s*"([^"]+)"/.exec(body)?.[1] ?? "";
     await env.RECORD.prepare(CALL).bind(caller, body).run();
-    return env.FLOWFLARE.fetch(request.url, { method: request.method, headers: request.headers, body });
+    return env.FLOWFLARE.fetch(request.url, {
+      method: request.method,
+      headers: request.headers,
+      body,
+    });
   },
 } satisfies ExportedHandler<Env>;
