@@ -21,28 +21,17 @@ from flowflare import (
     Unreachable,
     track_step,
 )
-from scripts.local_server import LocalServer
 from scripts.project import ROOT
 from tests.clients.gateway import Gateway
 from tests.clients.runs import log_of, start, until
-from tests.worker.api import Api
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
+
+    from scripts.local_server import LocalServer
+    from tests.worker.api import Api
 
 QUICK = Retries(limit=2, delay=timedelta(milliseconds=20), backoff="linear")
-
-
-@pytest.fixture(scope="module")
-def server(prepared: None) -> Iterator[LocalServer]:
-    with LocalServer() as running:
-        yield running
-
-
-@pytest.fixture
-def api(server: LocalServer) -> Iterator[Api]:
-    with Api(server) as caller:
-        yield caller
 
 
 @pytest.fixture
