@@ -29,8 +29,9 @@ format: setup ## Format the code, and let ruff repair what it can
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
 	@.venv/bin/node node_modules/prettier/bin/prettier.cjs --write --log-level warn .
 
+# Two modules side by side: most of the time is spent starting servers, which use a core and a half.
 test: setup ## All tests; ARGS="-k name" narrows them
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: setup ## Measure Flowflare beside its peers; ARGS are handed on
 	@exec .venv/bin/node benchmarks/run.mjs $(ARGS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripts import setup, vendor
 from tests.clients.command_line import CommandLine
 from tests.clients.projects import FILES, JSONC, Project
 from tests.clients.reporting import instance, new_name, report_failing_run, step, track
@@ -14,6 +15,13 @@ from tests.clients.reporting import instance, new_name, report_failing_run, step
 if TYPE_CHECKING:
     from scripts.local_server import LocalServer
     from tests.worker.api import Api
+
+
+@pytest.fixture(scope="session")
+def client_modules(prepared: None) -> Path:
+    """What the Python client needs in a Worker; one of the test processes at a time makes it."""
+    with setup.one_at_a_time():
+        return vendor.ensure_client_packages()
 
 
 @pytest.fixture

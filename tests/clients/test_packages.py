@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts import vendor
 from scripts.local_server import LocalServer
 from scripts.project import ROOT
 from tests.clients.packages import (
@@ -142,11 +141,11 @@ def test_the_command_is_installed(python: PythonProject, server: LocalServer) ->
 
 
 def test_the_readme_s_workers_run_with_the_wheel(
-    prepared: None, python: PythonProject, tmp_path: Path
+    python: PythonProject, client_modules: Path, tmp_path: Path
 ) -> None:
     # As pywrangler would have vendored it; what lies beside `main` comes before the source.
     modules = tmp_path / "python_modules"
-    shutil.copytree(vendor.ensure_client_packages(), modules)
+    shutil.copytree(client_modules, modules)
     with zipfile.ZipFile(python.wheel) as wheel:
         wheel.extractall(modules)
     folders = {"reports": "Query and control", "billing": "Track a workflow"}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts import vendor
 from scripts.local_server import LocalServer
 
 if TYPE_CHECKING:
@@ -19,12 +18,12 @@ NAME = "client-in-python"
 
 
 @pytest.fixture(scope="module")
-def beside(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+def beside(client_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     """The service with the Worker beside it."""
     folder = tmp_path_factory.mktemp("python-worker") / "worker"
     shutil.copytree(WORKER, folder)
     # Where pywrangler would have put them.
-    (folder / "python_modules").symlink_to(vendor.ensure_client_packages())
+    (folder / "python_modules").symlink_to(client_modules)
     with LocalServer(beside=[folder]) as running:
         yield running
 

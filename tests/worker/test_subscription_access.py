@@ -177,7 +177,7 @@ def test_a_socket_closes_with_4403_when_its_token_expires_though_nothing_happens
         socket.subscribe("1", EVENTS)
         keyed.evict()
         assert socket.closed() == (4403, "The token has expired.")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
 
 
 def test_nothing_is_sent_once_the_token_has_expired(

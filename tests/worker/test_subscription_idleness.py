@@ -29,6 +29,8 @@ Waits: TypeAlias = "dict[str, Future[None]]"
 PINGS_EACH_MS = 1_000
 # The alarm rings twice after the last thing that happened, ten seconds each; then ten idle ones.
 ASLEEP_AFTER_S = 35
+# What comes in time may be seen later, while other tests keep the machine busy.
+LATE_S = 8
 
 
 def a_workflow(api: Api) -> str:
@@ -74,7 +76,7 @@ def an_idle_object_sleeps_and_its_sockets_do_not_notice(server: LocalServer) -> 
 
 
 def an_alarm_brings_an_event_whose_poke_was_lost(server: LocalServer) -> None:
-    most = WATCH_AGAIN_MS / 1_000 + 2
+    most = WATCH_AGAIN_MS / 1_000 + LATE_S
     with Api(server) as api, RawSocket(server).init() as socket:
         name = a_workflow(api)
         follow(socket, name, after=head(api))
@@ -98,7 +100,7 @@ def without_init_a_socket_closes_with_4408_even_if_the_object_was_evicted(
         for socket in (silent, pinging):
             assert socket.refused() == (4408, "Connection initialisation timeout")
             waited = time.monotonic() - opened
-            assert INIT_TIMEOUT_MS - 1_000 < waited * 1_000 < INIT_TIMEOUT_MS + 3_000
+            assert INIT_TIMEOUT_MS - 1_000 < waited * 1_000 < INIT_TIMEOUT_MS + LATE_S * 1_000
         assert let_in.flushed() == []
 
 
@@ -110,7 +112,7 @@ def a_stream_of_events_is_kept_open_by_comments(server: LocalServer) -> None:
         lines = response.iter_lines()
         began = time.monotonic()
         assert next(line for line in lines if line.startswith(":")) == ":"
-        assert time.monotonic() - began < SSE_KEEP_ALIVE_MS / 1_000 + 3
+        assert time.monotonic() - began < SSE_KEEP_ALIVE_MS / 1_000 + LATE_S
 
 
 def on_its_own(scenario: Scenario) -> None:
