@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scripts.local_server import LocalServer
+    from tests.support.servers import StartServer
+
+WHOLE_LOG = "0000000000000000"
 
 
 def head(api: Api) -> str:
@@ -23,20 +26,20 @@ def head(api: Api) -> str:
 
 
 def test_watch_survives_a_restart_and_ends_with_the_instance(
-    rough: LocalServer, tmp_path: Path
+    start_server: StartServer, tmp_path: Path
 ) -> None:
-    flow = CommandLine(rough, tmp_path)
-    with Api(rough) as api:
-        before = head(api)
+    server = start_server()
+    flow = CommandLine(server, tmp_path)
+    with Api(server) as api:
         track(api, instance("cli-survivor", workflow="cli", status="QUEUED"))
-        with flow.start("watch", "cli-survivor", "--json", "--after", before) as running:
+        with flow.start("watch", "cli-survivor", "--json", "--after", WHOLE_LOG) as running:
             running.wait_for(lambda lines: len(lines) == 1, "the first event")
             track(api, instance("cli-survivor", status="RUNNING"))
             running.wait_for(lambda lines: len(lines) == 2, "the second event")
 
-            rough.restart()
+            server.restart()
 
-            with Api(rough) as again:
+            with Api(server) as again:
                 track(again, step("cli-survivor", "call", "RUNNING"))
                 track(
                     again,
