@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tomlkit
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowflare.setup import toml
@@ -136,6 +136,7 @@ PATHS: st.SearchStrategy[Path] = st.lists(NAMES, min_size=1, max_size=3).map(tup
 @given(
     path=PATHS, value=VALUES, element=st.booleans(), base=st.dictionaries(NAMES, VALUES, max_size=3)
 )
+@example(path=("vars",), value={}, element=False, base={"vars": {}})
 def test_an_edit_has_the_intended_value_or_is_refused(
     path: Path, value: object, element: bool, base: dict[str, object]
 ) -> None:

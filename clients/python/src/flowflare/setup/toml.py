@@ -8,6 +8,7 @@ moves tables of one list together.
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from typing import Any
 
 import tomlkit
@@ -40,7 +41,8 @@ def edit(text: str, change: Edit) -> str:
     for way in (_edited, _listed_at_end):
         try:
             result = way(source, change)
-            if parse(result) == wanted and _lines_touched(source, result) <= _MOST_LINES:
+            kept = _comments(source) <= _comments(result)
+            if kept and parse(result) == wanted and _lines_touched(source, result) <= _MOST_LINES:
                 return mark + (result.replace("\n", "\r\n") if windows else result)
         except (
             TOMLKitError,
@@ -69,6 +71,11 @@ def _lines_touched(before: str, after: str) -> int:
                 break
             same += 1
     return len(old) - same
+
+
+def _comments(text: str) -> Counter[str]:
+    """The lines that are comments; tomlkit counts one behind a table to what replaces the table."""
+    return Counter(line for line in text.splitlines() if line.lstrip().startswith("#"))
 
 
 def _edited(text: str, change: Edit) -> str:
