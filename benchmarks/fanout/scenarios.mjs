@@ -20,7 +20,7 @@ export const SCENARIOS = {
     sockets: 1_000,
     selections: 1,
     events: 1,
-    rounds: 30,
+    rounds: 80,
     targets: { gws: 0.6, floor: 1.2 },
   },
   selections50: {
