@@ -51,7 +51,8 @@ export function readArguments() {
     throw new Error("--side takes ours, yoga, tracker, gws or floor.");
   }
   return {
-    operations: values.only.filter((name) => Object.hasOwn(OPERATIONS, name)),
+    // Reads before writes, which leave each side's instances with instants of their own.
+    operations: Object.keys(OPERATIONS).filter((name) => values.only.includes(name)),
     onSockets: values.only.filter((name) => ON_SOCKETS.includes(name)),
     tracking: TRACKING.filter((name) => values.only.includes(name)),
     sides: values.side.filter(isSide),
