@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.project import ROOT, VENV_BIN, tool_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
 READY = "Flowflare is ready: "
@@ -136,6 +137,16 @@ class LocalServer:
         process.wait()
         if process.stdin is not None:
             process.stdin.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have the server and workerd do nothing for a while, their connections open."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop the server and workerd, and remove the state folder if it was made here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING
 
 from flowflare.cli.errors import ExitCode
@@ -120,6 +121,24 @@ def test_watch_without_an_id_shows_what_is_selected_until_it_is_interrupted(
             assert ended.err == ""
             rows = [line.split("\t") for line in ended.out.splitlines()]
             assert [row[2:4] for row in rows] == [[mine, kind] for kind in types]
+
+
+def test_an_interrupt_ends_watch_where_the_service_does_not_answer(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server()
+    flow = CommandLine(server, tmp_path)
+    with Api(server) as api, flow.start("watch", "--after", WHOLE_LOG) as running:
+        track(api, instance("cli-silent", workflow="cli", status="QUEUED"))
+        running.wait_for(lambda lines: len(lines) == 1, "an event")
+        with server.frozen():
+            began = time.monotonic()
+            running.interrupt()
+            ended = running.end()
+            # What closing a connection waits for is ten seconds.
+            assert time.monotonic() - began < 8
+    assert ended.code == ExitCode.INTERRUPTED
+    assert ended.err == ""
 
 
 def test_watch_is_coloured_lines_on_a_terminal(flow: CommandLine, api: Api) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import signal
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from flowflare.cli.errors import CliError, Denied, TimeIsUp, Unreachable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _GET_A_KEY = "Set FLOWFLARE_API_KEY, or give --api-key."
+_PATIENCE_S = 5.0
+"""How long an interrupted command may take to end."""
 
 
 def ask(
@@ -32,14 +35,35 @@ def ask(
     from flowflare.client import FlowflareClient  # noqa: PLC0415
 
     async def run() -> T:
+        _end_when_interrupted()
         async with (
             asyncio.timeout(timeout.total_seconds() if timeout is not None else None),
             FlowflareClient(settings.url, settings.key) as client,
         ):
             return await operation(client)
 
-    with _translated(settings, timeout):
-        return asyncio.run(run())
+    try:
+        with _translated(settings, timeout):
+            return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _end_when_interrupted() -> None:
+    """Cancel the running task at Ctrl-C, and again if it goes on: before Python 3.12
+    `asyncio.wait_for` loses a cancellation that comes with what it waits for."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        task.cancel()
+        loop.call_later(_PATIENCE_S, interrupt)
+
+    # Windows has no such handlers: there asyncio cancels the task once.
+    with suppress(NotImplementedError):
+        loop.add_signal_handler(signal.SIGINT, interrupt)
 
 
 @contextmanager

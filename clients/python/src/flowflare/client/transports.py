@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gql import GraphQLRequest
     from graphql import ExecutionResult
 
+CLOSE_TIMEOUT_S = 2
+"""How long who ends a subscription waits for a service that does not answer."""
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 FIRST_CLOSE_CODE = 1000
@@ -98,7 +100,7 @@ class Network:
             connect_timeout=self._timeout_s,
             ack_timeout=self._timeout_s,
             # A page of events may be larger than the mebibyte that is the default.
-            connect_args={"max_size": None},
+            connect_args={"max_size": None, "close_timeout": CLOSE_TIMEOUT_S},
         )
 
 
