@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
+from tests.support.closing import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 Mode = Literal["pass", "refuse", "hang", "lose", "deny"]
 
@@ -33,7 +34,7 @@ class Call:
 
 
 @dataclass
-class Gateway:
+class Gateway(Closing):
     """Passes requests on to `target`; or refuses them with 503, lets them hang, passes them on
     and loses the answer, or passes them on with a wrong key, as `mode` says."""
 
@@ -95,12 +96,8 @@ class Gateway:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop; what hangs is let go."""
         self._released.set()
         self._server.shutdown()
         self._server.server_close()

@@ -1,4 +1,4 @@
-"""How long something takes, on a machine that other tests use as well."""
+"""Waiting for things, and how long they take on a machine that other tests use as well."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIMES = 4
+
+
+def until(condition: Callable[[], object], what: object = "", *, seconds: float = 15) -> None:
+    """Wait until something holds; `what` is said where it does not come to."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 def assert_within(seconds: float, act: Callable[[], object]) -> None:

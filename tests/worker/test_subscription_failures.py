@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -38,14 +37,6 @@ def api(rough: LocalServer) -> Iterator[Api]:
     """A caller of it."""
     with Api(rough) as caller:
         yield caller
-
-
-@pytest.fixture
-def name(api: Api) -> str:
-    """An instance of this test alone, and the name of its workflow."""
-    name = f"frail-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
-    return name
 
 
 def follow(server: LocalServer, name: str, after: str) -> RawSocket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,14 +40,6 @@ def api(rough: LocalServer) -> Iterator[Api]:
     """A caller of the server that bears it."""
     with Api(rough) as caller:
         yield caller
-
-
-@pytest.fixture
-def name(api: Api) -> str:
-    """An instance of this test alone, and the name of its workflow."""
-    name = f"limit-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
-    return name
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-import time
-import uuid
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from resolvers.limits import MAX_OPERATION_ID
+from tests.support.timing import until
 from tests.worker.api import Api
 from tests.worker.event_log import (
     START,
@@ -46,14 +45,6 @@ def api(rough: LocalServer) -> Iterator[Api]:
     """A caller of it."""
     with Api(rough) as caller:
         yield caller
-
-
-@pytest.fixture
-def name(api: Api) -> str:
-    """An instance of this test alone, and the name of its workflow."""
-    name = f"poked-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
-    return name
 
 
 @pytest.fixture
@@ -268,7 +259,7 @@ def test_the_position_outlives_the_sockets_that_kept_it(
         assert rough.evict()
     for index in gone:
         opened[index].close()
-    wait_for(lambda: rough.tracker("status")["sockets"] == 1)
+    until(lambda: rough.tracker("status")["sockets"] == 1)
     assert rough.evict()
     after = head(api)
     write_unheard(rough, name, "unheard")
@@ -289,7 +280,7 @@ def test_where_the_position_is_lost_subscribers_come_anew(
         live.subscribe(id_, WORKFLOW_EVENTS, variables=variables)
     settle(rough)
     idle.close()
-    wait_for(lambda: rough.tracker("status")["sockets"] == 1)
+    until(lambda: rough.tracker("status")["sockets"] == 1)
     touch(api, name, "kept in a row")
     live.receive_until(lambda got: len(got) == 100)
     assert rough.evict()
@@ -310,11 +301,3 @@ def forget_position(state: Path) -> int:
                 row = (json.dumps(kept), key)
                 database.execute("UPDATE attachments SET state=? WHERE key=?", row)
     return found
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

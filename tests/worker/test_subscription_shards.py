@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +10,9 @@ import pytest
 from resolvers.limits import MAX_SOCKETS
 from schema.application import Application
 from scripts.local_server import LocalServer
+from tests.support.timing import until
 from tests.worker.api import Api
 from tests.worker.event_log import (
-    START,
     UPDATE,
     WORKFLOW_EVENTS,
     events_after,
@@ -25,7 +23,7 @@ from tests.worker.raw_socket import RawSocket, events_of
 from tracker_do.frames import CloseCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.worker.conftest import StartServer
 
@@ -47,24 +45,9 @@ def api(sharded: LocalServer) -> Iterator[Api]:
         yield caller
 
 
-@pytest.fixture
-def name(api: Api) -> str:
-    """An instance of this test alone, and the name of its workflow."""
-    name = f"shards-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
-    return name
-
-
 def registered(server: LocalServer) -> set[str]:
     """The shards that writes poke."""
     return {row["shard"] for row in server.query("SELECT shard FROM trackers")}
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def follow(server: LocalServer, stack: ExitStack, name: str, after: str) -> RawSocket:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from resolvers.limits import SSE_KEEP_ALIVE_MS
+from tests.support.timing import until
 from tests.worker.api import Api, code
 from tests.worker.event_log import (
     START,
@@ -24,20 +23,10 @@ from tests.worker.subscribers import NodeClients
 from tests.worker.test_access import token_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scripts.local_server import LocalServer
 
 COMPLETE = {"event": "complete", "data": None}
 HELLO = "{ __typename }"
-
-
-@pytest.fixture
-def name(api: Api) -> str:
-    """An instance of this test alone, and the name of its workflow."""
-    name = f"stream-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
-    return name
 
 
 def touch(api: Api, name: str, note: str) -> None:
@@ -46,13 +35,6 @@ def touch(api: Api, name: str, note: str) -> None:
 
 def of(name: str, **more: Any) -> dict[str, Any]:
     return {"filter": {"workflow": [name]}, **more}
-
-
-def until(condition: Callable[[], bool], what: object, *, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,13 +17,14 @@ import pytest
 
 from scripts.local_server import LocalServer
 from scripts.project import ROOT, parse_jsonc
+from tests.support.timing import until
 from tests.worker.api import Api
 from tests.worker.event_log import events_after, head
 from tests.worker.runs import Run
 from tests.worker.subscribers import NodeClients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.worker.conftest import StartServer
@@ -282,8 +282,8 @@ def test_a_crash_loses_and_doubles_nothing(
     ears = [Ear(node, server, workflow, head(api)) for workflow in WORKFLOWS]
     runs = {w: Run.start(api, w, firstMs=100_000, restMs=1_000) for w in WORKFLOWS}
     for run in runs.values():
-        until(partial(is_running, run, "cross"))
-        until(partial(noted, server, run, "cross"))
+        until(partial(is_running, run, "cross"), seconds=30)
+        until(partial(noted, server, run, "cross"), seconds=30)
     server.crash()  # in an attempt, which is made again
     server.start()
     for workflow, run in runs.items():
@@ -360,11 +360,11 @@ def test_workflows_go_on_while_the_service_is_away(
     for workflow, run in runs.items():
         workers.fetch(WORKERS[workflow], f"/{run.instance_id}", method="POST", body=wish)
     for run in runs.values():
-        until(partial(is_running, run, "cross"))
+        until(partial(is_running, run, "cross"), seconds=30)
     server.crash()
     for workflow, run in runs.items():
         tell(workers, run, workflow, {"type": "message", "payload": MESSAGE})
-        until(partial(noted, workers, run, "arrive"))
+        until(partial(noted, workers, run, "arrive"), seconds=30)
     server.start()
 
     for run in runs.values():
@@ -379,11 +379,3 @@ def test_workflows_go_on_while_the_service_is_away(
             assert of_step(instance, step) == expected
     for ear in ears:
         ear.has_heard_all(api)
-
-
-def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
