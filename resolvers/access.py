@@ -22,6 +22,7 @@ from resolvers.errors import AccessError
 from resolvers.vocabulary import Scope
 
 TOKEN_PREFIX = "fft_"
+_FOR_EVER = 2**53 - 1
 
 # Whether there is a limit to a reference, to workflows, to an instance.
 LimitsShape: TypeAlias = tuple[bool, bool, bool]
@@ -87,6 +88,11 @@ class Principal:
     def limited(self) -> bool:
         """Whether there is anything it may not see."""
         return any(self.limits.shape)
+
+    @property
+    def has_few(self) -> bool:
+        """True if it sees the instances of one reference, or one instance."""
+        return self.limits.reference is not None or self.limits.instance_id is not None
 
     def require(self, scope: Scope) -> None:
         """Raise AccessError unless the scope is granted."""
@@ -163,6 +169,15 @@ class Gatekeeper:
         if found is None:
             raise AccessError.unauthenticated("The key is not valid.")
         return found
+
+    def admits_until(self, authorization: str) -> int:
+        """The time when what the header holds ends, in seconds since the epoch; 0 where it is not
+        valid, and far in the future for a key."""
+        try:
+            caller = self.authenticate(authorization)
+        except AccessError:
+            return 0
+        return _FOR_EVER if caller.expires_at is None else caller.expires_at
 
     def issue(self, claims: Mapping[str, object]) -> str:
         """A token for these claims; the gatekeeper must hold an ADMIN key."""

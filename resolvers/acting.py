@@ -7,13 +7,14 @@ that the instance has moved on: then the tracked state is brought to that first.
 import json
 
 from resolvers import transitions
+from resolvers.database import DatabaseError
 from resolvers.drift import Tracked
 from resolvers.engine import EngineError, Seen
-from resolvers.errors import Refusal
+from resolvers.errors import Refusal, RequestError
 from resolvers.mutations import Call, Pieces
 from resolvers.reconcile import repair_now
 from resolvers.transitions import TERMINAL
-from resolvers.vocabulary import InstanceStatus
+from resolvers.vocabulary import ErrorCode, InstanceStatus
 from resolvers.writes import actions, inputs, repairs
 from resolvers.writes.refusals import illegal, not_found, unavailable
 
@@ -87,7 +88,17 @@ async def _act(
     if seen.status in TERMINAL and seen.status is not to:
         recorded = repairs.repair(instance, seen)
     payload = call.select("InstancePayload", instance_id=instance_id)
-    outcomes = await call.services.database.batch([recorded, payload])
+    try:
+        outcomes = await call.services.database.batch([recorded, payload])
+    except DatabaseError as error:
+        if not error.is_too_big:
+            raise
+        await call.services.database.batch([recorded])
+        raise RequestError(
+            f"The engine was asked to {action} {instance_id!r}, and that is recorded; but the"
+            " selected result is too large (MAX_RESULT_BYTES). Read it with a query.",
+            code=ErrorCode.RESULT_TOO_LARGE,
+        ) from error
     # What is resumed may end at once; what was to be paused or terminated should not have.
     if seen.status in TERMINAL - {to} and to is not InstanceStatus.RUNNING:
         raise _over(instance_id, seen, "it had ended before", to)

@@ -1,12 +1,19 @@
 """The root fields of mutations: what is known of one ahead, and one call of it."""
 
-from graphql import GraphQLNamedType, GraphQLObjectType, get_named_type
+from graphql import (
+    GraphQLNamedType,
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
+)
 from graphql.execution.collect_fields import FieldDetails, collect_subfields
 from graphql.type.introspection import TypeNameMetaFieldDef
 
-from resolvers.database import Statement, Value
-from resolvers.errors import Refusal, RequestError
+from resolvers.database import DatabaseError, Statement, Value
+from resolvers.errors import Refusal, RequestError, invalid_input
 from resolvers.json_text import encode
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES
 from resolvers.mutations import Handler, Pieces, Services
 from resolvers.planning.compiler import (
     Binding,
@@ -18,6 +25,7 @@ from resolvers.planning.compiler import (
     refuse_over_cost,
 )
 from resolvers.planning.payloads import payload
+from resolvers.vocabulary import ErrorCode
 
 MUTATION = "mutation"  # key of a mutation's handler in its Strawberry metadata
 
@@ -33,6 +41,7 @@ class MutationField:
         self._document = document
         self._details = details
         self._type: GraphQLNamedType = get_named_type(definition.type)
+        self.is_list = is_list_type(get_nullable_type(definition.type))
         self._selects: dict[str, Compiled] = {}
         self.key = key
         self.site = Site(definition, details[0], (key,))
@@ -46,7 +55,9 @@ class MutationField:
         if compiled is None:
             compiler = Compiler(self._document, sample)
             place = Field(compiler, "", self._type, self._details, self.site)
-            compiled = self._selects[type_name] = compiler.select(*payload(place, type_name))
+            compiled = self._selects[type_name] = compiler.select_written(
+                *payload(place, type_name)
+            )
         return compiled
 
     def render(self, type_name: str, values: dict[str, object], binding: Binding) -> str:
@@ -82,12 +93,13 @@ class MutationCall:
     """One call of a field; what its handler sees (`mutations.Call`)."""
 
     def __init__(
-        self, field: MutationField, binding: Binding, services: Services, *, last: bool
+        self, field: MutationField, binding: Binding, services: Services, *, fields: int
     ) -> None:
         self._field = field
         self._binding = binding
+        self._max_bytes = MAX_RESULT_BYTES // fields
         self.services = services
-        self.last = last
+        self.last = fields == 1
         self.principal = binding.principal
         self.arguments = dict(binding.arguments(field.site))
 
@@ -97,16 +109,33 @@ class MutationCall:
             return await self._field.handler(self)
         except Refusal as refusal:
             return [self.render(refusal.type_name, refusal.fields)]
+        except DatabaseError as error:
+            if not error.is_too_big:
+                raise
+            return [self._render_too_large()]
 
-    def select(self, type_name: str, **values: Value) -> Statement:
+    def select(self, type_name: str, *, parts: int = 1, **values: Value) -> Statement:
         """See `mutations.Call`."""
         compiled = self._field.select(type_name, self._binding)
         refuse_over_cost(compiled.cost(self._binding))
-        return compiled.bind(Binding(self._binding.variables, self.principal, values))
+        limit = min(self._max_bytes // parts, D1_MAX_STRING_BYTES)
+        return compiled.bind(Binding(self._binding.variables, self.principal, values, limit))
 
     def render(self, type_name: str, values: dict[str, object]) -> str:
         """See `mutations.Call`."""
         return self._field.render(type_name, values, self._binding)
+
+    def _render_too_large(self) -> str:
+        """InvalidInput for a payload that is too long, so that fields before it are answered."""
+        message = (
+            "The result of this field is too large: that of a whole operation may have"
+            f" {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES), each field its share. Nothing was"
+            " changed by it. Select less."
+        )
+        if self._field.is_list:
+            raise RequestError(message, code=ErrorCode.RESULT_TOO_LARGE)
+        refusal = invalid_input(message, [], code=ErrorCode.RESULT_TOO_LARGE)
+        return self.render(refusal.type_name, refusal.fields)
 
 
 def _typename(root: GraphQLObjectType) -> Handler:

@@ -10,6 +10,9 @@ from typing import Any, Protocol, TypeAlias
 
 Value: TypeAlias = str | int | None
 
+# D1's and SQLite's own words for a text over the limit.
+_TOO_BIG = ("too big", "SQLITE_TOOBIG")
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -28,15 +31,37 @@ class Outcome:
     """What one statement of a batch did.
 
     `text` is the first column of the first row, None where there is no row; of an opaque
-    statement it is a handle. `changes` is how many rows the statement itself wrote.
+    statement it is a handle. `changes` is how many rows the statement itself wrote. `size` is the
+    length of an opaque text, also of one that was too long for its statement to load it: then
+    `text` is None.
     """
 
     text: Any
     changes: int
+    size: int = 0
+
+    @property
+    def is_oversized(self) -> bool:
+        """True if there is a text that was not loaded."""
+        return self.text is None and self.size > 0
 
 
 class DatabaseError(Exception):
     """The batch failed and was rolled back; the message is SQLite's or D1's."""
+
+    @property
+    def is_too_big(self) -> bool:
+        """True if a text in it is longer than D1 holds, or than its statement allows."""
+        return any(words in str(self) for words in _TOO_BIG)
+
+
+class OversizedError(DatabaseError):
+    """Texts of a final batch were longer than their statements allow; `sizes` are those of all its
+    opaque texts, in bytes."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__("the result is too big")
+        self.sizes = sizes
 
 
 class Database(Protocol):
@@ -49,7 +74,7 @@ class Database(Protocol):
 
         With `final` nothing but the response follows, and all it needs of the outcomes are
         opaque texts: it may be composed before the batch has run. There a SELECT without a
-        row is a failure too, if one that rolls nothing back.
+        row, or with too long a text, is a failure too, if one that rolls nothing back.
 
         Raises DatabaseError when one fails; then none has had an effect.
         """
@@ -57,7 +82,10 @@ class Database(Protocol):
 
 
 def refuse_absent(statements: Sequence[Statement], outcomes: Sequence[Outcome]) -> None:
-    """What `final` promises: DatabaseError where an opaque statement found no row."""
+    """What `final` promises: DatabaseError where an opaque statement found no row, or too long a
+    text."""
+    if any(outcome.is_oversized for outcome in outcomes):
+        raise OversizedError([outcome.size for outcome in outcomes])
     for statement, outcome in zip(statements, outcomes, strict=True):
         if statement.opaque and outcome.text is None:
             raise DatabaseError("no row")

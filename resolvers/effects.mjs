@@ -3,6 +3,7 @@
 
 import { env as bindings } from "cloudflare:workers";
 import { askEngine } from "./engine.mjs";
+import { isLonger } from "./json_text.mjs";
 import { firstValue, write } from "./pokes.mjs";
 
 /**
@@ -12,8 +13,11 @@ import { firstValue, write } from "./pokes.mjs";
  *   engine?: import("./engine.mjs").Calls, done?: any }} Step
  * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
  *   rowsWritten: number }} Kept what one task has kept on this side, and what it has cost
+ * @typedef {[text: unknown, changes: number, size?: number]} Outcome of a statement (see database.py)
+ * @typedef {{ outcomes?: Outcome[], answers?: unknown[], error?: string, sizes?: number[] }} Answer
  * @typedef {object} Task
- * @property {(failure: string) => string} begin Python, to the task's first effect
+ * @property {(failure: string) => string} begin Python, to the task's first effect; where that
+ *   was expected to succeed and did not, with the answer to it
  * @property {(task: number, answer: string) => string} resume Python, from there
  */
 
@@ -45,14 +49,33 @@ export async function drive(python, kept) {
     const answer = await perform(step, kept);
     if (step.task !== undefined) {
       step = JSON.parse(python.resume(step.task, JSON.stringify(answer)));
-    } else if (answer.error === undefined && !kept.texts.includes(null)) {
-      break;
     } else {
-      step = JSON.parse(python.begin(answer.error ?? "no row"));
+      const failure = failureOf(answer);
+      if (!failure) break;
+      step = JSON.parse(python.begin(JSON.stringify(failure)));
       kept.texts = [];
     }
   }
   return step.done;
+}
+
+/**
+ * True for a text that was too long for its statement to load it.
+ * @param {Outcome} outcome
+ */
+export const isOversized = ([text, , size]) => text === null && Boolean(size);
+
+/**
+ * Say why a batch is not what was expected of it: it failed, found no row, or a text too long.
+ * @param {Answer} answer
+ * @returns {Answer | undefined}
+ */
+function failureOf({ error, outcomes = [] }) {
+  if (error !== undefined) return { error };
+  const opaque = outcomes.filter(({ length }) => length === 3);
+  const sizes = opaque.map(([, , size]) => /** @type {number} */ (size));
+  if (opaque.every(([text]) => text !== null)) return undefined;
+  return sizes.includes(0) ? { error: "no row" } : { sizes };
 }
 
 /**
@@ -68,7 +91,7 @@ export function join(pieces, texts) {
  * Read in one batch, without Python.
  * @param {Statement[]} statements
  * @param {Kept} kept
- * @returns {Promise<[text: unknown, changes: number][]>}
+ * @returns {Promise<Outcome[]>}
  */
 export function read(statements, kept) {
   return runBatch(env.DB, statements, true, kept);
@@ -77,7 +100,7 @@ export function read(statements, kept) {
 /**
  * @param {Step} step
  * @param {Kept} kept
- * @returns {Promise<{ outcomes?: unknown[], answers?: unknown[], error?: string }>}
+ * @returns {Promise<Answer>}
  */
 async function perform(step, kept) {
   try {
@@ -93,7 +116,7 @@ async function perform(step, kept) {
  * @param {Statement[]} statements
  * @param {boolean | undefined} silent whether nobody is told of what is written
  * @param {Kept} kept
- * @returns {Promise<[text: unknown, changes: number][]>}
+ * @returns {Promise<Outcome[]>}
  */
 async function runBatch(database, statements, silent, kept) {
   for (const [, parameters] of statements) parameters.forEach(refuseLongText);
@@ -108,11 +131,14 @@ async function runBatch(database, statements, silent, kept) {
     kept.rowsWritten += meta.rows_written;
   }
   return results.map((result, index) => {
+    const { changes } = result.meta;
     const text = firstValue(result);
     refuseLongText(text);
-    if (!statements[index][2]) return [text, result.meta.changes];
-    const handle = kept.texts.push(/** @type {string | null} */ (text)) - 1;
-    return [text === null ? null : handle, result.meta.changes];
+    if (!statements[index][2]) return [text, changes];
+    // A statement that finds its text too long gives the size instead.
+    if (typeof text === "number") return [null, changes, text];
+    const handle = kept.texts.push(text) - 1;
+    return text === null ? [null, changes, 0] : [handle, changes, text.length];
   });
 }
 
@@ -123,9 +149,7 @@ async function runBatch(database, statements, silent, kept) {
  * @param {unknown} value
  */
 function refuseLongText(value) {
-  // One UTF-16 unit is at most three bytes of UTF-8: most texts need no measuring.
-  if (typeof value !== "string" || value.length * 3 <= maxTextBytes) return;
-  if (new TextEncoder().encode(value).byteLength > maxTextBytes) {
+  if (typeof value === "string" && isLonger(value, maxTextBytes)) {
     throw new Error("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
   }
 }

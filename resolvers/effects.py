@@ -10,7 +10,13 @@ from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
-from resolvers.database import DatabaseError, Outcome, Statement, refuse_absent
+from resolvers.database import (
+    DatabaseError,
+    Outcome,
+    OversizedError,
+    Statement,
+    refuse_absent,
+)
 from resolvers.engine import STATUSES, EngineError, Key, Seen
 from resolvers.json_text import decode, encode
 from resolvers.limits import (
@@ -64,9 +70,11 @@ class EffectDatabase:
         answer = await Effect(body, expected if final else None)
         if "error" in answer:
             raise DatabaseError(answer["error"])
+        if "sizes" in answer:
+            raise OversizedError(answer["sizes"])
         outcomes = [
-            Outcome(Handle(text) if isinstance(text, int) else text, changes)
-            for text, changes in answer["outcomes"]
+            Outcome(Handle(text) if isinstance(text, int) else text, *meta)
+            for text, *meta in answer["outcomes"]
         ]
         if final:
             refuse_absent(statements, outcomes)
@@ -169,13 +177,13 @@ class Runner:
         """Run to the first effect; `present` makes the result JSON-able.
 
         With `foresee` run on where the answer is known unless the effect fails: the caller
-        must then be able to start again, with the `failure`.
+        must then be able to start again, with the answer to it as `failure`, JSON text.
         """
         task = next(self._numbers)
         if not failure:
             return self._advance(task, coroutine, present, None, foresee=foresee)
         coroutine.send(None)
-        return self._advance(task, coroutine, present, {"error": failure})
+        return self._advance(task, coroutine, present, decode(failure))
 
     def resume(self, task: int, answer: str) -> str:
         """Run on with the answer to the last effect."""

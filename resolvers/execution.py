@@ -24,11 +24,12 @@ from graphql.execution.values import VariableValues
 
 from resolvers.access import Principal
 from resolvers.calls import MutationCall, MutationField
+from resolvers.database import Database, Outcome, OversizedError, Statement
 from resolvers.documents import Documents, InvalidDocument, Operation
 from resolvers.errors import FlowflareError, RequestError
 from resolvers.feeds import LOG_FIELD, Feed, FeedPlan, feed_of, resuming_variable
 from resolvers.json_text import encode
-from resolvers.limits import MAX_ROOT_FIELDS
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES, MAX_ROOT_FIELDS
 from resolvers.mutations import Pieces, Services
 from resolvers.planning.compiler import (
     Binding,
@@ -115,7 +116,10 @@ class Executor:
         if plan is None:
             plan = self._feed_plan(operation, binding)
             operation.plans.put(key, plan)
-        return feed_of(plan, binding, request.variables, request.after)
+        # Of what a client sends beside them nothing is kept.
+        declared = (d.variable.name.value for d in operation.definition.variable_definitions or ())
+        given = {name: request.variables[name] for name in declared if name in request.variables}
+        return feed_of(plan, binding, given, request.after)
 
     def _feed_plan(self, operation: Operation, sample: Binding) -> FeedPlan:
         root = self._schema.subscription_type
@@ -198,14 +202,9 @@ class Executor:
         return encode(value)
 
     async def _query(self, plan: QueryPlan, binding: Binding, services: Services) -> Pieces:
-        statements, cost = [], 0
-        for _, part in plan.fields:
-            if isinstance(part, Compiled):
-                statements.append(part.bind(binding))
-                cost += part.cost(binding)
-        refuse_over_cost(cost)
-        batch = services.database.batch
-        outcomes = iter(await batch(statements, final=True) if statements else ())
+        compiled = [part for _, part in plan.fields if isinstance(part, Compiled)]
+        refuse_over_cost(sum(part.cost(binding) for part in compiled))
+        outcomes = iter(await _read(services.database, compiled, binding) if compiled else ())
         pieces: Pieces = []
         opening = "{"
         for key, part in plan.fields:
@@ -232,13 +231,42 @@ class Executor:
         for field_ in plan:
             pieces.append(f'{opening}"{field_.key}":')
             opening = ","
-            call = MutationCall(field_, binding, services, last=len(plan) == 1)
+            call = MutationCall(field_, binding, services, fields=len(plan))
             try:
                 pieces += await call.answer()
             except (FlowflareError, GraphQLError) as error:
                 raise ExecutionFailed(error, [field_.key]) from error
         pieces.append("}" if pieces else "{}")
         return pieces
+
+
+async def _read(
+    database: Database, compiled: Sequence[Compiled], binding: Binding
+) -> Sequence[Outcome]:
+    """The texts of all statements, MAX_RESULT_BYTES at most together.
+
+    At first each may have its share. Where one is longer, all sizes are known then, and a second
+    batch reads what fits.
+    """
+    share = MAX_RESULT_BYTES // len(compiled)
+    try:
+        return await database.batch(_bound(compiled, binding, [share] * len(compiled)), final=True)
+    except OversizedError as error:
+        spare = (MAX_RESULT_BYTES - sum(error.sizes)) // len(compiled)
+        if spare < 0 or max(error.sizes) > D1_MAX_STRING_BYTES:
+            raise
+        limits = [size + spare for size in error.sizes]
+        return await database.batch(_bound(compiled, binding, limits), final=True)
+
+
+def _bound(
+    compiled: Sequence[Compiled], binding: Binding, limits: Sequence[int]
+) -> list[Statement]:
+    statements = []
+    for part, limit in zip(compiled, limits, strict=True):
+        binding.max_bytes = min(limit, D1_MAX_STRING_BYTES)
+        statements.append(part.bind(binding))
+    return statements
 
 
 def _plan_key(operation: Operation, binding: Binding) -> tuple[object, ...]:

@@ -21,7 +21,7 @@ from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 
 from resolvers.database import Statement
 from resolvers.errors import ArgumentError
-from resolvers.limits import MAX_NODES, MAX_ROUND_EVENTS
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_NODES, MAX_ROUND_EVENTS
 from resolvers.planning.compiler import Binding, Compiled, Site, refuse_over_cost
 from resolvers.planning.events import parse_cursor
 
@@ -30,7 +30,7 @@ LOG_FIELD = "workflowEvents"
 ORIGIN = "0" * 16  # the cursor in front of the first event
 
 # Where the values of a window go.
-_AFTER, _TO, _INITIAL = object(), object(), object()
+_AFTER, _TO, _INITIAL, _MAX_BYTES = object(), object(), object(), object()
 _MARKS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
 
 
@@ -67,24 +67,33 @@ class Feed:
         """Whether it selects events; else it begins with the object as it is."""
         return self.plan.of_log
 
-    def statement(self, after: int, to: int, *, initial: bool = False) -> Statement:
-        """The SELECT for the events after one position of the log up to another.
+    def statement(
+        self,
+        after: int,
+        to: int,
+        *,
+        initial: bool = False,
+        max_bytes: int = D1_MAX_STRING_BYTES,
+    ) -> Statement:
+        """The SELECT for the events after one position of the log up to another: the cursor of the
+        result as 16 characters, blank for none, and the result.
 
-        No row, or NULL, where there is nothing to tell. `initial` renders the object whether or
-        not it has changed.
+        No row, or NULL, where there is nothing to tell; the size of what has more than `max_bytes`.
+        `initial` renders the object whether or not it has changed.
         """
-        values = {_AFTER: after, _TO: to, _INITIAL: int(initial)}
+        values = {_AFTER: after, _TO: to, _INITIAL: int(initial), _MAX_BYTES: max_bytes}
         parameters = tuple([values.get(value, value) for value in self._parameters])
         return Statement(self.plan.compiled.sql, parameters, opaque=True)
 
-    def repeated(self) -> tuple[str, list[Any], list[int], list[int]]:
+    def repeated(self, max_bytes: int) -> tuple[str, list[Any], list[int], list[int]]:
         """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
         window's beginning and its end go. Without a beginning it is read from the mark on."""
+        statement = self.statement(0, 0, max_bytes=max_bytes)
         after, to = (
             [n for n, value in enumerate(self._parameters) if value is mark]
             for mark in (_AFTER, _TO)
         )
-        return self.plan.compiled.sql, list(self.statement(0, 0).parameters), after, to
+        return statement.sql, list(statement.parameters), after, to
 
     def concerns(self, touched: "Touched") -> bool:
         """Whether events about these instances may be for it; true more often than they are."""
@@ -139,7 +148,7 @@ def feed_of(plan: FeedPlan, binding: Binding, variables: Mapping[str, Any], resu
         if isinstance(plan.resumed_by.type, NonNullTypeNode):
             variables[name] = ORIGIN
     window, nodes = _size(plan.compiled, binding)
-    binding.values = _MARKS
+    binding.values, binding.max_bytes = _MARKS, _MAX_BYTES
     parameters = plan.compiled.bind(binding).parameters
     begin = None if after is None else int(after)
     return Feed(plan, binding, begin, window, nodes, variables, parameters)

@@ -5,6 +5,8 @@ import re
 from itertools import accumulate
 from typing import Any, NoReturn
 
+from resolvers.limits import MAX_BODY_DEPTH
+
 # Strings, whatever is in them, and all that opens or closes nothing.
 _NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
 _NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -26,10 +28,10 @@ encode_value = json.JSONEncoder(separators=_SEPARATORS, ensure_ascii=False, allo
 decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
-def decode_untrusted(text: str, *, max_depth: int, limit: str) -> Any:
+def decode_untrusted(text: str, *, max_depth: int = MAX_BODY_DEPTH) -> Any:
     """The value of JSON text from outside; ValueError says what is wrong with it."""
     if nested_deeper(text, max_depth):
-        raise ValueError(f"may be nested {max_depth} levels deep ({limit})")
+        raise ValueError(f"may be nested {max_depth} levels deep (MAX_BODY_DEPTH)")
     try:
         return decode(text)
     except json.JSONDecodeError as error:

@@ -14,12 +14,20 @@ MAX_BATCH_ITEMS = 100
 MAX_BODY_BYTES = 2 * 1024 * 1024
 # Above MAX_JSON_DEPTH, so that a value a little too deep is refused with its path.
 MAX_BODY_DEPTH = 250
+# More than MAX_JSON_BYTES holds as digits and commas.
+MAX_BODY_VALUES = 300_000
+# Authorization headers whose bodies are read at once.
+MAX_KNOWN_CALLERS = 1_000
 MAX_DOCUMENT_TOKENS = 10_000
 MAX_DEPTH = 15
 MAX_ALIASES = 100
 MAX_NODES = 20_000
 # An operation's root fields become statements of one D1 batch.
 MAX_ROOT_FIELDS = 50
+# An isolate has 128 MB, and an answer is there several times while it is joined and encoded.
+MAX_RESULT_BYTES = 4_000_000
+# Events looked at for a page, whether the filter selects them or not.
+MAX_EVENTS_SCANNED = 10_000
 
 # Values.
 MAX_JSON_BYTES = 512 * 1024
@@ -41,6 +49,7 @@ MAX_RETENTION_DAYS = 36_500
 MAX_DURATION_MS = 2**53 - 1
 MAX_FILTER_VALUES = 100
 MAX_TOKEN_WORKFLOWS = 100
+MIN_TOKEN_LIFETIME_MS = 60 * 1000
 MAX_TOKEN_LIFETIME_MS = 30 * 24 * 60 * 60 * 1000
 MAX_EVENT_TYPE = 100  # Cloudflare Workflows
 
@@ -70,12 +79,15 @@ RETENTION_SECONDS = 30
 MAX_SOCKETS = 10_000
 MAX_SUBSCRIPTIONS = 100
 MAX_FRAME_BYTES = 1024 * 1024
+# A token that names MAX_TOKEN_WORKFLOWS fits into it.
+MAX_INIT_FRAME_BYTES = 64 * 1024
 MAX_OPERATION_ID = 128
 MAX_REPLAY_EVENTS = 100_000
 MAX_ROUND_EVENTS = 1_000
 MAX_ROUND_REPLAYS = 20
 MAX_ROUND_STATEMENTS = 100
-MAX_UNANSWERED_PAGES = 4
+MAX_UNREAD_CHARACTERS = 1024 * 1024
+PONG_TIMEOUT_MS = 60_000
 MAX_CARRIED_READS = 4
 MAX_CARRIED_NODES = 50
 INIT_TIMEOUT_MS = 10_000

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
 from resolvers import tracking
-from resolvers.access import Gatekeeper, Limits, Principal, token_claims
+from resolvers.access import Gatekeeper, Principal, token_claims
 from resolvers.database import Database, DatabaseError, Outcome, Statement, Value
 from resolvers.engine import Engine, EngineError
 from resolvers.errors import AccessError, ArgumentError, Refusal, invalid_input
@@ -50,8 +50,9 @@ class Call(Protocol):
     last: bool
     arguments: dict[str, Any]
 
-    def select(self, type_name: str, **values: Value) -> Statement:
-        """The SELECT of the field's selection on a payload type that is read from D1."""
+    def select(self, type_name: str, *, parts: int = 1, **values: Value) -> Statement:
+        """The SELECT of the field's selection on a payload type that is read from D1: one of
+        `parts` that share what the field's result may hold."""
         ...
 
     def render(self, type_name: str, values: dict[str, object]) -> str:
@@ -64,7 +65,7 @@ Handler: TypeAlias = Callable[[Any], Awaitable[Pieces]]
 
 async def start_workflow(call: Call) -> Pieces:
     """`startWorkflow`: records the instance, then hands it to the engine if one is bound."""
-    [answer] = await _start(call, [_Start(call, call.arguments["input"], ("input",))])
+    [answer] = await _start(call, [_Start(call, call.arguments["input"], ("input",), parts=1)])
     if isinstance(answer, Refusal):
         raise answer
     return [answer]
@@ -78,7 +79,7 @@ async def start_workflows(call: Call) -> Pieces:
     starts: list[_Start | Refusal] = []
     for number, value in enumerate(values):
         try:
-            starts.append(_Start(call, value, ("inputs", str(number))))
+            starts.append(_Start(call, value, ("inputs", str(number)), parts=len(values)))
         except Refusal as refusal:
             starts.append(refusal)
     pieces: Pieces = []
@@ -91,7 +92,9 @@ async def start_workflows(call: Call) -> Pieces:
 class _Start:
     """One start: its input and its statements."""
 
-    def __init__(self, call: Call, value: dict[str, Any], path: Sequence[str]) -> None:
+    def __init__(
+        self, call: Call, value: dict[str, Any], path: Sequence[str], *, parts: int
+    ) -> None:
         self.path = path
         self.input = start = inputs.parse(inputs.StartWorkflow, value, path)
         self.instance_id = start.instance_id or str(uuid.uuid4())
@@ -108,12 +111,13 @@ class _Start:
             raise AccessError.forbidden("The token is limited and does not allow this instance.")
         self.statements = [
             insert_started(start, self.instance_id),
-            call.select("InstancePayload", instance_id=self.instance_id),
+            call.select("InstancePayload", parts=parts, instance_id=self.instance_id),
         ]
         if start.on_conflict is ConflictPolicy.FAIL:
             self.statements.append(
                 call.select(
                     "InstanceConflict",
+                    parts=parts,
                     instance_id=self.instance_id,
                     code=ErrorCode.CONFLICT,
                     message=f"Instance {self.instance_id!r} exists already.",
@@ -187,7 +191,7 @@ async def update_workflow_step(call: Call) -> Pieces:
     update = inputs.parse(inputs.UpdateStep, call.arguments["input"])
     database = call.services.database
     write, guard = update_step(update, call.principal)
-    named = {"instance_id": update.instance_id, "name": update.name}
+    named: dict[str, Any] = {"instance_id": update.instance_id, "name": update.name}
     if call.last and not call.principal.limited:
         moved = call.select("StepPayload", **named, status=update.status)
         with suppress(DatabaseError):
@@ -230,11 +234,7 @@ async def create_access_token(call: Call) -> Pieces:
     expires_at = int(time.time() + request.expires_in / 1000)
     if caller.expires_at is not None:
         expires_at = min(expires_at, caller.expires_at)
-    limits = Limits(
-        request.reference.key if request.reference else None,
-        tuple(request.workflows) if request.workflows is not None else None,
-        request.instance_id,
-    )
-    token = call.services.gatekeeper.issue(token_claims(request.scopes, limits, expires_at))
+    claims = token_claims(request.scopes, request.limits, expires_at)
+    token = call.services.gatekeeper.issue(claims)
     expires = format_instant(datetime.fromtimestamp(expires_at, UTC))
     return [call.render("AccessTokenPayload", {"token": token, "expiresAt": expires})]

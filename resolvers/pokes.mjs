@@ -115,6 +115,9 @@ async function run(database, statements, reads) {
   const [mark, ...rest] = all;
   const results = rest.splice(0, statements.length);
   const found = [...reads.keys()].map((feed, index) => [feed, firstValue(rest[index])]);
-  const short = found.every(([, text]) => (text?.length ?? 0) <= MAX_CARRIED_LENGTH);
+  // A number is the size of a text that was too long to be read.
+  const short = found.every(
+    ([, text]) => text === null || (text.length ?? Infinity) <= MAX_CARRIED_LENGTH,
+  );
   return { results, beside: [mark, ...rest], texts: short ? Object.fromEntries(found) : undefined };
 }

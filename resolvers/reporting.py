@@ -11,12 +11,9 @@ from resolvers.database import DatabaseError
 from resolvers.documents import InvalidDocument
 from resolvers.errors import RequestError
 from resolvers.execution import ExecutionFailed
-from resolvers.limits import D1_MAX_STRING_BYTES
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES
 
 _log = logging.getLogger("flowflare")
-
-# D1's and SQLite's own words for a text over the limit.
-_TOO_BIG = ("too big", "SQLITE_TOOBIG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +35,10 @@ def report(error: Exception) -> Report:
             return Report([_with_code(problem) for problem in error.errors], 400)
         case ExecutionFailed():
             return Report([{**_cause(error.error), "path": error.path}], 200, executed=True)
-        case DatabaseError() if is_too_big(error):
-            message = (
-                f"The answer has more than {D1_MAX_STRING_BYTES} bytes (D1_MAX_STRING_BYTES)."
-                " Ask for fewer rows, or leave out input and output."
-            )
-            return Report([error_of(message, "RESULT_TOO_LARGE")], 200, executed=True)
+        case DatabaseError() if error.is_too_big:
+            return Report([_too_large()], 200, executed=True)
         case _:
             return Report([_masked()], 500, executed=True)
-
-
-def is_too_big(error: DatabaseError) -> bool:
-    """Whether a batch failed because a text in it is longer than D1 holds."""
-    return any(words in str(error) for words in _TOO_BIG)
 
 
 def error_of(message: str, code: str, **extensions: object) -> dict[str, Any]:
@@ -62,6 +50,15 @@ def _cause(error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestError):
         return {"message": error.message, "extensions": error.extensions}
     return _with_code(error) if isinstance(error, GraphQLError) else _masked()
+
+
+def _too_large() -> dict[str, Any]:
+    return error_of(
+        f"The answer has more than {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES), or one of its"
+        f" fields more than {D1_MAX_STRING_BYTES} (D1_MAX_STRING_BYTES). Ask for fewer rows, or"
+        " leave out input and output.",
+        "RESULT_TOO_LARGE",
+    )
 
 
 def _refusal(error: RequestError) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from resolvers.access import Principal
 from resolvers.database import Database, DatabaseError, Outcome, Statement
 from resolvers.errors import AccessError
 from resolvers.limits import MAX_BATCH_ITEMS
-from resolvers.planning.events import HEAD, cursor_text
+from resolvers.planning.events import cursor_text, own_head
 from resolvers.writes import inputs
 from resolvers.writes.instances import update_instance
 from resolvers.writes.refusals import refusal_of
+from resolvers.writes.statements import Parameters
 from resolvers.writes.steps import update_step
-
-_HEAD = Statement(f"SELECT {cursor_text(HEAD)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ async def record(
         raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
     groups = [_statements(update, principal, number) for number, update in enumerate(updates)]
     statements = [statement for group in groups for statement in group]
-    outcomes = await apply(database, [*statements, _HEAD], ("updates",))
+    outcomes = await apply(database, [*statements, _head(principal)], ("updates",))
     applied, position = 0, 0
     for group in groups:
         applied += any(o.changes for o in outcomes[position : position + len(group)])
@@ -59,9 +58,16 @@ async def apply(
 
 
 def instance_statements(
-    update: inputs.UpdateInstance, principal: Principal, path: Sequence[str]
+    update: inputs.UpdateInstance,
+    principal: Principal,
+    path: Sequence[str],
+    *,
+    number: int | None = None,
 ) -> list[Statement]:
-    """The statements of an instance's update; AccessError where it leaves the limits."""
+    """The statements of an instance's update; AccessError where it leaves the limits.
+
+    `number` is its place in a batch.
+    """
     limits = principal.limits
     reference = update.reference.key if update.reference else None
     leaves_reference = (
@@ -77,14 +83,20 @@ def instance_statements(
     may_create = update.workflow is not None and limits.allow(
         instance_id=update.instance_id, workflow=update.workflow, reference=reference
     )
-    return update_instance(update, principal, create=may_create)
+    return update_instance(update, principal, create=may_create, number=number)
+
+
+def _head(principal: Principal) -> Statement:
+    """The head of the log, or the last event of a caller with restrictions."""
+    bound = Parameters(principal)
+    head = own_head(principal, "i", [f"1{bound.within('i')}"])
+    return bound.statement(f"SELECT {cursor_text(head)}")
 
 
 def _statements(update: Mapping[str, Any], principal: Principal, number: int) -> list[Statement]:
     [(kind, given)] = update.items()
     path = ("updates", str(number), kind)
     if kind == "instance":
-        return instance_statements(
-            inputs.parse(inputs.UpdateInstance, given, path), principal, path
-        )
-    return list(update_step(inputs.parse(inputs.UpdateStep, given, path), principal))
+        instance = inputs.parse(inputs.UpdateInstance, given, path)
+        return instance_statements(instance, principal, path, number=number)
+    return list(update_step(inputs.parse(inputs.UpdateStep, given, path), principal, number=number))

@@ -11,7 +11,6 @@ from resolvers.engine import Engine
 from resolvers.execution import Executor
 from resolvers.limits import MAX_SOCKETS
 from schema.build import core
-from schema.failures import unreadable
 from schema.http import GraphQLEndpoint
 from schema.messages import HttpRequest, HttpResponse
 
@@ -60,12 +59,10 @@ class Application:
         self._endpoint = GraphQLEndpoint(self.executor, self.services)
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
 
-    async def respond(self, request: HttpRequest, *, problem: str) -> HttpResponse:
-        """The response to a request; `problem` says why its body could not be read."""
+    async def respond(self, request: HttpRequest) -> HttpResponse:
+        """The response to a request."""
         if request.method == "OPTIONS":
             response = HttpResponse(204, [], {"allow": "GET, POST, OPTIONS"})
-        elif problem:
-            response = unreadable(problem)
         elif request.path == "/graphql":
             response = await self._endpoint.respond(request)
         elif request.path == "/healthz":

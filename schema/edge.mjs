@@ -4,6 +4,7 @@
 
 import { env as bindings } from "cloudflare:workers";
 import { drive, join, limitTexts, newKept } from "../resolvers/effects.mjs";
+import { excessOf } from "../resolvers/json_text.mjs";
 import { connect, openSocket } from "./sockets.mjs";
 import { eventsOf, streamEvents } from "./sse.mjs";
 
@@ -30,26 +31,34 @@ const VARIABLES = [
 
 const STRICT = { fatal: true, ignoreBOM: false };
 const UTF_8 = new TextDecoder("utf-8", STRICT);
+const UNREAD = { body: "", problem: "UNREAD" };
 
 /**
  * What Python gives once an isolate.
  * @type {{ begin: (...request: (string | boolean)[]) => string,
- *   resume: (task: number, answer: string) => string, maxBodyBytes: number,
- *   keepAliveMs: number }}
+ *   resume: (task: number, answer: string) => string,
+ *   admitsUntil: (authorization: string) => number }}
  */
 let python;
+/**
+ * @type {{ bodyBytes: number, json: import("../resolvers/json_text.mjs").JsonLimits,
+ *   textBytes: number, knownCallers: number, keepAliveMs: number }}
+ */
+let limits;
+/** @type {Map<string, number>} until when an Authorization header is valid, seconds since 1970 */
+const knownCallers = new Map();
 
 /**
- * Keep the two functions that run Python; they outlive the call.
+ * Keep the functions that run Python; they outlive the call.
+ * @param {string} numbers the limits, JSON text
  * @param {typeof python.begin} begin
  * @param {typeof python.resume} resume
- * @param {number} maxBodyBytes
- * @param {number} maxTextBytes
- * @param {number} keepAliveMs
+ * @param {typeof python.admitsUntil} admitsUntil
  */
-export function install(begin, resume, maxBodyBytes, maxTextBytes, keepAliveMs) {
-  python = { begin, resume, maxBodyBytes, keepAliveMs };
-  limitTexts(maxTextBytes);
+export function install(numbers, begin, resume, admitsUntil) {
+  limits = JSON.parse(numbers);
+  python = { begin, resume, admitsUntil };
+  limitTexts(limits.textBytes);
 }
 
 /** The variables and secrets that Python needs, as JSON text. */
@@ -86,17 +95,20 @@ async function respond(request, bound) {
   if (path === "/graphql" && header("upgrade").toLowerCase() === "websocket") {
     return connect(request, bound);
   }
-  const { body, problem } =
-    request.method === "POST"
-      ? await readBody(request, python.maxBodyBytes)
-      : { body: "", problem: "" };
+  const authorization = header("authorization");
+  let body = "";
+  let problem = "";
+  if (request.method === "POST" && path === "/graphql") {
+    const isAdmitted = (bound && !authorization) || admits(authorization);
+    ({ body, problem } = isAdmitted ? await readBody(request) : UNREAD);
+  }
   const begin = (/** @type {string} */ failure) =>
     python.begin(
       request.method,
       path,
       query < 0 ? "" : url.slice(query + 1),
       header("accept"),
-      header("authorization"),
+      authorization,
       header("content-type"),
       header("origin"),
       header("last-event-id"),
@@ -115,7 +127,7 @@ async function respond(request, bound) {
   if ("x-stream" in response.headers) {
     delete response.headers["x-stream"];
     const socket = await openSocket(bound);
-    const events = streamEvents(socket, header("authorization"), text, python.keepAliveMs);
+    const events = streamEvents(socket, authorization, text, limits.keepAliveMs);
     return new Response(events, response);
   }
   if ("x-event" in response.headers) {
@@ -148,11 +160,36 @@ export async function run(first) {
 }
 
 /**
- * The body as text; where it cannot be had, what the problem is.
+ * Say whether a body is worth reading, without a call of Python for a header seen before. Python looks
+ * at the key of each request all the same.
+ * @param {string} authorization
+ */
+function admits(authorization) {
+  let until = knownCallers.get(authorization);
+  if (until === undefined) {
+    until = python.admitsUntil(authorization);
+    if (until === 0) return false;
+    if (knownCallers.size >= limits.knownCallers) knownCallers.clear();
+    knownCallers.set(authorization, until);
+  }
+  return until > Date.now() / 1000;
+}
+
+/**
+ * The body as text; where it cannot be had, what the problem is (HttpRequest in messages.py).
+ * @param {Request} request
+ */
+async function readBody(request) {
+  const { body, problem } = await readText(request, limits.bodyBytes);
+  const excess = problem || excessOf(body, limits.json);
+  return excess ? { body: "", problem: excess } : { body, problem };
+}
+
+/**
  * @param {Request} request
  * @param {number} maxBytes
  */
-async function readBody(request, maxBytes) {
+async function readText(request, maxBytes) {
   const tooLarge = { body: "", problem: "TOO_LARGE" };
   if (Number(request.headers.get("content-length")) > maxBytes) return tooLarge;
   try {

@@ -11,13 +11,20 @@ from typing import Any
 from pyodide.ffi import create_proxy
 from workers import import_from_javascript
 
+from resolvers import limits
 from resolvers.effects import Effect, Runner
-from resolvers.limits import D1_MAX_STRING_BYTES, MAX_BODY_BYTES, SSE_KEEP_ALIVE_MS
 from schema.application import Application, present
 from schema.messages import HttpRequest
 
 _EDGE = import_from_javascript("schema/edge.mjs")
 _RUNNER = Runner()
+_LIMITS = {
+    "bodyBytes": limits.MAX_BODY_BYTES,
+    "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
+    "textBytes": limits.D1_MAX_STRING_BYTES,
+    "knownCallers": limits.MAX_KNOWN_CALLERS,
+    "keepAliveMs": limits.SSE_KEEP_ALIVE_MS,
+}
 _applications: list[Application] = []
 
 
@@ -26,8 +33,8 @@ def application() -> Application:
     no configuration yet and the runtime may be taking a snapshot."""
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
-        limits = (MAX_BODY_BYTES, D1_MAX_STRING_BYTES, SSE_KEEP_ALIVE_MS)
-        _EDGE.install(create_proxy(_begin), create_proxy(_RUNNER.resume), *limits)
+        functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.admits_until)
+        _EDGE.install(json.dumps(_LIMITS), *(create_proxy(function) for function in functions))
         # What is there now lives as long as the isolate: no collection needs to look at it again.
         gc.freeze()
     return _applications[0]
@@ -90,7 +97,8 @@ def _begin(  # noqa: PLR0917  # JavaScript calls it
         origin,
         last_event_id,
         body,
+        problem,
         bound,
     )
-    response = _applications[0].respond(request, problem=problem)
+    response = _applications[0].respond(request)
     return _RUNNER.start(response, present, foresee=True, failure=failure)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from resolvers.limits import MAX_BODY_BYTES
 from resolvers.reporting import error_of, report
 from schema.messages import (
     EVENT_STREAM,
@@ -41,16 +40,6 @@ def failure(error: Exception, media_type: str) -> HttpResponse:
     if status == 400 and media_type != RESPONSE_JSON:
         status = 200
     return _errors(told.errors, status, media_type, headers, data=told.executed)
-
-
-def unreadable(problem: str) -> HttpResponse:
-    """The answer to a request whose body could not be read: TOO_LARGE or NOT_UTF8."""
-    if problem == "TOO_LARGE":
-        return failure(
-            HttpError(413, f"The body may have {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."),
-            PLAIN_JSON,
-        )
-    return failure(HttpError(400, "The body is not UTF-8."), PLAIN_JSON)
 
 
 def _errors(

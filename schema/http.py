@@ -17,7 +17,7 @@ from resolvers.documents import Operation
 from resolvers.errors import RequestError
 from resolvers.execution import Executor, Request
 from resolvers.json_text import decode_untrusted, encode
-from resolvers.limits import MAX_BODY_DEPTH
+from resolvers.limits import MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_BODY_VALUES
 from resolvers.mutations import Services
 from schema.failures import failure
 from schema.messages import (
@@ -35,6 +35,15 @@ from schema.messages import (
 _UTF_8 = re.compile(r'charset\s*=\s*"?utf-?8"?\s*(;|$)')
 
 _TYPES = {"variables": dict, "extensions": dict, "operationName": str}
+# Why the edge hands over no body, as a status and a message.
+_PROBLEMS = {
+    # The key is looked at first, so only a token that ended just now comes to this.
+    "UNREAD": (401, "The token has expired."),
+    "TOO_LARGE": (413, f"The body may have {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."),
+    "NOT_UTF8": (400, "The body is not UTF-8."),
+    "TOO_DEEP": (400, f"The body may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)."),
+    "TOO_MANY_VALUES": (400, f"The body may hold {MAX_BODY_VALUES} values (MAX_BODY_VALUES)."),
+}
 
 
 class GraphQLEndpoint:
@@ -56,8 +65,8 @@ class GraphQLEndpoint:
             return failure(error, media_type)
 
     async def _execute(self, request: HttpRequest, media_type: str) -> HttpResponse:
-        wanted = parse_request(request)
         caller = self._services.gatekeeper.authenticate(request.authorization, bound=request.bound)
+        wanted = parse_request(request)
         operation = self._executor.operation(wanted)
         if request.method == "GET" and operation.type is OperationType.MUTATION:
             raise HttpError(405, "Mutations are sent with POST.")
@@ -103,6 +112,8 @@ def parse_request(request: HttpRequest) -> Request:
             raise HttpError(415, "Send the request as application/json.")
         if "charset" in parameters and not _UTF_8.search(parameters):
             raise HttpError(415, "Send the request in UTF-8.")
+        if request.problem:
+            raise HttpError(*_PROBLEMS[request.problem])
         data = parse_json(request.body)
         if not isinstance(data, dict):
             raise HttpError(400, "The body must be a JSON object.")
@@ -127,7 +138,7 @@ def parse_request(request: HttpRequest) -> Request:
 def parse_json(text: str) -> Any:
     """The value of JSON text; HttpError where it is none, or nested too deeply."""
     try:
-        return decode_untrusted(text, max_depth=MAX_BODY_DEPTH, limit="MAX_BODY_DEPTH")
+        return decode_untrusted(text)
     except ValueError as error:
         raise HttpError(400, f"The body {error}.") from error
 

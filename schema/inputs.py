@@ -198,4 +198,11 @@ class CreateAccessTokenInput:
         default=UNSET, description="Limits the token to these workflows; at most 100"
     )
     instance_id: str | None = field(default=UNSET, description="Limits the token to one instance")
-    expires_in: Duration = field(default=Duration(3_600_000), description="At most 30 days")
+    unrestricted: bool | None = field(
+        default=UNSET,
+        description="Must be true for a token without reference, workflows and instanceId, which"
+        " allows its scopes on everything; and only then",
+    )
+    expires_in: Duration = field(
+        default=Duration(3_600_000), description="At least a minute, at most 30 days"
+    )

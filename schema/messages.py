@@ -29,6 +29,8 @@ class HttpRequest:
     origin: str = ""
     last_event_id: str = ""
     body: str = ""
+    # Why there is no body: TOO_LARGE, NOT_UTF8, TOO_DEEP, TOO_MANY_VALUES, UNREAD; else empty.
+    problem: str = ""
     # Whether it came over a service binding, which vouches for it.
     bound: bool = False
 

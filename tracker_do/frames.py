@@ -10,7 +10,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from resolvers.json_text import decode_untrusted, encode, encode_value
-from resolvers.limits import MAX_BODY_DEPTH, MAX_FRAME_BYTES, MAX_OPERATION_ID
+from resolvers.limits import (
+    MAX_BODY_DEPTH,
+    MAX_BODY_VALUES,
+    MAX_FRAME_BYTES,
+    MAX_INIT_FRAME_BYTES,
+    MAX_OPERATION_ID,
+)
 
 _MAX_REASON_BYTES = 123  # RFC 6455, 5.5: a control frame holds 125, the code takes two
 
@@ -107,27 +113,42 @@ _CLIENT_FRAME: TypeAdapter[ClientFrame] = TypeAdapter(
 )
 
 
-def parse(message: str | None) -> ClientFrame:
-    """The frame in a text message, None standing for a binary one; Malformed where it is none."""
-    if message is None:
-        raise Malformed("Messages are text, not binary")
-    # A UTF-16 unit is three bytes of UTF-8 at most: few messages need measuring.
-    if (
-        len(message) * 4 > MAX_FRAME_BYTES
-        and len(message.encode(errors="surrogatepass")) > MAX_FRAME_BYTES
-    ):
-        reason = f"A message may have {MAX_FRAME_BYTES} bytes (MAX_FRAME_BYTES)"
-        raise Malformed(reason, CloseCode.MESSAGE_TOO_BIG)
+# Why the edge hands over no message.
+_PROBLEMS = {
+    "BINARY": ("Messages are text, not binary", CloseCode.BAD_REQUEST),
+    "TOO_LARGE": (
+        f"A message may have {MAX_FRAME_BYTES} bytes (MAX_FRAME_BYTES), before connection_init"
+        f" {MAX_INIT_FRAME_BYTES}",
+        CloseCode.MESSAGE_TOO_BIG,
+    ),
+    "TOO_DEEP": (
+        f"The message may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)",
+        CloseCode.BAD_REQUEST,
+    ),
+    "TOO_MANY_VALUES": (
+        f"The message may hold {MAX_BODY_VALUES} values (MAX_BODY_VALUES)",
+        CloseCode.BAD_REQUEST,
+    ),
+}
+
+
+def parse(message: str, *, problem: str = "") -> ClientFrame:
+    """The frame in a message; Malformed where it is none.
+
+    `problem` says why the edge hands over none: BINARY, TOO_LARGE, TOO_DEEP, TOO_MANY_VALUES.
+    """
+    if problem:
+        raise Malformed(*_PROBLEMS[problem])
     try:
-        value = decode_untrusted(message, max_depth=MAX_BODY_DEPTH, limit="MAX_BODY_DEPTH")
+        value = decode_untrusted(message)
     except ValueError as error:
         raise Malformed(f"The message {error}") from error
     try:
         return _CLIENT_FRAME.validate_python(value)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "message"
-        raise Malformed(f"{place}: {problem['msg']}") from error
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "message"
+        raise Malformed(f"{place}: {first['msg']}") from error
 
 
 CONNECTION_ACK = encode({"type": "connection_ack"})

@@ -11,7 +11,7 @@
  * @property {string} prefix of its `next` frames
  * @property {number} expires when its key does, milliseconds since 1970
  * @property {boolean} gone
- * @property {number} unanswered pages of a replay that were sent and not yet read
+ * @property {import("./backlog.mjs").Backlog} backlog of its socket
  *
  * @typedef {{ feed: string, place: Place, members: Member[] }} Group
  */
@@ -40,12 +40,12 @@ export class Members {
    * @param {string} id
    * @param {string} feed
    * @param {Place} place
-   * @param {number} expires
+   * @param {{ expires: number, backlog: import("./backlog.mjs").Backlog }} known of the socket
    */
-  add(socket, id, feed, place, expires) {
+  add(socket, id, feed, place, { expires, backlog }) {
     const prefix = `{"id":${JSON.stringify(id)},"type":"next","payload":{`;
     /** @type {Member} */
-    const member = { socket, id, feed, place, prefix, expires, gone: false, unanswered: 0 };
+    const member = { socket, id, feed, place, prefix, expires, gone: false, backlog };
     const own = this.#sockets.get(socket);
     if (own) own.set(id, member);
     else this.#sockets.set(socket, new Map([[id, member]]));
@@ -83,29 +83,21 @@ export class Members {
   }
 
   /**
-   * The groups as they are now, without those that have pages to read; who moved last comes last.
-   * @param {number} maxUnanswered
+   * The groups as they are now, without those that catch up and have enough to read; who moved last
+   * comes last.
    * @returns {Group[]}
    */
-  groups(maxUnanswered) {
+  groups() {
     /** @type {Group[]} */
     const groups = [];
     for (const all of this.#groups.values()) {
       const [{ feed, place }] = all;
       const members = [...all].filter(
-        place === null ? () => true : ({ unanswered }) => unanswered < maxUnanswered,
+        place === null ? () => true : ({ backlog }) => !backlog.isFull,
       );
       if (members.length > 0) groups.push({ feed, place, members });
     }
     return groups;
-  }
-
-  /**
-   * A socket has read what was sent.
-   * @param {WebSocket} socket
-   */
-  answered(socket) {
-    for (const member of this.#sockets.get(socket)?.values() ?? []) member.unanswered = 0;
   }
 
   /** @param {Member} member */

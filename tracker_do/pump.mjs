@@ -18,7 +18,8 @@ import { CODES, EXPIRED } from "./sockets.mjs";
  * @property {Record<string, [document: string, rest: string]>} definitions of feeds that were
  *   asked for
  *
- * @typedef {[group: number, place: Place, reached: number, text: number | null]} Move
+ * @typedef {[group: number, place: Place, text: number | null]} Move what a group gets; a text begins
+ *   with its cursor (see feeds.py)
  * @typedef {object} Delivery what is to be stored and sent
  * @property {number} position
  * @property {number} window
@@ -43,7 +44,8 @@ import { CODES, EXPIRED } from "./sockets.mjs";
  */
 
 const FIRST_RETRY_MS = 1_000;
-const PING = '{"type":"ping"}';
+/** Of the cursor in front of a text. */
+const CURSOR_LENGTH = 16;
 
 export class Pump {
   #name;
@@ -104,7 +106,7 @@ export class Pump {
    * @returns {Promise<void> | undefined} undefined if it is not
    */
   take({ id, from, to, texts }) {
-    const groups = this.#sockets.members().groups(limits.unansweredPages);
+    const groups = this.#sockets.members().groups();
     const steady = this.#steadyFor(groups);
     if (this.#running || steady?.version !== id || this.#sockets.position !== from)
       return undefined;
@@ -112,7 +114,7 @@ export class Pump {
     this.counts.carried += 1;
     const found = groups.map(({ feed }) => texts[feed]);
     /** @type {Move[]} */
-    const moves = found.map((text, group) => [group, null, to, text === null ? null : group]);
+    const moves = found.map((text, group) => [group, null, text === null ? null : group]);
     const { keys } = steady;
     this.#deliver(groups, { position: to, window: this.#window, moves, refused: [], keys }, found);
     return this.#runWhile(this.#pause());
@@ -136,7 +138,7 @@ export class Pump {
     while (this.#again) {
       this.#again = false;
       const members = this.#sockets.members();
-      const groups = members.groups(limits.unansweredPages);
+      const groups = members.groups();
       if (groups.length === 0 && !members.isEmpty) return;
       this.counts.rounds += 1;
       const kept = newKept();
@@ -173,11 +175,13 @@ export class Pump {
     const steady = this.#steadyFor(groups);
     if (!steady) return undefined;
     try {
-      return await repeat(steady, this.#sockets.position, this.#window, kept);
+      const round = await repeat(steady, this.#sockets.position, this.#window, kept);
+      if (round) return round;
     } catch {
-      kept.texts = [];
-      return undefined;
+      // As if it had not been tried.
     }
+    kept.texts = [];
+    return undefined;
   }
 
   /**
@@ -248,30 +252,29 @@ export class Pump {
   #deliver(groups, { position, window, moves, refused, keys }, texts) {
     this.#window = window;
     this.#moved ||= position !== this.#sockets.position;
-    this.#place(groups, moves);
+    const receivers = this.#place(groups, moves, texts);
     this.#sockets.advance(position);
     const now = Date.now();
-    for (const [number, , reached, handle] of moves) {
+    for (const [index, [number, , handle]] of moves.entries()) {
       if (handle === null) continue;
       this.#moved = true;
-      // The frame behind the client's id, with the cursor as wide as cursors are.
-      const cursor = String(reached).padStart(16, "0");
-      const text = `"data":{"${keys[number]}":${texts[handle]}},"extensions":{"cursor":"${cursor}"}}}`;
+      const text = payloadOf(keys[number], /** @type {string} */ (texts[handle]));
       let prefix;
       let frame = "";
-      for (const member of groups[number].members) {
-        if (member.gone) continue;
+      for (const member of receivers[index]) {
         // Many clients count their operations, so that neighbours have the same id.
         if (member.prefix !== prefix) frame = (prefix = member.prefix) + text;
-        if (member.expires > now) this.#send(member, frame);
+        if (member.expires > now) this.#sockets.put(member.socket, frame);
         else this.#sockets.close(member.socket, CODES.forbidden, EXPIRED);
+        if (member.backlog.isPingDue) this.ping(member.socket);
       }
     }
     for (const [number, payload] of refused) {
       for (const { gone, socket, id } of groups[number].members) {
         if (gone) continue;
         const state = this.#sockets.state(socket);
-        const { [id]: _, ...streams } = state.streams;
+        const streams = new Map(state.streams);
+        streams.delete(id);
         this.#sockets.keep(socket, { ...state, streams });
         this.#sockets.send(socket, JSON.stringify({ id, type: "error", payload }));
       }
@@ -279,35 +282,57 @@ export class Pump {
   }
 
   /**
-   * @param {import("./members.mjs").Member} member
-   * @param {string} frame
+   * Ask a socket that has much to read how far it has come, and see later that it has answered.
+   * @param {WebSocket} socket
    */
-  #send(member, frame) {
-    this.#sockets.send(member.socket, frame);
-    if (member.place === null) return;
-    // Replay goes on at the client's pace: what it does not read would fill this object's memory.
-    member.unanswered += 1;
-    if (member.unanswered === limits.unansweredPages) this.#sockets.send(member.socket, PING);
+  ping(socket) {
+    if (!this.#sockets.ping(socket)) return;
+    void this.#alarm.by(Date.now() + limits.pongTimeoutMs);
   }
 
   /**
-   * Where everybody stands now.
+   * Where everybody stands now, and who gets the texts: a socket that has enough to read gets none.
+   * Its subscriptions stay where they are until it has read, and catch up then.
    * @param {Group[]} groups
    * @param {Move[]} moves
+   * @param {(string | null)[]} texts
+   * @returns {import("./members.mjs").Member[][]} by move
    */
-  #place(groups, moves) {
+  #place(groups, moves, texts) {
     const members = this.#sockets.members();
+    const { position } = this.#sockets;
     /** @type {Set<WebSocket>} */
     const changed = new Set();
-    for (const [number, place] of moves) {
-      if (place === groups[number].place) continue;
-      for (const member of groups[number].members) {
-        if (member.gone) continue;
-        members.move(member, place);
-        this.#sockets.state(member.socket).streams[member.id][1] = place;
-        changed.add(member.socket);
-      }
-    }
+    const receivers = moves.map(([number, place, handle]) => {
+      const group = groups[number];
+      if (place === group.place && handle === null) return [];
+      return group.members.filter((member) => {
+        if (member.gone) return false;
+        const isHeld = handle !== null && member.backlog.isFull;
+        const next = isHeld ? (group.place ?? position) : place;
+        if (next !== group.place) {
+          members.move(member, next);
+          this.#sockets.state(member.socket).streams.set(member.id, [member.feed, next]);
+          changed.add(member.socket);
+        }
+        if (isHeld || handle === null) return false;
+        // At once, as the socket may have other subscriptions among these.
+        member.backlog.add(/** @type {string} */ (texts[handle]).length);
+        return true;
+      });
+    });
     for (const socket of changed) this.#sockets.save(socket);
+    return receivers;
   }
+}
+
+/**
+ * The rest of a `next` frame, behind its client's id.
+ * @param {string} key of the data
+ * @param {string} text that was read: its cursor, blank for none, and the value
+ */
+function payloadOf(key, text) {
+  const cursor = text.slice(0, CURSOR_LENGTH);
+  const data = `"data":{"${key}":${text.slice(CURSOR_LENGTH)}}`;
+  return cursor.trim() ? `${data},"extensions":{"cursor":"${cursor}"}}}` : `${data}}}`;
 }

@@ -3,7 +3,7 @@
 /**
  * All that crosses is text, JSON but for messages (see server.py).
  * @typedef {object} Python
- * @property {(state: string, message: string, isText: boolean) => string} receive
+ * @property {(state: string, message: string, problem: string) => string} receive
  * @property {(fingerprints: string) => string} unwelcome
  * @property {(who: string, id: string, payload: string, failure: string) => string} execute
  * @property {(look: string) => string} look
@@ -12,10 +12,14 @@
  * @typedef {object} Limits
  * @property {number} sockets
  * @property {number} roundEvents
- * @property {number} unansweredPages
+ * @property {number} unreadCharacters
+ * @property {number} pongTimeoutMs
  * @property {number} initTimeoutMs
  * @property {number} watchAgainMs
  * @property {number} maxRetryMs
+ * @property {number} frameBytes
+ * @property {number} initFrameBytes
+ * @property {import("../resolvers/json_text.mjs").JsonLimits} json
  */
 
 /** @type {Python} */

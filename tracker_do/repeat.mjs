@@ -1,7 +1,7 @@
 // A round like the one before: where all groups are live, only the window differs, and there is
 // nothing for Python to decide.
 
-import { read } from "../resolvers/effects.mjs";
+import { isOversized, read } from "../resolvers/effects.mjs";
 import { limits } from "./python.mjs";
 
 /** Behind every event. */
@@ -40,13 +40,14 @@ export function fromMark({ reads }, feeds) {
  * @param {number} position where the groups stand
  * @param {number} window
  * @param {import("../resolvers/effects.mjs").Kept} kept
- * @returns {Promise<Round>}
+ * @returns {Promise<Round | undefined>} undefined if a text was too long to be read like that
  */
 export async function repeat(steady, position, window, kept) {
   const { head: headOfLog, reads, window: most } = steady.again;
   const taken = Math.min(window, most);
   const to = position + taken;
   const [[head], ...texts] = await read([headOfLog, ...reads.map(filled(position, to))], kept);
+  if (texts.some(isOversized)) return undefined;
   const reached = Math.min(to, Number(head));
   return {
     ...steady,
@@ -54,7 +55,7 @@ export async function repeat(steady, position, window, kept) {
     position: reached,
     window: Math.min(taken * 2, limits.roundEvents),
     more: reached < Number(head),
-    moves: texts.map(([text], group) => [group, null, reached, /** @type {number} */ (text)]),
+    moves: texts.map(([text], group) => [group, null, /** @type {number} */ (text)]),
   };
 }
 

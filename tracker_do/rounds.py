@@ -7,20 +7,23 @@ is kept before anything is sent, so a round that is lost is simply made again.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from resolvers.access import Principal
 from resolvers.database import Database, DatabaseError, Outcome, Statement
 from resolvers.feeds import Feed, Touched
 from resolvers.limits import (
-    MAX_REPLAY_EVENTS,
+    D1_MAX_STRING_BYTES,
+    MAX_RESULT_BYTES,
     MAX_ROUND_EVENTS,
     MAX_ROUND_REPLAYS,
     MAX_ROUND_STATEMENTS,
 )
 from resolvers.planning.events import HEAD
-from resolvers.reporting import error_of, is_too_big, report
+from resolvers.reporting import report
+from tracker_do import replays
 from tracker_do.protocol import Place
 
 HEAD_OF_LOG = Statement(f"SELECT {HEAD}")
@@ -56,8 +59,6 @@ class Move:
     """What a group gets: its new place, and a text where there is something to tell."""
 
     place: Place
-    # Position of the log that the text brings its reader to.
-    reached: int
     text: Any = None
 
 
@@ -74,6 +75,14 @@ class Result:
     more: bool = False
     # Whether all groups are live, and what they were read for is all that the next round reads.
     steady: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """How many events of its own a caller has in a replay, and how far the next is to be read."""
+
+    events: int
+    reached: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ async def look(database: Database, shard: Shard, window: int) -> Result:
         try:
             result = await round_.run(window)
         except DatabaseError as error:
-            if is_too_big(error) and window > 1:
+            if error.is_too_big and window > 1:
                 window = max(1, window // _SHRINK)
                 continue
             if not _is_of_a_statement(error):
@@ -147,18 +156,66 @@ class _Round:
         first += [_touched(self._shard.position, upper)] if ask else self._statements(together)
         outcomes = await self._database.batch(first)
         head = int(outcomes[0].text)
-        texts = list(outcomes[1 if self._shard.registered else 2 :])
+        found = list(outcomes[1 if self._shard.registered else 2 :])
         upper = min(upper, head)
         if ask:
-            touched = Touched(json.loads(texts.pop().text))
+            touched = Touched(json.loads(found.pop().text))
             concerned = [n for n in live if self._groups[n].feed.concerns(touched)]
             reads = self._reads(concerned, upper, window)
         for start in range(len(together), len(reads), MAX_ROUND_STATEMENTS):
             # These see a later log, but read no further than the first batch did.
             self._tried = reads[start : start + MAX_ROUND_STATEMENTS]
             chunk = self._statements(self._tried, head)
-            texts += await self._database.batch(chunk) if chunk else ()
-        return self._result(live, reads, iter(texts), head, upper)
+            found += await self._database.batch(chunk) if chunk else ()
+        read = [read for read in reads if not read.nothing]
+        outcomes = await self._reread(read, found, head)
+        own = await self._own(reads, upper, head)
+        known = dict(zip(read, outcomes, strict=True))
+        return self._result(live, reads, known, own, head=head, upper=upper)
+
+    async def _own(self, reads: Sequence[_Read], upper: int, head: int) -> dict[int, _Own]:
+        """What the groups of callers with few events need not have read of a long replay."""
+        far = [
+            read
+            for read in reads
+            if self._groups[read.group].place
+            and self._principal(read).has_few
+            and min(upper, head) - read.to > MAX_ROUND_EVENTS
+        ]
+        statements = [
+            statement
+            for read in far
+            for statement in (
+                replays.count_own(self._principal(read), read.after),
+                replays.next_own(self._principal(read), read.to, min(upper, head)),
+            )
+        ]
+        numbers = iter(await self._database.batch(statements) if far else ())
+        return {read.group: _Own(int(next(numbers).text), int(next(numbers).text)) for read in far}
+
+    def _principal(self, read: _Read) -> Principal:
+        return self._groups[read.group].feed.binding.principal
+
+    async def _reread(
+        self, reads: Sequence[_Read], outcomes: Sequence[Outcome], head: int
+    ) -> list[Outcome]:
+        """Read those that were longer than their share of the first batches, as far as all together
+        hold MAX_RESULT_BYTES; the others are left without a text."""
+        room = MAX_RESULT_BYTES - sum(o.size for o in outcomes if not o.is_oversized)
+        again = []
+        for number, outcome in enumerate(outcomes):
+            if outcome.is_oversized and outcome.size > D1_MAX_STRING_BYTES:
+                raise DatabaseError("D1_ERROR: string or blob too big: SQLITE_TOOBIG")
+            if outcome.is_oversized and outcome.size <= room:
+                room -= outcome.size
+                again.append(number)
+        found = list(outcomes)
+        if again:
+            self._tried = [reads[number] for number in again]
+            statements = self._statements(self._tried, head, share=D1_MAX_STRING_BYTES)
+            for number, outcome in zip(again, await self._database.batch(statements), strict=True):
+                found[number] = outcome
+        return found
 
     async def isolate(self, error: DatabaseError) -> None:
         """Refuse the groups whose statements fail by themselves; raise if none does."""
@@ -210,10 +267,13 @@ class _Round:
                 reads.append(_Read(n, after, after, nothing=True))
         return reads
 
-    def _statements(self, reads: Sequence[_Read], head: int = _END) -> list[Statement]:
+    def _statements(
+        self, reads: Sequence[_Read], head: int = _END, *, share: int | None = None
+    ) -> list[Statement]:
+        share = share or share_of(len(reads))
         return [
             self._groups[read.group].feed.statement(
-                read.after, min(read.to, head), initial=read.initial
+                read.after, min(read.to, head), initial=read.initial, max_bytes=share
             )
             for read in reads
             if not read.nothing
@@ -223,50 +283,55 @@ class _Round:
         self,
         live: Sequence[int],
         reads: Sequence[_Read],
-        texts: Iterator[Outcome],
+        outcomes: Mapping[_Read, Outcome],
+        own: Mapping[int, _Own],
+        *,
         head: int,
         upper: int,
     ) -> Result:
         position = upper if live else head
         result = Result(position, refused=dict(self._refused))
         # Live groups move on whether or not what happened concerned them.
-        result.moves = {n: Move(None, position) for n in live}
+        result.moves = dict.fromkeys(live, Move(None))
         for read in reads:
-            text = None if read.nothing else next(texts).text
+            outcome = outcomes.get(read)
             place = self._groups[read.group].place
-            if isinstance(place, str) and place and (errors := _refusal(int(place), head)):
-                result.refused[read.group] = errors
+            few = own.get(read.group)
+            if isinstance(place, str) and place:
+                events = head - int(place) if few is None else few.events
+                if errors := replays.refusal(self._principal(read), events):
+                    result.refused[read.group] = errors
+                    continue
+            if outcome is not None and outcome.is_oversized:
+                # It is read in a later round, with fewer others. A live group stays behind for it.
+                result.moves.pop(read.group, None)
+                if place is None:
+                    result.moves[read.group] = Move(self._shard.position)
                 continue
-            reached = min(read.to, head)
-            result.moves[read.group] = Move(None if reached == position else reached, reached, text)
+            reached = min(read.to, head) if few is None else few.reached
+            text = None if outcome is None else outcome.text
+            result.moves[read.group] = Move(None if reached == position else reached, text)
         for n, group in enumerate(self._groups):
             # The live ones have come to who was ahead of them.
             if group.place == position and n not in result.moves and n not in result.refused:
-                result.moves[n] = Move(None, position)
+                result.moves[n] = Move(None)
         arrived = sum(move.place is None for move in result.moves.values())
         waiting = len(self._groups) - len(result.refused) - arrived
         result.more = waiting > 0 or position < head
-        result.steady = len(live) == len(reads) == len(self._groups) <= MAX_ROUND_STATEMENTS
+        result.steady = (
+            arrived == len(live) == len(reads) == len(self._groups) <= MAX_ROUND_STATEMENTS
+        )
         return result
+
+
+def share_of(statements: int) -> int:
+    """The bytes that the text of each statement of a batch may have at first."""
+    return min(D1_MAX_STRING_BYTES, MAX_RESULT_BYTES // max(1, statements))
 
 
 def _is_of_a_statement(error: DatabaseError) -> bool:
     """Whether a batch failed for what is in it, not for the way to the database."""
-    return is_too_big(error) or "SQLITE_ERROR" in str(error)
-
-
-def _refusal(after: int, head: int) -> list[dict[str, Any]] | None:
-    """Why nothing can be replayed from this cursor; None where it can."""
-    if after > head:
-        message = "after: the log has not come to this cursor."
-        return [error_of(message, "INVALID_ARGUMENT", argument="after")]
-    if head - after > MAX_REPLAY_EVENTS:
-        message = (
-            f"The log is {head - after} events past this cursor; {MAX_REPLAY_EVENTS} are replayed"
-            " (MAX_REPLAY_EVENTS). Read `events` up to now, and subscribe from there."
-        )
-        return [error_of(message, "REPLAY_TOO_LONG", limit="MAX_REPLAY_EVENTS")]
-    return None
+    return error.is_too_big or "SQLITE_ERROR" in str(error)
 
 
 def _registration(shard: str) -> Statement:

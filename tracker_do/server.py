@@ -65,9 +65,10 @@ class Server:
         self._database = database
         self._feeds: Cache[str, Feed] = Cache(FEED_CACHE_SIZE)
 
-    def receive(self, state: str, message: str, is_text: bool) -> str:
+    def receive(self, state: str, message: str, problem: str) -> str:
         """What a message from a client leads to: the connection's new state, and actions.
 
+        `problem` says why there is no message (see `frames.parse`), and is empty where there is.
         Actions are ["send", text], ["close", code, reason], ["answered"], ["execute", id, payload]
         and ["follow", feed's digest, document's digest, document, rest].
         """
@@ -76,7 +77,7 @@ class Server:
         if refusal := self._refuse_late(before.principal):
             return encode({"actions": [refusal]})
         try:
-            frame: Any = frames.parse(message if is_text else None)
+            frame: Any = frames.parse(message, problem=problem)
         except frames.Malformed as malformed:
             frame = malformed
         authenticate = partial(
@@ -136,10 +137,7 @@ class Server:
             "position": result.position,
             "window": result.window,
             "more": result.more,
-            "moves": [
-                [number, move.place, move.reached, move.text]
-                for number, move in result.moves.items()
-            ],
+            "moves": [[number, move.place, move.text] for number, move in result.moves.items()],
             "refused": list(result.refused.items()),
             "keys": [group.feed.plan.key for group in groups],
             **({"again": _again(groups)} if result.steady else {}),
@@ -203,7 +201,7 @@ def _again(groups: Sequence[rounds.Group]) -> dict[str, Any]:
     head = rounds.HEAD_OF_LOG
     return {
         "head": [head.sql, head.parameters, head.opaque],
-        "reads": [group.feed.repeated() for group in groups],
+        "reads": [group.feed.repeated(rounds.share_of(len(groups))) for group in groups],
         "window": min(group.feed.window for group in groups),
         "light": len(groups) <= MAX_CARRIED_READS
         and sum(group.feed.nodes for group in groups) <= MAX_CARRIED_NODES,
@@ -238,14 +236,15 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
 def _connection(state: Mapping[str, Any]) -> Connection:
     return Connection(
         _principal(state["who"]) if "who" in state else None,
-        {key: Stream(feed, place) for key, (feed, place) in state["streams"].items()},
+        {key: Stream(feed, place) for key, (feed, place) in state["streams"]},
         tuple(state["running"]),
     )
 
 
 def _state(connection: Connection) -> dict[str, Any]:
     state: dict[str, Any] = {
-        "streams": {key: [s.feed, s.place] for key, s in connection.streams.items()},
+        # Pairs, not members: the ids are a client's own.
+        "streams": [[key, [s.feed, s.place]] for key, s in connection.streams.items()],
         "running": connection.running,
     }
     if (caller := connection.principal) is not None:

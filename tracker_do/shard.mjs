@@ -1,15 +1,17 @@
 // One shard of the tracker: accepts sockets, and performs what Python decides about their messages.
 
 import { drive, join, newKept } from "../resolvers/effects.mjs";
+import { excessOf, isLonger } from "../resolvers/json_text.mjs";
 import { Alarm } from "./alarm.mjs";
 import { Pump } from "./pump.mjs";
 import { limits, python } from "./python.mjs";
 import { CODES, EXPIRED, Sockets } from "./sockets.mjs";
-import { Storage } from "./storage.mjs";
+import { Storage, stateOf, stateText } from "./storage.mjs";
 
 /** @typedef {import("./storage.mjs").State} State */
 
 const SUBPROTOCOL = "graphql-transport-ws";
+const UNREAD = "Messages were sent and not read (PONG_TIMEOUT_MS)";
 
 export class Shard {
   #ctx;
@@ -45,7 +47,7 @@ export class Shard {
       server.close(CODES.tryAgainLater, "This shard has as many sockets as it takes (MAX_SOCKETS)");
     } else {
       const until = Date.now() + limits.initTimeoutMs;
-      this.#sockets.accept(server, { until, bound, streams: {}, running: [] });
+      this.#sockets.accept(server, { until, bound, streams: new Map(), running: [] });
       this.#ctx.waitUntil(this.#alarm.by(until));
     }
     const headers = { "sec-websocket-protocol": SUBPROTOCOL };
@@ -72,14 +74,18 @@ export class Shard {
    */
   #receive(socket, data) {
     const before = this.#sockets.state(socket);
-    const isText = typeof data === "string";
-    const answer = python.receive(JSON.stringify(before), isText ? data : "", isText);
-    /** @type {{ state?: State, actions: any[][] }} */
-    const { state, actions } = JSON.parse(answer);
+    const problem = problemOf(data, before);
+    const text = problem ? "" : /** @type {string} */ (data);
+    /** @type {{ state?: any, actions: any[][] }} */
+    const { state: written, actions } = JSON.parse(
+      python.receive(stateText(before), text, problem),
+    );
+    const state = written && stateOf(written);
     for (const [kind, ...made] of actions) {
       if (kind === "follow") this.#storage.rememberFeed(made);
     }
     if (state) {
+      state.pingedAt = before.pingedAt;
       if (!state.who) Object.assign(state, { until: before.until, bound: before.bound });
       this.#sockets.keep(socket, state);
       if (state.who?.exp && !before.who) this.#ctx.waitUntil(this.#alarm.by(state.who.exp * 1000));
@@ -96,10 +102,9 @@ export class Shard {
 
   /** @param {WebSocket} socket that has read what was sent */
   #answered(socket) {
+    this.#sockets.pong(socket);
     const { streams } = this.#sockets.state(socket);
-    // Clients send pongs to show that they live, too.
-    if (Object.values(streams).every(([, place]) => place === null)) return;
-    this.#sockets.members().answered(socket);
+    if ([...streams.values()].every(([, place]) => place === null)) return;
     this.#ctx.waitUntil(this.#pump.run());
   }
 
@@ -134,9 +139,11 @@ export class Shard {
     const now = Date.now();
     let next = Infinity;
     for (const socket of this.#sockets.all()) {
-      const { who, until = Infinity } = this.#sockets.state(socket);
+      const { who, until = Infinity, pingedAt = Infinity } = this.#sockets.state(socket);
       const end = who ? (who.exp ?? Infinity) * 1000 : until;
-      if (end > now) next = Math.min(next, end);
+      const answer = pingedAt + limits.pongTimeoutMs;
+      if (end > now && answer > now) next = Math.min(next, end, answer);
+      else if (end > now) this.#sockets.close(socket, CODES.tryAgainLater, UNREAD);
       else if (who) this.#sockets.close(socket, CODES.forbidden, EXPIRED);
       else this.#sockets.close(socket, CODES.initTimeout, "Connection initialisation timeout");
     }
@@ -159,7 +166,7 @@ export class Shard {
   status() {
     const subscriptions = Array.from(
       this.#sockets.all(),
-      (socket) => Object.keys(this.#sockets.state(socket).streams).length,
+      (socket) => this.#sockets.state(socket).streams.size,
     ).reduce((sum, count) => sum + count, 0);
     const { count: sockets, position } = this.#sockets;
     const { counts } = this.#pump;
@@ -172,6 +179,9 @@ export class Shard {
    * @param {string} payload
    */
   async #execute(socket, id, payload) {
+    // What a client asks for while it does not read would fill this object's memory.
+    await this.#sockets.backlog(socket).room();
+    if (!this.#sockets.has(socket)) return;
     const who = JSON.stringify(this.#sockets.state(socket).who);
     const kept = newKept();
     const begin = (/** @type {string} */ failure) => python.execute(who, id, payload, failure);
@@ -188,5 +198,17 @@ export class Shard {
     if (!state.running.includes(id)) return;
     state.running = state.running.filter((running) => running !== id);
     for (const frame of frames) this.#sockets.send(socket, join(frame, kept.texts));
+    this.#pump.ping(socket);
   }
+}
+
+/**
+ * Say why a message is not handed to Python (see `parse` in frames.py); "" where it is.
+ * @param {string | ArrayBuffer} data
+ * @param {State} state
+ */
+function problemOf(data, { who }) {
+  if (typeof data !== "string") return "BINARY";
+  if (isLonger(data, who ? limits.frameBytes : limits.initFrameBytes)) return "TOO_LARGE";
+  return excessOf(data, limits.json);
 }

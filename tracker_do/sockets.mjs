@@ -1,5 +1,6 @@
 // The sockets of a shard, with what is known of each.
 
+import { Backlog } from "./backlog.mjs";
 import { Members } from "./members.mjs";
 import { python } from "./python.mjs";
 
@@ -12,6 +13,7 @@ export const CODES = {
   initTimeout: 4408,
 };
 export const EXPIRED = "The token has expired.";
+const PING = '{"type":"ping"}';
 
 /** @typedef {import("./storage.mjs").State} State */
 
@@ -24,6 +26,8 @@ export class Sockets {
   #count;
   /** @type {Map<WebSocket, State>} those looked at since the object woke */
   #states = new Map();
+  /** @type {WeakMap<WebSocket, Backlog>} */
+  #backlogs = new WeakMap();
   /** @type {WeakSet<WebSocket>} */
   #dropped = new WeakSet();
   /** @type {Members | undefined} made when it is first needed */
@@ -100,13 +104,51 @@ export class Sockets {
   keep(socket, state) {
     const before = this.#states.get(socket);
     this.#states.set(socket, state);
-    for (const id of Object.keys(before?.streams ?? {})) {
-      if (!(id in state.streams)) this.#leave(socket, id);
+    for (const id of before?.streams.keys() ?? []) {
+      if (!state.streams.has(id)) this.#leave(socket, id);
     }
-    for (const [id, [feed, place]] of Object.entries(state.streams)) {
-      if (before && id in before.streams) continue;
-      this.#members?.add(socket, id, feed, place, expiryOf(state));
+    for (const [id, [feed, place]] of state.streams) {
+      if (before?.streams.has(id)) continue;
+      this.#members?.add(socket, id, feed, place, this.#known(socket, state));
     }
+    this.save(socket);
+  }
+
+  /**
+   * What the socket has not read.
+   * @param {WebSocket} socket
+   */
+  backlog(socket) {
+    let backlog = this.#backlogs.get(socket);
+    if (!backlog) {
+      backlog = new Backlog(this.state(socket).pingedAt);
+      this.#backlogs.set(socket, backlog);
+    }
+    return backlog;
+  }
+
+  /**
+   * Ask a socket with a ping how far it has read, if it has much to read.
+   * @param {WebSocket} socket
+   * @returns {boolean} true if it was asked
+   */
+  ping(socket) {
+    const backlog = this.backlog(socket);
+    if (!backlog.isPingDue) return false;
+    backlog.ping();
+    this.state(socket).pingedAt = backlog.pingedAt;
+    this.save(socket);
+    this.put(socket, PING);
+    return true;
+  }
+
+  /**
+   * A socket has sent a pong.
+   * @param {WebSocket} socket
+   */
+  pong(socket) {
+    if (!this.backlog(socket).pong()) return;
+    this.state(socket).pingedAt = undefined;
     this.save(socket);
   }
 
@@ -146,6 +188,16 @@ export class Sockets {
    * @param {string} text
    */
   send(socket, text) {
+    this.backlog(socket).add(text.length);
+    this.put(socket, text);
+  }
+
+  /**
+   * Send what its backlog has been told of.
+   * @param {WebSocket} socket
+   * @param {string} text
+   */
+  put(socket, text) {
     try {
       socket.send(text);
     } catch {
@@ -170,7 +222,8 @@ export class Sockets {
    */
   drop(socket) {
     if (this.#dropped.has(socket)) return;
-    for (const id of Object.keys(this.state(socket).streams)) this.#leave(socket, id);
+    for (const id of this.state(socket).streams.keys()) this.#leave(socket, id);
+    this.backlog(socket).close();
     this.#dropped.add(socket);
     this.#states.delete(socket);
     this.#storage.discard(socket);
@@ -184,8 +237,8 @@ export class Sockets {
     this.#members = new Members();
     for (const socket of this.all()) {
       const state = this.state(socket);
-      for (const [id, [feed, place]] of Object.entries(state.streams)) {
-        this.#members.add(socket, id, feed, place, expiryOf(state));
+      for (const [id, [feed, place]] of state.streams) {
+        this.#members.add(socket, id, feed, place, this.#known(socket, state));
       }
     }
     if (this.#position === undefined) this.#refuseLost();
@@ -198,8 +251,8 @@ export class Sockets {
   /** Where live subscribers stand is known, or they come anew, which costs them no event. */
   #refuseLost() {
     for (const socket of this.all()) {
-      const places = Object.values(this.state(socket).streams);
-      if (places.every(([, place]) => place !== null)) continue;
+      const streams = [...this.state(socket).streams.values()];
+      if (streams.every(([, place]) => place !== null)) continue;
       this.close(socket, CODES.restart, "The shard has lost its position");
     }
   }
@@ -214,6 +267,14 @@ export class Sockets {
       if (!unwelcome.has(this.state(socket).who?.key)) continue;
       this.close(socket, CODES.forbidden, "The key is not valid any more.");
     }
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {State} state
+   */
+  #known(socket, state) {
+    return { expires: expiryOf(state), backlog: this.backlog(socket) };
   }
 
   /**

@@ -1,14 +1,34 @@
 // What a shard keeps where eviction does not reach: the sockets' attachments and SQLite.
 
 /**
- * What is known of a socket (`Connection` in protocol.py), as JSON.
+ * What is known of a socket (`Connection` in protocol.py). The streams are by their clients' ids.
  * @typedef {object} State
  * @property {Record<string, any>} [who] once it was let in
  * @property {number} [until] till then: when it must have been, milliseconds since 1970
  * @property {boolean} [bound] till then: whether it is let in without a key
- * @property {Record<string, [feed: string, place: import("./members.mjs").Place]>} streams
+ * @property {Map<string, [feed: string, place: import("./members.mjs").Place]>} streams
+ * @property {number} [pingedAt] when it was asked how far it has read, until it has answered,
+ *   milliseconds since 1970
  * @property {string[]} running what is being executed; not stored, for it ends with the object
  */
+
+/**
+ * A state as JSON text, its streams as pairs.
+ * @param {State} state
+ * @param {object} [more] members beside it
+ */
+export function stateText({ streams, ...state }, more) {
+  return JSON.stringify({ ...state, streams: [...streams], ...more });
+}
+
+/**
+ * A state from what `stateText` or Python wrote.
+ * @param {any} written parsed
+ * @returns {State}
+ */
+export function stateOf({ streams, ...state }) {
+  return { ...state, streams: new Map(streams) };
+}
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS failures (
@@ -61,7 +81,7 @@ export class Storage {
   /**
    * What feeds are made from, for those that are there.
    * @param {string[]} digests
-   * @returns {Record<string, [document: string, rest: string]>}
+   * @returns {Record<string, [document: string, rest: string]>} by digest
    */
   definitions(digests) {
     const rows = this.#sql.exec(
@@ -103,7 +123,7 @@ export class Storage {
       text = this.#sql.exec("SELECT state FROM attachments WHERE key = ?", text).one().state;
     }
     const { position, ...state } = JSON.parse(text);
-    return { state: { ...state, running: [] }, position };
+    return { state: { ...stateOf(/** @type {any} */ (state)), running: [] }, position };
   }
 
   /**
@@ -111,8 +131,8 @@ export class Storage {
    * @param {State} state
    * @param {number} [position] of the shard, where the socket keeps it
    */
-  save(socket, { running: _, ...state }, position) {
-    const text = JSON.stringify({ ...state, position });
+  save(socket, state, position) {
+    const text = stateText(state, { running: undefined, position });
     try {
       socket.serializeAttachment(text);
       this.discard(socket);

@@ -15,10 +15,14 @@ _EDGE = import_from_javascript("tracker_do/edge.mjs")
 _RUNNER = Runner()
 _LIMITS = {
     "roundEvents": limits.MAX_ROUND_EVENTS,
-    "unansweredPages": limits.MAX_UNANSWERED_PAGES,
+    "unreadCharacters": limits.MAX_UNREAD_CHARACTERS,
+    "pongTimeoutMs": limits.PONG_TIMEOUT_MS,
     "initTimeoutMs": limits.INIT_TIMEOUT_MS,
     "watchAgainMs": limits.WATCH_AGAIN_MS,
     "maxRetryMs": limits.MAX_RETRY_MS,
+    "frameBytes": limits.MAX_FRAME_BYTES,
+    "initFrameBytes": limits.MAX_INIT_FRAME_BYTES,
+    "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
 }
 _servers: list[Server] = []
 

@@ -32,13 +32,21 @@ from resolvers import sql
 from resolvers.access import Principal
 from resolvers.database import Statement, Value
 from resolvers.errors import ArgumentError, RequestError
-from resolvers.limits import D1_MAX_PARAMETERS, D1_MAX_SQL_BYTES, MAX_NODES
+from resolvers.limits import (
+    D1_MAX_PARAMETERS,
+    D1_MAX_SQL_BYTES,
+    D1_MAX_STRING_BYTES,
+    MAX_NODES,
+)
 
 Arguments: TypeAlias = Mapping[str, Any]
 Expression: TypeAlias = "Callable[[Field], str]"
 
 # Texts in a statement are names of this code and of the selection: none holds a `?`.
 _PARAMETER = re.compile(r"\?(\d+)")
+
+# SQL that fails as a text does that is longer than D1 holds.
+_TOO_BIG = "zeroblob(2000000000)"
 
 EXPRESSION = "sql"  # key of a field's Expression in its Strawberry metadata
 
@@ -51,6 +59,8 @@ class Binding:
     principal: Principal
     # Values a mutation hands to the SELECT of its payload.
     values: Mapping[str, Value] = field(default_factory=dict)
+    # How long the text of a statement may be.
+    max_bytes: Any = D1_MAX_STRING_BYTES
     # By the sites themselves, not their ids: a site that is gone may lend its id to another.
     _arguments: "dict[Site, Arguments]" = field(default_factory=dict)
 
@@ -163,17 +173,35 @@ class Compiler:
         self._sizes: list[Reader] = []
         self._nodes: list[tuple[Reader, ...]] = []
 
-    def select(self, expression: str, source: str = "") -> Compiled:
-        """The finished statement: SELECT expression [FROM source]."""
-        text = f"SELECT {expression} AS body" + (f" FROM {source}" if source else "")
-        text, readers, checks = self._number_used(text)
-        for size, limit, name, what in (
+    def select(self, expression: str) -> Compiled:
+        """The finished statement of a read: `{ instance(instanceId: "i") { status } }` becomes
+
+        SELECT iif(octet_length(body)<=?2,body,octet_length(body)) AS body
+        FROM (SELECT coalesce((SELECT … WHERE t1.instance_id=?1),'null') AS body LIMIT 1) LIMIT 1
+
+        so a text that is longer than `Binding.max_bytes` is not loaded, only its size.
+        """
+        return self._bounded(f"SELECT {expression} AS body", "octet_length(body)")
+
+    def select_written(self, expression: str, source: str) -> Compiled:
+        """The finished statement of a payload, which fails where the text is too long: the write
+        in its batch is undone then."""
+        return self._bounded(f"SELECT {expression} AS body FROM {source}", _TOO_BIG)
+
+    def _bounded(self, inner: str, otherwise: str) -> Compiled:
+        limit = self.parameter(lambda binding: binding.max_bytes)
+        # With both LIMITs SQLite makes the text once, however often it is named.
+        text, readers, checks = self._number_used(
+            f"SELECT iif(octet_length(body)<={limit},body,{otherwise}) AS body"
+            f" FROM ({inner} LIMIT 1) LIMIT 1"
+        )
+        for size, most, name, what in (
             (len(text), D1_MAX_SQL_BYTES, "D1_MAX_SQL_BYTES", "bytes of SQL"),
             (len(readers), D1_MAX_PARAMETERS, "D1_MAX_PARAMETERS", "parameters"),
         ):
-            if size > limit:
+            if size > most:
                 raise RequestError(
-                    f"A root field takes {size} {what}; the limit is {limit} ({name})."
+                    f"A root field takes {size} {what}; the limit is {most} ({name})."
                     " Select less in one operation.",
                     code="OPERATION_TOO_LARGE",
                     extensions={"limit": name},

@@ -5,6 +5,7 @@
 
 from resolvers import sql
 from resolvers.database import Value
+from resolvers.names import step_name
 from resolvers.planning import filters
 from resolvers.planning.compiler import Binding, Expression, Field
 from resolvers.vocabulary import InstanceStatus
@@ -109,11 +110,10 @@ def rows_of(table: str, on: str, order: str) -> Expression:
 
 def named_step(field: Field) -> str:
     """The instance's step of a name: `step(name:)`."""
-    alias = field.new_alias()
+    alias, name = field.new_alias(), field.parameter("name", convert=step_name)
     return sql.row_or_null(
         field.body(alias),
-        f"steps {alias}"
-        f" WHERE {alias}.instance={field.alias}.id AND {alias}.name={field.parameter('name')}",
+        f"steps {alias} WHERE {alias}.instance={field.alias}.id AND {alias}.name={name}",
     )
 
 

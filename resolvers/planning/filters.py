@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
-from resolvers import visibility
+from resolvers import names, visibility
 from resolvers.limits import MAX_FILTER_VALUES, MAX_SEARCH
 from resolvers.planning.compiler import Field
 from resolvers.sql import now_shifted
@@ -55,25 +56,29 @@ def all_of(conditions: Iterable[str]) -> str:
 
 
 def values_text(values: Any) -> str:
-    """A list argument as the JSON text that json_each reads."""
+    """A list argument as the JSON text that json_each reads; of names those of workflows."""
     if len(values) > MAX_FILTER_VALUES:
         raise ValueError(f"at most {MAX_FILTER_VALUES} values")
-    return json.dumps([str(value) for value in values], ensure_ascii=False)
+    return json.dumps([_value(value) for value in values], ensure_ascii=False)
 
 
 def one_value(values: Any) -> str:
     """The only element of a list argument."""
-    return str(values[0])
+    return _value(values[0])
 
 
-def one_of(field: Field, column: str, *names: str) -> list[str]:
+def _value(value: object) -> str:
+    return str(value) if isinstance(value, Enum) else names.workflow_name(value)
+
+
+def one_of(field: Field, column: str, *argument: str) -> list[str]:
     """`column` is among the values of a list argument; nothing where it is absent."""
-    values = field.argument(*names)
+    values = field.argument(*argument)
     if values is None:
         return []
     if len(values) == 1:
-        return [f"{column}={field.parameter(*names, convert=one_value)}"]
-    text = field.parameter(*names, convert=values_text)
+        return [f"{column}={field.parameter(*argument, convert=one_value)}"]
+    text = field.parameter(*argument, convert=values_text)
     return [f"{column} IN (SELECT value FROM json_each({text}))"]
 
 
@@ -121,14 +126,17 @@ def selected(field: Field, alias: str, *, skip: tuple[str, ...] = ()) -> list[st
     return conditions
 
 
-def referring(field: Field, alias: str, *names: str) -> list[str]:
+def referring(field: Field, alias: str, *argument: str) -> list[str]:
     """The conditions of a ReferenceFilter argument."""
-    if field.argument(*names) is None:
+    if field.argument(*argument) is None:
         return []
     return [
-        f"{alias}.{column}={field.parameter(*names, name)}"
-        for name, column in (("refType", "ref_type"), ("refId", "ref_id"))
-        if field.argument(*names, name) is not None
+        f"{alias}.{column}={field.parameter(*argument, name, convert=convert)}"
+        for name, column, convert in (
+            ("refType", "ref_type", names.ref_type),
+            ("refId", "ref_id", names.ref_id),
+        )
+        if field.argument(*argument, name) is not None
     ]
 
 

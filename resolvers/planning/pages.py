@@ -13,6 +13,7 @@ from functools import partial
 from resolvers import sql
 from resolvers.database import Value
 from resolvers.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from resolvers.names import workflow_name
 from resolvers.planning import filters
 from resolvers.planning.compiler import Expression, Field, Reader
 from resolvers.planning.sizes import page_limit
@@ -56,7 +57,7 @@ class Order:
         """A part of the key inside a cursor that a caller gave; ValueError for a bad one."""
         if isinstance(cursor, str) and cursor[:1] == self.letter:
             if len(self.columns) == 1:
-                return cursor[1:]
+                return workflow_name(cursor[1:])
             if match := _INSTANT_CURSOR.fullmatch(cursor):
                 return int(match[3]) if number else match[2]
         raise ValueError("not a cursor of this list and order")

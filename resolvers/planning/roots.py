@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from resolvers import sql
-from resolvers.database import Value
-from resolvers.limits import MAX_NODE_IDS, MAX_REF_ID, MAX_REF_TYPE, MAX_REFERENCE_KEYS
+from resolvers import names, sql
+from resolvers.json_text import decode_untrusted
+from resolvers.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
 from resolvers.planning import filters
 from resolvers.planning.compiler import Field
-from resolvers.planning.events import integer, window
+from resolvers.planning.events import HEAD, NO_CURSOR, cursor_text, integer, window
 
 # Each node's type: how a key of one or two parts finds its row.
 _NODES = {
@@ -21,7 +21,15 @@ _NODES = {
         " AND {r}.name={key}->>2",
     ),
 }
-_PARTS = {"Workflow": 1, "WorkflowInstance": 1, "WorkflowStep": 2, "Reference": 2}
+# And what each part of the key must be.
+_PARTS: dict[str, tuple[Callable[[object], str], ...]] = {
+    "Workflow": (names.workflow_name,),
+    "WorkflowInstance": (names.instance_id,),
+    "WorkflowStep": (names.instance_id, names.step_name),
+    "Reference": (names.ref_type, names.ref_id),
+}
+# A key of parts is a list of texts.
+_KEY_DEPTH = 1
 
 
 def global_id(type_name: str, *columns: str) -> str:
@@ -33,48 +41,41 @@ def global_id(type_name: str, *columns: str) -> str:
 
 def parse_global_id(value: object) -> list[str]:
     """The type's name and the parts of the key; ValueError where the API never made it."""
-    type_name, colon, key = str(value).partition(":")
-    parts = _PARTS.get(type_name)
-    if not colon or not key or parts is None:
-        raise ValueError(f"{_shown(value)} is not a global id")
-    if parts == 1:
-        return [type_name, key]
+    type_name, _, key = str(value).partition(":")
+    parts = _PARTS.get(type_name, ())
     try:
-        keys = json.loads(key)
-    except (ValueError, RecursionError):
-        keys = None
-    if (
-        not isinstance(keys, list)
-        or len(keys) != parts
-        or not all(isinstance(part, str) for part in keys)
-    ):
-        raise ValueError(f"{_shown(value)} is not a global id")
-    return [type_name, *keys]
+        keys = [key] if len(parts) == 1 else decode_untrusted(key, max_depth=_KEY_DEPTH)
+        if parts and isinstance(keys, list):
+            return [type_name, *(part(key) for part, key in zip(parts, keys, strict=True))]
+    except ValueError as error:
+        raise ValueError(f"{_shown(value)} is not a global id") from error
+    raise ValueError(f"{_shown(value)} is not a global id")
 
 
 def workflow(field: Field) -> str:
     """`workflow(name:)`."""
-    return _row(field, "workflows", lambda alias: [f"{alias}.name={field.parameter('name')}"])
+    name = field.parameter("name", convert=names.workflow_name)
+    return _row(field, "workflows", lambda alias: [f"{alias}.name={name}"])
 
 
 def instance(field: Field) -> str:
     """`instance(instanceId:)`."""
-    by_id = field.parameter("instanceId")
+    by_id = field.parameter("instanceId", convert=names.instance_id)
     return _row(field, "instances", lambda alias: [f"{alias}.instance_id={by_id}"])
 
 
 def reference(field: Field) -> str:
     """`reference(refType:, refId:)`: there whether or not anything refers to it."""
     alias = field.new_alias()
-    ref_type = field.parameter("refType", convert=_ref_type)
-    ref_id = field.parameter("refId", convert=_ref_id)
+    ref_type = field.parameter("refType", convert=names.ref_type)
+    ref_id = field.parameter("refId", convert=names.ref_id)
     source = f"(SELECT {ref_type} AS ref_type,{ref_id} AS ref_id) {alias}"
     return sql.subquery(field.body(alias), source)
 
 
 def live_instance(field: Field) -> str:
     """`Subscription.instance`: as it is now, NULL where no event of the window is about it."""
-    by_id = field.parameter("instanceId")
+    by_id = field.parameter("instanceId", convert=names.instance_id)
     return _live(
         field,
         instance(field),
@@ -84,7 +85,8 @@ def live_instance(field: Field) -> str:
 
 def live_reference(field: Field) -> str:
     """`Subscription.reference`: likewise, about one of its instances or one that left it."""
-    ref_type, ref_id = field.parameter("refType"), field.parameter("refId")
+    ref_type = field.parameter("refType", convert=names.ref_type)
+    ref_id = field.parameter("refId", convert=names.ref_id)
 
     def about(event: str, row: str) -> str:
         here = [f"{row}.ref_type={ref_type}", f"{row}.ref_id={ref_id}"]
@@ -126,16 +128,32 @@ def nodes(field: Field) -> str:
 
 def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
     """`about(event, instance)` says whether an event is: of what a caller may not see, it does not
-    even tell when it changes."""
-    event, row = field.new_alias(), field.new_alias()
+    even tell when it changes.
+
+    The cursor of the frame that the object goes into stands in front of it. For a caller with
+    restrictions it is that of the last event of the window that is about the object, and blank for
+    the object as it is now.
+    """
+    event, row, frame = field.new_alias(), field.new_alias(), field.new_alias()
     after, to = window(field)
     # From the events of the window, which are few, to their instances: hence CROSS.
-    changed = (
-        f"EXISTS (SELECT 1 FROM events {event} CROSS JOIN instances {row}"
+    changes = (
+        f"FROM events {event} CROSS JOIN instances {row}"
         f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance"
-        f" AND {about(event, row)})"
+        f" AND {about(event, row)}"
     )
-    return f"iif({integer(field.of_request('initial'))} OR {changed},{body},NULL)"
+    initial = integer(field.of_request("initial"))
+    if field.principal.limited:
+        last = f"(SELECT {cursor_text(f'{event}.id')} {changes} ORDER BY {event}.id DESC LIMIT 1)"
+        cursor = f"iif({initial},'{NO_CURSOR}',{last})"
+    else:
+        now = cursor_text(f"min({to},{HEAD})")
+        cursor = f"iif({initial} OR EXISTS (SELECT 1 {changes}),{now},NULL)"
+    # With both LIMITs SQLite finds the cursor once, and makes the object only if there is one.
+    return (
+        f"(SELECT iif({frame}.cursor IS NULL,NULL,{frame}.cursor||{body})"
+        f" FROM (SELECT {cursor} AS cursor LIMIT 1) {frame} LIMIT 1)"
+    )
 
 
 def _row(field: Field, table: str, conditions: Any) -> str:
@@ -171,28 +189,11 @@ def _node(field: Field, keys: str) -> str:
     return f"coalesce(CASE {keys}.key->>0 {' '.join(cases)} END,'null')"
 
 
-def _ref_type(value: object) -> Value:
-    return _bounded(value, MAX_REF_TYPE)
-
-
-def _ref_id(value: object) -> Value:
-    return _bounded(value, MAX_REF_ID)
-
-
-def _bounded(value: object, limit: int) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= limit:
-        raise ValueError(f"must have 1 to {limit} characters")
-    return value
-
-
 def _reference_keys(keys: Any) -> str:
     if len(keys) > MAX_REFERENCE_KEYS:
         raise ValueError(f"at most {MAX_REFERENCE_KEYS} keys")
     return json.dumps(
-        [
-            [_bounded(key["refType"], MAX_REF_TYPE), _bounded(key["refId"], MAX_REF_ID)]
-            for key in keys
-        ],
+        [[names.ref_type(key["refType"]), names.ref_id(key["refId"])] for key in keys],
         ensure_ascii=False,
     )
 

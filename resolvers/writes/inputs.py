@@ -5,9 +5,8 @@ values become their canonical text here, once.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,13 +15,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from resolvers import limits
+from resolvers.access import Limits
 from resolvers.errors import Refusal, invalid_input
 from resolvers.json_text import encode, encode_value
+from resolvers.names import UNPRINTABLE
 from resolvers.vocabulary import (
     Backoff,
     ConflictPolicy,
@@ -34,7 +36,7 @@ from resolvers.vocabulary import (
 )
 
 _TOO_LARGE = "payload_too_large"
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNRESTRICTED = "unrestricted"
 
 
 def json_text(value: object) -> str:
@@ -75,7 +77,7 @@ def _refuse_deep(value: object) -> None:
 
 
 def _printable(value: str) -> str:
-    if _UNPRINTABLE.search(value):
+    if UNPRINTABLE.search(value):
         raise PydanticCustomError("characters", "must not contain control characters")
     return value
 
@@ -222,7 +224,30 @@ class CreateAccessToken(Input):
         Annotated[list[WorkflowName], Field(max_length=limits.MAX_TOKEN_WORKFLOWS)] | None
     ) = None
     instance_id: InstanceId | None = None
-    expires_in: Annotated[int, Field(ge=1, le=limits.MAX_TOKEN_LIFETIME_MS)] = 3_600_000
+    unrestricted: bool | None = None
+    expires_in: Annotated[
+        int, Field(ge=limits.MIN_TOKEN_LIFETIME_MS, le=limits.MAX_TOKEN_LIFETIME_MS)
+    ] = 3_600_000
+
+    @property
+    def limits(self) -> Limits:
+        """What the token is limited to."""
+        return Limits(
+            self.reference.key if self.reference else None,
+            tuple(self.workflows) if self.workflows is not None else None,
+            self.instance_id,
+        )
+
+    @model_validator(mode="after")
+    def _restricted(self) -> Self:
+        """Refuse a token for everything that was not asked for by that name."""
+        if bool(self.unrestricted) is any(self.limits.shape):
+            raise PydanticCustomError(
+                _UNRESTRICTED,
+                "must be true for a token without reference, workflows and instanceId,"
+                " and only then",
+            )
+        return self
 
 
 T = TypeVar("T", bound=Input)
@@ -235,6 +260,9 @@ def parse(model: type[T], value: Mapping[str, Any], path: Sequence[str] = ("inpu
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         at = [*path, *(str(part) for part in problem["loc"])]
+        if problem["type"] == _UNRESTRICTED:
+            # Raised of the whole input.
+            at.append(_UNRESTRICTED)
         too_large = problem["type"] == _TOO_LARGE
         raise invalid_input(
             f"{'.'.join(at)}: {problem['msg']}",

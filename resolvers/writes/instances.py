@@ -2,6 +2,7 @@
 
 from resolvers.access import Principal
 from resolvers.database import Statement
+from resolvers.limits import MAX_JSON_BYTES
 from resolvers.sql import NOW, in_list
 from resolvers.transitions import TERMINAL, sources
 from resolvers.vocabulary import InstanceStatus
@@ -26,14 +27,17 @@ def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
 
 
 def update_instance(
-    update: UpdateInstance, principal: Principal, *, create: bool
+    update: UpdateInstance, principal: Principal, *, create: bool, number: int | None
 ) -> list[Statement]:
     """Create the instance if that is allowed and it is new, change what is given, and refuse
-    the transaction unless it then is there with the status asked for."""
+    the transaction unless it then is there with the status asked for.
+
+    `number` is the update's place in a batch, for the path of a refusal.
+    """
     statements = [_insert(update)] if create else []
     if (change := _change(update, principal)) is not None:
         statements.append(change)
-    statements.append(_guard(update, principal))
+    statements.append(_guard(update, principal, number))
     return statements
 
 
@@ -72,6 +76,7 @@ def _insert(update: UpdateInstance) -> Statement:
 def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     bound = Parameters(principal)
     changes: dict[str, str] = {}
+    allowed = ""
     if update.workflow is not None:
         changes["workflow"] = bound.bind(update.workflow)
     if update.given("reference"):
@@ -84,16 +89,12 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     if update.given("error"):
         changes["error"] = bound.bind(update.error.as_json if update.error else None)
     if update.given("metadata"):
-        changes["metadata"] = (
-            "NULL"
-            if update.metadata is None
-            else f"json_patch(coalesce(metadata,'{{}}'),{bound.bind(update.metadata)})"
-        )
-    allowed = ""
+        merged = changes["metadata"] = _merged(update.metadata, bound)
+        allowed = f" AND coalesce(octet_length({merged}),0)<={MAX_JSON_BYTES}"
     if update.status is not None:
         to = bound.bind(update.status)
         changes["status"] = to
-        allowed = f" AND (status={to} OR status IN {in_list(sources(update.status))})"
+        allowed += f" AND (status={to} OR status IN {in_list(sources(update.status))})"
         if update.status is not InstanceStatus.SLEEPING and not update.given("sleep_until"):
             changes["sleep_until"] = "NULL"
     if not changes:
@@ -115,13 +116,26 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     )
 
 
-def _guard(update: UpdateInstance, principal: Principal) -> Statement:
+def _merged(patch: str | None, bound: Parameters) -> str:
+    """SQL of the stored metadata with a merge patch."""
+    if patch is None:
+        return "NULL"
+    return f"json_patch(coalesce(metadata,'{{}}'),{bound.bind(patch)})"
+
+
+def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> Statement:
     bound = Parameters(principal)
     by_id = bound.bind(update.instance_id)
-    status = f"SELECT i.status FROM instances i WHERE i.instance_id={by_id}{bound.within('i')}"
     wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
     to = bound.bind(update.status or InstanceStatus.UNKNOWN)
+    # What was merged stays the same when it is merged once more.
+    too_large = "0"
+    if update.metadata is not None:
+        too_large = f"octet_length({_merged(update.metadata, bound)})>{MAX_JSON_BYTES}"
     return bound.statement(
-        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',status,'to',{to})"
-        f" FROM (SELECT ({status}) AS status) WHERE status {wanted}"
+        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',status,'to',{to},"
+        f"'metadata',metadata,'number',{bound.bind_integer(number)})"
+        f" FROM (SELECT i.status AS status,{too_large} AS metadata FROM (SELECT 1)"
+        f" LEFT JOIN instances i ON i.instance_id={by_id}{bound.within('i')})"
+        f" WHERE status {wanted} OR metadata"
     )

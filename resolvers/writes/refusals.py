@@ -8,25 +8,15 @@ batch back; the reason comes back in the error's message and is read here.
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from resolvers.database import DatabaseError
 from resolvers.errors import Refusal, invalid_input
+from resolvers.limits import MAX_ATTEMPT, MAX_JSON_BYTES
+from resolvers.transitions import STEP_TERMINAL, TERMINAL
 from resolvers.vocabulary import ErrorCode, InstanceStatus, StepStatus
 
 _REASON = re.compile(r'\{"refusal":.*\}')
-# A table's named CHECK: the field whose stored value it bounds.
-_SIZES = {
-    "instance_input": "input",
-    "instance_output": "output",
-    "instance_metadata": "metadata",
-    "instance_error": "error",
-    "step_output": "output",
-    "step_error": "error",
-    "workflow_metadata": "metadata",
-}
-_CHECK = re.compile(r"CHECK constraint failed: (\w+)")
-_INDEX_TAKEN = "UNIQUE constraint failed: steps.instance, steps.step_index"
-
 # What a step's status means for the instance, for IllegalTransition's `from` and `to`.
 _AS_INSTANCE = {
     StepStatus.PENDING: InstanceStatus.QUEUED,
@@ -40,21 +30,10 @@ _AS_INSTANCE = {
 def refusal_of(error: DatabaseError, path: Sequence[str]) -> Refusal | None:
     """The Refusal behind a failed batch; None where the failure is none of ours.
 
-    `path` is that of the batch's input.
+    `path` is that of the batch's input, or of its list of inputs.
     """
-    message = str(error)
-    if match := _REASON.search(message):
-        return _refusal(json.loads(match[0]))
-    if (check := _CHECK.search(message)) and check[1] in _SIZES:
-        field = _SIZES[check[1]]
-        return invalid_input(
-            f"{field}: the stored value would be larger than the limit (MAX_JSON_BYTES)",
-            [*path, field],
-            code=ErrorCode.PAYLOAD_TOO_LARGE,
-        )
-    if _INDEX_TAKEN in message:
-        return invalid_input("index: another step of the instance has it", [*path, "index"])
-    return None
+    match = _REASON.search(str(error))
+    return _refusal(json.loads(match[0]), path) if match else None
 
 
 def not_found(instance_id: str) -> Refusal:
@@ -79,14 +58,41 @@ def illegal(source: str, target: str, message: str, **fields: object) -> Refusal
     )
 
 
-def _refusal(reason: dict[str, str | None]) -> Refusal:
+def _refusal(reason: dict[str, Any], path: Sequence[str]) -> Refusal:
     instance_id, source, target = reason["refusal"], reason["from"], reason["to"]
-    assert instance_id is not None
-    assert target is not None
     if source is None:
         return not_found(instance_id)
-    if "step" not in reason:
-        return illegal(source, target, f"{instance_id!r} is {source} and cannot become {target}.")
+    is_step = "step" in reason
+    if (number := reason["number"]) is not None:
+        path = [*path, str(number), "step" if is_step else "instance"]
+    if is_step:
+        return _of_bounds(reason, path) or _of_step(reason)
+    if reason["metadata"]:
+        return invalid_input(
+            f"metadata: the merged value would have more than {MAX_JSON_BYTES} bytes"
+            " (MAX_JSON_BYTES)",
+            [*path, "metadata"],
+            code=ErrorCode.PAYLOAD_TOO_LARGE,
+        )
+    return illegal(source, target, f"{instance_id!r} is {source} and cannot become {target}.")
+
+
+def _of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | None:
+    """InvalidInput where the step cannot have its index or its next attempt."""
+    step_from, to = reason["stepFrom"], reason["to"]
+    is_new = step_from is None and (reason["from"] not in TERMINAL or to in STEP_TERMINAL)
+    if is_new and (index := reason["index"]) is not None:
+        return invalid_input(f"index: another step of the instance has {index}", [*path, "index"])
+    begins = step_from == StepStatus.RETRYING and to in (StepStatus.RUNNING, StepStatus.COMPLETED)
+    if begins and reason["attempt"] is None and reason["current"] >= MAX_ATTEMPT:
+        return invalid_input(
+            f"attempt: the step has had {MAX_ATTEMPT} attempts (MAX_ATTEMPT)", [*path, "attempt"]
+        )
+    return None
+
+
+def _of_step(reason: dict[str, Any]) -> Refusal:
+    instance_id, source, target = reason["refusal"], reason["from"], reason["to"]
     step, step_from = reason["step"], reason["stepFrom"]
     to = _AS_INSTANCE[StepStatus(target)]
     if step_from is None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from resolvers.access import LimitsShape, Principal
 from resolvers.database import Statement
-from resolvers.limits import WRITE_CACHE_SIZE
+from resolvers.limits import MAX_ATTEMPT, MAX_STEP_INDEX, WRITE_CACHE_SIZE
 from resolvers.sql import NOW, in_list
 from resolvers.transitions import STEP_RANK, STEP_TERMINAL, TERMINAL
 from resolvers.vocabulary import StepKind, StepStatus
@@ -33,8 +33,13 @@ class _Shape:
     limits: LimitsShape
 
 
-def update_step(update: UpdateStep, principal: Principal) -> tuple[Statement, Statement]:
-    """Create or move the step; and refuse the transaction unless it then stands as asked."""
+def update_step(
+    update: UpdateStep, principal: Principal, *, number: int | None = None
+) -> tuple[Statement, Statement]:
+    """Create or move the step; and refuse the transaction unless it then stands as asked.
+
+    `number` is the update's place in a batch, for the path of a refusal.
+    """
     given = update.model_fields_set
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
@@ -66,6 +71,7 @@ def update_step(update: UpdateStep, principal: Principal) -> tuple[Statement, St
         "attempt": update.attempt,
         "first_attempt": first,
         "retry_at": update.retry_at if status is StepStatus.RETRYING else None,
+        "number": number,
         **limit_values(principal.limits),
     }
     return _upsert(shape).fill(values), _guard(shape).fill(values)
@@ -80,7 +86,8 @@ def _upsert(shape: _Shape) -> Template:
         "step_index": (
             names.integer("index")
             if shape.index
-            else "(SELECT coalesce(max(s.step_index),0)+1 FROM steps s WHERE s.instance=i.id)"
+            else "(SELECT min(coalesce(max(s.step_index),0)+1,"
+            f"{MAX_STEP_INDEX}) FROM steps s WHERE s.instance=i.id)"
         ),
         "name": names.add("name"),
         "kind": names.add("kind"),
@@ -122,6 +129,8 @@ def _upsert(shape: _Shape) -> Template:
     if status is StepStatus.COMPLETED and shape.attempt:
         # RETRYING says that the current attempt has failed: only a later one can complete.
         succeeds = f" AND (steps.status<>'RETRYING' OR {attempt}>steps.attempt)"
+    elif status in (StepStatus.RUNNING, StepStatus.COMPLETED):
+        succeeds = f" AND {attempt}<={MAX_ATTEMPT}"
     # A finished instance takes the end of what was under way, but begins nothing new.
     alive = "" if status in STEP_TERMINAL else f" AND i.status NOT IN {_TERMINAL}"
     return names.template(
@@ -131,6 +140,8 @@ def _upsert(shape: _Shape) -> Template:
         f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
         f" WHERE steps.status NOT IN {_STEP_TERMINAL}"
         f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
+        # The guard says that another step has the index.
+        " ON CONFLICT (instance,step_index) DO NOTHING"
     )
 
 
@@ -154,13 +165,17 @@ def _guard(shape: _Shape) -> Template:
     names = Names()
     by_id, name, to = (names.add(n) for n in ("instance_id", "name", "status"))
     attempt = names.integer("attempt")
+    index = names.integer("index") if shape.index else str(MAX_STEP_INDEX)
     late = ""
     if shape.attempt and shape.status in (StepStatus.RUNNING, StepStatus.RETRYING):
         # News of an attempt that is past is answered: it was told before, or overtaken.
         late = f" OR (s.status NOT IN {_STEP_TERMINAL} AND {attempt}<=s.attempt)"
     return names.template(
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',i.status,'to',{to},"
-        f"'step',{name},'stepFrom',s.status,'attempt',{attempt})"
+        f"'step',{name},'stepFrom',s.status,'attempt',{attempt},'current',s.attempt,"
+        f"'number',{names.integer('number')},"
+        "'index',(SELECT t.step_index FROM steps t"
+        f" WHERE t.instance=i.id AND t.step_index={index}))"
         " FROM (SELECT 1) LEFT JOIN instances i"
         f" ON i.instance_id={by_id}{within(shape.limits, 'i', names)}"
         f" LEFT JOIN steps s ON s.instance=i.id AND s.name={name}"

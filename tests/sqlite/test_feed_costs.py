@@ -149,7 +149,7 @@ _SEARCHES = {
     "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
     "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)",
     "SEARCH events USING INDEX events_by_instance (instance=? AND id>? AND id<?)",
-    "SEARCH events USING COVERING INDEX events_by_instance (instance=? AND id>?)",
+    "SEARCH events USING COVERING INDEX events_by_instance (instance=? AND id>? AND id<?)",
 }
 
 

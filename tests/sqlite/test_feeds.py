@@ -35,8 +35,9 @@ def assert_equal(after: int, to: int, caller: Principal, **members: Any) -> int:
         return 0
     assert page == {
         "events": events,
-        "cursor": f"{min(to, HEAD):016}",
-        "hasMore": bool(expected(min(to, HEAD), 2**53, caller, **members)),
+        # A caller with restrictions does not learn how far the log has come.
+        "cursor": events[-1]["cursor"] if caller.limited else f"{min(to, HEAD):016}",
+        "hasMore": bool(expected(min(to, HEAD), 2**53 - 1, caller, **members)),
     }
     return len(events)
 
@@ -192,7 +193,7 @@ def test_an_instance_that_is_not_tracked_is_told_as_null() -> None:
         "SELECT * FROM (" + feed.statement(0, 9, initial=True).sql + ")",
         *feed.statement(0, 9, initial=True).parameters,
     )
-    assert outcome == ("null",)
+    assert outcome == ("0" * 16 + "null",)
     [silent] = writer.database.rows(feed.statement(0, 9).sql, *feed.statement(0, 9).parameters)
     assert silent == (None,)
 

@@ -58,7 +58,7 @@ def token(writer: Writer, given: dict[str, Any]) -> Any:
     query = (
         "mutation ($v: CreateAccessTokenInput!) { r: createAccessToken(input: $v) { __typename } }"
     )
-    return writer.client(query, v=given)["r"]
+    return writer.client(query, v={"instanceId": "i", **given})["r"]
 
 
 _REFERENCE = {"refType": "t", "refId": "r"}
@@ -103,12 +103,14 @@ _LIMITS: dict[str, _Taken] = {
 # Held elsewhere: in tests/unit (documents, runner, frames, protocol, rounds), in test_writes.py,
 # test_costs.py, test_rounds.py, test_round_costs.py and tests/worker.
 _ELSEWHERE = {
-    "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_DOCUMENT_TOKENS", "MAX_DEPTH", "MAX_ALIASES",
+    "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_BODY_VALUES", "MAX_KNOWN_CALLERS",
+    "MAX_INIT_FRAME_BYTES", "MAX_RESULT_BYTES", "MAX_EVENTS_SCANNED",
+    "MAX_DOCUMENT_TOKENS", "MAX_DEPTH", "MAX_ALIASES",
     "MAX_NODES", "MAX_JSON_DEPTH", "MAX_ERROR_NAME", "MAX_ERROR_MESSAGE", "MAX_ERROR_STACK",
     "MAX_DURATION_MS", "MAX_EVENT_TYPE", "MAX_CACHED_DOCUMENT_CHARACTERS", "MAX_SUSPENDED_TASKS",
     "MAX_FRAME_BYTES", "MAX_OPERATION_ID", "MAX_SUBSCRIPTIONS", "MAX_REPLAY_EVENTS",
     "MAX_ROUND_EVENTS", "MAX_ROUND_REPLAYS", "MAX_ROUND_STATEMENTS", "MAX_SOCKETS",
-    "MAX_RETRY_MS", "MAX_UNANSWERED_PAGES", "MAX_CARRIED_READS", "MAX_CARRIED_NODES",
+    "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_CARRIED_READS", "MAX_CARRIED_NODES",
 }  # fmt: skip
 
 

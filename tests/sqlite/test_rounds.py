@@ -6,7 +6,7 @@ from resolvers import limits
 from tests.support.pumping import ALL, Pump, append, code, of_instance, tracked
 from tests.support.subscribing import INSTANCE, feed_of
 from tests.support.writing import Writer
-from tracker_do import rounds
+from tracker_do import replays, rounds
 
 # --- beginning
 
@@ -109,7 +109,7 @@ def test_with_nobody_live_the_shard_stands_at_the_head() -> None:
 
 
 def test_a_cursor_that_the_log_has_not_come_to_is_refused() -> None:
-    for positions in ((2,), (2**53 - 1,), (10**16 - 1,), (0, 2)):
+    for positions in ((2,), (2**53 - 1,), (0, 2)):
         pump = Pump(tracked().database)
         live = pump.join(of_instance(7))
         if len(positions) == 1:
@@ -139,7 +139,7 @@ def test_as_many_events_are_replayed_as_the_limit_and_no_more() -> None:
 
 
 def test_who_has_begun_is_not_refused_for_falling_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "MAX_REPLAY_EVENTS", 3)
+    monkeypatch.setattr(replays, "MAX_REPLAY_EVENTS", 3)
     database = tracked().database
     append(database, 3, 2)
     pump = Pump(database, 1)

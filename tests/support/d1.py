@@ -78,7 +78,15 @@ class SqliteD1:
         )
         row = next(cursor, None)
         cursor.close()
-        return Outcome(None if row is None else row[0], self.connection.changes())
+        text = None if row is None else row[0]
+        changes = self.connection.changes()
+        if not statement.opaque or text is None:
+            return Outcome(text, changes)
+        return (
+            Outcome(None, changes, text)
+            if isinstance(text, int)
+            else Outcome(text, changes, len(text))
+        )
 
     def rows(self, sql: str, *parameters: Value) -> list[tuple[Any, ...]]:
         """All rows of a query, for a test to look at what is stored."""

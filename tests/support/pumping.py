@@ -7,14 +7,14 @@ from typing import Any
 
 from resolvers.database import Outcome, Statement
 from resolvers.feeds import Feed
-from resolvers.limits import MAX_ROUND_EVENTS, MAX_UNANSWERED_PAGES
+from resolvers.limits import MAX_ROUND_EVENTS, MAX_UNREAD_CHARACTERS
 from tests.support.client import finished
 from tests.support.d1 import SqliteD1
 from tests.support.subscribing import events_feed, head_of
 from tests.support.writing import Writer
 from tracker_do import rounds
 from tracker_do.protocol import Place
-from tracker_do.rounds import Group, Result, Shard
+from tracker_do.rounds import Group, Move, Result, Shard
 
 ALL = events_feed()
 
@@ -31,7 +31,7 @@ class Member:
     # Behind which position it hears of events; of one that begins now, once a round was made.
     begun: int | None = None
     errors: Any = None
-    unanswered: int = 0
+    unread: int = 0
     gone: bool = False
 
     @property
@@ -41,7 +41,13 @@ class Member:
 
     def take(self, reached: int, text: str) -> None:
         """A text; of a page, that it follows what came before."""
-        value = json.loads(text)
+        cursor, value = text[:16], json.loads(text[16:])
+        if not self.feed.binding.principal.limited:
+            assert cursor == f"{reached:016}"
+        elif cursor.strip():
+            # That of an event of its own.
+            assert int(cursor) <= reached
+            reached = int(cursor)
         before = self.told[-1][0] if self.told else self.begun or 0
         if self.feed.of_log:
             assert self.begun is not None, "a page before the subscriber has begun"
@@ -106,7 +112,7 @@ class Pump:
     def read(self) -> None:
         """All clients have read what they were sent."""
         for member in self.members:
-            member.unanswered = 0
+            member.unread = 0
 
     def wake(self) -> None:
         """The object was evicted: what it held in memory alone begins anew."""
@@ -120,7 +126,7 @@ class Pump:
             members = [
                 member
                 for member in group
-                if member.place is None or member.unanswered < MAX_UNANSWERED_PAGES
+                if member.place is None or member.unread < MAX_UNREAD_CHARACTERS
             ]
             if members:
                 found.append((Group(members[0].feed, members[0].place), members))
@@ -138,7 +144,8 @@ class Pump:
         assert self.position <= result.position <= database.heads[0]
         for number, move in result.moves.items():
             if groups[number][0].place == "":
-                assert move.reached == database.heads[0], "who begins now begins at the head"
+                reached = _reached(result, move)
+                assert reached == database.heads[0], "who begins now begins at the head"
         return result
 
     def deliver(self, groups: list[tuple[Group, list[Member]]], result: Result) -> None:
@@ -153,10 +160,10 @@ class Pump:
                     continue
                 self._move(member, move.place)
                 if member.begun is None:
-                    member.begun = move.reached
+                    member.begun = _reached(result, move)
                 if move.text is not None:
-                    member.take(move.reached, move.text)
-                    member.unanswered += move.place is not None
+                    member.take(_reached(result, move), move.text)
+                    member.unread += len(move.text)
         for number, errors in result.refused.items():
             for member in groups[number][1]:
                 member.errors = errors
@@ -196,6 +203,11 @@ class Pump:
         del group[member]
         if not group:
             del self._groups[key]
+
+
+def _reached(result: Result, move: Move) -> int:
+    """Where a move leads to."""
+    return result.position if move.place is None else int(move.place)
 
 
 def of_instance(number: int) -> Feed:

@@ -243,7 +243,7 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
     ],
     ("Query", "stats"): lambda v, _, a: stats(v, a),
     ("Query", "events"): lambda v, _, a: event_page(
-        selected_events(v, a.get("filter")), v.data.events, a
+        selected_events(v, a.get("filter")), v.data.events, a, limited=any(v.limits.shape)
     ),
     ("Workflow", "id"): lambda v, w, a: f"Workflow:{w['name']}",
     ("Workflow", "latestInstance"): lambda v, w, a: newest(v.running(w)),
@@ -264,7 +264,10 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
     ("WorkflowInstance", "steps"): lambda v, i, a: v.steps_of(i),
     ("WorkflowInstance", "step"): lambda v, i, a: one(v.steps_of(i), name=a["name"]),
     ("WorkflowInstance", "events"): lambda v, i, a: event_page(
-        [event for event in v.data.events if event["instance"] == i["id"]], v.data.events, a
+        [event for event in v.data.events if event["instance"] == i["id"]],
+        v.data.events,
+        a,
+        limited=any(v.limits.shape),
     ),
     ("WorkflowInstance", "canPause"): _allows("QUEUED", "RUNNING", "SLEEPING", "WAITING"),
     ("WorkflowInstance", "canResume"): _allows("PAUSED", "WAITING_FOR_PAUSE"),

@@ -107,14 +107,20 @@ def connection(kind: str, rows: list[Row], args: dict[str, Any], order: Ordering
     }
 
 
-def event_page(events: list[Row], log: list[Row], args: dict[str, Any]) -> Row:
-    """A page of the log; an empty one has looked at everything up to the log's head."""
+def event_page(events: list[Row], log: list[Row], args: dict[str, Any], *, limited: bool) -> Row:
+    """A page of the log. An empty one has looked at everything up to the log's head, which a caller
+    with restrictions does not learn."""
     size = size_of(args.get("first"), 100, 1000)
     after = int(args.get("after") or 0)
     ahead = sorted((row for row in events if row["id"] > after), key=lambda row: int(row["id"]))
     page = ahead[:size]
     head = max((row["id"] for row in log), default=0)
-    reached = page[-1]["id"] if page else max(after, head)
+    if page:
+        reached = page[-1]["id"]
+    elif not limited:
+        reached = head
+    else:
+        reached = after if size else max((row["id"] for row in events), default=0)
     return {
         "events": page,
         "cursor": f"{reached:016}",

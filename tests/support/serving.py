@@ -38,7 +38,7 @@ class Socket:
 
     def __init__(self, server: Server, key: str | None = "admin") -> None:
         self.server = server
-        self.state: dict[str, Any] = {"until": 5, "streams": {}, "running": []}
+        self.state: dict[str, Any] = {"until": 5, "streams": [], "running": []}
         # What the feeds that were followed are made from, by digest.
         self.feeds: dict[str, list[str]] = {}
         if key is not None:
@@ -46,12 +46,17 @@ class Socket:
             [(kind, text)] = self.send({"type": "connection_init", "payload": payload})
             assert (kind, text) == ("send", '{"type":"connection_ack"}')
 
-    def send(self, message: object, *, is_text: bool = True) -> list[list[Any]]:
+    @property
+    def streams(self) -> dict[str, list[Any]]:
+        """The feed and the place of each subscription."""
+        return dict(self.state["streams"])
+
+    def send(self, message: object, *, problem: str = "") -> list[list[Any]]:
         """The actions that a message leads to; all crosses as JSON text, infinity as a number
         that is too large for a float."""
         text = message if isinstance(message, str) else json.dumps(message)
         text = text.replace("Infinity", "1e999")
-        answer = json.loads(self.server.receive(json.dumps(self.state), text, is_text))
+        answer = json.loads(self.server.receive(json.dumps(self.state), text, problem))
         if "state" in answer:
             self.state = answer["state"]
         actions: list[list[Any]] = answer["actions"]
@@ -78,7 +83,7 @@ class Socket:
         [(kind, text)] = self.subscribe(query, "1", **members)
         frame = json.loads(text)
         assert (kind, frame["type"], frame["id"]) == ("send", "error", "1")
-        assert "1" not in {*self.state["streams"], *self.state["running"]}
+        assert "1" not in {*self.streams, *self.state["running"]}
         [error] = frame["payload"]
         assert isinstance(error, dict)
         return error

@@ -35,9 +35,11 @@ def events_feed(caller: Principal = ADMIN, **members: Any) -> Feed:
 
 
 def run(database: SqliteD1, statement: Statement) -> Any:
-    """The value that a statement gives, None where it has nothing to tell."""
+    """The value that a statement gives, None where it has nothing to tell; of a feed's, which is
+    opaque, without the cursor in front of it."""
     [outcome] = finished(database.batch([statement]))
-    return None if outcome.text is None else json.loads(outcome.text)
+    text = outcome.text
+    return None if text is None else json.loads(text[16:] if statement.opaque else text)
 
 
 def told(

@@ -72,7 +72,7 @@ class Pool:
                 + ["C2013-01-01T00:00:00.000Z,5"],
                 "U": [f"U{row['updated_at']},{row['id']}" for row in data.instances],
             },
-            [f"{row['id']:016}" for row in data.events[::17]] + ["0" * 16, "9" * 15 + "8"],
+            [f"{row['id']:016}" for row in data.events[::17]] + ["0" * 16, f"{2**53 - 1}"],
         )
 
 

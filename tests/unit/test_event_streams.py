@@ -287,5 +287,5 @@ def test_an_object_is_streamed_as_it_is_whatever_the_client_has_seen() -> None:
 def test_a_browser_of_another_origin_may_say_where_it_was() -> None:
     application = Application({"FLOWFLARE_API_KEY": "admin", "ALLOWED_ORIGINS": "https://a.test"})
     request = HttpRequest("OPTIONS", "/graphql", origin="https://a.test")
-    response = finished(application.respond(request, problem=""))
+    response = finished(application.respond(request))
     assert "Last-Event-ID" in response.headers["access-control-allow-headers"]

@@ -54,7 +54,7 @@ def test_a_final_statement_without_a_row_has_failed_whoever_runs_it() -> None:
 
 
 def test_a_task_that_begins_again_is_told_what_failed() -> None:
-    step = json.loads(Runner().start(attempt(), foresee=True, failure="too big"))
+    step = json.loads(Runner().start(attempt(), foresee=True, failure='{"error":"too big"}'))
     assert step == {"done": "failed: too big"}
 
 

@@ -24,14 +24,15 @@ def test_a_round_is_told_as_moves_with_the_text_of_the_root_field() -> None:
     round_ = look(socket.server, [(events, ""), (instance, "")], registered=False)
     assert (round_["position"], round_["more"], round_["refused"]) == (0, False, [])
     # Of the log there is nothing to tell yet; the object is told as it is.
-    assert round_["moves"] == [[0, None, 0, None], [1, None, 0, "null"]]
+    assert round_["moves"] == [[0, None, None], [1, None, "0" * 16 + "null"]]
     Writer(Client(database)).create("RUNNING")
     round_ = look(socket.server, [(events, None), (instance, None)])
     assert round_["keys"] == ["e", "instance"]
     (*first, page), second = round_["moves"]
-    assert first == [0, None, 1]
-    assert second == [1, None, 1, '{"status":"RUNNING"}']
-    page = json.loads(page)
+    assert first == [0, None]
+    assert second == [1, None, f'{1:016}{{"status":"RUNNING"}}']
+    assert page.startswith(f"{1:016}{{")
+    page = json.loads(page[16:])
     assert (page["cursor"], len(page["events"])) == ("0000000000000001", 1)
 
 
@@ -142,7 +143,7 @@ def test_a_refused_group_is_told_with_its_errors() -> None:
     round_ = look(socket.server, [(digest, "5"), (digest, "")])
     [(number, [error])] = round_["refused"]
     assert (number, error["extensions"]["code"]) == (0, "INVALID_ARGUMENT")
-    assert round_["moves"] == [[1, None, 0, None]]
+    assert round_["moves"] == [[1, None, None]]
     assert "again" not in round_
 
 

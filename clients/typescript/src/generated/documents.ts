@@ -29,7 +29,7 @@ export type ConflictPolicy =
 
 /** What a new token allows */
 export type CreateAccessTokenInput = {
-  /** At most 30 days */
+  /** At least a minute, at most 30 days */
   expiresIn?: number;
   /** Limits the token to one instance */
   instanceId?: string | null | undefined;
@@ -37,6 +37,8 @@ export type CreateAccessTokenInput = {
   reference?: ReferenceInput | null | undefined;
   /** What it may do */
   scopes?: Array<Scope>;
+  /** Must be true for a token without reference, workflows and instanceId, which allows its scopes on everything; and only then */
+  unrestricted?: boolean | null | undefined;
   /** Limits the token to these workflows; at most 100 */
   workflows?: Array<string> | null | undefined;
 };
@@ -56,7 +58,8 @@ export type ErrorCode =
   | 'ILLEGAL_TRANSITION'
   | 'INVALID_INPUT'
   | 'NOT_FOUND'
-  | 'PAYLOAD_TOO_LARGE';
+  | 'PAYLOAD_TOO_LARGE'
+  | 'RESULT_TOO_LARGE';
 
 /** What went wrong; over-long texts are cut */
 export type ErrorInput = {

@@ -42,10 +42,16 @@ def token(
     instance_id: Annotated[
         str | None, typer.Option("--instance", metavar="ID", help="Limits it to this instance.")
     ] = None,
+    unrestricted: Annotated[
+        bool,
+        typer.Option(
+            "--unrestricted", help="For a token without --ref, --workflow and --instance."
+        ),
+    ] = False,
     expires_in: Annotated[
         timedelta,
         typer.Option(
-            "--expires-in", metavar="DURATION", parser=duration_parser, help="At most 30d."
+            "--expires-in", metavar="DURATION", parser=duration_parser, help="From 1m to 30d."
         ),
     ] = "1h",  # type: ignore[assignment] # Typer parses a default as if it were typed
 ) -> None:
@@ -65,6 +71,7 @@ def token(
     request = api.CreateAccessTokenInput(
         scopes=scope or [Scope.READ],
         expires_in=expires_in,
+        unrestricted=unrestricted,
         **given,
     )
     result = ask(session.settings, lambda client: client.create_access_token(input=request))

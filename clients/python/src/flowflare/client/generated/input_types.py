@@ -31,10 +31,12 @@ class CreateAccessTokenInput(BaseModel):
     "Limits the token to these workflows; at most 100"
     instance_id: Optional[str] = None
     "Limits the token to one instance"
+    unrestricted: Optional[bool] = None
+    "Must be true for a token without reference, workflows and instanceId, which allows its scopes on everything; and only then"
     expires_in: Annotated[timedelta, PlainSerializer(serialize_duration)] = timedelta(
         milliseconds=3600000
     )
-    "At most 30 days"
+    "At least a minute, at most 30 days"
 
 
 class DateTimeRange(BaseModel):
