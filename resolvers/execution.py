@@ -4,30 +4,24 @@ The response is assembled from pieces: text made here, and the texts SQLite made
 never parsed again and may even stay outside Python (see `database.Statement.opaque`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
-    DocumentNode,
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
-    OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
-    execute_sync,
-    get_variable_values,
 )
 from graphql.execution.collect_fields import FieldDetails, collect_fields
 from graphql.execution.values import VariableValues
 
 from resolvers.access import Principal
 from resolvers.calls import MutationCall, MutationField
-from resolvers.documents import Documents, InvalidDocument, Operation
+from resolvers.documents import Documents, Operation
 from resolvers.errors import FlowflareError, RequestError
 from resolvers.feeds import LOG_FIELD, Feed, FeedPlan, feed_of, resuming_variable
-from resolvers.json_text import encode
+from resolvers.introspection import Introspection
 from resolvers.limits import MAX_ROOT_FIELDS
 from resolvers.mutations import Pieces, Services
 from resolvers.planning.compiler import (
@@ -39,6 +33,7 @@ from resolvers.planning.compiler import (
     refuse_over_cost,
 )
 from resolvers.planning.shape import variables_shape
+from resolvers.variables import coerce_variables
 from resolvers.vocabulary import Scope
 
 
@@ -92,7 +87,7 @@ class Executor:
         """
         is_mutation = operation.type is OperationType.MUTATION
         principal.require(Scope.WRITE if is_mutation else Scope.READ)
-        binding = Binding(self._variables(operation, request.variables), principal)
+        binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
         plan = operation.plans.get(key)
         if is_mutation:
@@ -109,7 +104,7 @@ class Executor:
     def feed(self, operation: Operation, request: Request, principal: Principal) -> Feed:
         """The feed of a subscription; RequestError or InvalidDocument where it cannot be served."""
         principal.require(Scope.READ)
-        binding = Binding(self._variables(operation, request.variables), principal)
+        binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
         plan = operation.plans.get(key)
         if plan is None:
@@ -134,13 +129,6 @@ class Executor:
             resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
         )
 
-    def _variables(self, operation: Operation, given: dict[str, Any]) -> VariableValues:
-        definitions = operation.definition.variable_definitions or ()
-        values = get_variable_values(self._schema, definitions, given, max_errors=20)
-        if isinstance(values, list):
-            raise InvalidDocument(values)
-        return values
-
     def _document(self, operation: Operation) -> Document:
         return Document(self._schema, operation.fragments, operation.definition)
 
@@ -162,40 +150,17 @@ class Executor:
     def _plan(self, operation: Operation, sample: Binding, request: Request) -> QueryPlan:
         root = self._schema.query_type
         assert root is not None
+        introspection = Introspection(self._schema, operation, request.variables)
         fields: list[tuple[str, Compiled | str]] = []
         for key, details in self._root_fields(operation, root, sample.variables).items():
             name = details[0].node.name.value
             if name in ("__schema", "__type"):
-                fields.append((key, self._introspect(operation, details, request)))
+                fields.append((key, introspection.answer(details)))
                 continue
             compiler = Compiler(self._document(operation), sample)
             fields.append((key, compiler.select(compiler.field(root, "", details, (key,)))))
         introspects = any(isinstance(part, str) for _, part in fields)
         return QueryPlan(fields, not (introspects and operation.definition.variable_definitions))
-
-    def _introspect(
-        self, operation: Operation, details: Sequence[FieldDetails], request: Request
-    ) -> str:
-        """Introspection is the one thing graphql-core still executes."""
-        definition = operation.definition
-        selection = SelectionSetNode(selections=tuple(detail.node for detail in details))
-        fragments = [fragment.definition for fragment in operation.fragments.values()]
-        only = OperationDefinitionNode(
-            operation=OperationType.QUERY,
-            variable_definitions=definition.variable_definitions,
-            directives=(),
-            selection_set=selection,
-        )
-        result = execute_sync(
-            self._schema,
-            DocumentNode(definitions=(only, *fragments)),
-            variable_values=request.variables,
-        )
-        if result.errors:
-            raise InvalidDocument(result.errors)
-        assert result.data is not None
-        [value] = result.data.values()
-        return encode(value)
 
     async def _query(self, plan: QueryPlan, binding: Binding, services: Services) -> Pieces:
         statements, cost = [], 0
