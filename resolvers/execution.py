@@ -9,15 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
-    DocumentNode,
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
-    OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
-    execute_sync,
-    get_variable_values,
 )
 from graphql.execution.collect_fields import FieldDetails, collect_fields
 from graphql.execution.values import VariableValues
@@ -25,11 +20,11 @@ from graphql.execution.values import VariableValues
 from resolvers.access import Principal
 from resolvers.calls import MutationCall, MutationField
 from resolvers.database import Database, Outcome, OversizedError, Statement
-from resolvers.documents import Documents, InvalidDocument, Operation
+from resolvers.documents import Cache, Documents, Operation
 from resolvers.errors import FlowflareError, RequestError
 from resolvers.feeds import LOG_FIELD, Feed, FeedPlan, feed_of, resuming_variable
-from resolvers.json_text import encode
-from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES, MAX_ROOT_FIELDS
+from resolvers.introspection import Introspection
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES, MAX_ROOT_FIELDS, PLAN_CACHE_SIZE
 from resolvers.mutations import Pieces, Services
 from resolvers.planning.compiler import (
     Binding,
@@ -40,6 +35,7 @@ from resolvers.planning.compiler import (
     refuse_over_cost,
 )
 from resolvers.planning.shape import variables_shape
+from resolvers.variables import coerce_variables
 from resolvers.vocabulary import Scope
 
 
@@ -78,6 +74,7 @@ class Executor:
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._documents = Documents(schema)
+        self._plans: Cache[tuple[object, ...], Any] = Cache(PLAN_CACHE_SIZE)
 
     def operation(self, request: Request) -> Operation:
         """The operation the request is for; it is valid, its variables are not looked at."""
@@ -93,29 +90,29 @@ class Executor:
         """
         is_mutation = operation.type is OperationType.MUTATION
         principal.require(Scope.WRITE if is_mutation else Scope.READ)
-        binding = Binding(self._variables(operation, request.variables), principal)
+        binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
-        plan = operation.plans.get(key)
+        plan = self._plans.get(key)
         if is_mutation:
             if plan is None:
                 plan = self._mutation_plan(operation, binding)
-                operation.plans.put(key, plan)
+                self._plans.put(key, plan, operation.places)
             return await self._mutate(plan, binding, services)
         if plan is None:
             plan = self._plan(operation, binding, request)
             if plan.cacheable:
-                operation.plans.put(key, plan)
+                self._plans.put(key, plan, operation.places)
         return await self._query(plan, binding, services)
 
     def feed(self, operation: Operation, request: Request, principal: Principal) -> Feed:
         """The feed of a subscription; RequestError or InvalidDocument where it cannot be served."""
         principal.require(Scope.READ)
-        binding = Binding(self._variables(operation, request.variables), principal)
+        binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
-        plan = operation.plans.get(key)
+        plan = self._plans.get(key)
         if plan is None:
             plan = self._feed_plan(operation, binding)
-            operation.plans.put(key, plan)
+            self._plans.put(key, plan, operation.places)
         # Of what a client sends beside them nothing is kept.
         declared = (d.variable.name.value for d in operation.definition.variable_definitions or ())
         given = {name: request.variables[name] for name in declared if name in request.variables}
@@ -136,14 +133,8 @@ class Executor:
             compiler.select(compiler.field(root, "", details, (key,))),
             of_log=name == LOG_FIELD,
             resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
+            places=operation.places,
         )
-
-    def _variables(self, operation: Operation, given: dict[str, Any]) -> VariableValues:
-        definitions = operation.definition.variable_definitions or ()
-        values = get_variable_values(self._schema, definitions, given, max_errors=20)
-        if isinstance(values, list):
-            raise InvalidDocument(values)
-        return values
 
     def _document(self, operation: Operation) -> Document:
         return Document(self._schema, operation.fragments, operation.definition)
@@ -166,40 +157,17 @@ class Executor:
     def _plan(self, operation: Operation, sample: Binding, request: Request) -> QueryPlan:
         root = self._schema.query_type
         assert root is not None
+        introspection = Introspection(self._schema, operation, request.variables)
         fields: list[tuple[str, Compiled | str]] = []
         for key, details in self._root_fields(operation, root, sample.variables).items():
             name = details[0].node.name.value
             if name in ("__schema", "__type"):
-                fields.append((key, self._introspect(operation, details, request)))
+                fields.append((key, introspection.answer(details)))
                 continue
             compiler = Compiler(self._document(operation), sample)
             fields.append((key, compiler.select(compiler.field(root, "", details, (key,)))))
         introspects = any(isinstance(part, str) for _, part in fields)
         return QueryPlan(fields, not (introspects and operation.definition.variable_definitions))
-
-    def _introspect(
-        self, operation: Operation, details: Sequence[FieldDetails], request: Request
-    ) -> str:
-        """Introspection is the one thing graphql-core still executes."""
-        definition = operation.definition
-        selection = SelectionSetNode(selections=tuple(detail.node for detail in details))
-        fragments = [fragment.definition for fragment in operation.fragments.values()]
-        only = OperationDefinitionNode(
-            operation=OperationType.QUERY,
-            variable_definitions=definition.variable_definitions,
-            directives=(),
-            selection_set=selection,
-        )
-        result = execute_sync(
-            self._schema,
-            DocumentNode(definitions=(only, *fragments)),
-            variable_values=request.variables,
-        )
-        if result.errors:
-            raise InvalidDocument(result.errors)
-        assert result.data is not None
-        [value] = result.data.values()
-        return encode(value)
 
     async def _query(self, plan: QueryPlan, binding: Binding, services: Services) -> Pieces:
         compiled = [part for _, part in plan.fields if isinstance(part, Compiled)]
@@ -272,6 +240,7 @@ def _bound(
 def _plan_key(operation: Operation, binding: Binding) -> tuple[object, ...]:
     """What a plan of the operation depends on."""
     return (
+        operation.number,
         binding.principal.limits.shape,
         variables_shape(operation.shaping_variables, binding.variables.coerced),
     )

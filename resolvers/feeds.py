@@ -44,6 +44,8 @@ class FeedPlan:
     of_log: bool
     # The variable that holds the cursor to begin at, where it is used for nothing else.
     resumed_by: VariableDefinitionNode | None
+    # What it takes of a cache, as its document does.
+    places: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,12 @@ from resolvers.database import DatabaseError
 from resolvers.documents import InvalidDocument
 from resolvers.errors import RequestError
 from resolvers.execution import ExecutionFailed
-from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES
+from resolvers.limits import (
+    D1_MAX_STRING_BYTES,
+    MAX_REPORTED_LOCATIONS,
+    MAX_REPORTED_MESSAGE,
+    MAX_RESULT_BYTES,
+)
 
 _log = logging.getLogger("flowflare")
 
@@ -48,7 +53,7 @@ def error_of(message: str, code: str, **extensions: object) -> dict[str, Any]:
 
 def _cause(error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestError):
-        return {"message": error.message, "extensions": error.extensions}
+        return {"message": _shortened(error.message), "extensions": error.extensions}
     return _with_code(error) if isinstance(error, GraphQLError) else _masked()
 
 
@@ -62,7 +67,10 @@ def _too_large() -> dict[str, Any]:
 
 
 def _refusal(error: RequestError) -> dict[str, Any]:
-    formatted: dict[str, Any] = {"message": error.message, "extensions": error.extensions}
+    formatted: dict[str, Any] = {
+        "message": _shortened(error.message),
+        "extensions": error.extensions,
+    }
     if error.path:
         formatted["path"] = error.path
     return formatted
@@ -78,5 +86,15 @@ def _masked() -> dict[str, Any]:
 
 def _with_code(error: GraphQLError) -> dict[str, Any]:
     formatted: dict[str, Any] = dict(error.formatted)
+    formatted["message"] = _shortened(error.message)
+    if error.locations:
+        formatted["locations"] = formatted["locations"][:MAX_REPORTED_LOCATIONS]
     formatted["extensions"] = {"code": "INVALID_DOCUMENT", **formatted.get("extensions", {})}
     return formatted
+
+
+def _shortened(message: str) -> str:
+    """The message; a name or a value that it quotes may have the length of the request."""
+    if len(message) <= MAX_REPORTED_MESSAGE:
+        return message
+    return message[: MAX_REPORTED_MESSAGE - 1] + "…"

@@ -172,7 +172,7 @@ class Server:
             return protocol.end(connection, operation_id), [["send", told]]
         definition = _definition(request, feed)
         document, digest = definition.digests
-        self._feeds.put(digest, feed)
+        self._feeds.put(digest, feed, feed.plan.places)
         place = "" if feed.after is None else str(feed.after)
         following = protocol.follow(connection, operation_id, Stream(digest, place))
         row = [digest, document, definition.document, definition.rest]
@@ -185,8 +185,8 @@ class Server:
         found: dict[str, Any] = {digest: self._feeds.get(digest) for digest in digests}
         for digest, definition in definitions.items():
             if found[digest] is None:
-                found[digest] = self._made(_Definition(*definition))
-                self._feeds.put(digest, found[digest])
+                feed = found[digest] = self._made(_Definition(*definition))
+                self._feeds.put(digest, feed, feed.plan.places)
         return found
 
     def _made(self, definition: _Definition) -> Feed:

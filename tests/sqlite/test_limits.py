@@ -100,14 +100,16 @@ _LIMITS: dict[str, _Taken] = {
     "MAX_TOKEN_WORKFLOWS": writes(lambda w, n: token(w, {"workflows": ["w"] * n})),
     "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
 }
-# Held elsewhere: in tests/unit (documents, runner, frames, protocol, rounds), in test_writes.py,
-# test_costs.py, test_rounds.py, test_round_costs.py and tests/worker.
+# Held elsewhere: in tests/unit (documents, variables, reporting, runner, frames, protocol, rounds),
+# in test_writes.py, test_costs.py, test_rounds.py, test_round_costs.py and tests/worker.
 _ELSEWHERE = {
     "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_BODY_VALUES", "MAX_KNOWN_CALLERS",
     "MAX_INIT_FRAME_BYTES", "MAX_RESULT_BYTES", "MAX_EVENTS_SCANNED",
     "MAX_DOCUMENT_TOKENS", "MAX_DEPTH", "MAX_ALIASES",
     "MAX_NODES", "MAX_JSON_DEPTH", "MAX_ERROR_NAME", "MAX_ERROR_MESSAGE", "MAX_ERROR_STACK",
-    "MAX_DURATION_MS", "MAX_EVENT_TYPE", "MAX_CACHED_DOCUMENT_CHARACTERS", "MAX_SUSPENDED_TASKS",
+    "MAX_DURATION_MS", "MAX_EVENT_TYPE", "MAX_SUSPENDED_TASKS", "MAX_DOCUMENT_CHARACTERS",
+    "MAX_DOCUMENT_LINES", "MAX_FIELDS", "MAX_OVERLAPPING_FIELDS", "MAX_INTROSPECTED_FIELDS",
+    "MAX_VARIABLE_VALUES", "MAX_ERRORS", "MAX_REPORTED_MESSAGE", "MAX_REPORTED_LOCATIONS",
     "MAX_FRAME_BYTES", "MAX_OPERATION_ID", "MAX_SUBSCRIPTIONS", "MAX_REPLAY_EVENTS",
     "MAX_ROUND_EVENTS", "MAX_ROUND_REPLAYS", "MAX_ROUND_STATEMENTS", "MAX_SOCKETS",
     "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_CARRIED_READS", "MAX_CARRIED_NODES",

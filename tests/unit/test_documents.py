@@ -4,17 +4,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from graphql import get_introspection_query, parse, print_ast, separate_operations
 
 from resolvers import documents
 from resolvers.documents import Cache, Documents, InvalidDocument
 from resolvers.errors import RequestError
 from resolvers.limits import (
     MAX_ALIASES,
-    MAX_CACHED_DOCUMENT_CHARACTERS,
     MAX_DEPTH,
+    MAX_DOCUMENT_CHARACTERS,
+    MAX_DOCUMENT_LINES,
     MAX_DOCUMENT_TOKENS,
+    MAX_ERRORS,
+    MAX_FIELDS,
+    MAX_INTROSPECTED_FIELDS,
+    MAX_OVERLAPPING_FIELDS,
 )
 from schema.build import core
+from scripts.project import ROOT
 from tests.support.client import Client
 
 
@@ -66,6 +73,125 @@ def test_a_document_has_as_many_tokens_as_the_limit_and_no_more() -> None:
     query = "{{ nodes(ids: [{}]) {{ id }} }}"
     assert accepted(query.format(" 1" * (MAX_DOCUMENT_TOKENS - 12)))
     assert refused(query.format(" 1" * (MAX_DOCUMENT_TOKENS - 11))) == "MAX_DOCUMENT_TOKENS"
+
+
+def test_a_document_has_as_many_characters_as_the_limit_and_no_more() -> None:
+    query = "{ __typename }"
+    spaces = " " * (MAX_DOCUMENT_CHARACTERS - len(query))
+    assert accepted(query + spaces)
+    assert refused(query + spaces + " ") == "MAX_DOCUMENT_CHARACTERS"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_document_has_as_many_lines_as_the_limit_and_no_more(end: str) -> None:
+    assert accepted("{ __typename }" + end * (MAX_DOCUMENT_LINES - 1))
+    assert refused("{ __typename }" + end * MAX_DOCUMENT_LINES) == "MAX_DOCUMENT_LINES"
+
+
+def on_instance(selected: str, *fragments: str) -> str:
+    """A query for an instance, with fragments."""
+    return f'{{ instance(instanceId: "i") {{ {selected} }} }} {" ".join(fragments)}'
+
+
+def fields(count: int) -> str:
+    """An operation with so many fields, ten at most in a place."""
+    leaves = "id status createdAt updatedAt startedAt completedAt duration input __typename"
+    tens, rest = divmod(count, 10)
+    instances = [f'a{n}: instance(instanceId: "i") {{ {leaves} }}' for n in range(tens)]
+    return "{ " + " ".join(instances + leaves.split()[-1:] * rest) + " }"
+
+
+def test_a_document_has_as_many_fields_as_the_limit_and_no_more() -> None:
+    # The operation itself counts as one.
+    assert accepted(fields(MAX_FIELDS - 1))
+    assert refused(fields(MAX_FIELDS)) == "MAX_FIELDS"
+
+
+def test_fields_are_those_of_all_operations_with_their_fragments() -> None:
+    fragment = "fragment A on Query { a: stats { total } b: stats { total } }"
+    # An operation, a spread and the four fields of the fragment.
+    fitting = MAX_FIELDS // 6
+    operations = [f"query Q{n} {{ ...A }}" for n in range(fitting + 1)]
+    assert len(Documents(core).get(" ".join([*operations[:-1], fragment])).operations) == fitting
+    assert refused(" ".join([*operations, fragment])) == "MAX_FIELDS"
+
+
+def test_fragments_that_double_are_counted_without_being_expanded() -> None:
+    doubling = [
+        f"fragment F{n} on WorkflowInstance {{ ...F{n + 1} ...F{n + 1} }}" for n in range(60)
+    ]
+    last = "fragment F60 on WorkflowInstance { id }"
+    assert refused(on_instance("...F0", *doubling, last)) == "MAX_FIELDS"
+    assert accepted(on_instance("...F54", *doubling[54:], last))
+
+
+def test_fields_are_compared_as_often_as_the_limit_and_no_more() -> None:
+    count = 1
+    while (count + 1) * count // 2 <= MAX_OVERLAPPING_FIELDS:
+        count += 1
+    assert accepted("{" + " __typename" * count + "}")
+    assert refused("{" + " __typename" * (count + 1) + "}") == "MAX_OVERLAPPING_FIELDS"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ instances {" + "nodes { id steps { name } }" * 100 + "} }",
+        "{" + ' stats(filter: {workflow: ["a"]}) { total }' * 140 + "}",
+        "{ instances { nodes { " + "... { id }" * 150 + "} } }",
+        on_instance(
+            " ".join(f"...F{n}" for n in range(150)),
+            *(f"fragment F{n} on WorkflowInstance {{ id }}" for n in range(150)),
+        ),
+    ],
+    ids=["objects", "arguments", "inline fragments", "fragments"],
+)
+def test_overlapping_fields_count_however_they_are_selected(text: str) -> None:
+    assert refused(text) == "MAX_OVERLAPPING_FIELDS"
+
+
+def test_components_may_select_the_same_fields_in_the_same_place() -> None:
+    selected = "id name status attempts { number status }"
+    fragments = [
+        f"fragment C{n} on WorkflowInstance {{ id status createdAt steps {{ {selected} }} }}"
+        for n in range(20)
+    ]
+    assert accepted(on_instance(" ".join(f"...C{n}" for n in range(20)), *fragments))
+
+
+def test_the_introspection_of_tools_is_answered() -> None:
+    query = get_introspection_query(
+        specified_by_url=True,
+        directive_is_repeatable=True,
+        schema_description=True,
+        input_value_deprecation=True,
+    )
+    assert Client()(query)["__schema"]["queryType"]["name"] == "Query"
+
+
+def test_introspection_takes_as_many_fields_as_the_limit_and_no_more() -> None:
+    def names(count: int) -> str:
+        return "{ __schema { types { " + " ".join(f"a{n}: name" for n in range(count)) + " } } }"
+
+    # Beside the names two: `__schema` and `types`.
+    fitting = (MAX_INTROSPECTED_FIELDS - 2) // len(core.type_map)
+    client = Client()
+    assert client(names(fitting))
+    with pytest.raises(RequestError) as refusal:
+        client(names(fitting + 1))
+    assert refusal.value.extensions["limit"] == "MAX_INTROSPECTED_FIELDS"
+    half = names(fitting // 2 + 1)[1:-1].strip()
+    with pytest.raises(RequestError) as refusal:
+        client(f"{{ one: {half} other: {half} }}")
+    assert refusal.value.extensions["limit"] == "MAX_INTROSPECTED_FIELDS"
+
+
+def test_the_operations_of_the_clients_are_accepted() -> None:
+    files = (ROOT / "clients/operations").glob("*.graphql")
+    operations = separate_operations(parse("".join(path.read_text() for path in files)))
+    assert len(operations) > 20
+    for operation in operations.values():
+        assert accepted(print_ast(operation))
 
 
 _ATTACKS: dict[str, Callable[[], str]] = {
@@ -126,10 +252,14 @@ def test_a_document_seen_before_is_not_parsed_again(monkeypatch: pytest.MonkeyPa
     assert cached.get(text) is first
 
 
-def test_a_very_long_document_is_not_kept() -> None:
-    cached = Documents(core)
-    text = "{ __typename }" + " " * MAX_CACHED_DOCUMENT_CHARACTERS
-    assert cached.get(text) is not cached.get(text)
+def test_a_long_document_is_kept_in_place_of_several() -> None:
+    cached = Documents(core, size=10)
+    short, long = "{ __typename }", fields(490)  # 933 tokens
+    first = cached.get(short)
+    assert cached.get(short) is first
+    kept = cached.get(long)
+    assert cached.get(long) is kept
+    assert cached.get(short) is not first
 
 
 def test_the_cache_forgets_what_was_used_longest_ago() -> None:
@@ -160,6 +290,16 @@ def test_an_invalid_document_says_every_fault_with_its_place() -> None:
     with pytest.raises(InvalidDocument) as refusal:
         Documents(core).get("{ a ")
     assert "Syntax Error" in str(refusal.value)
+
+
+def test_an_invalid_document_says_so_many_faults_and_that_there_are_more() -> None:
+    with pytest.raises(InvalidDocument) as refusal:
+        Documents(core).get("{" + " ".join(f"f{n}" for n in range(MAX_ERRORS)) + "}")
+    assert len(refusal.value.errors) == MAX_ERRORS
+    with pytest.raises(InvalidDocument) as refusal:
+        Documents(core).get("{" + " ".join(f"f{n}" for n in range(900)) + "}")
+    assert len(refusal.value.errors) == MAX_ERRORS + 1
+    assert "Too many" in refusal.value.errors[-1].message
 
 
 def test_variables_that_do_not_fit_are_all_named() -> None:

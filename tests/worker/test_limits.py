@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from graphql import get_introspection_query
 
-from tests.worker.api import cost, only_error
+from tests.support.timing import assert_within
+from tests.worker.api import cost, only_error, refuse_internals
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +27,12 @@ START = """mutation($inputs: [StartWorkflowInput!]!) {
   startWorkflows(inputs: $inputs) { __typename ... on InvalidInput { code message path } }
 }"""
 REFERENCE = {"refType": "limits", "refId": "1"}
+REFUSED = {
+    "INVALID_ARGUMENT",
+    "INVALID_DOCUMENT",
+    "OPERATION_NAME_REQUIRED",
+    "OPERATION_TOO_LARGE",
+}
 
 
 def aliased(count: int, field: str = "__typename") -> str:
@@ -47,6 +56,36 @@ def in_fragments(levels: int) -> str:
     return " ".join([query, *fragments, last])
 
 
+def doubling(levels: int) -> str:
+    """Fragments of which each spreads the next one twice."""
+    fragments = [f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(levels)]
+    return " ".join(["{ ...F0 }", *fragments, f"fragment F{levels} on Query {{ __typename }}"])
+
+
+def often(times: int) -> str:
+    """The same fields with the same fields below them, in one place."""
+    return "{ instances {" + " nodes { id steps { name } }" * times + "} }"
+
+
+def components(count: int, fields: str) -> str:
+    """A fragment for each component, all spread in one place."""
+    fragments = [f"fragment C{n} on WorkflowInstance {{ {fields} }}" for n in range(count)]
+    spreads = " ".join(f"...C{n}" for n in range(count))
+    return " ".join([f'{{ instance(instanceId: "limits") {{ {spreads} }} }}', *fragments])
+
+
+def introspected(number: int) -> str:
+    """A field at the root that takes a little less than the limit, under a name of its own."""
+    types = " ".join(f"a{n}: name" for n in range(48))
+    return f" r{number}: __schema {{ types {{ {types} }} }}"
+
+
+def json_literal(value: str) -> str:
+    """A mutation of no instance, with a value of the scalar JSON."""
+    update = f'{{instanceId: "limits", metadata: {value}}}'
+    return f"mutation {{ updateWorkflowInstance(input: {update}) {{ __typename }} }}"
+
+
 def ran_no_sql(response: httpx.Response) -> bool:
     return "d1-round-trips" not in response.headers or cost(response)[0] == 0
 
@@ -58,11 +97,21 @@ def ran_no_sql(response: httpx.Response) -> bool:
         ("MAX_DEPTH", deep(90)),
         ("MAX_DEPTH", deep(400)),
         ("MAX_DEPTH", in_fragments(7)),
-        ("MAX_DEPTH", in_fragments(300)),
+        ("MAX_DEPTH", in_fragments(150)),
         ("MAX_ALIASES", aliased(101)),
         ("MAX_ALIASES", "{ ...F ...F } fragment F on Query " + aliased(51)),
-        ("MAX_DOCUMENT_TOKENS", "{" + " __typename" * 10_000 + "}"),
-        ("MAX_DOCUMENT_TOKENS", "{ __typename " + "#\n" * 10_001 + "}"),
+        ("MAX_DOCUMENT_CHARACTERS", "{ __typename }" + " " * 50_000),
+        ("MAX_DOCUMENT_CHARACTERS", '{ node(id: "' + "x" * 50_000 + '") { id } }'),
+        ("MAX_DOCUMENT_LINES", "{ __typename }" + "\n" * 5_000),
+        ("MAX_DOCUMENT_TOKENS", "{" + " __typename" * 3_000 + "}"),
+        ("MAX_DOCUMENT_TOKENS", "{ __typename " + "#\n" * 3_001 + "}"),
+        ("MAX_FIELDS", "{" + " __typename" * 1_001 + "}"),
+        ("MAX_FIELDS", doubling(20)),
+        ("MAX_FIELDS", " ".join(f"query Q{n} {{ __typename }}" for n in range(501))),
+        ("MAX_OVERLAPPING_FIELDS", "{" + " __typename" * 999 + "}"),
+        ("MAX_OVERLAPPING_FIELDS", often(100)),
+        ("MAX_OVERLAPPING_FIELDS", components(60, "id status createdAt updatedAt")),
+        ("MAX_INTROSPECTED_FIELDS", "{" + introspected(0) + introspected(1) + "}"),
         ("MAX_ROOT_FIELDS", aliased(51)),
         ("MAX_ROOT_FIELDS", aliased(51, 'workflow(name: "limits") { name }')),
         (
@@ -116,12 +165,155 @@ def test_the_refused_mutation_did_nothing(api: Api) -> None:
         aliased(50, 'instances(first: 1, filter: {workflow: ["limits"]}) { totalCount }'),
         "{ instances(first: 100) { " + aliased(100, "nodes { id }")[1:] + "}",
         "{ instances(first: 100) { nodes { steps { attempts { number } } } } }",
+        "{" + " __typename" * 141 + "}",
+        often(50),
+        components(20, "id status createdAt steps { id name status }"),
+        components(35, "id status createdAt startedAt updatedAt completedAt duration input output"),
+        "{" + introspected(0) + "}",
+        get_introspection_query(input_value_deprecation=True),
+        # 990 fields.
+        aliased(
+            30,
+            "instances(first: 1) { totalCount nodes { id instanceId status createdAt startedAt"
+            " updatedAt completedAt duration error { name message } workflow { name createdAt }"
+            " reference { refType refId } steps { id index name kind status duration startedAt"
+            " completedAt attempts { number status } output } } }",
+        ),
+        json_literal("[" * 150 + "]" * 150),
     ],
 )
 def test_an_operation_at_the_limit_is_answered(api: Api, query: str) -> None:
     response = api.ask(query)
     assert "errors" not in response.json(), response.text[:1000]
     assert response.status_code == 200
+
+
+def lists(depth: int) -> Any:
+    """Lists in one another."""
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+LONG = "x" * 49_000
+
+# Each is refused as a document or as variables, or its input is.
+HOSTILE: dict[str, tuple[str, dict[str, Any]]] = {
+    "a list of lists": ("{ nodes(ids: " + "[" * 1_400 + "]" * 1_400 + ") { id } }", {}),
+    "lists in a list": ("{ nodes(ids: [" + ("[" * 140 + "]" * 140) * 10 + "]) { id } }", {}),
+    "an object in objects": (
+        "{ stats(filter: " + "{a:" * 900 + "1" + "}" * 900 + ") { total } }",
+        {},
+    ),
+    "an open object": ("{ stats(filter: " + "{a:" * 900, {}),
+    "objects in JSON": (json_literal("{a:" * 700 + "1" + "}" * 700), {}),
+    "a type of lists": ("query($v: " + "[" * 1_400 + "Int" + "]" * 1_400 + ") { __typename }", {}),
+    "a type of some lists": ("query($v: " + "[" * 190 + "Int" + "]" * 190 + ") { __typename }", {}),
+    "a default in lists": ("query($v: Int = " + "[" * 190 + "]" * 190 + ") { __typename }", {}),
+    "selections": ("{a" * 1_400 + "}" * 1_400, {}),
+    "fragments in one another": ("{" + "... {" * 190 + "a" + "}" * 191, {}),
+    "directives": ("{ __typename" + " @a" * 1_400 + " }", {}),
+    "directives of an operation": ("query" + " @a" * 1_400 + "{ __typename }", {}),
+    "a directive again and again": ("{ __typename" + " @skip(if: true)" * 490 + " }", {}),
+    "a condition that is none": ('{ __typename @skip(if: "no") @include }', {}),
+    "arguments": ("{ stats(" + " ".join(f"a{n}: 1" for n in range(900)) + ") { total } }", {}),
+    "an argument again and again": ("{ node(" + "id: 1 " * 900 + ") { id } }", {}),
+    "variables": ("query(" + " ".join(f"$v{n}: Int" for n in range(700)) + ") { __typename }", {}),
+    "a variable again and again": ("query(" + "$v: Int " * 700 + ") { __typename }", {}),
+    "operations": (" ".join(f"query Q{n} {{ __typename }}" for n in range(450)), {}),
+    "an operation again and again": ("query Q { __typename } " * 450, {}),
+    "anonymous operations": ("{ __typename } " * 450, {}),
+    "fragments that nothing spreads": (
+        "{ __typename }" + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(400)),
+        {},
+    ),
+    "fragments that are not there": ("{" + " ".join(f"...F{n}" for n in range(900)) + "}", {}),
+    "fragments in a circle": (
+        "{ ...F0 }"
+        + "".join(f" fragment F{n} on Query {{ ...F{(n + 1) % 80} }}" for n in range(80)),
+        {},
+    ),
+    "members": (
+        "{ stats(filter: {" + " ".join(f"a{n}: 1" for n in range(900)) + "}) { total } }",
+        {},
+    ),
+    "a schema": (" ".join(f"type T{n} {{ a: Int }}" for n in range(350)), {}),
+    "a long field": (f"{{ {LONG} }}", {}),
+    "a long argument": (f"{{ stats({LONG}: 1) {{ total }} }}", {}),
+    "a long type": (f"query($v: {LONG}) {{ __typename }}", {}),
+    "a long enum value": (f"{{ stats(filter: {{status: {LONG}}}) {{ total }} }}", {}),
+    "a long string": (f'{{ stats(filter: {{stalledFor: "{LONG}"}}) {{ total }} }}', {}),
+    "a long key of the answer": (f'{{ {LONG}: node(id: "no") {{ id }} }}', {}),
+    "a block of lines": ('{ node(id: """' + " x\n" * 4_900 + '""") { id } }', {}),
+    "digits": (f"{{ events(first: {'1' * 49_000}) {{ cursor }} }}", {}),
+    "digits of a duration": (f"{{ stats(filter: {{stalledFor: {'1' * 5_000}}}) {{ total }} }}", {}),
+    "digits in JSON": (json_literal("1" * 5_000), {}),
+    "a number out of range": ("{ stats(filter: {stalledFor: 1e400}) { total } }", {}),
+    "a number out of range in JSON": (json_literal("{a: [-1e99999999]}"), {}),
+    "half a surrogate pair": ('{ node(id: "\\ud800") { id } }', {}),
+    "half a surrogate pair in a name": ("{ \ud800 }", {}),
+    "a long escape": ('{ node(id: "\\u{' + "F" * 40_000 + '}") { id } }', {}),
+    "lines before the errors": (
+        "{" + "\n" * 4_900 + " ".join(f"f{n}" for n in range(99)) + "}",
+        {},
+    ),
+    "ids": (NODES, {"ids": ["Workflow:a"] * 100_000}),
+    "ids that are none": (NODES, {"ids": [{}] * 100_000}),
+    "keys": (KEYS, {"keys": [REFERENCE] * 40_000}),
+    "updates": (TRACK, {"updates": [{"instance": {"instanceId": "limits"}}] * 40_000}),
+    "statuses": (FILTERED, {"filter": {"status": ["QUEUED"] * 100_000}}),
+    "unknown members": (FILTERED, {"filter": dict.fromkeys(map(str, range(100_000)))}),
+    "some unknown members": (FILTERED, {"filter": dict.fromkeys(map(str, range(4_900)))}),
+    "long unknown members": (FILTERED, {"filter": {"x" * 90_000 + str(n): 1 for n in range(20)}}),
+    "long statuses": (FILTERED, {"filter": {"status": ["\N{GRINNING FACE}" * 5_000] * 20}}),
+    "a long instant": (FILTERED, {"filter": {"createdAt": {"from": "x" * 2_000_000}}}),
+    "lists in a variable": (FILTERED, {"filter": lists(240)}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_operation_is_refused_in_few_words(api: Api, name: str) -> None:
+    query, variables = HOSTILE[name]
+    # As ASCII, for half a surrogate pair can be sent as an escape only.
+    body = json.dumps({"query": query, "variables": variables})
+    response = api.request("POST", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 200
+    assert len(response.content) < 64 * 1024
+    answer = response.json()
+    if "errors" in answer:
+        refuse_internals(response)
+        codes = {error["extensions"]["code"] for error in answer["errors"]}
+        assert codes <= REFUSED, answer
+    else:
+        assert answer["data"]["updateWorkflowInstance"]["__typename"] == "InvalidInput"
+    # The Worker is still there.
+    assert api.data("{ __typename }") == {"__typename": "Query"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{" + " __typename" * 9_990 + "}",
+        often(900),
+        # Operations of which each spreads a chain of fragments.
+        " ".join(f"query Q{n} {{ ...F0 }}" for n in range(330))
+        + "".join(f" fragment F{n} on Query {{ ...F{n + 1} }}" for n in range(80))
+        + " fragment F80 on Query { __typename }",
+        doubling(80),
+        "{"
+        + " ".join(
+            f"a{n}: __schema {{ types {{ fields {{ args {{ name }} }} }} }}" for n in range(49)
+        )
+        + "}",
+    ],
+)
+def test_what_would_take_seconds_is_refused_at_once(api: Api, query: str) -> None:
+    def refused() -> None:
+        assert only_error(api.ask(query))["extensions"]["code"] == "OPERATION_TOO_LARGE"
+
+    # On an idle machine 10 to 200 ms; without the limits up to 6 s.
+    assert_within(1, refused)
 
 
 @pytest.mark.parametrize(
