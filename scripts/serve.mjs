@@ -77,7 +77,7 @@ async function main() {
   const workers = others.map((other) => other.worker);
   bindWorkflows(worker, workers);
   if (control) {
-    workers.push(callerOf(worker));
+    workers.push(callerOf(worker, workers));
     bindSlowEngine(worker);
   }
   await migrateAll(state, [{ folder: ROOT, config }, ...others]);
