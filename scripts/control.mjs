@@ -15,17 +15,24 @@ import { createInterface } from "node:readline";
 const CALLER = "control";
 
 /**
- * A Worker that calls Durable Objects of `worker`, and its entrypoint for other Workers.
+ * A Worker that calls Durable Objects of `worker` and its entrypoint for other Workers, and queries
+ * the D1 databases of `worker` and `others`.
  * miniflare's own way in keeps an object from being evicted for as long as Node remembers that it
- * was called.
+ * was called, and blocks Node during a query (see `migrateAll`).
  * @param {any} worker
+ * @param {any[]} others
  */
-export function callerOf(worker) {
+export function callerOf(worker, others) {
   const durableObjects = Object.fromEntries(
     Object.entries(worker.durableObjects).map(([binding, object]) => [
       binding,
       { ...object, scriptName: worker.name },
     ]),
+  );
+  const d1Databases = Object.fromEntries(
+    [worker, ...others].flatMap(({ name, d1Databases: databases }) =>
+      Object.entries(databases).map(([binding, database]) => [`${name}/${binding}`, database]),
+    ),
   );
   const script = `import { WorkerEntrypoint } from "cloudflare:workers";
   // Stands in for the engine: takes a start, and never gets to it.
@@ -37,10 +44,19 @@ export function callerOf(worker) {
       const path = new URL(request.url).pathname;
       const { binding, name, method, ...asked } = await request.json();
       if (path === "/bound") return Response.json(await bound(env.SERVICE, asked));
+      if (path === "/query") return query(env[binding], asked);
       const answer = await env[binding].get(env[binding].idFromName(name))[method]();
       return Response.json(answer ?? null);
     },
   };
+  async function query(database, { sql, params }) {
+    try {
+      const { results, meta } = await database.prepare(sql).bind(...params).all();
+      return Response.json({ results, rowsRead: meta.rows_read });
+    } catch (error) {
+      return new Response(error.message, { status: 500 });
+    }
+  }
   async function bound(service, { request, messages, until }) {
     const response = await service.fetch("https://flowflare/graphql", request);
     const { status, webSocket } = response;
@@ -70,6 +86,7 @@ export function callerOf(worker) {
     name: CALLER,
     compatibilityDate: worker.compatibilityDate,
     modules: [{ type: "ESModule", path: "control.mjs", contents: script }],
+    d1Databases,
     durableObjects,
     serviceBindings: { SERVICE: { name: worker.name, entrypoint: "FlowflareService" } },
   };
@@ -129,14 +146,8 @@ export async function serveControl(miniflare, worker) {
     // `messages`; it and an endless body are read up to what holds the text `until`.
     bound: ({ request, messages, until }) => callFrom("/bound", { request, messages, until }),
     // Runs one statement on a D1 database; answers with its rows, and how many D1 has read.
-    query: async ({ worker: name, binding, sql, params }) => {
-      const database = await miniflare.getD1Database(binding, name ?? worker);
-      const { results, meta } = await database
-        .prepare(sql)
-        .bind(...params)
-        .all();
-      return { results, rowsRead: meta.rows_read };
-    },
+    query: ({ worker: name, binding, sql, params }) =>
+      callFrom("/query", { binding: `${name ?? worker}/${binding}`, sql, params }),
   };
   for await (const line of createInterface({ input: process.stdin })) {
     if (line.trim() === "") continue;

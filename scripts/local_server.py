@@ -56,7 +56,8 @@ class LocalServer:
     """Starts on `start()`; as a context manager it starts and stops by itself.
 
     `state` is kept over `restart()`, and removed by `stop()` unless it was given. `beside` are
-    folders of further Workers, which run in the same workerd (see beside.mjs).
+    folders of further Workers, which run in the same workerd (see beside.mjs). The system chooses
+    `port` at the first start, unless it was set.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LocalServer:
         self._changed = threading.Condition()
         self._replies: dict[int, dict[str, Any]] = {}
         self._last_call = 0
-        self._port = 0
+        self.port = 0
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -89,7 +90,7 @@ class LocalServer:
         """Start and wait until /healthz has answered; raises ServerError with the log."""
         # Port 0 lets the system choose; a restart comes back where the clients expect it.
         command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--control"]
-        command += ["--port", str(self._port), "--state", str(self.state)]
+        command += ["--port", str(self.port), "--state", str(self.state)]
         for name, value in self.vars.items():
             command += ["--var", f"{name}:{value}"]
         for folder in self.beside:
@@ -117,7 +118,7 @@ class LocalServer:
         if not ready or not self.url:
             self._end()
             raise ServerError(f"The server did not start. Its log:\n{self.log}")
-        self._port = int(self.url.rsplit(":", 1)[1])
+        self.port = int(self.url.rsplit(":", 1)[1])
 
     @property
     def is_running(self) -> bool:

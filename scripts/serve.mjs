@@ -4,7 +4,7 @@
 //
 // --beside runs the Worker of another folder beside it, and binds its Workflows (see beside.mjs).
 // Needs what `python3 -m scripts.setup` prepares. PORT and FLOWFLARE_STATE stand in for the
-// options. Prints "Flowflare is ready: URL" when /healthz has answered; SIGINT and SIGTERM stop
+// options. The port is opened after the pending migrations are applied. Prints "Flowflare is ready: URL" when /healthz has answered; SIGINT and SIGTERM stop
 // the server and workerd with it. With --control it takes commands on standard input, and ends
 // with it (see control.mjs).
 
@@ -77,9 +77,10 @@ async function main() {
   const workers = others.map((other) => other.worker);
   bindWorkflows(worker, workers);
   if (control) {
-    workers.push(callerOf(worker));
+    workers.push(callerOf(worker, workers));
     bindSlowEngine(worker);
   }
+  await migrateAll(state, [{ folder: ROOT, config }, ...others]);
   const miniflare = await startMiniflare(worker, { port, state, beside: workers });
 
   let stopping = false;
@@ -98,8 +99,6 @@ async function main() {
 
   try {
     const url = await miniflare.ready;
-    await migrateAll(miniflare, config);
-    for (const other of others) await migrateAll(miniflare, other.config, other.folder);
     await waitForHealth(url);
     // Where it is, not what it is: logs are kept.
     if (secrets.FLOWFLARE_API_KEY && !vars.FLOWFLARE_API_KEY) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,12 +15,51 @@ import pytest
 from scripts import local_server
 from scripts.local_server import LocalServer, ServerError
 from scripts.project import NODE_MODULES, VENV_BIN, tool_environment
+from tests.scripts.callers import free_port, refused_until_ready
 from tests.scripts.processes import wait_until_gone
 from tests.support.timing import assert_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+READS_TABLES = """
+from workers import DurableObject, Response, WorkerEntrypoint, WorkflowEntrypoint
+
+async def on_fetch(request, env, ctx):
+    try:
+        row = await env.DB.prepare("SELECT count(*) AS n FROM one").first()
+    except Exception:
+        # Much more than a pipe holds.
+        for _ in range(1_000):
+            print("no table " * 100)
+        raise
+    return await env.BESIDE.fetch("https://beside/")
+
+class FlowflareService(WorkerEntrypoint):
+    pass
+
+class WorkflowTracker(DurableObject):
+    pass
+
+class OrderProcessing(WorkflowEntrypoint):
+    async def run(self, event, step):
+        return None
+"""
+BESIDE = {
+    "wrangler.jsonc": """{
+        "name": "beside",
+        "main": "worker.js",
+        "compatibility_date": "2026-11-01",
+        "d1_databases": [{ "binding": "NOTES", "database_name": "notes" }]
+    }""",
+    "worker.js": """export default {
+        async fetch(request, env) {
+            return Response.json(await env.NOTES.prepare("SELECT count(*) FROM notes").first());
+        },
+    };""",
+    "migrations/0001_notes.sql": "CREATE TABLE notes (at TEXT);",
+}
 
 
 @pytest.fixture
@@ -100,6 +140,52 @@ def test_a_failing_migration_stops_the_start_and_leaves_no_trace(
     migration.write_text("CREATE TABLE two (b);")
     server.start()
     assert server.query("SELECT count(*) AS n FROM two") == [{"n": 0}]
+
+
+def test_connections_are_refused_until_all_workers_are_migrated(
+    server: LocalServer, project: Path
+) -> None:
+    (project / "worker.py").write_text(READS_TABLES)
+    config = project / "wrangler.jsonc"
+    bound = '"services": [{ "binding": "BESIDE", "service": "beside" }], "d1_databases": ['
+    config.write_text(config.read_text().replace('"d1_databases": [', bound))
+    stage(project)
+    beside = project / "beside"
+    for name, text in BESIDE.items():
+        (beside / name).parent.mkdir(parents=True, exist_ok=True)
+        (beside / name).write_text(text)
+
+    server.beside = (beside,)
+    server.port = free_port()
+    with refused_until_ready(f"http://127.0.0.1:{server.port}/x"):
+        server.start()
+    assert "Applied migration 0001_one.sql" in server.log
+    assert "Applied migration 0001_notes.sql" in server.log
+
+
+def migrate_without_runtime(project: Path) -> int:
+    """The exit status of scripts/migrate.mjs where workerd ends at once."""
+    command = [str(VENV_BIN / "node"), "scripts/migrate.mjs", "--state", "state"]
+    environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": "false"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
+    return done.returncode
+
+
+def test_no_runtime_is_started_to_find_that_nothing_is_pending(
+    server: LocalServer, project: Path
+) -> None:
+    assert migrate_without_runtime(project) != 0
+    server.start()
+    assert migrate_without_runtime(project) == 0
+    server.crash()
+    assert migrate_without_runtime(project) == 0
+    (project / "migrations" / "0002_two.sql").write_text("CREATE TABLE two (b);")
+    assert migrate_without_runtime(project) != 0
+
+
+def test_no_runtime_is_started_where_there_are_no_migrations(project: Path) -> None:
+    shutil.rmtree(project / "migrations")
+    assert migrate_without_runtime(project) == 0
 
 
 def test_wrangler_sees_the_same_ledger(server: LocalServer, project: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
+
+import pytest
 
 from scripts.project import ROOT
 from tests.support.timing import assert_within
@@ -16,6 +20,18 @@ if TYPE_CHECKING:
 def test_healthz_answers(server: LocalServer) -> None:
     with urllib.request.urlopen(f"{server.url}/healthz", timeout=30) as response:
         assert response.status == 200
+
+
+def test_healthz_is_unavailable_without_the_tables(rough: LocalServer) -> None:
+    rough.query("ALTER TABLE workflows RENAME TO workflows_away")
+    try:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{rough.url}/healthz", timeout=30)
+    finally:
+        rough.query("ALTER TABLE workflows_away RENAME TO workflows")
+    with caught.value as response:
+        assert response.code == 503
+        assert json.load(response) == {"status": "unavailable"}
 
 
 def test_every_migration_is_in_the_ledger(server: LocalServer) -> None:
