@@ -226,15 +226,15 @@ async def register_workflow(call: Call) -> Pieces:
 
 async def create_access_token(call: Call) -> Pieces:
     """`createAccessToken`: signed, not stored; never wider or longer than the caller's own."""
-    request = inputs.parse(inputs.CreateAccessToken, call.arguments["input"])
     caller = call.principal
     caller.require(Scope.ADMIN)
     if caller.limited:
         raise AccessError.forbidden("A limited token cannot create tokens.")
+    request = inputs.parse(inputs.CreateAccessToken, call.arguments["input"])
     expires_at = int(time.time() + request.expires_in / 1000)
     if caller.expires_at is not None:
         expires_at = min(expires_at, caller.expires_at)
-    claims = token_claims(request.scopes, request.limits, expires_at)
+    claims = token_claims(request.scopes, request.restrictions, expires_at)
     token = call.services.gatekeeper.issue(claims)
     expires = format_instant(datetime.fromtimestamp(expires_at, UTC))
     return [call.render("AccessTokenPayload", {"token": token, "expiresAt": expires})]

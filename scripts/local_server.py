@@ -121,6 +121,12 @@ class LocalServer:
         self.port = int(self.url.rsplit(":", 1)[1])
 
     @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None

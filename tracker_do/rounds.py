@@ -33,6 +33,8 @@ _PROBE = Statement(
 )
 _END = 2**53 - 1  # behind every event
 _SHRINK = 8
+# As where D1 itself refuses a text.
+_TOO_BIG = "D1_ERROR: string or blob too big: SQLITE_TOOBIG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class _Round:
         again = []
         for number, outcome in enumerate(outcomes):
             if outcome.is_oversized and outcome.size > D1_MAX_STRING_BYTES:
-                raise DatabaseError("D1_ERROR: string or blob too big: SQLITE_TOOBIG")
+                raise DatabaseError(_TOO_BIG)
             if outcome.is_oversized and outcome.size <= room:
                 room -= outcome.size
                 again.append(number)
@@ -228,8 +230,10 @@ class _Round:
     async def _refuse_failing(self, reads: Sequence[_Read]) -> None:
         """Halve what fails until it is one: few round trips, however many reads succeed."""
         try:
-            if statements := self._statements(reads):
-                await self._database.batch(statements)
+            statements = self._statements(reads)
+            outcomes = await self._database.batch(statements) if statements else ()
+            if any(outcome.is_oversized for outcome in outcomes):
+                raise DatabaseError(_TOO_BIG)
         except DatabaseError as error:
             if not _is_of_a_statement(error):
                 raise

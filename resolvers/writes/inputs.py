@@ -230,7 +230,7 @@ class CreateAccessToken(Input):
     ] = 3_600_000
 
     @property
-    def limits(self) -> Limits:
+    def restrictions(self) -> Limits:
         """What the token is limited to."""
         return Limits(
             self.reference.key if self.reference else None,
@@ -241,7 +241,7 @@ class CreateAccessToken(Input):
     @model_validator(mode="after")
     def _restricted(self) -> Self:
         """Refuse a token for everything that was not asked for by that name."""
-        if bool(self.unrestricted) is any(self.limits.shape):
+        if bool(self.unrestricted) is any(self.restrictions.shape):
             raise PydanticCustomError(
                 _UNRESTRICTED,
                 "must be true for a token without reference, workflows and instanceId,"

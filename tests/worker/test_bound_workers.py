@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 START = "mutation($input: StartWorkflowInput!) { startWorkflow(input: $input) { __typename } }"
 STATUS = "query($id: String!) { instance(instanceId: $id) { status } }"
 FOLLOW = "subscription($id: String!) { instance(instanceId: $id) { status } }"
-TOKEN = "mutation { createAccessToken(input: {}) { __typename } }"
+TOKEN = "mutation { createAccessToken(input: {unrestricted: true}) { __typename } }"
 UPGRADE = {"upgrade": "websocket", "sec-websocket-protocol": "graphql-transport-ws"}
 # What a Worker or a client might hope to be taken for a binding's sign.
 FORGED = [
@@ -85,7 +85,7 @@ def test_a_bound_worker_makes_no_tokens(server: LocalServer) -> None:
 def test_a_key_that_a_bound_worker_sends_decides(server: LocalServer) -> None:
     with Api(server) as admin:
         created = admin.data(
-            "mutation { createAccessToken(input: {scopes: [READ]}) {"
+            "mutation { createAccessToken(input: {scopes: [READ], unrestricted: true}) {"
             " ... on AccessTokenPayload { token } } }"
         )
     reader = {"authorization": f"Bearer {created['createAccessToken']['token']}"}

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resolvers.vocabulary import Scope
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import START, UPDATE, WORKFLOW_EVENTS, head, write_unheard
 from tests.worker.raw_socket import RawSocket, events_of, init_frame
-from tests.worker.test_access import token_of
+from tests.worker.test_access import short_token_of, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,9 @@ def test_a_read_key_does_not_write_over_a_socket(keyed: LocalServer, api: Api, n
 
 def test_a_write_key_creates_no_tokens_over_a_socket(keyed: LocalServer) -> None:
     with RawSocket(keyed).init(key=WRITE_KEY) as socket:
-        got = socket.ask("mutation { createAccessToken(input: {}) { __typename } }")
+        got = socket.ask(
+            "mutation { createAccessToken(input: {unrestricted: true}) { __typename } }"
+        )
         assert "FORBIDDEN" in str(got)
         assert "AccessTokenPayload" not in str(got)
 
@@ -172,7 +175,7 @@ def test_a_socket_closes_with_4403_when_its_token_expires_though_nothing_happens
     keyed: LocalServer,
 ) -> None:
     with RawSocket(keyed) as socket:
-        socket.init(key=token_of(keyed, expiresIn=3_000))
+        socket.init(key=short_token_of(keyed, seconds=3))
         began = time.monotonic()
         socket.subscribe("1", EVENTS)
         keyed.evict()
@@ -184,7 +187,7 @@ def test_nothing_is_sent_once_the_token_has_expired(
     keyed: LocalServer, api: Api, name: str
 ) -> None:
     start(api, name, name)
-    token = token_of(keyed, expiresIn=3_000)
+    token = short_token_of(keyed, seconds=3)
     # A second is what tokens count in.
     expires = time.time() + 3
     with RawSocket(keyed) as socket:
@@ -208,7 +211,7 @@ def test_what_a_client_says_after_its_token_has_expired_is_not_done(
     keyed: LocalServer, name: str
 ) -> None:
     with RawSocket(keyed) as socket:
-        socket.init(key=token_of(keyed, expiresIn=1_000, scopes=["WRITE"]))
+        socket.init(key=short_token_of(keyed, seconds=1, scope=Scope.WRITE))
         deadline = time.monotonic() + 5
         while socket.connection.protocol.close_rcvd is None:
             assert time.monotonic() < deadline
@@ -216,7 +219,7 @@ def test_what_a_client_says_after_its_token_has_expired_is_not_done(
             time.sleep(0.05)
         assert socket.closed() == (4403, "The token has expired.")
     with RawSocket(keyed) as late:
-        late.send(init_frame(token_of(keyed, expiresIn=1)))
+        late.send(init_frame(short_token_of(keyed, seconds=0)))
         assert late.closed()[0] == 4403
 
 

@@ -20,7 +20,7 @@ from tests.worker.event_log import (
 from tests.worker.event_stream import MEDIA_TYPE, EventStream
 from tests.worker.inbox import events_in
 from tests.worker.subscribers import NodeClients
-from tests.worker.test_access import token_of
+from tests.worker.test_access import short_token_of
 
 if TYPE_CHECKING:
     from scripts.local_server import LocalServer
@@ -139,7 +139,7 @@ def test_a_mutation_goes_by_post_and_not_by_get(server: LocalServer, api: Api, n
         ("{ no }", {}, "INVALID_DOCUMENT"),
         ("subscription { workflowEvents { no } }", {}, "INVALID_DOCUMENT"),
         ("query A { __typename } query B { __typename }", {}, "OPERATION_NAME_REQUIRED"),
-        (WORKFLOW_EVENTS, {"after": "9" * 16}, "INVALID_ARGUMENT"),
+        (WORKFLOW_EVENTS, {"after": f"{2**53 - 1}"}, "INVALID_ARGUMENT"),
     ],
 )
 def test_a_request_error_is_an_event_and_the_end(
@@ -175,7 +175,7 @@ def test_a_subscription_over_plain_http_says_where_to_go(api: Api) -> None:
 
 
 def test_a_stream_ends_with_an_error_when_its_token_expires(server: LocalServer) -> None:
-    token = token_of(server, expiresIn=2_000)
+    token = short_token_of(server, seconds=2)
     with EventStream(server, WORKFLOW_EVENTS, key=token) as stream:
         event, end = stream.rest()
         [error] = event["data"]["errors"]

@@ -1,0 +1,123 @@
+"""The size of an answer is bounded as a whole, before it is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from resolvers.limits import MAX_RESULT_BYTES
+from tests.support.memory import Workerd
+from tests.worker.api import Api, cost, only_error
+from tests.worker.raw_socket import RawSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scripts.local_server import LocalServer
+    from tests.worker.conftest import StartServer
+
+LARGE = 500_000
+CREATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
+  updateWorkflowInstance(input: $input) { __typename } }"""
+
+
+@pytest.fixture(scope="module")
+def large(start_server: StartServer) -> LocalServer:
+    """A server with three instances `big-N` whose outputs have 500 KB, and one whose has few."""
+    server = start_server()
+    with Api(server) as api:
+        for number, size in enumerate((LARGE, LARGE, LARGE, 10)):
+            given = {
+                "instanceId": f"big-{number}",
+                "workflow": "large",
+                "status": "RUNNING",
+                "output": "x" * size,
+            }
+            api.data(CREATE, input=given)
+    return server
+
+
+@pytest.fixture
+def api(large: LocalServer) -> Iterator[Api]:
+    with Api(large) as api:
+        yield api
+
+
+def outputs(count: int) -> str:
+    """So many times the outputs of the large instances, 1.5 MB each time."""
+    page = 'instances(first: 3, filter: {search: "big"}, orderBy: {field: CREATED_AT,'
+    page += " direction: ASC}) { nodes { output } }"
+    return "{" + " ".join(f"a{n}: {page}" for n in range(count)) + "}"
+
+
+def test_what_is_too_large_together_is_refused_and_never_loaded(
+    large: LocalServer, api: Api
+) -> None:
+    assert api.data(outputs(1))
+    workerd = Workerd(large)
+    workerd.reset_peak()
+    before = workerd.mib
+    for _ in range(5):
+        error = only_error(api.ask(outputs(50)))
+        assert error["extensions"]["code"] == "RESULT_TOO_LARGE"
+        assert "MAX_RESULT_BYTES" in error["message"]
+    # The texts come to 75 MB, and would be there several times while they are joined.
+    assert workerd.peak_mib - before < 150
+    assert api.data("{ workflows { totalCount } }") == {"workflows": {"totalCount": 1}}
+
+
+def test_what_fits_together_is_answered_however_it_is_divided(api: Api) -> None:
+    small = " ".join(f's{n}: instance(instanceId: "big-3") {{ output }}' for n in range(20))
+    query = f"{outputs(2)[:-1]} {small} }}"
+    response = api.ask(query)
+    data = response.json()["data"]
+    assert [len(node["output"]) for node in data["a1"]["nodes"]] == [LARGE] * 3
+    assert len(response.content) > 0.7 * MAX_RESULT_BYTES
+    # The second batch reads what has more than its share.
+    assert cost(response)[0] == 2
+    assert cost(api.ask("{ " + small + " }"))[0] == 1
+
+
+def test_a_mutation_whose_result_is_too_large_changes_nothing_and_the_others_are_answered(
+    api: Api,
+) -> None:
+    page = 'workflow { instances(first: 3, filter: {search: "big"}) { nodes { output } } }'
+    update = 'updateWorkflowInstance(input: {instanceId: "big-3", metadata: {from: "%s"}})'
+    shown = "{ __typename ... on InstancePayload { instance { metadata %s } }"
+    shown += " ... on InvalidInput { code path message } }"
+    fields = [
+        f"{name}: {update % name} {shown % what}"
+        for name, what in (("first", ""), ("second", page), ("third", ""), ("fourth", page))
+    ]
+    answers = api.data("mutation { " + " ".join(fields) + " }")
+    assert answers["first"]["instance"] == {"metadata": {"from": "first"}}
+    assert answers["third"]["instance"] == {"metadata": {"from": "third"}}
+    for name in ("second", "fourth"):
+        refused = answers[name]
+        assert (refused["code"], refused["path"]) == ("RESULT_TOO_LARGE", [])
+        assert "MAX_RESULT_BYTES" in refused["message"]
+    last = api.data('{ instance(instanceId: "big-3") { metadata } }')
+    assert last["instance"] == {"metadata": {"from": "third"}}
+
+
+def test_large_objects_reach_all_subscribers_in_turns(large: LocalServer, api: Api) -> None:
+    # Each its own, so that one round would have to read 15 MB.
+    query = 'subscription { a%d: instance(instanceId: "big-0") { output metadata } }'
+    with RawSocket(large).init() as socket:
+        for number in range(30):
+            socket.subscribe(str(number), query % number)
+        assert told(socket, 30) == [{}] * 30
+        given = {"instanceId": "big-0", "metadata": {"now": 1}}
+        api.data(CREATE, input=given)
+        assert told(socket, 30) == [{"now": 1}] * 30
+        assert socket.flushed() == []
+
+
+def told(socket: RawSocket, count: int) -> list[Any]:
+    """The metadata in the next message of each of so many subscriptions."""
+    frames = socket.receive_until(lambda got: len({frame["id"] for frame in got}) == count)
+    assert len(frames) == count
+    data = [frame["payload"]["data"] for frame in frames]
+    assert all(len(value["output"]) == LARGE for part in data for value in part.values())
+    return [value["metadata"] or {} for part in data for value in part.values()]

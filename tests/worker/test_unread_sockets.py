@@ -1,0 +1,147 @@
+"""Sockets that do not read: what is kept for them is bounded, and they lose nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from resolvers.limits import MAX_UNREAD_CHARACTERS, PONG_TIMEOUT_MS
+from tests.worker.api import Api
+from tests.worker.event_log import head
+from tests.worker.raw_socket import RawSocket, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scripts.local_server import LocalServer
+    from tests.worker.conftest import StartServer
+
+PING = {"type": "ping"}
+SIZE = 100_000
+UPDATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
+  updateWorkflowInstance(input: $input) { __typename } }"""
+LARGE = """subscription { workflowEvents(filter: {workflow: ["large"]}) {
+  cursor events { cursor instance { input } } } }"""
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer) -> LocalServer:
+    return start_server()
+
+
+@pytest.fixture
+def api(server: LocalServer) -> Iterator[Api]:
+    with Api(server) as api:
+        given = {"instanceId": "i", "workflow": "large", "status": "RUNNING", "input": "x" * SIZE}
+        api.data(UPDATE, input=given)
+        yield api
+
+
+def write(api: Api, count: int) -> list[str]:
+    """Make so many events; their cursors."""
+    before = head(api)
+    for number in range(count):
+        api.data(UPDATE, input={"instanceId": "i", "metadata": {"n": f"{before}-{number}"}})
+    page = api.data(
+        "query ($a: EventCursor) { events(after: $a, first: 1000) { events { cursor } } }", a=before
+    )
+    return [event["cursor"] for event in page["events"]["events"]]
+
+
+def read_on(socket: RawSocket, got: list[Any], count: int) -> list[Any]:
+    """The messages so far and to come, without pings, which are answered, up to so many events."""
+    messages = [message for message in got if message != PING]
+    if PING in got:
+        socket.send({"type": "pong"})
+    while len(events_of(messages, "1")) < count:
+        message = socket.receive()
+        if message == PING:
+            socket.send({"type": "pong"})
+        else:
+            messages.append(message)
+    return messages
+
+
+def unread(messages: list[Any]) -> int:
+    """The characters of messages."""
+    return sum(len(json.dumps(message, separators=(",", ":"))) for message in messages)
+
+
+def cursors(messages: list[Any]) -> list[str]:
+    return [event["cursor"] for event in events_of(messages, "1")]
+
+
+def test_a_live_subscriber_that_answers_no_ping_is_sent_no_more_and_then_all(
+    server: LocalServer, api: Api
+) -> None:
+    with RawSocket(server, answers_pings=False).init() as slow, RawSocket(server).init() as quick:
+        for socket in (slow, quick):
+            socket.subscribe("1", LARGE)
+            assert socket.flushed() == []
+        written = write(api, 40)
+        seen = quick.receive_until(lambda got: len(events_of(got, "1")) >= len(written))
+        assert cursors(seen) == written
+        got = slow.flushed()
+        assert got.count(PING) == 1
+        assert MAX_UNREAD_CHARACTERS <= unread(got) < MAX_UNREAD_CHARACTERS + 3 * SIZE
+        rest = read_on(slow, got, len(written))
+        assert cursors(rest) == written
+        # Live again, as the other.
+        [cursor] = write(api, 1)
+        for socket in (slow, quick):
+            messages = socket.receive_until(lambda got: bool(events_of(got, "1")))
+            assert cursors(messages) == [cursor]
+
+
+def test_who_was_behind_when_the_shard_was_evicted_is_still(server: LocalServer, api: Api) -> None:
+    with RawSocket(server, answers_pings=False).init() as slow:
+        slow.subscribe("1", LARGE)
+        assert slow.flushed() == []
+        written = write(api, 30)
+        got = slow.flushed()
+        assert server.evict()
+        written += write(api, 20)
+        got += slow.flushed()
+        assert got.count(PING) == 1
+        assert unread(got) < MAX_UNREAD_CHARACTERS + 3 * SIZE
+        rest = read_on(slow, got, len(written))
+        assert cursors(rest) == written
+
+
+def test_queries_wait_for_a_client_that_does_not_read_their_answers(
+    server: LocalServer, api: Api
+) -> None:
+    query = '{ instance(instanceId: "i") { input } }'
+    with RawSocket(server, answers_pings=False).init() as slow:
+        for number in range(20):
+            slow.subscribe(f"q{number}", query)
+        answered: list[Any] = []
+        pings = 0
+        while len([m for m in answered if m["type"] == "complete"]) < 20:
+            message = slow.receive()
+            if message == PING:
+                pings += 1
+                slow.send({"type": "pong"})
+            else:
+                answered.append(message)
+        assert {m["id"] for m in answered} == {f"q{number}" for number in range(20)}
+        assert pings >= 1
+
+
+def test_a_client_that_answers_no_ping_is_closed_and_comes_back_with_its_cursor(
+    server: LocalServer, api: Api
+) -> None:
+    with RawSocket(server, answers_pings=False).init() as slow:
+        slow.subscribe("1", LARGE)
+        assert slow.flushed() == []
+        written = write(api, 15)
+        messages, code, reason = slow.drained(seconds=PONG_TIMEOUT_MS / 1000 + 20)
+        assert (code, "PONG_TIMEOUT_MS" in reason) == (1013, True)
+    seen = cursors([message for message in messages if message != PING])
+    assert seen == written[: len(seen)]
+    with RawSocket(server).init() as back:
+        back.subscribe("1", LARGE, extensions={"after": seen[-1]})
+        rest = back.receive_until(lambda got: len(events_of(got, "1")) >= len(written) - len(seen))
+        assert seen + cursors(rest) == written
