@@ -24,7 +24,7 @@ DEFAULT_TIMEOUT = timedelta(seconds=5)
 
 # Any host will do: a binding leads to its Worker.
 _BOUND_URL = "https://flowflare/graphql"
-_IN_WORKER = sys.platform == "emscripten"
+IN_WORKER = sys.platform == "emscripten"
 _TRY_AGAIN = frozenset({408, 429})
 _DENIED = frozenset({401, 403})
 
@@ -57,7 +57,7 @@ class Flowflare:
     ) -> None:
         if (service_binding is None) == (url is None):
             raise ValueError("Flowflare needs either service_binding or url.")
-        if service_binding is not None and not _IN_WORKER:
+        if service_binding is not None and not IN_WORKER:
             raise ValueError("A service_binding exists only inside a Worker; give a url.")
         self._binding = service_binding
         self._url = _BOUND_URL if url is None else _endpoint(url)
@@ -133,7 +133,7 @@ class Flowflare:
         return answer["data"]
 
     async def _post(self, body: str) -> tuple[int, str]:
-        if _IN_WORKER:
+        if IN_WORKER:
             from flowflare.edge import post  # noqa: PLC0415 - exists only in a Worker
 
             timeout_ms = self._timeout // timedelta(milliseconds=1)
