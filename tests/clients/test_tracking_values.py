@@ -195,15 +195,11 @@ def test_a_value_that_holds_another_again_and_again_ends_nothing() -> None:
 
 
 def test_an_error_about_a_deep_value_is_described_without_it() -> None:
+    cause = ValueError(nested(100_000))
     try:
-        try:
-            raise ValueError(nested(100_000))
-        except ValueError as error:
-            raise RuntimeError("outer") from error
+        raise RuntimeError("outer") from cause
     except RuntimeError as error:
-        found = described(error)
-        assert error.__cause__ is not None
-        inner = described(error.__cause__)
+        found, inner = described(error), described(cause)
     assert (found["name"], found["message"]) == ("RuntimeError", "outer")
     assert (inner["name"], inner["message"]) == ("ValueError", "")
     assert "test_tracking_values.py" in found["stack"]

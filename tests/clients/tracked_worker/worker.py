@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -140,7 +141,7 @@ def circular() -> list[Any]:
 
 KEPT = nested(8_000)
 # To free so deep a value would end the process, with Flowflare or without (Pyodide 314.0.6).
-VALUES = {
+VALUES: dict[str, Callable[[], Any]] = {
     "generator": lambda: (number for number in range(3)),
     "map": lambda: map(str, [1]),
     "iterator": lambda: iter([1]),
@@ -189,11 +190,10 @@ class Untracked(WorkflowEntrypoint):
         config = {"retries": {"limit": 1, "delay": 50}}
 
         async def do(make: Any) -> Any:
-            @step.do("value", config=config)
             async def value() -> Any:
                 return make()
 
-            return await value()
+            return await step.do("value", config=config)(value)()
 
         return await returns(event, do)
 

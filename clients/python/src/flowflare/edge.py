@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import js
@@ -52,10 +53,8 @@ def check_result(value: Any) -> None:
     The conversion is not used: the SDK makes its own, and destroys the proxies in a value that it
     converts a second time, which may end the process (workers-runtime-sdk 1.9.5, 2026-11-27).
     """
-    try:
+    with suppress(RecursionError):  # the SDK has some more frames left: let it judge
         python_to_rpc(value)
-    except RecursionError:
-        pass  # The SDK has some more frames left: let it judge.
 
 
 def refusal(value: Any) -> Exception | None:
