@@ -23,12 +23,12 @@ _PROGRAM = (
 )
 
 
-def is_deep(value: object) -> bool:
-    """True where what a value refers to is nested more than `MAX_LEVELS` deep, or is more than
+def is_deep(value: object, levels: int = MAX_LEVELS) -> bool:
+    """True where what a value refers to is nested more than `levels` deep, or is more than
     can be looked through. Keys, attributes and what C extensions hold are counted as well."""
     level = [value]
     seen = {id(value)}
-    for _ in range(MAX_LEVELS):
+    for _ in range(levels):
         following = []
         for child in gc.get_referents(*level):
             # What the collector does not track holds nothing that it would.
