@@ -115,10 +115,7 @@ test("names that objects have of their own arrive like any", () => {
   const text = '{"__proto__":{"a":1},"constructor":2,"toString":null,"hasOwnProperty":[3]}';
   assert.equal(snapshot(JSON.parse(text)).text, text);
   // With what has a form of its own it takes another way.
-  assert.equal(
-    snapshot({ n: 1n, value: JSON.parse(text) }).text,
-    `{"n":"1","value":${text}}`,
-  );
+  assert.equal(snapshot({ n: 1n, value: JSON.parse(text) }).text, `{"n":"1","value":${text}}`);
   assert.equal(snapshot(new Map(Object.entries(JSON.parse(text)))).text, text);
 });
 
