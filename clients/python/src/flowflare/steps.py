@@ -293,10 +293,10 @@ class _Task:
         self.was_called = True
         number, timeout_ms = self._understand(ctx)
         run, step, tell = self._tracked._run, self.step, self._tracked._tell
-        if self.has_result and step.is_open:
+        if self.has_result:
             # The engine could not clone what the attempt before had returned, and tries again.
             self._tracked._note(lambda: run.attempt_fails(step, _NOT_TAKEN, retry_at=None))
-        self.result, self.has_result, self.failure = None, False, None
+        self.result, self.has_result = None, False
         await tell(lambda: run.attempt_begins(step, number))
         timer = asyncio.ensure_future(self._time_out(number, timeout_ms))
         try:
@@ -312,8 +312,9 @@ class _Task:
             raise
         finally:
             timer.cancel()
-        if step.attempt == number:
-            self.result, self.has_result = result, True
+        if step.is_open and step.attempt == number:
+            # What the engine says of it from here on is not about an attempt before.
+            self.result, self.has_result, self.failure = result, True, None
         return result
 
     def _understand(self, ctx: Any) -> tuple[int, int | None]:
