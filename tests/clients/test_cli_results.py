@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ import typer
 
 from flowflare import client as api
 from flowflare.cli.errors import CliError, ExitCode, TimeIsUp, one_line
+from flowflare.cli.options import Paging
+from flowflare.cli.pages import read_pages
 from flowflare.cli.results import document, instance_of, refusal
 from flowflare.cli.service import ask
 from flowflare.cli.settings import Settings
@@ -164,3 +167,25 @@ def test_a_time_limit_is_told() -> None:
 
 def test_other_failures_of_typer_stay_one_line() -> None:
     assert one_line(typer.BadParameter("a\nb")) == "Invalid value: a b."
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_pages_are_read_on_behind_an_empty_one_but_not_for_ever(stuck: bool) -> None:
+    asked: list[str | None] = []
+
+    async def read(_: Any, /, **window: Any) -> SimpleNamespace:
+        asked.append(window["after"])
+        assert len(asked) <= 3, "it reads for ever"
+        end = "1" if stuck else str(len(asked))
+        info = SimpleNamespace(
+            end_cursor=end,
+            has_next_page=stuck or len(asked) < 3,
+            start_cursor=end,
+            has_previous_page=False,
+        )
+        nodes = [] if len(asked) < 3 else ["last"]
+        return SimpleNamespace(nodes=nodes, page_info=info)
+
+    client: Any = None
+    found = await read_pages(client, read, Paging(everything=True))
+    assert (asked, found.nodes) == (([None, "1"], []) if stuck else ([None, "1", "2"], ["last"]))

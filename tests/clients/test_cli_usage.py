@@ -133,6 +133,13 @@ def test_what_is_not_there_is_not_reachable() -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("text", ['"\\ud800"', "[" * 500 + "]" * 500])
+def test_an_input_that_cannot_be_sent_is_a_mistake(text: str) -> None:
+    result = run("start", "send-invoice", "--input", text)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.startswith("Error: input.input")
+
+
 def test_an_unexpected_failure_is_told_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
 from flowflare.client import (
     UNSET,
     DateTimeRange,
+    FlowflareClient,
+    FlowflareError,
     InstanceFilter,
+    InvalidVariable,
     Reconnect,
     RetryPolicyInput,
+    StartWorkflowInput,
     UpdateWorkflowInstanceInput,
 )
 from flowflare.client.event_stream import EventParser, ServerEvent
@@ -49,6 +55,55 @@ def test_what_is_not_given_is_not_sent_and_none_is_null() -> None:
     update = UpdateWorkflowInstanceInput(instance_id="a", output=None)
     sent = jsonable({"input": update, "first": UNSET, "after": None})
     assert sent == {"input": {"instanceId": "a", "output": None}, "after": None}
+
+
+def nested(levels: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+circular: list[object] = []
+circular.append(circular)
+ANYTHING: list[tuple[object, list[str | int], str]] = [
+    (math.nan, [], "number"),
+    ({"total": [1, math.inf]}, ["total", 1], "number"),
+    ({"total": -math.inf}, ["total"], "number"),
+    (10**5_000, [], "number"),
+    ("a\ud800", [], "Unicode"),
+    ({"a": ["\udfff"]}, ["a", 0], "Unicode"),
+    ({"a": {"\ud800": 1}}, ["a"], "Unicode"),
+    ({math.nan}, [0], "number"),
+    (object(), [], "no JSON"),
+    (b"\xff", [], "no JSON"),
+    (nested(1_000), [0] * 6, "MAX_JSON_DEPTH"),
+    (nested(100_000), [0] * 6, "MAX_JSON_DEPTH"),
+    (circular, [0] * 6, "MAX_JSON_DEPTH"),
+]
+
+
+@pytest.mark.parametrize(("value", "path", "fault"), ANYTHING, ids=lambda item: str(type(item)))
+async def test_what_cannot_be_sent_is_an_error_of_its_field(
+    value: object, path: list[str | int], fault: str
+) -> None:
+    start = StartWorkflowInput(workflow="a", input=value)
+    # Nobody listens there: to send it would raise Unreachable.
+    async with FlowflareClient("http://127.0.0.1:1") as client:
+        with pytest.raises(InvalidVariable, match=fault) as caught:
+            await client.start_workflow(start)
+    assert caught.value.path == ["input", "input", *path]
+    assert str(caught.value).startswith(".".join(map(str, caught.value.path)))
+    assert isinstance(caught.value, FlowflareError)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_what_the_service_takes_is_sent() -> None:
+    deep = nested(200)
+    value = {"": "\U0001f600", "n": 10**100, "1": None, "__proto__": deep, "d": date(2026, 1, 2)}
+    sent = jsonable({"input": StartWorkflowInput(workflow="a", input=value)})
+    assert sent == {"input": {"workflow": "a", "input": {**value, "d": "2026-01-02"}}}
+    assert json.loads(json.dumps(sent)) == sent
 
 
 def test_names_of_the_api_are_taken_as_well_as_python_s() -> None:

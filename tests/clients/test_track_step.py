@@ -145,6 +145,18 @@ async def test_errors_of_the_service_are_told_apart(server: LocalServer) -> None
             await flowflare.execute("{ __typename }")
 
 
+@pytest.mark.parametrize("levels", [1_000, 100_000])
+async def test_variables_that_cannot_be_sent_are_the_callers_mistake(levels: int) -> None:
+    deep: list[object] = []
+    for _ in range(levels):
+        deep = [deep]
+    # Nobody listens there: to send them would raise Unreachable.
+    async with Flowflare(url="http://127.0.0.1:9") as flowflare:
+        for value in (deep, float("nan")):
+            with pytest.raises(ValueError, match=r"deep|JSON"):
+                await flowflare.execute("query ($v: JSON) { __typename }", {"v": value})
+
+
 async def test_the_service_is_found_by_the_environment(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +185,123 @@ def test_results_of_any_kind_are_recorded(api: Api) -> None:
     assert [step["name"] for step in instance["steps"]][-3:] == ["one", "two", "sum"]
 
 
+def engines_word(server: LocalServer, binding: str, instance_id: str) -> dict[str, Any]:
+    """The engine's status of an instance, once that has ended."""
+    deadline = time.monotonic() + 30
+    while True:
+        status = server.fetch("tracked", f"/status/{binding}/{instance_id}").json()
+        if status["status"] in ("complete", "errored", "terminated"):
+            assert isinstance(status, dict)
+            return status
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def bystander(server: LocalServer, api: Api) -> Iterator[str]:
+    """A workflow in the same isolate, which goes on when the others have ended."""
+    instance_id = start(api, "send-invoice")
+    until(api, instance_id, "WAITING")
+    yield instance_id
+    # What ran in the isolate is still in its memory: it is the same one.
+    assert server.fetch("tracked", "/executions").json()[f"{instance_id}/total"] == 1
+    act(api, "sendWorkflowEvent", instance_id, type="approved", payload={"by": "Ada"})
+    assert until(api, instance_id)["status"] == "COMPLETED"
+
+
+def last_line(error: dict[str, str]) -> str:
+    """An error of the engine without the traceback, in which Flowflare has lines of its own."""
+    return error["message"].strip().splitlines()[-1]
+
+
+CLONE = "DataCloneError"
+REFUSED = {
+    "generator": CLONE,
+    "map": CLONE,
+    "iterator": CLONE,
+    "iterator in a dict": CLONE,
+    "file": CLONE,
+    "object": CLONE,
+    "range": CLONE,
+    "frozenset": CLONE,
+    "date": CLONE,
+    "tuple": "TypeError",
+    "circular": "RecursionError",
+    "1,000 levels": "RecursionError",
+    "8,000 levels": "RecursionError",
+}
+TOO_DEEP = {
+    "unserializable": "builtins.list",
+    "reason": "the value is nested too deeply",
+    "preview": "",
+}
+TAKEN = {
+    "900 levels": TOO_DEEP,
+    "not a number": {
+        "unserializable": "builtins.float",
+        "reason": "the value is no JSON",
+        "preview": "nan",
+    },
+    "large number": {
+        "unserializable": "builtins.int",
+        "reason": "the value is no JSON",
+        "preview": "",
+    },
+    "lone surrogate": {"a\ud800": "\ud800"},
+    "bytes": [{"bytes": 3}],
+    "keys": {"1": "one", "toString": 2, "hasOwnProperty": None},
+}
+
+
+@pytest.mark.usefixtures("bystander")
+@pytest.mark.parametrize("by", ["step", "run"])
+@pytest.mark.parametrize("value", REFUSED)
+def test_what_the_engine_refuses_is_refused_in_its_words(
+    server: LocalServer, api: Api, value: str, by: str
+) -> None:
+    raw_id = f"raw-{uuid.uuid4()}"
+    wish = json.dumps({"value": value, "by": by})
+    server.fetch("tracked", f"/create/UNTRACKED/{raw_id}", method="POST", body=wish)
+    instance_id = start(api, "returns", value=value, by=by)
+    raw = engines_word(server, "UNTRACKED", raw_id)
+    own = engines_word(server, "RETURNS", instance_id)
+    assert (own["status"], raw["status"]) == ("errored", "errored")
+    assert last_line(own["error"]) == last_line(raw["error"])
+    instance = until(api, instance_id)
+    assert (instance["status"], instance["output"]) == ("ERRORED", None)
+    assert instance["error"]["name"] == REFUSED[value]
+    if by == "run":
+        return
+    assert last_line(own["error"]).endswith(instance["error"]["message"])
+    [step] = instance["steps"]
+    assert (step["status"], step["output"]) == ("FAILED", None)
+    first, second = step["attempts"]
+    # Of the first nobody but the engine knows why, where it could be converted.
+    assert first["error"]["name"] in ("ResultNotTaken", second["error"]["name"])
+    assert second["error"]["name"] == REFUSED[value]
+
+
+@pytest.mark.usefixtures("bystander")
+@pytest.mark.parametrize("by", ["step", "run"])
+@pytest.mark.parametrize("value", TAKEN)
+def test_what_the_engine_takes_is_recorded_in_some_form(
+    server: LocalServer, api: Api, value: str, by: str
+) -> None:
+    instance_id = start(api, "returns", value=value, by=by)
+    assert engines_word(server, "RETURNS", instance_id)["status"] == "complete"
+    instance = until(api, instance_id)
+    assert instance["status"] == "COMPLETED"
+    recorded = instance["steps"][0]["output"] if by == "step" else instance["output"]
+    assert recorded == TAKEN[value]
+
+
+@pytest.mark.usefixtures("bystander")
+def test_names_that_javascript_has_of_its_own_are_recorded(api: Api) -> None:
+    # As the output of a step the SDK itself stumbles over them (workers-runtime-sdk 1.9.5).
+    instance = until(api, start(api, "returns", value="JavaScript's names", by="run"))
+    assert instance["output"] == {"__proto__": {"a": 1}, "constructor": 2}
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_workflow_may_keep_its_base_class(api: Api, fails: bool) -> None:
     instance = until(api, start(api, "plain", fails=fails))
@@ -225,11 +344,7 @@ def test_a_paused_instance_has_not_failed_and_goes_on(api: Api) -> None:
 
 
 def test_a_service_that_is_not_configured_stops_no_workflow(server: LocalServer) -> None:
-    path = "/status/UNCONFIGURED/alone"
-    server.fetch("tracked", path.replace("status", "create"))
-    deadline = time.monotonic() + 30
-    while (status := server.fetch("tracked", path).json())["status"] != "complete":
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
+    server.fetch("tracked", "/create/UNCONFIGURED/alone", method="POST", body="null")
+    status = engines_word(server, "UNCONFIGURED", "alone")
     assert status["output"] == "done all the same"
     server.wait_for_log("instance 'alone' is not tracked: Neither a service binding FLOWFLARE")

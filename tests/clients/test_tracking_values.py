@@ -9,6 +9,7 @@ import math
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pydantic
@@ -85,7 +86,7 @@ class Colour(enum.Enum):
 
 @dataclasses.dataclass
 class Point:
-    x: int
+    x: Any
     y: int
 
 
@@ -148,6 +149,13 @@ def test_a_large_result_is_recorded_by_its_size_and_beginning() -> None:
     assert recorded["preview"] == '"' + "x" * 999
 
 
+def chained(links: int) -> object:
+    value: Any = None
+    for _ in range(links):
+        value = Point(value, 0)
+    return value
+
+
 def nested(levels: int) -> list[Any]:
     value: list[Any] = []
     for _ in range(levels - 1):
@@ -159,9 +167,48 @@ def test_a_deep_or_circular_result_ends_nothing() -> None:
     assert json.loads(json_text(nested(MAX_JSON_DEPTH))) == nested(MAX_JSON_DEPTH)
     assert stored(nested(MAX_JSON_DEPTH))
     circular: list[Any] = []
-    circular += [circular, circular]
-    for value in (nested(MAX_JSON_DEPTH + 1), circular, nested(100_000)):
+    circular.append(circular)
+    for value in (nested(MAX_JSON_DEPTH + 1), circular, nested(100_000), chained(1_000)):
         assert json.loads(json_text(value))["reason"] == "the value is nested too deeply"
+
+
+def test_a_value_that_is_deep_in_its_other_parts_ends_nothing() -> None:
+    # A chain of dataclasses, and what only `repr` would go down into.
+    simple = SimpleNamespace()
+    for _ in range(100_000):
+        simple = SimpleNamespace(inner=simple)
+    for value in (simple, [simple]):
+        assert '"preview":""' in json_text(value)
+    assert json_text(chained(MAX_JSON_DEPTH)).count('"x"') == MAX_JSON_DEPTH
+
+
+def test_a_value_that_holds_another_again_and_again_ends_nothing() -> None:
+    doubled: list[Any] = []
+    for _ in range(100):
+        doubled = [doubled, doubled]
+    circular: list[Any] = []
+    circular += [circular, circular]
+    for value in (doubled, circular):
+        assert json.loads(json_text(value))["reason"] == "the value is too large"
+    few = [[1]] * 3
+    assert json.loads(json_text([few, few])) == [few, few]
+
+
+def test_an_error_about_a_deep_value_is_described_without_it() -> None:
+    cause = ValueError(nested(100_000))
+    try:
+        raise RuntimeError("outer") from cause
+    except RuntimeError as error:
+        found, inner = described(error), described(cause)
+    assert (found["name"], found["message"]) == ("RuntimeError", "outer")
+    assert (inner["name"], inner["message"]) == ("ValueError", "")
+    assert "test_tracking_values.py" in found["stack"]
+
+
+def test_the_engines_own_error_has_its_own_name() -> None:
+    text = "Traceback (most recent call last):\npyodide.ffi.JsException: DataCloneError: no proxy\n"
+    found = described(RuntimeError(text))
+    assert (found["name"], found["message"]) == ("DataCloneError", "no proxy")
 
 
 def test_a_lone_surrogate_in_a_result_can_be_sent() -> None:

@@ -2,15 +2,15 @@
 
 import type { Backoff } from "./statuses.ts";
 
-const UNITS_MS: Readonly<Record<string, number>> = {
-  second: 1000,
-  minute: 60_000,
-  hour: 3_600_000,
-  day: 86_400_000,
-  week: 604_800_000,
-  month: 2_592_000_000,
-  year: 31_557_600_000,
-};
+const UNITS_MS: ReadonlyMap<string, number> = new Map([
+  ["second", 1000],
+  ["minute", 60_000],
+  ["hour", 3_600_000],
+  ["day", 86_400_000],
+  ["week", 604_800_000],
+  ["month", 2_592_000_000],
+  ["year", 31_557_600_000],
+]);
 
 /** Milliseconds of `5000`, `"5 seconds"` or `"1 hour"`; undefined for what is neither. */
 export function milliseconds(duration: unknown): number | undefined {
@@ -18,7 +18,7 @@ export function milliseconds(duration: unknown): number | undefined {
   if (typeof duration !== "string") return undefined;
   if (duration.trim() !== "" && !Number.isNaN(Number(duration))) return Number(duration);
   const [, amount, unit = ""] = /^(\S+) +([a-z]+?)s?$/.exec(duration) ?? [];
-  const factor = UNITS_MS[unit];
+  const factor = UNITS_MS.get(unit);
   const value = Number(amount) * (factor ?? Number.NaN);
   return Number.isFinite(value) ? value : undefined;
 }

@@ -162,18 +162,18 @@ export class EngineUnavailableError extends RefusedError {
   }
 }
 
-const REFUSALS: Readonly<Record<string, new (refusal: Refusal) => RefusedError>> = {
-  INVALID_INPUT: InvalidInputError,
-  PAYLOAD_TOO_LARGE: InvalidInputError,
-  NOT_FOUND: NotFoundError,
-  CONFLICT: ConflictError,
-  ILLEGAL_TRANSITION: IllegalTransitionError,
-  ENGINE_UNAVAILABLE: EngineUnavailableError,
-};
+const REFUSALS: ReadonlyMap<string, new (refusal: Refusal) => RefusedError> = new Map([
+  ["INVALID_INPUT", InvalidInputError],
+  ["PAYLOAD_TOO_LARGE", InvalidInputError],
+  ["NOT_FOUND", NotFoundError],
+  ["CONFLICT", ConflictError],
+  ["ILLEGAL_TRANSITION", IllegalTransitionError],
+  ["ENGINE_UNAVAILABLE", EngineUnavailableError],
+]);
 
 /** The `RefusedError` for a failure member of a result union. */
 export function refusedError(refusal: Refusal): RefusedError {
-  return new (REFUSALS[refusal.code] ?? RefusedError)(refusal);
+  return new (REFUSALS.get(refusal.code) ?? RefusedError)(refusal);
 }
 
 /** Whether the same call may succeed a moment later. */

@@ -68,35 +68,47 @@ interface Written {
 
 // A replacer makes JSON.stringify ten times slower, so it is used for what needs it alone.
 function written(value: unknown): Written {
-  if (typeof value === "bigint" || hasOwnForm(value)) return replaced(value);
-  let text: string;
-  try {
-    text = JSON.stringify(value) ?? "null";
-  } catch {
-    return replaced(value);
-  }
-  // It is no cycle, or it would not have been written.
-  const { isDeep, isPlain } = look(value, MAX_JSON_DEPTH);
-  return isPlain ? { text, isDeep } : replaced(value);
+  const { isDeep, isPlain } = look(value);
+  const text = isPlain ? JSON.stringify(value) : JSON.stringify(value, asJson);
+  if (text === undefined) return { text: "null", isDeep };
+  // What has a form of its own, or a `toJSON`, may be deeper in JSON than it looks.
+  return { text, isDeep: isDeep || (!isPlain && look(JSON.parse(text)).isDeep) };
 }
 
-function replaced(value: unknown): Written {
-  const text = JSON.stringify(value, asJson) ?? "null";
-  return { text, isDeep: look(JSON.parse(text), MAX_JSON_DEPTH).isDeep };
+/**
+ * Whether a value has too many levels, and whether JSON has a form for all of it. Looks at it level
+ * by level, at what is held several times once for each: written out, that may be without end.
+ */
+function look(root: unknown): { isDeep: boolean; isPlain: boolean } {
+  let level = new Map<unknown, Held>();
+  let isPlain = true;
+  let count = 0;
+  const hold = (into: typeof level, value: unknown, times: number) => {
+    const held = into.get(value);
+    if (held) {
+      held.times += times;
+      return;
+    }
+    const json = asJson("", value);
+    if (json !== value) isPlain = false;
+    if (typeof json === "object" && json !== null) into.set(value, { json, times });
+  };
+  hold(level, root, 1);
+  for (let depth = 0; depth < MAX_JSON_DEPTH && level.size > 0; depth++) {
+    const following: typeof level = new Map();
+    for (const { json, times } of level.values()) {
+      count += times;
+      if (count > MAX_JSON_BYTES) throw new RangeError("The value is too large.");
+      for (const member of Object.values(json)) hold(following, member, times);
+    }
+    level = following;
+  }
+  return { isDeep: level.size > 0, isPlain };
 }
 
-/** Whether a value has more levels than so many, and whether JSON has a form for all of it. */
-function look(value: unknown, levels: number): { isDeep: boolean; isPlain: boolean } {
-  if (typeof value !== "object" || value === null) return { isDeep: false, isPlain: true };
-  if (levels === 0) return { isDeep: true, isPlain: true };
-  if (hasOwnForm(value)) return { isDeep: false, isPlain: false };
-  let isDeep = false;
-  for (const member of Object.values(value)) {
-    const found = look(member, levels - 1);
-    if (!found.isPlain) return found;
-    isDeep ||= found.isDeep;
-  }
-  return { isDeep, isPlain: true };
+interface Held {
+  readonly json: object;
+  times: number;
 }
 
 // What the engine can store and JSON cannot.
@@ -108,8 +120,4 @@ function asJson(_name: string, value: unknown): unknown {
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { bytes: value.byteLength };
   if (value instanceof ReadableStream) return { stream: true };
   return value;
-}
-
-function hasOwnForm(value: unknown): boolean {
-  return asJson("", value) !== value;
 }

@@ -95,7 +95,9 @@ export async function trackWorkflow<S extends StepLike, T>(
   });
   try {
     const result = await body(tracked);
-    run.completes(result);
+    const refusal = refusalOf(result);
+    if (refusal) run.fails(refusal);
+    else run.completes(result);
     await finish(step, sender, timeLimitMs);
     return result;
   } catch (error) {
@@ -149,6 +151,16 @@ async function knownBy(connection: Connection, instanceId: string): Promise<Know
     ],
   );
   return new Known(instance.status, steps);
+}
+
+/** Why the engine will not take what a run returns; undefined where it will. */
+function refusalOf(result: unknown): Failure | undefined {
+  try {
+    structuredClone(result);
+    return undefined;
+  } catch (error) {
+    return describe(error);
+  }
 }
 
 function failureOf(error: unknown, failures: WeakMap<object, Failure>): Failure {

@@ -1,7 +1,9 @@
 """Workflows of another Worker, bound to the service, as a user would write them."""
 
 import asyncio
+import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,6 +124,80 @@ class Shapes(TrackedWorkflow):
         return await total()
 
 
+def nested(levels: int) -> list[Any]:
+    """A list in a list, and so on."""
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def circular() -> list[Any]:
+    """A list that holds itself."""
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+KEPT = nested(8_000)
+# To free so deep a value would end the process, with Flowflare or without (Pyodide 314.0.6).
+VALUES: dict[str, Callable[[], Any]] = {
+    "generator": lambda: (number for number in range(3)),
+    "map": lambda: map(str, [1]),
+    "iterator": lambda: iter([1]),
+    "iterator in a dict": lambda: {"rows": iter([1])},
+    "file": lambda: io.BytesIO(b"1"),
+    "object": object,
+    "range": lambda: range(3),
+    "frozenset": lambda: frozenset({1}),
+    "date": lambda: datetime.now(UTC).date(),
+    "tuple": lambda: (1, 2),
+    "circular": circular,
+    "1,000 levels": lambda: nested(1_000),
+    "8,000 levels": lambda: KEPT,
+    "900 levels": lambda: nested(900),
+    "not a number": lambda: float("nan"),
+    "large number": lambda: 10**5_000,
+    "lone surrogate": lambda: {"a\ud800": "\ud800"},
+    "bytes": lambda: [b"123"],
+    "keys": lambda: {1: "one", "toString": 2, "hasOwnProperty": None},
+    "JavaScript's names": lambda: {"__proto__": {"a": 1}, "constructor": 2},
+}
+
+
+async def returns(event: Any, do: Any) -> Any:
+    """A step, or the run itself, returns the value that the input names."""
+    make = VALUES[event["payload"]["value"]]
+    if event["payload"]["by"] == "run":
+        return make()
+    return type(await do(make)).__name__
+
+
+class Returns(TrackedWorkflow):
+    """Returns what the engine may refuse."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """Input: `value`, and `by`, `step` or `run`."""
+        config = {"retries": {"limit": 1, "delay": 50}}
+        return await returns(event, lambda make: step.do("value", make, config=config))
+
+
+class Untracked(WorkflowEntrypoint):
+    """The same, without Flowflare."""
+
+    async def run(self, event: Any, step: Any) -> Any:
+        """Input: as that of `Returns`."""
+        config = {"retries": {"limit": 1, "delay": 50}}
+
+        async def do(make: Any) -> Any:
+            async def value() -> Any:
+                return make()
+
+            return await step.do("value", config=config)(value)()
+
+        return await returns(event, do)
+
+
 class Unconfigured(TrackedWorkflow):
     """Nobody has said where the service is."""
 
@@ -151,12 +227,15 @@ class Plain(WorkflowEntrypoint):
 
 async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
     """`/executions`: what ran how often in this isolate; `/status/BINDING/ID`: the engine's word;
-    `/create/BINDING/ID` starts an instance without the service."""
+    `/create/BINDING/ID` starts an instance without the service, the body is its input."""
     path = request.url.split("/", 3)[3]
     if path == "executions":
         return Response(json.dumps(EXECUTIONS))
     wish, binding, instance_id = path.split("/")
     if wish == "create":
-        await getattr(env, binding).create(JSON.parse(json.dumps({"id": instance_id})))
+        params = json.loads(await request.text() or "null")
+        await getattr(env, binding).create(
+            JSON.parse(json.dumps({"id": instance_id, "params": params}))
+        )
     instance = await getattr(env, binding).get(instance_id)
     return Response(JSON.stringify(python_to_rpc(await instance.status())))

@@ -113,6 +113,11 @@ class Scripts:
         """What the engine itself says of an instance."""
         return self.tell("status", id_)
 
+    def end(self, id_: str) -> Any:
+        """The engine's `status` and `error` of an instance, once that has ended."""
+        ended = ("complete", "errored", "terminated")
+        return wait(lambda: self.tell("end", id_), lambda found: found["status"] in ended)
+
     def until_engine(self, id_: str, status: str) -> Any:
         """The engine's word once it has this status."""
         return wait(lambda: self.engine(id_), lambda found: found["status"] == status)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.clients.typescript.scripts import attempts, happened, statuses, step
 
@@ -176,6 +179,49 @@ def test_a_result_over_the_limit_is_recorded_with_its_size_and_a_preview(scripts
     output = step(instance, "big")["output"]
     assert output == {"truncated": True, "bytes": 600_002, "preview": '"' + "x" * 999}
     assert instance["output"]["truncated"] is True
+
+
+@pytest.mark.parametrize("levels", [1_000, 8_000, 100_000])
+def test_a_deep_result_is_taken_or_refused_as_without_tracking(
+    scripts: Scripts, levels: int
+) -> None:
+    bystander = scripts.start([{"wait": "hear", "type": "heard"}])
+    scripts.reaches(bystander, "hear")
+    actions = [{"do": "build", "config": {"retries": retries(0)}, "deep": levels}]
+    bare = scripts.end(scripts.start(actions, bare=True))
+    id_ = scripts.start(actions)
+    own, instance = scripts.end(id_), scripts.finished(id_)
+    assert (own["status"], own.get("error")) == (bare["status"], bare.get("error"))
+    build = step(instance, "build")
+    if own["status"] == "complete":
+        assert instance["status"] == "COMPLETED"
+        assert build["output"].keys() & {"truncated", "unserializable"}
+    else:
+        assert (instance["status"], build["status"]) == ("ERRORED", "FAILED")
+        assert build["error"]["message"] in own["error"]["message"]
+    scripts.send(bystander, "heard")
+    assert scripts.finished(bystander)["status"] == "COMPLETED"
+
+
+def test_names_that_objects_have_of_their_own_are_tracked_like_any(scripts: Scripts) -> None:
+    names = ["__proto__", "constructor", "toString", "hasOwnProperty"]
+    value = json.loads('{"__proto__": {"a": 1}, "constructor": 2, "toString": null}')
+    actions = [{"do": name, "returns": value} for name in [*names, *names]]
+    instance = scripts.run(actions)
+    assert instance["status"] == "COMPLETED"
+    assert instance["input"]["actions"] == actions
+    assert instance["output"] == {"results": [value] * 8}
+    assert {step["name"]: step["output"] for step in instance["steps"]} == dict.fromkeys(
+        [*names, *(f"{name} (2)" for name in names)], value
+    )
+
+
+def test_an_output_that_the_engine_refuses_is_its_error(scripts: Scripts) -> None:
+    id_ = scripts.start([{"end": "function"}])
+    instance = scripts.finished(id_)
+    assert (instance["status"], instance["output"]) == ("ERRORED", None)
+    assert instance["error"]["name"] == "DataCloneError"
+    assert scripts.end(id_)["error"]["name"] == "DataCloneError"
 
 
 def test_a_sensitive_result_is_not_recorded(scripts: Scripts) -> None:

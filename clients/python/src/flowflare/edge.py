@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import js
@@ -15,7 +16,7 @@ from workers import WorkflowEntrypoint, python_to_rpc
 
 from flowflare.errors import Unreachable
 
-__all__ = ["WorkflowEntrypoint", "post", "python_to_rpc", "rejected", "unwrapped"]
+__all__ = ["WorkflowEntrypoint", "check_result", "post", "refusal", "rejected", "unwrapped"]
 
 
 def unwrapped(binding: Any) -> Any:
@@ -44,6 +45,25 @@ async def post(
             return int(response.status), str(await response.text())
     except (JsException, OSError) as error:
         raise Unreachable(f"{getattr(error, 'name', type(error).__name__)}: {error}") from error
+
+
+def check_result(value: Any) -> None:
+    """Raise what the SDK will raise where it cannot convert the result of a step for the engine.
+
+    The conversion is not used: the SDK makes its own, and destroys the proxies in a value that it
+    converts a second time, which may end the process (workers-runtime-sdk 1.9.5, 2026-11-27).
+    """
+    with suppress(RecursionError):  # the SDK has some more frames left: let it judge
+        python_to_rpc(value)
+
+
+def refusal(value: Any) -> Exception | None:
+    """Why the engine will not take what a run returns; None where it will."""
+    try:
+        js.structuredClone(python_to_rpc(value))
+    except Exception as error:
+        return error
+    return None
 
 
 def rejected(message: str) -> Any:

@@ -9,6 +9,8 @@ NonRetryableError   raised by the work of a step: it fails at once, without anot
 
 from __future__ import annotations
 
+from flowflare.depth import is_deep
+
 
 class FlowflareError(Exception):
     """Root of what goes wrong between this package and the service."""
@@ -43,7 +45,10 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an error, whatever its class makes of it."""
+    """The text of an error, whatever its class makes of it; empty where it holds a value that is
+    too deep to be written."""
+    if is_deep(error.args):
+        return ""
     try:
         return str(error)
     except Exception:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flowflare.depth import is_deep
 from flowflare.errors import message_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,16 @@ PREVIEW_CHARACTERS = 1_000
 _PACKAGE = __file__.removesuffix("recording.py")
 _TEXTUAL = (uuid.UUID, decimal.Decimal, pathlib.PurePath, complex)
 _SET_LIKE = (set, frozenset)
+_CONTAINERS = (dict, list, tuple)
+_KNOWN = (str, int, float, *_CONTAINERS)
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+_MAX_FORMS = 8
+"""How often a form may have a form of its own: an enum member, a dataclass, a dict."""
 _LAST_LINE = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
+
+
+class _Unfit(Exception):
+    """A value cannot be written as JSON; the text says why."""
 
 
 def json_text(value: object) -> str:
@@ -39,12 +49,12 @@ def json_text(value: object) -> str:
     is too large is replaced by its size and a preview, and what has no form in JSON by its type
     and a preview.
     """
-    if _is_deep(value):
-        return _stand_in(value, "is nested too deeply")
     try:
-        text = _encode(value)
+        text = _encode(value, _forms(value))
+    except _Unfit as error:
+        return _stand_in(value, str(error))
     except Exception:
-        return _stand_in(value, "is no JSON")
+        return _stand_in(value, "is no JSON", _preview(value, PREVIEW_CHARACTERS))
     size = len(text.encode("utf-8"))
     if size <= MAX_JSON_BYTES:
         return text
@@ -61,16 +71,14 @@ def described(error: BaseException) -> dict[str, str]:
     name = getattr(error, "name", None)
     if not isinstance(name, str) or not name:
         name = type(error).__name__
-    stack = "".join(
-        traceback.format_exception(type(error), error, _without_ours(error.__traceback__))
-    )
+    stack = _stack(error)
     if "Traceback (most recent call last):" in message:
         stack = message
         last = message.rstrip().rpartition("\n")[2].strip()
         if match := _LAST_LINE.fullmatch(last):
             name, message = match[1].rpartition(".")[2], match[2] or ""
-    elif isinstance(error, KeyError) and len(error.args) == 1:
-        message = f"{error.args[0]!r}"
+            if name == "JsException" and (own := _LAST_LINE.fullmatch(message)):
+                name, message = own[1], own[2] or ""
     message = message.removeprefix(f"{name}: ")
     if len(stack) > MAX_ERROR_STACK:
         # The end of a Python traceback is where it happened.
@@ -86,18 +94,88 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     return frame or trace
 
 
+def _stack(error: BaseException) -> str:
+    trace = _without_ours(error.__traceback__)
+    if any(is_deep(one.args) for one in _related(error)):
+        return "".join(traceback.format_tb(trace))
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _related(error: BaseException) -> list[BaseException]:
+    """An error with its causes, contexts and members: all whose text is in its traceback."""
+    found = [error]
+    known = {id(error)}
+    for one in found:
+        members = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        for other in (one.__cause__, one.__context__, *members):
+            if other is not None and id(other) not in known:
+                known.add(id(other))
+                found.append(other)
+    return found
+
+
 def encode(value: object) -> str:
     """Compact JSON of what this package has made itself."""
-    return _plain(value)
+    return _clean(_plain(value))
 
 
-def _encode(value: object) -> str:
-    text = _encoder.encode(value)
+Forms = dict[int, tuple[object, object]]
+"""By the id of a value that JSON does not know: the value, and what JSON has for it."""
+
+
+def _encode(value: object, forms: Forms) -> str:
+    if forms:
+        options: dict[str, Any] = {"default": lambda item: forms[id(item)][1], **_OPTIONS}
+        encoder = json.JSONEncoder(ensure_ascii=False, **options)
+    else:
+        options, encoder = _OPTIONS, _encoder
+    text = encoder.encode(value)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # a lone surrogate: only as an escape can it be sent
-        return json.dumps(value, default=_default, separators=(",", ":"), allow_nan=False)
+        return json.JSONEncoder(**options).encode(value)
     return text
+
+
+def _forms(value: object) -> Forms:
+    """The forms of all that JSON does not know, found level by level, before the encoder
+    recurses; raises _Unfit where the value is too deep or too large for it.
+
+    What a value holds several times is looked at once for each level, and counted as often as the
+    encoder would write it.
+    """
+    forms: Forms = {}
+    root = _known(value, forms)
+    level = {id(root): (root, 1)} if isinstance(root, _CONTAINERS) else {}
+    written = 0
+    for _ in range(MAX_JSON_DEPTH):
+        following: dict[int, tuple[Any, int]] = {}
+        for item, times in level.values():
+            written += times
+            for child in item.values() if isinstance(item, dict) else item:
+                if type(child) in _ATOMS:
+                    continue
+                known = _known(child, forms)
+                if isinstance(known, _CONTAINERS):
+                    before = following.get(id(known))
+                    following[id(known)] = (known, times + (before[1] if before else 0))
+        if not following:
+            return forms
+        if written > MAX_JSON_BYTES:
+            raise _Unfit("is too large")
+        level = following
+    raise _Unfit("is nested too deeply")
+
+
+def _known(value: object, forms: Forms) -> Any:
+    """The value as JSON knows it; what that takes is added to `forms`."""
+    for _ in range(_MAX_FORMS):
+        if value is None or isinstance(value, _KNOWN):
+            return value
+        if id(value) not in forms:
+            forms[id(value)] = (value, _default(value))
+        value = forms[id(value)][1]
+    raise _Unfit("is no JSON")
 
 
 def _default(value: object) -> object:
@@ -125,31 +203,12 @@ def _default(value: object) -> object:
     return {"unserializable": _type_name(value), "preview": _preview(value, 200)}
 
 
-_encoder = json.JSONEncoder(
-    default=_default, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-)
+_OPTIONS: dict[str, Any] = {"separators": (",", ":"), "allow_nan": False}
+_encoder = json.JSONEncoder(ensure_ascii=False, **_OPTIONS)
 _plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def _is_deep(value: object) -> bool:
-    """Asked before encoding: where the stack ends on WebAssembly, so does the process."""
-    level: list[Any] = [value]
-    for _ in range(MAX_JSON_DEPTH):
-        children = {
-            id(child): child
-            for item in level
-            if isinstance(item, (dict, list, tuple))
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, (dict, list, tuple))
-        }
-        if not children:
-            return False
-        level = list(children.values())
-    return True
-
-
-def _stand_in(value: object, why: str) -> str:
-    preview = _preview(value, PREVIEW_CHARACTERS) if why == "is no JSON" else ""
+def _stand_in(value: object, why: str, preview: str = "") -> str:
     return _plain(
         {"unserializable": _type_name(value), "reason": f"the value {why}", "preview": preview}
     )
@@ -161,6 +220,8 @@ def _type_name(value: object) -> str:
 
 
 def _preview(value: object, limit: int) -> str:
+    if is_deep(value):
+        return ""
     try:
         text = repr(value)
     except Exception:

@@ -42,7 +42,6 @@ class tracked:  # noqa: N801 - it is called like a function
         reference: tuple[str, str] | None = None,
         metadata: Any = None,
         delivery: Retries = DELIVERY,
-        convert: Callable[[Any], Any] = lambda value: value,
     ) -> None:
         if not isinstance(service, (Flowflare, Nowhere)):
             service = found(lambda: Flowflare.from_env(service), str(event["instanceId"]))
@@ -55,7 +54,7 @@ class tracked:  # noqa: N801 - it is called like a function
         if metadata is not None:
             creation += f',"metadata":{json_text(metadata)}'
         run = Run(str(event["instanceId"]), workflow, creation)
-        self._step = TrackedStep(step, run, service, convert=convert, delivery=delivery)
+        self._step = TrackedStep(step, run, service, delivery=delivery)
 
     async def __aenter__(self) -> TrackedStep:
         return self._step
@@ -66,6 +65,7 @@ class tracked:  # noqa: N801 - it is called like a function
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        error = error or self._step.refusal
         if error is None:
             await self._step.finish(self._step.output)
         else:

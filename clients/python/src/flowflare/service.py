@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from flowflare.depth import MAX_LEVELS, is_deep
 from flowflare.errors import Denied, FlowflareError, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ BINDING = "FLOWFLARE"
 URL = "FLOWFLARE_URL"
 KEY = "FLOWFLARE_API_KEY"
 DEFAULT_TIMEOUT = timedelta(seconds=5)
+# A value of the most levels that the service takes, and the inputs around it.
+_MAX_DEPTH = MAX_LEVELS + 20
 
 # Any host will do: a binding leads to its Worker.
 _BOUND_URL = "https://flowflare/graphql"
-_IN_WORKER = sys.platform == "emscripten"
+IN_WORKER = sys.platform == "emscripten"
 _TRY_AGAIN = frozenset({408, 429})
 _DENIED = frozenset({401, 403})
 
@@ -57,7 +60,7 @@ class Flowflare:
     ) -> None:
         if (service_binding is None) == (url is None):
             raise ValueError("Flowflare needs either service_binding or url.")
-        if service_binding is not None and not _IN_WORKER:
+        if service_binding is not None and not IN_WORKER:
             raise ValueError("A service_binding exists only inside a Worker; give a url.")
         self._binding = service_binding
         self._url = _BOUND_URL if url is None else _endpoint(url)
@@ -90,8 +93,11 @@ class Flowflare:
         return cls(url=str(url), api_key=_named(env, KEY), timeout=timeout)
 
     async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
-        """`data` of an operation; a FlowflareError where it fails."""
-        body = json.dumps({"query": query, "variables": dict(variables or {})})
+        """`data` of an operation; a FlowflareError where it fails, and before anything is sent a
+        ValueError where the variables hold what JSON does not have."""
+        if is_deep(variables, _MAX_DEPTH):
+            raise ValueError(f"The variables are nested more than {_MAX_DEPTH} levels deep.")
+        body = json.dumps({"query": query, "variables": dict(variables or {})}, allow_nan=False)
         return await self._execute(body)
 
     async def track(self, updates: Sequence[str]) -> None:
@@ -133,7 +139,7 @@ class Flowflare:
         return answer["data"]
 
     async def _post(self, body: str) -> tuple[int, str]:
-        if _IN_WORKER:
+        if IN_WORKER:
             from flowflare.edge import post  # noqa: PLC0415 - exists only in a Worker
 
             timeout_ms = self._timeout // timedelta(milliseconds=1)

@@ -13,6 +13,7 @@ from flowflare.errors import FlowflareError, NonRetryableError, is_retryable, me
 from flowflare.outbox import Outbox, Update
 from flowflare.recording import described, json_text
 from flowflare.retries import Duration, Retries, milliseconds, retries_of
+from flowflare.service import IN_WORKER
 
 if TYPE_CHECKING:
     from flowflare.runs import Run, Step
@@ -23,6 +24,11 @@ ABORTED = "Aborting engine:"
 who asked for that records it, and the run has not failed (workerd, 2026-11-22)."""
 DELIVERY = Retries(limit=8, delay=timedelta(seconds=2), backoff="exponential")
 DELIVERY_STEP = "flowflare: deliver"
+
+_NOT_TAKEN = {
+    "name": "ResultNotTaken",
+    "message": "The engine did not take what this attempt returned.",
+}
 
 _log = logging.getLogger("flowflare")
 
@@ -41,15 +47,15 @@ class TrackedStep:
         run: Run,
         service: Flowflare | Nowhere,
         *,
-        convert: Callable[[Any], Any] = lambda value: value,
         delivery: Retries = DELIVERY,
     ) -> None:
         self.output: Any = None
         """What `tracked` records as the instance's output."""
+        self.refusal: Exception | None = None
+        """Why the engine will not take what the run returns."""
         self._engine = engine
         self._run = run
         self._service = service
-        self._convert = convert
         self._delivery = delivery
         self._outbox = Outbox(service, f"instance {run.instance_id!r}")
         self._named: dict[str, Decorated] = {}
@@ -287,11 +293,15 @@ class _Task:
         self.was_called = True
         number, timeout_ms = self._understand(ctx)
         run, step, tell = self._tracked._run, self.step, self._tracked._tell
+        if self.has_result:
+            # The engine could not clone what the attempt before had returned, and tries again.
+            self._tracked._note(lambda: run.attempt_fails(step, _NOT_TAKEN, retry_at=None))
+        self.result, self.has_result = None, False
         await tell(lambda: run.attempt_begins(step, number))
         timer = asyncio.ensure_future(self._time_out(number, timeout_ms))
         try:
             result = await call(self._work, Attempt(number, ctx))
-            sent = self._tracked._convert(result)
+            _check_result(result)
         except Exception as error:
             if is_abort(error):
                 raise
@@ -302,9 +312,10 @@ class _Task:
             raise
         finally:
             timer.cancel()
-        if step.attempt == number:
-            self.result, self.has_result = result, True
-        return sent
+        if step.is_open and step.attempt == number:
+            # What the engine says of it from here on is not about an attempt before.
+            self.result, self.has_result, self.failure = result, True, None
+        return result
 
     def _understand(self, ctx: Any) -> tuple[int, int | None]:
         """The attempt's number and time limit, as the engine says."""
@@ -337,6 +348,13 @@ class _Task:
             return
         retry_at = None if delay is None else _later(delay)
         await self._tracked._tell(lambda: run.attempt_fails(step, failure, retry_at=retry_at))
+
+
+def _check_result(result: Any) -> None:
+    if IN_WORKER:
+        from flowflare.edge import check_result  # noqa: PLC0415 - exists only in a Worker
+
+        check_result(result)
 
 
 def is_abort(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flowflare.edge import WorkflowEntrypoint, python_to_rpc, rejected
+from flowflare.edge import WorkflowEntrypoint, refusal, rejected
 from flowflare.errors import message_of
 from flowflare.runners import found, tracked
 from flowflare.service import Flowflare
@@ -62,10 +62,10 @@ def _tracking(run: Any) -> Any:
             workflow=workflow,
             reference=self.reference(event),
             delivery=self.delivery,
-            convert=python_to_rpc,
         ) as tracked_step:
             result = run(self, event, tracked_step)
             tracked_step.output = await result if inspect.isawaitable(result) else result
+            tracked_step.refusal = refusal(tracked_step.output)
         return tracked_step.output
 
     return tracked_run

@@ -98,6 +98,27 @@ test("nesting past the limit becomes a preview as well", () => {
   assert.equal(stored({ text: "[".repeat(300) }).text.length, 300);
 });
 
+test("a value too deep for the stack, or without end when written out, ends nothing", () => {
+  for (const levels of [1000, 8000, 100_000]) {
+    const found = stored(nested(levels));
+    assert.ok(found.truncated || /call stack/.test(found.unserializable), JSON.stringify(found));
+  }
+  /** @type {unknown[]} */
+  let doubled = [];
+  for (let level = 0; level < 100; level++) doubled = [doubled, doubled];
+  assert.deepEqual(stored(doubled), { unserializable: "The value is too large." });
+  const few = [[1], [1]];
+  assert.deepEqual(stored([few, few, new Map([["few", few]])]), [few, few, { few }]);
+});
+
+test("names that objects have of their own arrive like any", () => {
+  const text = '{"__proto__":{"a":1},"constructor":2,"toString":null,"hasOwnProperty":[3]}';
+  assert.equal(snapshot(JSON.parse(text)).text, text);
+  // With what has a form of its own it takes another way.
+  assert.equal(snapshot({ n: 1n, value: JSON.parse(text) }).text, `{"n":"1","value":${text}}`);
+  assert.equal(snapshot(new Map(Object.entries(JSON.parse(text)))).text, text);
+});
+
 test("durations are read as the engine reads them", () => {
   /** @type {[unknown, number | undefined][]} */
   const cases = [
@@ -110,6 +131,7 @@ test("durations are read as the engine reads them", () => {
     ["1.5 days", 129_600_000],
     ["1 week", 604_800_000],
     ["soon", undefined],
+    ["5 constructor", undefined],
     ["", undefined],
     [undefined, undefined],
     [Number.NaN, undefined],

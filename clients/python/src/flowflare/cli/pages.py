@@ -57,6 +57,7 @@ async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) ->
     found = Found()
     while paging.everything or len(found.nodes) < paging.limit:
         wanted = LARGEST_PAGE if paging.everything else paging.limit - len(found.nodes)
+        before = cursor
         page = await read(client, **{size: min(wanted, LARGEST_PAGE), place: cursor})
         info = page.page_info
         is_first = cursor == (paging.before if backwards else paging.after)
@@ -74,7 +75,8 @@ async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) ->
             if is_first:
                 found.start, found.has_previous = info.start_cursor, info.has_previous_page
             cursor, has_more = info.end_cursor, info.has_next_page
-        if not has_more:
+        # A page may be empty and have more behind it, but then its cursor has moved.
+        if not has_more or cursor in (None, before):
             break
     return found
 

@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from flowflare.cli.errors import CliError, Denied, TimeIsUp, Unreachable
+from flowflare.cli.errors import CliError, Denied, TimeIsUp, Unreachable, UsageMistake
 from flowflare.cli.results import refused_value
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]
 
     try:
         yield
+    except errors.InvalidVariable as error:
+        raise UsageMistake(str(error)) from error
     except errors.Unreachable as error:
         hint = f"Is it running at {settings.url}? --url or FLOWFLARE_URL says where it is."
         raise Unreachable(str(error), hint=hint) from error

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         FlowflareError,
         Forbidden,
         GraphQLRequestError,
+        InvalidVariable,
         Unauthenticated,
         UnexpectedAnswer,
         Unreachable,
@@ -27,6 +28,7 @@ __all__ = [
     "FlowflareError",
     "Forbidden",
     "GraphQLRequestError",
+    "InvalidVariable",
     "Reconnect",
     "SyncFlowflareClient",  # noqa: F405
     "Unauthenticated",

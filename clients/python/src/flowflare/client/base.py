@@ -52,7 +52,8 @@ class BaseClient:
     ) -> dict[str, Any]:
         """Run a query or a mutation, any there is; its `data`.
 
-        Raises Unauthenticated, Forbidden, GraphQLRequestError, Unreachable or UnexpectedAnswer.
+        Raises InvalidVariable before anything is sent; Unauthenticated, Forbidden,
+        GraphQLRequestError, Unreachable or UnexpectedAnswer.
         """
         request = TextRequest(document, jsonable(variables), operation_name=operation_name)
         try:

@@ -2,6 +2,7 @@
 
 FlowflareError
 ├── Unreachable              no answer: no connection, no time left, a server that failed
+├── InvalidVariable          a value that cannot be sent; also ValueError
 ├── UnexpectedAnswer         an answer that is not Flowflare's: a wrong address, another version
 └── Refused
     └── GraphQLRequestError  the service refused the operation, or a part of it failed
@@ -23,6 +24,7 @@ __all__ = [
     "FlowflareError",
     "Forbidden",
     "GraphQLRequestError",
+    "InvalidVariable",
     "Unauthenticated",
     "UnexpectedAnswer",
     "Unreachable",
@@ -31,6 +33,17 @@ __all__ = [
 
 UNKNOWN = "UNKNOWN"
 """The code of an error that came without one."""
+
+
+class InvalidVariable(FlowflareError, ValueError):
+    """A variable holds a value that cannot be sent, so nothing was.
+
+    `path` leads to it from the name of the variable: `["input", "input", "total"]`.
+    """
+
+    def __init__(self, path: Sequence[str | int], fault: str) -> None:
+        self.path = list(path)
+        super().__init__(f"{'.'.join(map(str, path))} {fault}")
 
 
 class UnexpectedAnswer(FlowflareError):

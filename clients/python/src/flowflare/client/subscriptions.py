@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from gql.transport.exceptions import TransportError, TransportQueryError
 
-from flowflare.client.errors import GraphQLRequestError, Unreachable, request_error
+from flowflare.client.errors import (
+    GraphQLRequestError,
+    UnexpectedAnswer,
+    Unreachable,
+    request_error,
+)
 from flowflare.client.requests import TextRequest
 from flowflare.client.transports import Route, failure
 
@@ -154,14 +159,15 @@ class Subscription:
                 await transport.close()
 
     def _take(self, result: ExecutionResult) -> dict[str, Any]:
-        """A result's data; remembers its cursor."""
+        """A result's data; remembers its cursor. Some results have none: the one before holds."""
         if result.errors:
             raise request_error(result.errors, result.data)
-        self._cursor = (result.extensions or {}).get("cursor", self._cursor)
+        self._cursor = (result.extensions or {}).get("cursor") or self._cursor
         return result.data or {}
 
     async def _catch_up(self, refusal: GraphQLRequestError) -> Results:
-        """The log up to now, in pages that look like the subscription's results."""
+        """The log up to now, in pages that look like the subscription's results. A page may be
+        empty and have more behind it."""
         if not self._follows_log:
             self._cursor = None  # the current state is all that is wanted
             return
@@ -179,8 +185,11 @@ class Subscription:
             page = data.get("workflowEvents") or {}
             if not {"cursor", "hasMore"} <= page.keys():
                 raise refusal
+            has_moved = page["cursor"] != cursor
             self._cursor = cursor = page["cursor"]
             if page.get("events"):
                 yield data
             if not page["hasMore"]:
                 return
+            if not has_moved:
+                raise UnexpectedAnswer(f"There are more events, but none behind {cursor}.")

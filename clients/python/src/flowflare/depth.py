@@ -1,0 +1,43 @@
+"""Asked of a value before anything recurses over it.
+
+`json`, `repr` and the `str` of an exception recurse in C. On WebAssembly the end of the stack is
+not a RecursionError but the end of the process (Pyodide 314.0.6, 2026-11-27).
+"""
+
+from __future__ import annotations
+
+import gc
+import types
+
+MAX_LEVELS = 200
+MAX_OBJECTS = 100_000
+
+# They lead from a value to the program that made it.
+_PROGRAM = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.CodeType,
+    types.FrameType,
+    types.TracebackType,
+)
+
+
+def is_deep(value: object, levels: int = MAX_LEVELS) -> bool:
+    """True where what a value refers to is nested more than `levels` deep, or is more than
+    can be looked through. Keys, attributes and what C extensions hold are counted as well."""
+    level = [value]
+    seen = {id(value)}
+    for _ in range(levels):
+        following = []
+        for child in gc.get_referents(*level):
+            # What the collector does not track holds nothing that it would.
+            if gc.is_tracked(child) and not isinstance(child, _PROGRAM) and id(child) not in seen:
+                seen.add(id(child))
+                following.append(child)
+        if not following:
+            return False
+        if len(seen) > MAX_OBJECTS:
+            return True
+        level = following
+    return True
