@@ -5,7 +5,7 @@ PORT ?= 8787
 export PORT FLOWFLARE_STATE
 
 # Nothing here is a file, and set-up must not run beside what needs it.
-.PHONY: help setup dev serve check format test bench lock clean
+.PHONY: help setup dev serve check format test bench soak lock clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -35,6 +35,9 @@ test: setup ## All tests; ARGS="-k name" narrows them
 
 bench: setup ## Measure Flowflare beside its peers; ARGS are handed on
 	@exec .venv/bin/node benchmarks/run.mjs $(ARGS)
+
+soak: setup ## Wear the service down for minutes, and look for lost events; ARGS are handed on
+	@exec .venv/bin/node benchmarks/soak.mjs $(ARGS)
 
 lock: ## Resolve the dependencies again and write the lock files
 	@test -x .venv/bin/npm || $(PYTHON) -m scripts.setup # which fails where they do not match

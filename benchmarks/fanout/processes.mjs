@@ -1,4 +1,4 @@
-// The workerd processes that this one has started, and the memory they hold. Linux only.
+// The workerd processes that another process has started, and the memory they hold. Linux only.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 
@@ -20,12 +20,15 @@ function status(pid, name) {
   }
 }
 
-/** @returns {number[]} their ids; none where there is no /proc */
-export function workerdProcesses() {
+/**
+ * @param {number} [parent] this process, unless another one is given
+ * @returns {number[]} their ids; none where there is no /proc
+ */
+export function workerdProcesses(parent = process.pid) {
   if (!HAS_PROC) return [];
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => status(pid, "PPid") === String(process.pid))
+    .filter((pid) => status(pid, "PPid") === String(parent))
     .filter((pid) => status(pid, "Name") === "workerd")
     .map(Number);
 }

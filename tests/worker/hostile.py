@@ -1,0 +1,208 @@
+"""Values that somebody sends to do harm, and whether the server has borne them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.support.closing import Closing
+from tests.support.places import NAME
+from tests.worker.api import Api
+from tests.worker.event_log import START, STEP, UPDATE, WORKFLOW_EVENTS, head
+from tests.worker.raw_socket import DEADLINE_S, RawSocket, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scripts.local_server import LocalServer
+    from tests.support.places import Place
+
+MAX_ERROR_BYTES = 64 * 1024
+DEEP = 8_000
+_PATIENCE_S = 5.0
+
+OF_EVERY_OBJECT = ["__proto__", "constructor", "toString", "valueOf", "hasOwnProperty"]
+"""Names that every plain object of JavaScript knows."""
+
+_NESTED = {
+    "open brackets": "[" * DEEP,
+    "balanced brackets": "[" * (DEEP // 2) + "]" * (DEEP // 2),
+    "nested objects": '{"a":' * (DEEP // 2),
+}
+
+STRINGS: dict[str, str] = {
+    "empty": "",
+    **{name: name for name in OF_EVERY_OBJECT},
+    **_NESTED,
+    **{f"step of {name}": f"WorkflowStep:{text}" for name, text in _NESTED.items()},
+    "reference of open brackets": f"Reference:{_NESTED['open brackets']}",
+    "a step of nothing": 'WorkflowStep:["",""]',
+    "a step of no text": "WorkflowStep:[1e400,null]",
+    "an id of a prototype": "__proto__:constructor",
+    "NUL": "a\x00b",
+    "control characters": "".join(map(chr, range(1, 32))) + "\x7f\u2028\ufeff",
+    "right to left": "\u202eabc\u202c \u05d0\u05d1",
+    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈",
+    "combining": "z" + "\u0335\u0301" * 60,
+    "100,000 characters": "x" * 100_000,
+    "10,000 snowmen": "☃" * 10_000,
+    "cursor of a name": "N" + "[" * DEEP,
+    "cursor of NUL": "N\x00",
+    "cursor without parts": "C,,",
+    "cursor of nothing": "C",
+    "cursor of a large row": "C2026-01-01T00:00:00.000Z,9999999999999999",
+    "cursor of a huge row": "C2026-01-01T00:00:00.000Z," + "9" * 5_000,
+    "cursor of a negative row": "U2026-01-01T00:00:00.000Z,-1",
+    "cursor of brackets": f"C{'[' * DEEP},1",
+    "16 zeros": "0" * 16,
+    "16 digits": "9" * 16,
+    "17 digits": "1" * 17,
+    "5,000 digits": "9" * 5_000,
+    "2^53": f"{2**53}",
+    "digits of another script": "\u0660" * 16,
+    "-1": "-1",
+    "1e400": "1e400",
+    "NaN": "NaN",
+    "an instant": "2026-01-01T00:00:00Z",
+    "before the first year": "0001-01-01T00:00:00+23:59",
+    "after the last year": "9999-12-31T23:59:59-23:59",
+    "pattern": "*[%_",
+    "SQL": "'; DROP TABLE events; --",
+}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A value that is no string: as a literal of GraphQL, and as JSON."""
+
+    literal: str
+    json: str
+
+
+OTHERS: dict[str, Raw] = {
+    "null": Raw("null", "null"),
+    "true": Raw("true", "true"),
+    "2^53 as a number": Raw(f"{2**53}", f"{2**53}"),
+    "-1 as a number": Raw("-1", "-1"),
+    "1e400 as a number": Raw("1e400", "1e400"),
+    "an empty list": Raw("[]", "[]"),
+    "an empty object": Raw("{}", "{}"),
+    "an object's own": Raw(
+        "{__proto__: {constructor: 1}, toString: null}",
+        '{"__proto__": {"constructor": 1}, "toString": null}',
+    ),
+    "nested 150 times": Raw("[" * 150 + "]" * 150, "[" * 150 + "]" * 150),
+}
+
+SURROGATES = {"a high surrogate": "\ud800", "surrogates the wrong way round": "\udc00\ud800"}
+"""A document with one of them is refused."""
+
+UNREADABLE: dict[str, Raw] = {
+    "open brackets": Raw("[" * DEEP, "[" * DEEP),
+    "balanced brackets": Raw(_NESTED["balanced brackets"], _NESTED["balanced brackets"]),
+    "balanced objects": Raw(
+        "{a:" * (DEEP // 4) + "1" + "}" * (DEEP // 4),
+        '{"a":' * (DEEP // 4) + "1" + "}" * (DEEP // 4),
+    ),
+    "5,000 digits": Raw("9" * 5_000, "9" * 5_000),
+    "NaN": Raw("NaN", "NaN"),
+    "-Infinity": Raw("-Infinity", "-Infinity"),
+    "text that is not closed": Raw('"a', '"a'),
+}
+"""What few documents or bodies can hold, so that it comes to no place in them."""
+
+_SHORT = 1_000
+LITERALS = [
+    [json.dumps(text) for text in STRINGS.values() if len(text) < _SHORT],
+    [value.literal for value in OTHERS.values()],
+]
+"""Values that a document may hold together."""
+LONG_LITERALS = [
+    *(json.dumps(text) for text in STRINGS.values() if len(text) >= _SHORT),
+    f'"""{"[" * DEEP}"""',
+]
+"""The rest: reading them takes long, and does not depend on the place."""
+JSON_TEXTS = [[json.dumps(text) for text in STRINGS.values()], [o.json for o in OTHERS.values()]]
+"""All values that may be variables together."""
+ALONE = [json.dumps(text) for text in SURROGATES.values()]
+"""Further variables, which make what is beside them be refused."""
+
+
+def request_of(place: Place, values: Sequence[str], *, are_literals: bool = False) -> str:
+    """The JSON text of a request that has each of the values, JSON or literals, at a place."""
+    if are_literals:
+        return json.dumps({"query": place.document(values)})
+    names = [f"v{number}" for number in range(len(values))]
+    query = place.document([f"${name}" for name in names], variables=len(names))
+    members = ",".join(f'"{name}":{value}' for name, value in zip(names, values, strict=True))
+    return f'{{"query":{json.dumps(query)},"variables":{{{members}}}}}'
+
+
+def refuse_unsound_errors(errors: Any) -> None:
+    """Fail where an error has no code of its own, or is large."""
+    assert errors
+    for error in errors:
+        assert error["extensions"]["code"] not in ("INTERNAL", ""), error
+        size = len(json.dumps(error))
+        assert size < MAX_ERROR_BYTES, f"an error of {size} bytes: {str(error)[:300]}"
+
+
+class Bystander(Closing):
+    """A server that is treated badly, and a subscriber of its who has nothing to do with that."""
+
+    def __init__(self, server: LocalServer) -> None:
+        self.server = server
+        self.api = Api(server)
+        self._logged = server.log
+        given = {"workflow": NAME, "instanceId": NAME}
+        self.api.data(START, input={**given, "reference": {"refType": NAME, "refId": NAME}})
+        self.api.data(STEP, input={"instanceId": NAME, "name": NAME, "status": "RUNNING"})
+        # What others report, which is all of it about the other, is not its business.
+        self.instance_id = f"{NAME}-bystander"
+        self.api.data(START, input={"workflow": self.instance_id, "instanceId": self.instance_id})
+        self._socket = self._subscriber("1", after=head(self.api))
+
+    def _subscriber(self, operation_id: str, **variables: Any) -> RawSocket:
+        variables["filter"] = {"instanceId": self.instance_id}
+        socket = RawSocket(self.server).init()
+        socket.subscribe(operation_id, WORKFLOW_EVENTS, variables=variables)
+        return socket
+
+    def assert_served(self, *, seconds: float = DEADLINE_S) -> None:
+        """Fail unless all is as before: it gets its next event, and so does one who comes now.
+
+        Its connection is as old as itself, so the process is the same.
+        """
+        assert self.api.request("GET", "/healthz").status_code == 200
+        with self._subscriber("1", after=head(self.api)) as late:
+            self.touch()
+            for socket in (self._socket, late):
+                got = socket.receive_until(
+                    lambda got: len(events_of(got, "1")) >= 1, seconds=seconds
+                )
+                assert len(events_of(got, "1")) == len(got) == 1, got
+        logged = self.server.log.removeprefix(self._logged)
+        for word in ("fatal error", "Traceback", "Uncaught", "nexpected failure", "could not read"):
+            assert word not in logged, logged[-8000:]
+
+    def touch(self) -> None:
+        """Give its subscribers an event."""
+        metadata = {"since": head(self.api)}
+        self.api.data(UPDATE, input={"instanceId": self.instance_id, "metadata": metadata})
+
+    @property
+    def is_served(self) -> bool:
+        """True unless the server has died, or does not serve it any more."""
+        with suppress(AssertionError, httpx.TransportError):
+            self.assert_served(seconds=_PATIENCE_S)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._socket.close()
+        self.api.close()
