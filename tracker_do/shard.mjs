@@ -103,6 +103,8 @@ export class Shard {
   /** @param {WebSocket} socket that has read what was sent */
   #answered(socket) {
     this.#sockets.pong(socket);
+    // What was sent since the ping may be too much to send more.
+    this.#pump.ping(socket);
     const { streams } = this.#sockets.state(socket);
     if ([...streams.values()].every(([, place]) => place === null)) return;
     this.#ctx.waitUntil(this.#pump.run());

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scripts.local_server import LocalServer
 
 PROTOCOL = "graphql-transport-ws"
+PING = {"type": "ping"}
 DEADLINE_S = 20.0
 
 
@@ -66,7 +67,7 @@ class RawSocket(Closing):
             message = json.loads(
                 self.connection.recv(timeout=max(0.001, deadline - time.monotonic()))
             )
-            if not self._answers_pings or message != {"type": "ping"}:
+            if not self._answers_pings or message != PING:
                 return message
             self.send({"type": "pong"})
 
@@ -170,3 +171,22 @@ def events_of(messages: list[Any], operation_id: str) -> list[Any]:
         for page in message["payload"]["data"].values()
         for event in page["events"]
     ]
+
+
+def read_on(socket: RawSocket, got: list[Any], count: int) -> list[Any]:
+    """The messages so far and to come, without pings, which are answered, up to so many events."""
+    messages = [message for message in got if message != PING]
+    if PING in got:
+        socket.send({"type": "pong"})
+    while len(events_of(messages, "1")) < count:
+        message = socket.receive()
+        if message == PING:
+            socket.send({"type": "pong"})
+        else:
+            messages.append(message)
+    return messages
+
+
+def unread(messages: list[Any]) -> int:
+    """The characters of messages."""
+    return sum(len(json.dumps(message, separators=(",", ":"))) for message in messages)

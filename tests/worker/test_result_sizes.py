@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from resolvers.limits import MAX_RESULT_BYTES
+from scripts.local_server import LocalServer
 from tests.support.memory import Workerd
 from tests.worker.api import Api, cost, only_error
 from tests.worker.raw_socket import RawSocket
@@ -14,8 +15,6 @@ from tests.worker.raw_socket import RawSocket
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scripts.local_server import LocalServer
-    from tests.worker.conftest import StartServer
 
 LARGE = 500_000
 CREATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
@@ -23,10 +22,9 @@ CREATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
 
 
 @pytest.fixture(scope="module")
-def large(start_server: StartServer) -> LocalServer:
+def large(prepared: None) -> Iterator[LocalServer]:
     """A server with three instances `big-N` whose outputs have 500 KB, and one whose has few."""
-    server = start_server()
-    with Api(server) as api:
+    with LocalServer() as server, Api(server) as api:
         for number, size in enumerate((LARGE, LARGE, LARGE, 10)):
             given = {
                 "instanceId": f"big-{number}",
@@ -35,7 +33,7 @@ def large(start_server: StartServer) -> LocalServer:
                 "output": "x" * size,
             }
             api.data(CREATE, input=given)
-    return server
+        yield server
 
 
 @pytest.fixture

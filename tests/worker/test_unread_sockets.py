@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from resolvers.limits import MAX_UNREAD_CHARACTERS, PONG_TIMEOUT_MS
+from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import head
-from tests.worker.raw_socket import RawSocket, events_of
+from tests.worker.raw_socket import PING, RawSocket, events_of, read_on, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scripts.local_server import LocalServer
-    from tests.worker.conftest import StartServer
 
-PING = {"type": "ping"}
 SIZE = 100_000
 UPDATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
   updateWorkflowInstance(input: $input) { __typename } }"""
@@ -27,8 +24,9 @@ LARGE = """subscription { workflowEvents(filter: {workflow: ["large"]}) {
 
 
 @pytest.fixture(scope="module")
-def server(start_server: StartServer) -> LocalServer:
-    return start_server()
+def server(prepared: None) -> Iterator[LocalServer]:
+    with LocalServer() as running:
+        yield running
 
 
 @pytest.fixture
@@ -48,25 +46,6 @@ def write(api: Api, count: int) -> list[str]:
         "query ($a: EventCursor) { events(after: $a, first: 1000) { events { cursor } } }", a=before
     )
     return [event["cursor"] for event in page["events"]["events"]]
-
-
-def read_on(socket: RawSocket, got: list[Any], count: int) -> list[Any]:
-    """The messages so far and to come, without pings, which are answered, up to so many events."""
-    messages = [message for message in got if message != PING]
-    if PING in got:
-        socket.send({"type": "pong"})
-    while len(events_of(messages, "1")) < count:
-        message = socket.receive()
-        if message == PING:
-            socket.send({"type": "pong"})
-        else:
-            messages.append(message)
-    return messages
-
-
-def unread(messages: list[Any]) -> int:
-    """The characters of messages."""
-    return sum(len(json.dumps(message, separators=(",", ":"))) for message in messages)
 
 
 def cursors(messages: list[Any]) -> list[str]:

@@ -29,9 +29,9 @@ for (const [text, excess] of [
 }
 
 test("a text is measured in bytes of UTF-8", () => {
-  for (const [character, bytes] of [["x", 1], ["ü", 2], ["☃", 3], ["😀", 4], ["\ud800", 3]]) {
+  for (const [bytes, character] of ["x", "ü", "☃", "😀"].entries()) {
     const text = character.repeat(100);
-    assert.equal(isLonger(text, 100 * bytes), false, character);
-    assert.equal(isLonger(text, 100 * bytes - 1), true, character);
+    assert.equal(isLonger(text, 100 * (bytes + 1)), false, character);
+    assert.equal(isLonger(text, 100 * (bytes + 1) - 1), true, character);
   }
 });
