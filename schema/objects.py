@@ -245,7 +245,11 @@ class WorkflowEvent:
 class WorkflowEventPage:
     events: list[WorkflowEvent] = column(e.assembled, "The events, oldest first")
     cursor: EventCursor = column(e.assembled, "What to ask for the next page with")
-    has_more: bool = column(e.assembled, "Whether there are more already")
+    has_more: bool = column(
+        e.assembled,
+        "True if the log goes on behind `cursor`: with more of these events, or so far that a"
+        " filter has not been applied to all of it yet. The next page may then be empty",
+    )
 
 
 @strawberry.type(description="Where a page stands in its list")

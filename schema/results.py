@@ -78,7 +78,9 @@ class TrackPayload:
     applied: int = given(
         "How many updates changed something; the batch is applied whole or not at all"
     )
-    cursor: EventCursor = given("Head of the log after the batch")
+    cursor: EventCursor = given(
+        "Head of the log after the batch; for a token with restrictions its own last event"
+    )
 
 
 @strawberry.type(description="A new token")

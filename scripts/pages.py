@@ -26,6 +26,7 @@ ORDER = (
     *("docs/api.md", "docs/subscriptions.md", "docs/tracking.md", "docs/clients.md", "docs/cli.md"),
     "docs/setup.md",
     *("docs/moving.md", "docs/transitions.md", "docs/engine.md", "docs/access.md"),
+    "docs/security.md",
     *("docs/errors.md", "docs/limits.md", "docs/http.md", "docs/architecture.md"),
     *("docs/deploying.md", "docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 )

@@ -262,6 +262,7 @@ export class Pump {
       let prefix;
       let frame = "";
       for (const member of receivers[index]) {
+        if (member.gone) continue;
         // Many clients count their operations, so that neighbours have the same id.
         if (member.prefix !== prefix) frame = (prefix = member.prefix) + text;
         if (member.expires > now) this.#sockets.put(member.socket, frame);

@@ -79,12 +79,13 @@ class Result:
     steady: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Own:
-    """How many events of its own a caller has in a replay, and how far the next is to be read."""
+    """How far nothing is of a caller's own, and how many of its events a replay has in all; that
+    is asked once."""
 
-    events: int
     reached: int
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,11 @@ class _Round:
         ask = len(live) > MAX_ROUND_STATEMENTS
         reads = [] if ask else self._reads(live, upper, window)
         together = self._tried = reads[:MAX_ROUND_STATEMENTS]
-        first += [_touched(self._shard.position, upper)] if ask else self._statements(together)
+        first += (
+            [_touched(self._shard.position, upper)]
+            if ask
+            else self._statements(together, share=share_of(len(reads)))
+        )
         outcomes = await self._database.batch(first)
         head = int(outcomes[0].text)
         found = list(outcomes[1 if self._shard.registered else 2 :])
@@ -167,7 +172,7 @@ class _Round:
         for start in range(len(together), len(reads), MAX_ROUND_STATEMENTS):
             # These see a later log, but read no further than the first batch did.
             self._tried = reads[start : start + MAX_ROUND_STATEMENTS]
-            chunk = self._statements(self._tried, head)
+            chunk = self._statements(self._tried, head, share=share_of(len(reads)))
             found += await self._database.batch(chunk) if chunk else ()
         read = [read for read in reads if not read.nothing]
         outcomes = await self._reread(read, found, head)
@@ -177,23 +182,25 @@ class _Round:
 
     async def _own(self, reads: Sequence[_Read], upper: int, head: int) -> dict[int, _Own]:
         """What the groups of callers with few events need not have read of a long replay."""
-        far = [
-            read
-            for read in reads
-            if self._groups[read.group].place
-            and self._principal(read).has_few
-            and min(upper, head) - read.to > MAX_ROUND_EVENTS
-        ]
-        statements = [
-            statement
-            for read in far
-            for statement in (
-                replays.count_own(self._principal(read), read.after),
-                replays.next_own(self._principal(read), read.to, min(upper, head)),
-            )
-        ]
-        numbers = iter(await self._database.batch(statements) if far else ())
-        return {read.group: _Own(int(next(numbers).text), int(next(numbers).text)) for read in far}
+        end = min(upper, head)
+        statements: list[tuple[_Read, bool, Statement]] = []
+        for read in reads:
+            caller, place = self._principal(read), self._groups[read.group].place
+            if place is None or not caller.has_few or end - read.to <= MAX_ROUND_EVENTS:
+                continue
+            statements.append((read, False, replays.next_own(caller, read.to, end)))
+            if isinstance(place, str):
+                statements.append((read, True, replays.count_own(caller, read.after)))
+        own: dict[int, _Own] = {}
+        batch = [statement for *_, statement in statements]
+        outcomes = await self._database.batch(batch) if batch else ()
+        for (read, is_count, _), outcome in zip(statements, outcomes, strict=True):
+            number = int(outcome.text)
+            if is_count:
+                own[read.group].events = number
+            else:
+                own[read.group] = _Own(number)
+        return own
 
     def _principal(self, read: _Read) -> Principal:
         return self._groups[read.group].feed.binding.principal
@@ -255,7 +262,7 @@ class _Round:
     def _reads(self, live: Sequence[int], upper: int, window: int) -> list[_Read]:
         """Live groups first; of those that catch up, as many as a round takes."""
         reads = [_Read(n, self._shard.position, upper) for n in live]
-        replays = 0
+        taken = 0
         for n, group in enumerate(self._groups):
             if group.place is None or n in self._refused:
                 continue
@@ -263,8 +270,8 @@ class _Round:
                 of_log = group.feed.of_log
                 reads.append(_Read(n, 0, _END, initial=not of_log, nothing=of_log))
             elif (after := int(group.place)) < upper:
-                replays += 1
-                if replays <= MAX_ROUND_REPLAYS:
+                taken += 1
+                if taken <= MAX_ROUND_REPLAYS:
                     reads.append(_Read(n, after, min(after + window, upper)))
             elif isinstance(group.place, str):
                 # Ahead of the live ones, which come to it; only whether it may wait is asked.

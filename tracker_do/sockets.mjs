@@ -133,6 +133,7 @@ export class Sockets {
    * @returns {boolean} true if it was asked
    */
   ping(socket) {
+    if (!this.has(socket)) return false;
     const backlog = this.backlog(socket);
     if (!backlog.isPingDue) return false;
     backlog.ping();

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from resolvers.access import Limits
+from resolvers.documents import InvalidDocument
 from resolvers.errors import ArgumentError
 from tests.support.client import Client
 from tests.support.operations import Drawn
@@ -145,6 +146,99 @@ def test_every_event_filter_selects_what_the_reference_selects(given: dict[str, 
     for limits in (Limits(), Limits(reference=("order", "1")), Limits(instance_id="i-005")):
         for after in (None, POOL.event_cursors[5], POOL.event_cursors[-1]):
             comparing(limits).check(Drawn(query, {"filter": given, "after": after}))
+
+
+@pytest.mark.parametrize(
+    ("query", "argument", "longest"),
+    [
+        ("query ($v: String!) { instance(instanceId: $v) { id } }", "instanceId", 100),
+        ("query ($v: String!) { workflow(name: $v) { id } }", "name", 64),
+        ('query ($v: String!) { reference(refType: $v, refId: "1") { id } }', "refType", 64),
+        ('query ($v: String!) { reference(refType: "t", refId: $v) { id } }', "refId", 256),
+        ('query ($v: String!) { references(keys: {refType: "t", refId: $v}) { id } }', "keys", 256),
+        (
+            'query ($v: String!) { instance(instanceId: "i-001") { step(name: $v) { id } } }',
+            "name",
+            256,
+        ),
+        (
+            "query ($v: String!) { stats(filter: {workflow: [$v]}) { total } }",
+            "filter.workflow",
+            64,
+        ),
+        (
+            "query ($v: String!) { stats(filter: {reference: {refType: $v}}) { total } }",
+            "filter.reference.refType",
+            64,
+        ),
+        (
+            "query ($v: String!) { events(filter: {reference: {refId: $v}}) { cursor } }",
+            "filter.reference.refId",
+            256,
+        ),
+        (
+            "query ($v: String!) { events(filter: {instanceId: $v}) { cursor } }",
+            "filter.instanceId",
+            100,
+        ),
+    ],
+)
+def test_names_are_as_long_in_reads_as_in_writes(query: str, argument: str, longest: int) -> None:
+    client = Client(DATABASE)
+    client(query, v="x" * longest)
+    for value in ("", "x" * (longest + 1), "x" * 100_000, "a\x00b", "a\nb"):
+        with pytest.raises(ArgumentError) as refusal:
+            client(query, v=value)
+        assert refusal.value.argument == argument
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Workflow",
+        "Workflow:",
+        "Nothing:x",
+        f"Workflow:{'x' * 65}",
+        f"WorkflowInstance:{'x' * 101}",
+        "WorkflowInstance:a\x00",
+        "WorkflowStep:i",
+        "WorkflowStep:[]",
+        'WorkflowStep:["i"]',
+        'WorkflowStep:["i","s","t"]',
+        'WorkflowStep:["i",1]',
+        'WorkflowStep:{"i":1,"s":2}',
+        'WorkflowStep:[["i","s"]]',
+        f'WorkflowStep:["i","{"x" * 257}"]',
+        'Reference:["",""]',
+        f'Reference:["{"x" * 65}","1"]',
+        "WorkflowStep:" + "[" * 8_000,
+        "Reference:" + "[" * 8_000 + "]" * 8_000,
+        'Reference:{"a":' + '{"a":' * 8_000,
+    ],
+)
+def test_what_the_api_never_made_is_no_global_id(value: str) -> None:
+    for query, argument in (
+        ("query ($v: ID!) { node(id: $v) { id } }", "id"),
+        ("query ($v: ID!) { nodes(ids: [$v]) { id } }", "ids"),
+    ):
+        with pytest.raises(ArgumentError) as refusal:
+            Client(DATABASE)(query, v=value)
+        assert refusal.value.argument == argument
+        assert len(refusal.value.message) < 200
+
+
+def test_a_cursor_behind_the_end_of_the_log_gives_that_of_the_end() -> None:
+    query = "query ($v: EventCursor) { events(after: $v) { cursor hasMore events { type } } }"
+    page = Client(DATABASE)(query, v=f"{2**53 - 1}")["events"]
+    assert page == {
+        "cursor": f"{DATA.events[-1]['id']:016}",
+        "hasMore": False,
+        "events": [],
+    }
+    for value in ("9" * 16, f"{2**53}", "1" + "0" * 16):
+        with pytest.raises(InvalidDocument):
+            Client(DATABASE)(query, v=value)
 
 
 def pages(query: str, way: str, **variables: Any) -> Iterator[dict[str, Any]]:

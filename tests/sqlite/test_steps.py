@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from resolvers.limits import MAX_ATTEMPT, MAX_STEP_INDEX
 from tests.support.writing import Writer, failure
 
 _STATUSES = ("PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED")
@@ -282,3 +283,35 @@ def test_the_index_and_counts_out_of_bounds_name_their_fields() -> None:
     ):
         assert failure(writer.step("RUNNING", **given)) == ("INVALID_INPUT", f"input.{field}")
     assert writer.state()["steps"] == []
+
+
+def test_behind_the_last_index_a_step_needs_one_of_its_own() -> None:
+    writer = running()
+    writer.step("RUNNING", "last", index=MAX_STEP_INDEX)
+    for status in _STATUSES:
+        refused = writer.step(status, f"new-{status}")
+        assert failure(refused) == ("INVALID_INPUT", "input.index")
+        assert str(MAX_STEP_INDEX) in refused["message"]
+    # Those that are there go on, whether or not their index is said again.
+    assert writer.step("RETRYING", "last")["step"]["status"] == "RETRYING"
+    assert writer.step("RUNNING", "last", index=MAX_STEP_INDEX)["step"]["attemptCount"] == 2
+    assert writer.step("RUNNING", "free", index=7)["step"]["index"] == 7
+    assert writer.step("COMPLETED", "free", index=MAX_STEP_INDEX)["step"]["index"] == 7
+
+
+def test_behind_the_last_attempt_there_is_no_other() -> None:
+    writer = running()
+    writer.step("RETRYING", attempt=MAX_ATTEMPT)
+    for status in ("RUNNING", "COMPLETED"):
+        refused = writer.step(status)
+        assert failure(refused) == ("INVALID_INPUT", "input.attempt")
+        assert "MAX_ATTEMPT" in refused["message"]
+    assert writer.step("FAILED")["step"]["attemptCount"] == MAX_ATTEMPT
+
+
+def test_a_finished_instance_takes_no_new_step_whoever_has_its_index() -> None:
+    writer = running()
+    writer.step("RUNNING", "a", index=1)
+    writer.update(status="COMPLETED")
+    assert writer.step("RUNNING", "b", index=1)["__typename"] == "IllegalTransition"
+    assert failure(writer.step("COMPLETED", "b", index=1)) == ("INVALID_INPUT", "input.index")

@@ -69,9 +69,21 @@ def test_nothing_of_a_batch_is_applied_where_one_update_is_refused() -> None:
     taken = writer.track(
         *good, step("RUNNING", "a", "new", index=5), step("RUNNING", "b", "new", index=5)
     )
-    code, path = failure(taken)
-    assert (code, path.split(".")[0], path.split(".")[-1]) == ("INVALID_INPUT", "updates", "index")
+    assert failure(taken) == ("INVALID_INPUT", "updates.3.step.index")
     assert (writer.state(), writer.head()) == (state, head)
+
+
+def test_the_path_leads_to_the_update_that_is_refused_wherever_it_stands() -> None:
+    writer = Writer()
+    writer.create("RUNNING", metadata={"kept": "x" * 500_000})
+    writer.step("RUNNING", "first", index=3)
+    ends = step("RUNNING", "last")
+    fillers = [instance(f"f{n}", workflow="w") for n in range(37)]
+    taken = writer.track(*fillers, step("RUNNING", "second", index=3), ends)
+    assert failure(taken) == ("INVALID_INPUT", "updates.37.step.index")
+    merged = writer.track(*fillers, instance(metadata={"more": "x" * 30_000}), ends)
+    assert failure(merged) == ("PAYLOAD_TOO_LARGE", "updates.37.instance.metadata")
+    assert writer.track(*fillers, ends)["applied"] == 38
 
 
 def test_a_batch_of_nothing_gives_the_head_of_the_log() -> None:

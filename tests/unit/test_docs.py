@@ -102,7 +102,8 @@ def test_every_error_code_has_its_heading_and_no_other_has() -> None:
     heading = re.compile(r"^### ([A-Z_]+)$", re.MULTILINE)
     assert set(heading.findall(section(page, "Codes in `errors`"))) == used
     results = heading.findall(section(page, "Codes of mutation results"))
-    assert sorted(results) == sorted(ErrorCode)
+    # Some are in both.
+    assert sorted(results) == sorted(set(ErrorCode) - used)
 
 
 # --- configuration

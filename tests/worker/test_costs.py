@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.limits import RECONCILE_PAGE, RETENTION_BATCH
+from resolvers.limits import MAX_EVENTS_SCANNED, RECONCILE_PAGE, RETENTION_BATCH
 from resolvers.retention import EXPIRED
 from resolvers.writes import repairs
 from scripts.local_server import LocalServer
@@ -304,3 +304,20 @@ def test_what_retention_removes_is_found_by_reading_little_else(large: LocalServ
     assert row["found"] == RETENTION_BATCH
     assert read <= 5 * RETENTION_BATCH
     assert large.rows_read(f"SELECT count(*) FROM ({EXPIRED})") <= 5
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [{"type": ["INSTANCE_TERMINATED"]}, {"workflow": ["unknown"]}, {"status": ["PAUSED"]}],
+    ids=str,
+)
+def test_a_page_of_events_reads_a_bounded_part_of_the_log(
+    caller: Api, filter_: dict[str, Any]
+) -> None:
+    query = "query ($f: EventFilter) { events(filter: $f) { cursor hasMore events { type } } }"
+    response = caller.ask(query, f=filter_)
+    page = response.json()["data"]["events"]
+    assert (page["events"], page["hasMore"]) == ([], True)
+    trips, read, _ = cost(response)
+    # Each event, and its instance where a filter asks for that.
+    assert (trips, read <= 2 * MAX_EVENTS_SCANNED + 10) == (1, True), read

@@ -6,14 +6,13 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from scripts.project import ROOT, VENV_BIN, tool_environment
 from tests.worker.api import JSON, RESPONSE_JSON, code, only_error
 
 if TYPE_CHECKING:
-    import httpx
-
     from scripts.local_server import LocalServer
     from tests.worker.api import Api
 
@@ -137,6 +136,26 @@ def test_a_deeply_nested_body_is_refused_and_the_server_lives(
         assert response.status_code == 400, response.text
         assert "MAX_BODY_DEPTH" in only_error(response)["message"]
     assert api.data(HELLO) == ANSWER["data"]
+
+
+@pytest.mark.parametrize("key", [None, "wrong", "fft_e30.e30"])
+def test_the_key_is_looked_at_before_the_body(api: Api, key: str | None) -> None:
+    bodies = ("[" + "[]," * 699_000, "no JSON", "x" * (BODY_LIMIT + 1), "\ud800".encode("utf-16"))
+    headers = {"content-type": JSON, **({"authorization": f"Bearer {key}"} if key else {})}
+    with httpx.Client(timeout=60) as client:
+        for body in bodies:
+            response = client.post(f"{api.server.url}/graphql", content=body, headers=headers)
+            assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
+            assert "www-authenticate" in response.headers
+
+
+def test_a_body_of_too_many_values_is_refused(api: Api) -> None:
+    for body in ("[" + "[]," * 699_000, "[" + "1," * 1_000_000, '{"a":1},' * 200_000):
+        response = send(api, body.encode())
+        assert response.status_code == 400, response.text
+        assert "MAX_BODY_VALUES" in only_error(response)["message"]
+    most = f'{{"query": "{HELLO}", "variables": {{"a": [{"1," * 290_000}1]}}}}'
+    assert send(api, most.encode()).json() == ANSWER
 
 
 def test_brackets_inside_strings_are_no_depth(api: Api) -> None:

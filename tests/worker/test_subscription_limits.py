@@ -9,6 +9,7 @@ import pytest
 
 from resolvers.limits import (
     MAX_FRAME_BYTES,
+    MAX_INIT_FRAME_BYTES,
     MAX_OPERATION_ID,
     MAX_REPLAY_EVENTS,
     MAX_ROUND_REPLAYS,
@@ -140,6 +141,16 @@ def test_a_message_of_1_mib_is_read_and_one_byte_more_closes_with_1009(
     code, reason = socket.closed()
     assert code == 1009
     assert "MAX_FRAME_BYTES" in reason
+
+
+def test_before_it_is_let_in_a_client_sends_little(rough: LocalServer) -> None:
+    room = MAX_INIT_FRAME_BYTES - len(json.dumps({"type": "ping", "payload": {"a": ""}}))
+    with RawSocket(rough) as stranger:
+        stranger.send({"type": "ping", "payload": {"a": "x" * room}})
+        assert stranger.receive()["type"] == "pong"
+        stranger.send_all({"type": "ping", "payload": {"a": "x" * (room + 1)}})
+        code, reason = stranger.closed()
+        assert (code, str(MAX_INIT_FRAME_BYTES) in reason) == (1009, True)
 
 
 def test_a_cursor_ahead_of_the_log_is_refused(socket: RawSocket, api: Api, name: str) -> None:

@@ -1,0 +1,200 @@
+"""What a page of events looks at, and what cursors tell of events that a caller may not see."""
+
+from typing import Any
+
+import pytest
+
+from resolvers.access import Limits, Principal, principal
+from resolvers.limits import MAX_EVENTS_SCANNED, MAX_REPLAY_EVENTS
+from resolvers.vocabulary import Scope
+from tests.support.client import Client
+from tests.support.pumping import Pump, append, code
+from tests.support.subscribing import INSTANCE, REFERENCE, events_feed, feed_of, head_of
+from tests.support.windows import LIMITS
+from tests.support.writing import Writer
+
+ORIGIN = "0" * 16
+PAGE = """query ($f: EventFilter, $a: EventCursor, $n: Int) {
+  events(filter: $f, after: $a, first: $n) { cursor hasMore events { cursor type } } }"""
+OWN = {"refType": "t", "refId": "own"}
+RESTRICTIONS = {
+    "reference": Limits(reference=("t", "own")),
+    "instance": Limits(instance_id="mine"),
+    "both": Limits(reference=("t", "own"), workflows=("w",)),
+}
+
+
+def caller_of(limits: Limits) -> Principal:
+    return principal(Scope.WRITE, limits=limits)
+
+
+def page(client: Client, **variables: Any) -> Any:
+    return client(PAGE, **variables)["events"]
+
+
+def log_of_two() -> Writer:
+    """The instance `mine`, by event 1, and `other` after it."""
+    writer = Writer()
+    writer.create("RUNNING", "mine", reference=OWN)
+    writer.update("other", workflow="v", status="RUNNING")
+    return writer
+
+
+# --- how much is looked at
+
+
+def test_a_page_ends_where_it_has_looked_at_enough() -> None:
+    writer = log_of_two()
+    append(writer.database, 25_000, 24_998)
+    writer.update("other", status="TERMINATED")
+    found, ends, after = [], [], None
+    while True:
+        part = page(writer.client, f={"type": ["INSTANCE_TERMINATED"]}, a=after)
+        found += part["events"]
+        ends.append(int(part["cursor"]))
+        if not part["hasMore"]:
+            break
+        after = part["cursor"]
+    assert ends == [MAX_EVENTS_SCANNED, 2 * MAX_EVENTS_SCANNED, 25_001]
+    assert [event["type"] for event in found] == ["INSTANCE_TERMINATED"]
+
+
+def test_a_page_begins_with_what_retention_has_left() -> None:
+    writer = log_of_two()
+    append(writer.database, 40_000, 39_998)
+    writer.database.connection.execute("DELETE FROM events WHERE id BETWEEN 5 AND 30000")
+    part = page(writer.client, f={"type": ["INSTANCE_TERMINATED"]}, a=f"{5:016}")
+    assert part == {"cursor": f"{40_000:016}", "hasMore": False, "events": []}
+    # Without a filter a page is as full as it can be.
+    whole = page(writer.client, n=1_000)
+    assert (len(whole["events"]), whole["hasMore"]) == (1_000, True)
+
+
+def test_a_full_page_knows_whether_more_follow_as_far_as_it_looks() -> None:
+    writer = log_of_two()
+    filter_ = {"workflow": ["v"]}
+    assert page(writer.client, f=filter_, n=1)["hasMore"] is False
+    append(writer.database, MAX_EVENTS_SCANNED + 1, MAX_EVENTS_SCANNED - 1)
+    assert page(writer.client, f=filter_, n=1)["hasMore"] is False
+    append(writer.database, MAX_EVENTS_SCANNED + 3, 2)
+    assert page(writer.client, f=filter_, n=1)["hasMore"] is True
+    assert page(writer.client, f=filter_, n=0)["hasMore"] is False
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [{"instanceId": "mine"}, {"reference": {"refId": "own"}}, {"reference": OWN}],
+    ids=str,
+)
+def test_a_filter_that_names_few_instances_finds_all_at_once(filter_: dict[str, Any]) -> None:
+    writer = log_of_two()
+    append(writer.database, 25_000, 24_998)
+    writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
+    writer.update("mine", status="COMPLETED")
+    part = page(writer.client, f=filter_)
+    assert [int(event["cursor"]) for event in part["events"]] == [1, 25_001]
+    assert part["hasMore"] is False
+
+
+# --- what cursors tell
+
+
+@pytest.mark.parametrize("limits", RESTRICTIONS.values(), ids=RESTRICTIONS)
+def test_a_caller_with_restrictions_gets_the_cursors_of_its_own_events(limits: Limits) -> None:
+    writer = log_of_two()
+    mine = writer.client.as_(caller_of(limits))
+    for _ in range(3):
+        assert page(mine, n=0)["cursor"] == f"{1:016}"
+        assert page(mine)["cursor"] == f"{1:016}"
+        behind = page(mine, a=f"{1:016}")
+        assert behind == {"cursor": f"{1:016}", "hasMore": False, "events": []}
+        nested = mine('{ instance(instanceId: "mine") { events(first: 0) { cursor } } }')
+        assert nested["instance"]["events"]["cursor"] == f"{1:016}"
+        assert Writer(mine).track()["cursor"] == f"{1:016}"
+        # What happens elsewhere changes nothing.
+        append(writer.database, head_of(writer.database) + 20_000, 20_000)
+        writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
+    recorded = Writer(mine).track({"instance": {"instanceId": "mine", "metadata": {"a": 1}}})
+    assert recorded["cursor"] == page(mine, n=0)["cursor"] == f"{head_of(writer.database):016}"
+
+
+def test_who_sees_nothing_is_told_of_no_position() -> None:
+    writer = log_of_two()
+    for limits in (Limits(reference=("t", "none")), Limits(instance_id="none")):
+        nobody = writer.client.as_(caller_of(limits))
+        assert page(nobody, n=0)["cursor"] == page(nobody)["cursor"] == ORIGIN
+
+
+def test_a_caller_of_workflows_learns_of_tens_of_thousands_at_most() -> None:
+    writer = log_of_two()
+    mine = writer.client.as_(caller_of(Limits(workflows=("w",))))
+    assert page(mine, n=0)["cursor"] == page(mine)["cursor"] == f"{1:016}"
+    ends = set()
+    for count in (10_001, 14_999, 19_999, 20_000, 20_001):
+        append(writer.database, count, count - head_of(writer.database))
+        writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
+        ends.add((page(mine, n=0)["cursor"], page(mine)["cursor"]))
+    round_numbers = {f"{n * MAX_EVENTS_SCANNED:016}" for n in (0, 1)}
+    assert {end for end, _ in ends} <= {*round_numbers, f"{1:016}"}
+    assert {end for _, end in ends} == {f"{MAX_EVENTS_SCANNED:016}"}
+
+
+# --- replays
+
+
+def test_frames_for_a_caller_with_restrictions_have_cursors_of_its_own_events() -> None:
+    writer = log_of_two()
+    caller = caller_of(RESTRICTIONS["reference"])
+    feeds = (
+        events_feed(caller),
+        feed_of(INSTANCE, caller=caller, id="mine"),
+        feed_of(REFERENCE, caller=caller, t="t", id="own"),
+    )
+    writer.update("mine", metadata={"a": 1})
+    writer.update("other", metadata={"a": 1})
+    for feed in feeds:
+        [row] = writer.database.rows(*_of(feed.statement(0, 9)))
+        assert row[0][:16] == f"{3:016}"
+        assert writer.database.rows(*_of(feed.statement(3, 9)))[:1] in ([], [(None,)])
+    for feed in feeds[1:]:
+        [row] = writer.database.rows(*_of(feed.statement(0, 9, initial=True)))
+        assert row[0][:16] == " " * 16
+
+
+def _of(statement: Any) -> tuple[Any, ...]:
+    return (statement.sql, *statement.parameters)
+
+
+@pytest.mark.parametrize("limits", RESTRICTIONS.values(), ids=RESTRICTIONS)
+def test_a_replay_counts_and_reads_the_callers_own_events(limits: Limits) -> None:
+    writer = log_of_two()
+    append(writer.database, 3 * MAX_REPLAY_EVENTS, 3 * MAX_REPLAY_EVENTS - 2)
+    writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
+    writer.update("mine", metadata={"a": 1})
+    pump = Pump(writer.database, 1_000)
+    member = pump.join(events_feed(caller_of(limits)), after=0)
+    far = pump.join(events_feed(), "all", after=0)
+    for _ in range(6):
+        pump.round()
+    assert (member.errors, member.place) == (None, None)
+    assert [int(event["cursor"]) for event in member.events] == [1, 3 * MAX_REPLAY_EVENTS + 1]
+    assert code(far.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
+
+
+def test_a_replay_that_is_refused_says_nothing_of_the_log_to_who_may_not_see_it() -> None:
+    writer = log_of_two()
+    append(writer.database, 2 * MAX_REPLAY_EVENTS, 2 * MAX_REPLAY_EVENTS - 2)
+    pump = Pump(writer.database, 1_000)
+    refused = {
+        name: pump.join(events_feed(caller_of(limits)), name, after=0)
+        for name, limits in {
+            "workflows": Limits(workflows=("w",)),
+            "its own": RESTRICTIONS["instance"],
+            "nothing": LIMITS["nothing"],
+        }.items()
+    }
+    pump.round()
+    for name, member in refused.items():
+        assert code(member.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
+        tells = str(2 * MAX_REPLAY_EVENTS) in member.errors[0]["message"]
+        assert tells is (name == "nothing")
