@@ -319,5 +319,5 @@ def test_a_page_of_events_reads_a_bounded_part_of_the_log(
     page = response.json()["data"]["events"]
     assert (page["events"], page["hasMore"]) == ([], True)
     trips, read, _ = cost(response)
-    # Each event, and its instance where a filter asks for that.
-    assert (trips, read <= 2 * MAX_EVENTS_SCANNED + 10) == (1, True), read
+    # Each event, its instance where a filter asks for that, and what it takes to find the ends.
+    assert (trips, read <= 2 * MAX_EVENTS_SCANNED + 50) == (1, True), read

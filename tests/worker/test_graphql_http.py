@@ -140,7 +140,7 @@ def test_a_deeply_nested_body_is_refused_and_the_server_lives(
 
 @pytest.mark.parametrize("key", [None, "wrong", "fft_e30.e30"])
 def test_the_key_is_looked_at_before_the_body(api: Api, key: str | None) -> None:
-    bodies = ("[" + "[]," * 699_000, "no JSON", "x" * (BODY_LIMIT + 1), "\ud800".encode("utf-16"))
+    bodies = ("[" + "[]," * 699_000, "no JSON", "x" * (BODY_LIMIT + 1), b"\xff\xfe")
     headers = {"content-type": JSON, **({"authorization": f"Bearer {key}"} if key else {})}
     with httpx.Client(timeout=60) as client:
         for body in bodies:
