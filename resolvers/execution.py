@@ -133,7 +133,6 @@ class Executor:
             compiler.select(compiler.field(root, "", details, (key,))),
             of_log=name == LOG_FIELD,
             resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
-            places=operation.places,
         )
 
     def _document(self, operation: Operation) -> Document:

@@ -19,6 +19,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 
+from resolvers.access import Principal
 from resolvers.database import Statement
 from resolvers.errors import ArgumentError
 from resolvers.limits import D1_MAX_STRING_BYTES, MAX_NODES, MAX_ROUND_EVENTS
@@ -44,16 +45,21 @@ class FeedPlan:
     of_log: bool
     # The variable that holds the cursor to begin at, where it is used for nothing else.
     resumed_by: VariableDefinitionNode | None
-    # What it takes of a cache, as its document does.
-    places: int
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A subscription with its variables, for one kind of caller."""
+    """A subscription with its variables, for one kind of caller.
 
-    plan: FeedPlan
-    binding: Binding
+    It is kept for as long as somebody follows it, so it holds nothing of the document.
+    """
+
+    key: str
+    sql: str
+    # Whether it selects events; else it begins with the object as it is.
+    of_log: bool
+    principal: Principal
+    arguments: Mapping[str, Any]
     # Where to begin, as given; None for now.
     after: int | None
     # How many events one statement may render, and how many objects with one of them.
@@ -63,11 +69,6 @@ class Feed:
     variables: Mapping[str, Any]
     # The parameters of every statement, with marks where a window's own stand.
     _parameters: tuple[Any, ...]
-
-    @property
-    def of_log(self) -> bool:
-        """Whether it selects events; else it begins with the object as it is."""
-        return self.plan.of_log
 
     def statement(
         self,
@@ -85,7 +86,7 @@ class Feed:
         """
         values = {_AFTER: after, _TO: to, _INITIAL: int(initial), _MAX_BYTES: max_bytes}
         parameters = tuple([values.get(value, value) for value in self._parameters])
-        return Statement(self.plan.compiled.sql, parameters, opaque=True)
+        return Statement(self.sql, parameters, opaque=True)
 
     def repeated(self, max_bytes: int) -> tuple[str, list[Any], list[int], list[int]]:
         """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
@@ -99,10 +100,9 @@ class Feed:
 
     def concerns(self, touched: "Touched") -> bool:
         """Whether events about these instances may be for it; true more often than they are."""
-        given = self.binding.arguments(self.plan.site)
-        wanted = given.get("filter") or {} if self.of_log else given
+        wanted = self.arguments.get("filter") or {} if self.of_log else self.arguments
         reference = wanted.get("reference") or wanted
-        limits = self.binding.principal.limits
+        limits = self.principal.limits
         ref_type, ref_id = limits.reference or (None, None)
         return all(
             asked is None or asked in found
@@ -153,7 +153,18 @@ def feed_of(plan: FeedPlan, binding: Binding, variables: Mapping[str, Any], resu
     binding.values, binding.max_bytes = _MARKS, _MAX_BYTES
     parameters = plan.compiled.bind(binding).parameters
     begin = None if after is None else int(after)
-    return Feed(plan, binding, begin, window, nodes, variables, parameters)
+    return Feed(
+        plan.key,
+        plan.compiled.sql,
+        plan.of_log,
+        binding.principal,
+        binding.arguments(plan.site),
+        begin,
+        window,
+        nodes,
+        variables,
+        parameters,
+    )
 
 
 def _size(compiled: Compiled, binding: Binding) -> tuple[int, int]:

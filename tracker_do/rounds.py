@@ -203,7 +203,7 @@ class _Round:
         return own
 
     def _principal(self, read: _Read) -> Principal:
-        return self._groups[read.group].feed.binding.principal
+        return self._groups[read.group].feed.principal
 
     async def _reread(
         self, reads: Sequence[_Read], outcomes: Sequence[Outcome], head: int

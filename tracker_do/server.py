@@ -139,7 +139,7 @@ class Server:
             "more": result.more,
             "moves": [[number, move.place, move.text] for number, move in result.moves.items()],
             "refused": list(result.refused.items()),
-            "keys": [group.feed.plan.key for group in groups],
+            "keys": [group.feed.key for group in groups],
             **({"again": _again(groups)} if result.steady else {}),
         }
 
@@ -172,7 +172,7 @@ class Server:
             return protocol.end(connection, operation_id), [["send", told]]
         definition = _definition(request, feed)
         document, digest = definition.digests
-        self._feeds.put(digest, feed, feed.plan.places)
+        self._feeds.put(digest, feed)
         place = "" if feed.after is None else str(feed.after)
         following = protocol.follow(connection, operation_id, Stream(digest, place))
         row = [digest, document, definition.document, definition.rest]
@@ -185,8 +185,8 @@ class Server:
         found: dict[str, Any] = {digest: self._feeds.get(digest) for digest in digests}
         for digest, definition in definitions.items():
             if found[digest] is None:
-                feed = found[digest] = self._made(_Definition(*definition))
-                self._feeds.put(digest, feed, feed.plan.places)
+                found[digest] = self._made(_Definition(*definition))
+                self._feeds.put(digest, found[digest])
         return found
 
     def _made(self, definition: _Definition) -> Feed:
@@ -215,7 +215,7 @@ def _request(payload: SubscribePayload) -> Request:
 
 def _definition(request: Request, feed: Feed) -> _Definition:
     # As ASCII JSON: SQLite's text holds no half surrogate pair, and a document may.
-    limits = feed.binding.principal.limits
+    limits = feed.principal.limits
     claims = token_claims([Scope.READ], limits, None)
     rest = json.dumps([request.operation_name, dict(feed.variables), claims], sort_keys=True)
     return _Definition(encode(request.query), rest)

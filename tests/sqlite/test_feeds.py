@@ -138,7 +138,7 @@ _FILTERED = {
 def test_a_selection_may_be_spelled_in_any_way(name: str) -> None:
     query, variables = _SPELLINGS[name]
     feed = feed_of(query, **variables)
-    assert feed.plan.key == ("es" if name == "an aliased root" else "workflowEvents")
+    assert feed.key == ("es" if name == "an aliased root" else "workflowEvents")
     page = told(DATABASE, feed, 0)
     events = page["es" if name == "aliases" else "events"]
     plain = Client(DATABASE)(_SHORT, f=_FILTERED.get(name))["events"]["events"]

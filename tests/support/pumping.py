@@ -42,7 +42,7 @@ class Member:
     def take(self, reached: int, text: str) -> None:
         """A text; of a page, that it follows what came before."""
         cursor, value = text[:16], json.loads(text[16:])
-        if not self.feed.binding.principal.limited:
+        if not self.feed.principal.limited:
             assert cursor == f"{reached:016}"
         elif cursor.strip():
             # That of an event of its own.
