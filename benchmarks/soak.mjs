@@ -14,7 +14,7 @@ import { Server } from "./soak/server.mjs";
 const MINUTES = 3;
 const MAX_MINUTES = 24 * 60;
 
-/** What is asked for; throws an Error that says what is wrong with an option. */
+/** Read the command line; throws an Error that says what is wrong with an option. */
 function readArguments() {
   const { values } = parseArgs({
     options: {

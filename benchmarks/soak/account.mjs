@@ -1,4 +1,4 @@
-// What a phase comes to: figures of its writers and subscribers, compared with the log.
+// The figures of a phase: those of its writers and subscribers, compared with the log.
 
 import { layOut } from "../report.mjs";
 import { logged } from "./log.mjs";

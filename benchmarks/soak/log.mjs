@@ -63,11 +63,11 @@ function inTime(promise) {
   );
 }
 
-/** Who changes instances, and remembers which changes the service has confirmed. */
+/** A client that changes instances, and remembers which changes the service has confirmed. */
 export class Writer {
   /** @type {[position: number, instanceId: string][]} the last event of each batch */
   confirmed = [];
-  /** How many events there are to be. */
+  /** The number of events there are to be. */
   written = 0;
   #caller;
   #instances;

@@ -72,7 +72,7 @@ export class Server {
     [this.#workerd] = workerdProcesses(child.pid);
   }
 
-  /** What it printed last. */
+  /** The last lines that it printed. */
   get log() {
     return this.#log.join("\n");
   }

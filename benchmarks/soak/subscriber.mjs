@@ -14,7 +14,7 @@ export class Subscriber {
   disordered = 0;
   /** @type {string[]} messages that it should not have got */
   faults = [];
-  /** How far the last page has brought it; moves over what its filter leaves out, too. */
+  /** The position of its last page; moves over what its filter leaves out, too. */
   reached;
   #last;
   #url;
