@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-Value: TypeAlias = str | int | None
+from resolvers import foreign_errors
 
-# D1's and SQLite's own words for a text over the limit.
-_TOO_BIG = ("too big", "SQLITE_TOOBIG")
+Value: TypeAlias = str | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,11 @@ class Statement:
     sql: str
     parameters: tuple[Value, ...] = ()
     opaque: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """True unless it only reads."""
+        return not self.sql.startswith("SELECT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,12 @@ class DatabaseError(Exception):
     @property
     def is_too_big(self) -> bool:
         """True if a text in it is longer than D1 holds, or than its statement allows."""
-        return any(words in str(self) for words in _TOO_BIG)
+        return foreign_errors.TOO_BIG.search(str(self)) is not None
+
+    @property
+    def is_of_statement(self) -> bool:
+        """True if it failed for a statement in it, not for the way to the database."""
+        return foreign_errors.OF_STATEMENT.search(str(self)) is not None
 
 
 class OversizedError(DatabaseError):

@@ -2,14 +2,14 @@
 // the engine, and the pokes that follow a write. The texts that SQLite makes stay here.
 
 import { env as bindings } from "cloudflare:workers";
-import { askEngine } from "./engine.mjs";
+import { askEngine, configure as configureEngine } from "./engine.mjs";
 import { isLonger } from "./json_text.mjs";
-import { firstValue, write } from "./pokes.mjs";
+import { configure as configurePokes, firstValue, write } from "./pokes.mjs";
 
 /**
  * What Python asks for, or its result (see Runner in effects.py).
  * @typedef {[sql: string, parameters: (string | number | null)[], opaque: boolean]} Statement
- * @typedef {{ task?: number, batch?: Statement[], silent?: boolean,
+ * @typedef {{ task?: number, batch?: Statement[], writes?: boolean,
  *   engine?: import("./engine.mjs").Calls, done?: any }} Step
  * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
  *   rowsWritten: number }} Kept what one task has kept on this side, and what it has cost
@@ -24,11 +24,19 @@ import { firstValue, write } from "./pokes.mjs";
 /** @type {Record<string, any>} */
 const env = bindings;
 
-let maxTextBytes = Infinity;
+/**
+ * What Python knows and this side needs (SETTINGS in effects.py).
+ * @typedef {import("./pokes.mjs").Settings & { textBytes: number, tooBig: string,
+ *   engine: import("./engine.mjs").Settings }} Settings
+ * @type {Settings}
+ */
+let settings;
 
-/** @param {number} bytes of a text that D1 holds */
-export function limitTexts(bytes) {
-  maxTextBytes = bytes;
+/** @param {Settings} given */
+export function configure(given) {
+  settings = given;
+  configureEngine(given.engine);
+  configurePokes(given);
 }
 
 /** @returns {Kept} */
@@ -94,7 +102,7 @@ export function join(pieces, texts) {
  * @returns {Promise<Outcome[]>}
  */
 export function read(statements, kept) {
-  return runBatch(env.DB, statements, true, kept);
+  return runBatch(env.DB, statements, false, kept);
 }
 
 /**
@@ -105,7 +113,7 @@ export function read(statements, kept) {
 async function perform(step, kept) {
   try {
     if (step.engine) return { answers: await askEngine(step.engine) };
-    return { outcomes: await runBatch(env.DB, step.batch ?? [], step.silent, kept) };
+    return { outcomes: await runBatch(env.DB, step.batch ?? [], Boolean(step.writes), kept) };
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };
   }
@@ -114,15 +122,14 @@ async function perform(step, kept) {
 /**
  * @param {D1Database} database
  * @param {Statement[]} statements
- * @param {boolean | undefined} silent whether nobody is told of what is written
+ * @param {boolean} writes whether subscribers are to hear of what is written
  * @param {Kept} kept
  * @returns {Promise<Outcome[]>}
  */
-async function runBatch(database, statements, silent, kept) {
+async function runBatch(database, statements, writes, kept) {
   for (const [, parameters] of statements) parameters.forEach(refuseLongText);
   kept.roundTrips += 1;
   const prepared = statements.map(([sql, parameters]) => database.prepare(sql).bind(...parameters));
-  const writes = !silent && statements.some(([sql]) => !sql.startsWith("SELECT"));
   const { results, beside } = writes
     ? await write(database, prepared)
     : { results: await database.batch(prepared), beside: [] };
@@ -149,7 +156,7 @@ async function runBatch(database, statements, silent, kept) {
  * @param {unknown} value
  */
 function refuseLongText(value) {
-  if (typeof value === "string" && isLonger(value, maxTextBytes)) {
-    throw new Error("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
+  if (typeof value === "string" && isLonger(value, settings.textBytes)) {
+    throw new Error(settings.tooBig);
   }
 }

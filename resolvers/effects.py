@@ -18,14 +18,38 @@ from resolvers.database import (
     refuse_absent,
 )
 from resolvers.engine import STATUSES, EngineError, Key, Seen
+from resolvers.foreign_errors import (
+    INSTANCE_EXISTS,
+    NO_INSTANCE,
+    OF_READ,
+    TOO_BIG_MESSAGE,
+)
 from resolvers.json_text import decode, encode
 from resolvers.limits import (
+    D1_MAX_STRING_BYTES,
     ENGINE_CONCURRENCY,
     ENGINE_SETTLE_MS,
     ENGINE_TIMEOUT_MS,
     MAX_SUSPENDED_TASKS,
 )
+from resolvers.sql import HEAD
+from resolvers.transitions import TERMINAL
 from resolvers.vocabulary import InstanceStatus
+
+# What JavaScript has to know of it all, as data.
+SETTINGS = {
+    "textBytes": D1_MAX_STRING_BYTES,
+    "tooBig": TOO_BIG_MESSAGE,
+    "ofRead": OF_READ.pattern,
+    "head": HEAD,
+    "engine": {
+        "finished": [word for word, status in STATUSES.items() if status in TERMINAL],
+        # What an action leads to, where the engine takes a moment for it.
+        "leadsTo": {"pause": "paused", "terminate": "terminated"},
+        "noInstance": NO_INSTANCE.pattern,
+        "exists": INSTANCE_EXISTS.pattern,
+    },
+}
 
 
 class Effect:
@@ -62,8 +86,8 @@ class EffectDatabase:
     ) -> Sequence[Outcome]:
         """See the port."""
         body: dict[str, Any] = {"batch": [[s.sql, s.parameters, s.opaque] for s in statements]}
-        if self._silent:
-            body["silent"] = True
+        if not self._silent and any(statement.writes for statement in statements):
+            body["writes"] = True
         # Only opaque texts are kept outside, numbered in their order.
         handles = count()
         expected = {"outcomes": [(next(handles) if s.opaque else None, 0) for s in statements]}

@@ -13,13 +13,25 @@ import { env as bindings } from "cloudflare:workers";
 /** @type {Record<string, any>} */
 const env = bindings;
 
-const FINISHED = ["complete", "errored", "terminated"];
-/** @type {Record<string, string>} what an action leads to, where the engine takes a moment for it */
-const LEADS_TO = { pause: "paused", terminate: "terminated" };
 const LOOK_AGAIN_MS = 20;
-// The engine's code, and what the local one says of an id that it has begun nothing with.
-const NOT_FOUND = /instance\.not_found|instance (does )?not (exist|found)|never started/i;
-const EXISTS = /already[ ._]exists/i;
+
+/**
+ * What Python knows of the engine: its words for what has finished, the status that an action leads
+ * to, and the patterns of its errors (see effects.py and foreign_errors.py).
+ * @typedef {{ finished: string[], leadsTo: Record<string, string>, noInstance: string,
+ *   exists: string }} Settings
+ * @type {Settings}
+ */
+let settings;
+let noInstance = /^$/;
+let exists = /^$/;
+
+/** @param {Settings} given */
+export function configure(given) {
+  settings = given;
+  noInstance = new RegExp(given.noInstance, "i");
+  exists = new RegExp(given.exists, "i");
+}
 
 /**
  * Make all the calls, several at a time; the answers in their order. Nothing is thrown.
@@ -68,7 +80,7 @@ const METHODS = {
       await workflow.create({ id, params: JSON.parse(params) });
     } catch (error) {
       // An id the engine has is an instance it was asked for before.
-      if (!EXISTS.test(wordsOf(error))) throw error;
+      if (!exists.test(wordsOf(error))) throw error;
     }
     return {};
   },
@@ -94,7 +106,7 @@ const METHODS = {
     if (method !== "restart" && isOver(known.seen)) {
       return { error: wordsOn(known.seen), seen: known.seen };
     }
-    return { seen: await settled(workflow, id, LEADS_TO[method], settleMs) };
+    return { seen: await settled(workflow, id, settings.leadsTo[method], settleMs) };
   },
 };
 
@@ -129,7 +141,7 @@ async function look(workflow, id) {
     if (status === "errored") seen.error = described(error);
     return seen;
   } catch (error) {
-    if (NOT_FOUND.test(wordsOf(error))) return { status: null };
+    if (noInstance.test(wordsOf(error))) return { status: null };
     throw error;
   }
 }
@@ -146,7 +158,7 @@ function described(error) {
 
 /** @param {Seen} seen */
 function isOver({ status }) {
-  return status !== null && FINISHED.includes(status);
+  return status !== null && settings.finished.includes(status);
 }
 
 /** @param {Seen} seen */

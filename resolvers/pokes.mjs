@@ -21,10 +21,13 @@ import { env as bindings, waitUntil } from "cloudflare:workers";
 /** @type {Record<string, any>} */
 const env = bindings;
 
-/** As in planning/events.py. */
-const HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)";
-const MARK = `UPDATE trackers SET marked=${HEAD}`;
-const WATCHING = `SELECT json_group_array(json_array(shard,marked,${HEAD})) FROM trackers`;
+/**
+ * @typedef {{ head: string, ofRead: string }} Settings SQL of the head of the log, and the pattern of
+ *   failures of a read (see foreign_errors.py)
+ */
+let mark = "";
+let watching = "";
+let ofRead = /^$/;
 /** A write of more statements writes too many events to wait until they have been read as well. */
 const MAX_CARRYING_STATEMENTS = 20;
 /** A longer text may be one that D1 refuses, which the shard's own round sees to. */
@@ -32,6 +35,13 @@ const MAX_CARRIED_LENGTH = 500_000;
 
 /** @type {Map<string, Offer>} by shard */
 const offers = new Map();
+
+/** @param {Settings} given */
+export function configure(given) {
+  mark = `UPDATE trackers SET marked=${given.head}`;
+  watching = `SELECT json_group_array(json_array(shard,marked,${given.head})) FROM trackers`;
+  ofRead = new RegExp(given.ofRead);
+}
 
 /**
  * Run a write, and poke the shards that have subscribers if it changed anything.
@@ -95,9 +105,9 @@ function readsOf(taken) {
  *   texts?: Record<string, string | null> }>}
  */
 async function run(database, statements, reads) {
-  const watching = database.prepare(WATCHING);
+  const watched = database.prepare(watching);
   if (reads.size === 0) {
-    const all = await database.batch([...statements, watching]);
+    const all = await database.batch([...statements, watched]);
     return { results: all.slice(0, -1), beside: all.slice(-1) };
   }
   const along = Array.from(reads.values(), ([sql, parameters]) =>
@@ -105,19 +115,18 @@ async function run(database, statements, reads) {
   );
   let all;
   try {
-    all = await database.batch([database.prepare(MARK), ...statements, ...along, watching]);
+    all = await database.batch([database.prepare(mark), ...statements, ...along, watched]);
   } catch (error) {
-    // A read that fails undoes the write, which is to be made all the same. A read breaks no
-    // constraint; of other failures it is not known that the write was undone.
-    if (!/SQLITE_(?!CONSTRAINT)/.test(String(error))) throw error;
+    // A read that fails undoes the write, which is to be made all the same.
+    if (!ofRead.test(String(error))) throw error;
     return run(database, statements, new Map());
   }
-  const [mark, ...rest] = all;
+  const [marked, ...rest] = all;
   const results = rest.splice(0, statements.length);
   const found = [...reads.keys()].map((feed, index) => [feed, firstValue(rest[index])]);
   // A number is the size of a text that was too long to be read.
   const short = found.every(
     ([, text]) => text === null || (text.length ?? Infinity) <= MAX_CARRIED_LENGTH,
   );
-  return { results, beside: [mark, ...rest], texts: short ? Object.fromEntries(found) : undefined };
+  return { results, beside: [marked, ...rest], texts: short ? Object.fromEntries(found) : undefined };
 }

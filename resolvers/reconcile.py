@@ -10,7 +10,7 @@ from resolvers.database import Database, DatabaseError, Statement
 from resolvers.drift import Remedy, Tracked, remedy
 from resolvers.engine import Engine, EngineError, Seen
 from resolvers.limits import RECONCILE_BATCH, RECONCILE_PAGE, RECONCILE_SECONDS
-from resolvers.planning.events import HEAD
+from resolvers.sql import HEAD
 from resolvers.writes import repairs
 
 _log = logging.getLogger("flowflare")

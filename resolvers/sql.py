@@ -13,6 +13,10 @@ from resolvers.limits import D1_MAX_FUNCTION_ARGUMENTS
 # UTC text with milliseconds: the API's own DateTime format.
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
+# The position that the log has come to. It stays when retention removes the newest events, so no
+# cursor that was given out is ever ahead of it.
+HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)"
+
 _FORMAT_VALUES = D1_MAX_FUNCTION_ARGUMENTS - 1  # format()'s first argument is the format
 
 

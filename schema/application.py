@@ -112,6 +112,7 @@ def present(response: HttpResponse) -> dict[str, object]:
     """A response as JSON-able members, for the runner."""
     return {
         "status": response.status,
+        "kind": response.kind,
         "headers": response.headers,
         "body": response.body,
         "cost": response.show_cost,

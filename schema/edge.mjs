@@ -3,17 +3,15 @@
 // SQLite makes stay here and are joined into the response (see resolvers/effects.py).
 
 import { env as bindings } from "cloudflare:workers";
-import { drive, join, limitTexts, newKept } from "../resolvers/effects.mjs";
+import { configure, drive, join, newKept } from "../resolvers/effects.mjs";
 import { excessOf } from "../resolvers/json_text.mjs";
 import { connect, openSocket } from "./sockets.mjs";
 import { eventsOf, streamEvents } from "./sse.mjs";
 
 /**
- * A response as Python has it. Of its headers `x-asset` names a static file to answer with, `x-event`
- * says that the body is the only result of a stream, and `x-stream` that it is a request whose
- * results are to be streamed.
- * @typedef {{ status: number, headers: Record<string, string>, body: (string | number)[],
- *   cost: boolean }} Answer
+ * A response as Python has it; its kinds are those of messages.py.
+ * @typedef {{ status: number, kind: "answer" | "asset" | "stream" | "event",
+ *   headers: Record<string, string>, body: (string | number)[], cost: boolean }} Answer
  */
 
 /** @type {Record<string, any>} */
@@ -35,30 +33,31 @@ const UNREAD = { body: "", problem: "UNREAD" };
 
 /**
  * What Python gives once an isolate.
- * @type {{ begin: (...request: (string | boolean)[]) => string,
+ * @type {{ begin: (request: string, body: string, failure: string) => string,
  *   resume: (task: number, answer: string) => string,
  *   admitsUntil: (authorization: string) => number }}
  */
 let python;
 /**
  * @type {{ bodyBytes: number, json: import("../resolvers/json_text.mjs").JsonLimits,
- *   textBytes: number, knownCallers: number, keepAliveMs: number }}
+ *   knownCallers: number, keepAliveMs: number,
+ *   effects: import("../resolvers/effects.mjs").Settings }}
  */
-let limits;
+let settings;
 /** @type {Map<string, number>} until when an Authorization header is valid, seconds since 1970 */
 const knownCallers = new Map();
 
 /**
  * Keep the functions that run Python; they outlive the call.
- * @param {string} numbers the limits, JSON text
+ * @param {string} text the settings, JSON
  * @param {typeof python.begin} begin
  * @param {typeof python.resume} resume
  * @param {typeof python.admitsUntil} admitsUntil
  */
-export function install(numbers, begin, resume, admitsUntil) {
-  limits = JSON.parse(numbers);
+export function install(text, begin, resume, admitsUntil) {
+  settings = JSON.parse(text);
   python = { begin, resume, admitsUntil };
-  limitTexts(limits.textBytes);
+  configure(settings.effects);
 }
 
 /** The variables and secrets that Python needs, as JSON text. */
@@ -102,38 +101,31 @@ async function respond(request, bound) {
     const isAdmitted = (bound && !authorization) || admits(authorization);
     ({ body, problem } = isAdmitted ? await readBody(request) : UNREAD);
   }
-  const begin = (/** @type {string} */ failure) =>
-    python.begin(
-      request.method,
-      path,
-      query < 0 ? "" : url.slice(query + 1),
-      header("accept"),
-      authorization,
-      header("content-type"),
-      header("origin"),
-      header("last-event-id"),
-      body,
-      problem,
-      bound,
-      failure,
-    );
+  // Named as in HttpRequest.
+  const line = JSON.stringify({
+    method: request.method,
+    path,
+    query_string: query < 0 ? "" : url.slice(query + 1),
+    accept: header("accept"),
+    authorization,
+    content_type: header("content-type"),
+    origin: header("origin"),
+    last_event_id: header("last-event-id"),
+    problem,
+    bound,
+  });
+  const begin = (/** @type {string} */ failure) => python.begin(line, body, failure);
   const kept = newKept();
   /** @type {Answer} */
   const response = await drive({ begin, resume: python.resume }, kept);
-  if ("x-asset" in response.headers) {
-    return env.ASSETS.fetch(new Request(new URL(response.headers["x-asset"], url)));
-  }
   let text = join(response.body, kept.texts);
-  if ("x-stream" in response.headers) {
-    delete response.headers["x-stream"];
+  if (response.kind === "asset") return env.ASSETS.fetch(new Request(new URL(text, url)));
+  if (response.kind === "stream") {
     const socket = await openSocket(bound);
-    const events = streamEvents(socket, authorization, text, limits.keepAliveMs);
+    const events = streamEvents(socket, authorization, text, settings.keepAliveMs);
     return new Response(events, response);
   }
-  if ("x-event" in response.headers) {
-    delete response.headers["x-event"];
-    text = eventsOf(text);
-  }
+  if (response.kind === "event") text = eventsOf(text);
   if (response.cost) {
     response.headers["d1-round-trips"] = String(kept.roundTrips);
     response.headers["d1-rows-read"] = String(kept.rowsRead);
@@ -169,7 +161,7 @@ function admits(authorization) {
   if (until === undefined) {
     until = python.admitsUntil(authorization);
     if (until === 0) return false;
-    if (knownCallers.size >= limits.knownCallers) knownCallers.clear();
+    if (knownCallers.size >= settings.knownCallers) knownCallers.clear();
     knownCallers.set(authorization, until);
   }
   return until > Date.now() / 1000;
@@ -180,8 +172,8 @@ function admits(authorization) {
  * @param {Request} request
  */
 async function readBody(request) {
-  const { body, problem } = await readText(request, limits.bodyBytes);
-  const excess = problem || excessOf(body, limits.json);
+  const { body, problem } = await readText(request, settings.bodyBytes);
+  const excess = problem || excessOf(body, settings.json);
   return excess ? { body: "", problem: excess } : { body, problem };
 }
 

@@ -11,19 +11,20 @@ from typing import Any
 from pyodide.ffi import create_proxy
 from workers import import_from_javascript
 
-from resolvers import limits
+from resolvers import effects, limits
 from resolvers.effects import Effect, Runner
+from resolvers.json_text import decode
 from schema.application import Application, present
 from schema.messages import HttpRequest
 
 _EDGE = import_from_javascript("schema/edge.mjs")
 _RUNNER = Runner()
-_LIMITS = {
+_SETTINGS = {
     "bodyBytes": limits.MAX_BODY_BYTES,
     "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
-    "textBytes": limits.D1_MAX_STRING_BYTES,
     "knownCallers": limits.MAX_KNOWN_CALLERS,
     "keepAliveMs": limits.SSE_KEEP_ALIVE_MS,
+    "effects": effects.SETTINGS,
 }
 _applications: list[Application] = []
 
@@ -34,7 +35,7 @@ def application() -> Application:
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
         functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.admits_until)
-        _EDGE.install(json.dumps(_LIMITS), *(create_proxy(function) for function in functions))
+        _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))
         # What is there now lives as long as the isolate: no collection needs to look at it again.
         gc.freeze()
     return _applications[0]
@@ -73,32 +74,7 @@ async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
     return result
 
 
-def _begin(  # noqa: PLR0917  # JavaScript calls it
-    method: str,
-    path: str,
-    query_string: str,
-    accept: str,
-    authorization: str,
-    content_type: str,
-    origin: str,
-    last_event_id: str,
-    body: str,
-    problem: str,
-    bound: bool,
-    failure: str,
-) -> str:
-    request = HttpRequest(
-        method,
-        path,
-        query_string,
-        accept,
-        authorization,
-        content_type,
-        origin,
-        last_event_id,
-        body,
-        problem,
-        bound,
-    )
+def _begin(request_line: str, body: str, failure: str) -> str:
+    request = HttpRequest(**decode(request_line), body=body)
     response = _applications[0].respond(request)
     return _RUNNER.start(response, present, foresee=True, failure=failure)

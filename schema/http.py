@@ -27,6 +27,7 @@ from schema.messages import (
     HttpError,
     HttpRequest,
     HttpResponse,
+    Kind,
     event_response,
     graphql_response,
     negotiate,
@@ -58,7 +59,7 @@ class GraphQLEndpoint:
         media_type = PLAIN_JSON
         try:
             if _wants_graphiql(request):
-                return HttpResponse(200, [], {"x-asset": "/graphiql/"})
+                return HttpResponse(200, ["/graphiql/"], kind=Kind.ASSET)
             media_type = negotiate(request.accept)
             return await self._execute(request, media_type)
         except Exception as error:  # the last line: nothing internal may be shown
@@ -101,7 +102,7 @@ class GraphQLEndpoint:
             "operationName": wanted.operation_name,
             "extensions": {"after": after},
         }
-        return HttpResponse(200, [encode(payload)], {**STREAM_HEADERS, "x-stream": "1"})
+        return HttpResponse(200, [encode(payload)], {**STREAM_HEADERS}, Kind.STREAM)
 
 
 def parse_request(request: HttpRequest) -> Request:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from resolvers.mutations import Pieces
 
@@ -35,6 +36,19 @@ class HttpRequest:
     bound: bool = False
 
 
+class Kind(StrEnum):
+    """What the edge makes of a response."""
+
+    # A response as it is.
+    ANSWER = "answer"
+    # The body is the path of a static file to answer with.
+    ASSET = "asset"
+    # The body is a request for the tracker, whose results are streamed.
+    STREAM = "stream"
+    # The body is the only result of a stream, which is over with it.
+    EVENT = "event"
+
+
 @dataclass(slots=True)
 class HttpResponse:
     """A response; `body` is text in pieces, some of them handles of text outside Python."""
@@ -42,6 +56,7 @@ class HttpResponse:
     status: int
     body: Pieces
     headers: dict[str, str] = field(default_factory=dict)
+    kind: Kind = Kind.ANSWER
     # Whether the caller may be told what the request cost in D1.
     show_cost: bool = False
 
@@ -65,12 +80,12 @@ def graphql_response(
 ) -> HttpResponse:
     """A response in the negotiated media type."""
     content_type = {"content-type": f"{media_type}; charset=utf-8"}
-    return HttpResponse(status, body, {**content_type, **(headers or {})}, show_cost)
+    return HttpResponse(status, body, {**content_type, **(headers or {})}, show_cost=show_cost)
 
 
 def event_response(body: Pieces) -> HttpResponse:
     """A stream of events that is over with its only result; the edge writes the events."""
-    return HttpResponse(200, body, {**STREAM_HEADERS, "x-event": "1"})
+    return HttpResponse(200, body, {**STREAM_HEADERS}, Kind.EVENT)
 
 
 def negotiate(accept: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from resolvers.access import Principal
 from resolvers.database import Database, DatabaseError, Outcome, Statement
 from resolvers.feeds import Feed, Touched
+from resolvers.foreign_errors import TOO_BIG_MESSAGE
 from resolvers.limits import (
     D1_MAX_STRING_BYTES,
     MAX_RESULT_BYTES,
@@ -21,8 +22,8 @@ from resolvers.limits import (
     MAX_ROUND_REPLAYS,
     MAX_ROUND_STATEMENTS,
 )
-from resolvers.planning.events import HEAD
 from resolvers.reporting import report
+from resolvers.sql import HEAD
 from tracker_do import replays
 from tracker_do.protocol import Place
 
@@ -33,8 +34,6 @@ _PROBE = Statement(
 )
 _END = 2**53 - 1  # behind every event
 _SHRINK = 8
-# As where D1 itself refuses a text.
-_TOO_BIG = "D1_ERROR: string or blob too big: SQLITE_TOOBIG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ async def look(database: Database, shard: Shard, window: int) -> Result:
             if error.is_too_big and window > 1:
                 window = max(1, window // _SHRINK)
                 continue
-            if not _is_of_a_statement(error):
+            if not error.is_of_statement:
                 raise
             await round_.isolate(error)
             continue
@@ -214,7 +213,7 @@ class _Round:
         again = []
         for number, outcome in enumerate(outcomes):
             if outcome.is_oversized and outcome.size > D1_MAX_STRING_BYTES:
-                raise DatabaseError(_TOO_BIG)
+                raise DatabaseError(TOO_BIG_MESSAGE)
             if outcome.is_oversized and outcome.size <= room:
                 room -= outcome.size
                 again.append(number)
@@ -240,9 +239,9 @@ class _Round:
             statements = self._statements(reads)
             outcomes = await self._database.batch(statements) if statements else ()
             if any(outcome.is_oversized for outcome in outcomes):
-                raise DatabaseError(_TOO_BIG)
+                raise DatabaseError(TOO_BIG_MESSAGE)
         except DatabaseError as error:
-            if not _is_of_a_statement(error):
+            if not error.is_of_statement:
                 raise
             if len(reads) == 1:
                 self._refused[reads[0].group] = report(error).errors
@@ -338,11 +337,6 @@ class _Round:
 def share_of(statements: int) -> int:
     """The bytes that the text of each statement of a batch may have at first."""
     return min(D1_MAX_STRING_BYTES, MAX_RESULT_BYTES // max(1, statements))
-
-
-def _is_of_a_statement(error: DatabaseError) -> bool:
-    """Whether a batch failed for what is in it, not for the way to the database."""
-    return error.is_too_big or "SQLITE_ERROR" in str(error)
 
 
 def _registration(shard: str) -> Statement:

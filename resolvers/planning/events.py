@@ -22,6 +22,7 @@ from resolvers.names import instance_id
 from resolvers.planning import filters
 from resolvers.planning.compiler import Field, Reader
 from resolvers.planning.sizes import page_limit
+from resolvers.sql import HEAD
 
 Conditions: TypeAlias = Callable[[str], list[str]]
 
@@ -30,9 +31,6 @@ _CURSOR = re.compile(r"[0-9]{16}")
 _LAST = 2**53 - 1
 # SQL of the position that the log had come to before a write (see pokes.mjs).
 MARK = "(SELECT max(marked) FROM trackers)"
-# SQL of the position that the log has come to. It stays when retention removes the newest events,
-# so no cursor that was given out is ever ahead of it.
-HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)"
 
 # What stands in front of a subscription's result in place of a cursor.
 NO_CURSOR = " " * 16

@@ -9,7 +9,8 @@ from resolvers.json_text import decode_untrusted
 from resolvers.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
 from resolvers.planning import filters
 from resolvers.planning.compiler import Field
-from resolvers.planning.events import HEAD, NO_CURSOR, cursor_text, integer, window
+from resolvers.planning.events import NO_CURSOR, cursor_text, integer, window
+from resolvers.sql import HEAD
 
 # Each node's type: how a key of one or two parts finds its row.
 _NODES = {

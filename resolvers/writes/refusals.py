@@ -6,17 +6,16 @@ batch back; the reason comes back in the error's message and is read here.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from resolvers.database import DatabaseError
 from resolvers.errors import Refusal, invalid_input
+from resolvers.foreign_errors import REFUSAL
 from resolvers.limits import MAX_ATTEMPT, MAX_JSON_BYTES
 from resolvers.transitions import STEP_TERMINAL, TERMINAL
 from resolvers.vocabulary import ErrorCode, InstanceStatus, StepStatus
 
-_REASON = re.compile(r'\{"refusal":.*\}')
 # What a step's status means for the instance, for IllegalTransition's `from` and `to`.
 _AS_INSTANCE = {
     StepStatus.PENDING: InstanceStatus.QUEUED,
@@ -32,7 +31,7 @@ def refusal_of(error: DatabaseError, path: Sequence[str]) -> Refusal | None:
 
     `path` is that of the batch's input, or of its list of inputs.
     """
-    match = _REASON.search(str(error))
+    match = REFUSAL.search(str(error))
     return _refusal(json.loads(match[0]), path) if match else None
 
 

@@ -7,7 +7,7 @@ from resolvers.access import Principal
 from resolvers.database import Statement
 from resolvers.execution import Request
 from resolvers.feeds import Feed
-from resolvers.planning.events import HEAD
+from resolvers.sql import HEAD
 from tests.support.client import ADMIN, EXECUTOR, finished
 from tests.support.d1 import SqliteD1
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from resolvers.engine import Engine
-from resolvers.planning.events import HEAD
+from resolvers.sql import HEAD
 from tests.support.client import Client
 
 INSTANCE = """id instanceId status input output error { name message stack } metadata createdAt
