@@ -96,6 +96,9 @@ MAX_SUBSCRIPTIONS = 100
 MAX_FRAME_BYTES = 1024 * 1024
 # A token that names MAX_TOKEN_WORKFLOWS fits into it.
 MAX_INIT_FRAME_BYTES = 64 * 1024
+MAX_INIT_FRAMES = 10
+# Queries and mutations of a socket that are executed at the same time; each may hold an answer.
+MAX_CONCURRENT_OPERATIONS = 4
 MAX_OPERATION_ID = 128
 MAX_REPLAY_EVENTS = 100_000
 MAX_ROUND_EVENTS = 1_000

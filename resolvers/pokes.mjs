@@ -128,5 +128,9 @@ async function run(database, statements, reads) {
   const short = found.every(
     ([, text]) => text === null || (text.length ?? Infinity) <= MAX_CARRIED_LENGTH,
   );
-  return { results, beside: [marked, ...rest], texts: short ? Object.fromEntries(found) : undefined };
+  return {
+    results,
+    beside: [marked, ...rest],
+    texts: short ? Object.fromEntries(found) : undefined,
+  };
 }

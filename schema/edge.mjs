@@ -40,7 +40,7 @@ const UNREAD = { body: "", problem: "UNREAD" };
 let python;
 /**
  * @type {{ bodyBytes: number, json: import("../resolvers/json_text.mjs").JsonLimits,
- *   knownCallers: number, keepAliveMs: number,
+ *   passedBytes: number, knownCallers: number, keepAliveMs: number,
  *   effects: import("../resolvers/effects.mjs").Settings }}
  */
 let settings;
@@ -99,7 +99,7 @@ async function respond(request, bound) {
   let problem = "";
   if (request.method === "POST" && path === "/graphql") {
     const isAdmitted = (bound && !authorization) || admits(authorization);
-    ({ body, problem } = isAdmitted ? await readBody(request) : UNREAD);
+    ({ body, problem } = isAdmitted ? await readBody(request) : await pass(request));
   }
   // Named as in HttpRequest.
   const line = JSON.stringify({
@@ -165,6 +165,16 @@ function admits(authorization) {
     knownCallers.set(authorization, until);
   }
   return until > Date.now() / 1000;
+}
+
+/**
+ * Leave a body unread. A small one is taken from the connection, which can then be used again.
+ * @param {Request} request
+ */
+async function pass(request) {
+  const length = request.headers.get("content-length");
+  if (length !== null && Number(length) <= settings.passedBytes) await request.arrayBuffer();
+  return UNREAD;
 }
 
 /**

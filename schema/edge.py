@@ -22,6 +22,7 @@ _RUNNER = Runner()
 _SETTINGS = {
     "bodyBytes": limits.MAX_BODY_BYTES,
     "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
+    "passedBytes": limits.MAX_INIT_FRAME_BYTES,
     "knownCallers": limits.MAX_KNOWN_CALLERS,
     "keepAliveMs": limits.SSE_KEEP_ALIVE_MS,
     "effects": effects.SETTINGS,

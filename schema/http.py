@@ -95,12 +95,13 @@ class GraphQLEndpoint:
                 code="SUBSCRIPTION_TRANSPORT",
             )
         after = request.last_event_id or wanted.after
-        self._executor.feed(operation, replace(wanted, after=after), caller)
+        feed = self._executor.feed(operation, replace(wanted, after=after), caller)
+        # Nothing of what was sent beside it: that may be more than a message holds.
         payload = {
             "query": wanted.query,
-            "variables": wanted.variables,
+            "variables": dict(feed.variables),
             "operationName": wanted.operation_name,
-            "extensions": {"after": after},
+            "extensions": {"after": None if feed.after is None else f"{feed.after:016}"},
         }
         return HttpResponse(200, [encode(payload)], {**STREAM_HEADERS}, Kind.STREAM)
 

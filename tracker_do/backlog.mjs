@@ -13,7 +13,10 @@ export class Backlog {
   #pingedAt;
   /** @type {((value: undefined) => void)[]} */
   #waiting = [];
+  #running = 0;
   #isClosed = false;
+  /** Grows while texts fit, and begins again with one where they fill the socket. */
+  #allowance = limits.replays;
 
   /** @param {number} [pingedAt] of a ping that was not answered when the object was evicted */
   constructor(pingedAt) {
@@ -36,9 +39,20 @@ export class Backlog {
     return this.#pingedAt === undefined && (this.#sent - this.#read) * 2 >= limits.unreadCharacters;
   }
 
+  /** True if so much is unread that what is answered at once must not be sent either. */
+  get isOverfull() {
+    return this.#sent - this.#read >= 2 * limits.unreadCharacters;
+  }
+
+  /** How many subscriptions that catch up are read for in a round: what is read and not sent is lost. */
+  get allowance() {
+    return this.isFull ? 0 : this.#allowance;
+  }
+
   /** @param {number} characters that are sent */
   add(characters) {
     this.#sent += characters;
+    this.#allowance = this.isFull ? 1 : Math.min(limits.replays, 2 * this.#allowance);
   }
 
   /** A ping is sent. */
@@ -59,10 +73,20 @@ export class Backlog {
     return true;
   }
 
-  /** Wait while nothing more is to be sent, or until the socket is closed. */
-  async room() {
-    while (this.isFull && !this.#isClosed) {
+  /**
+   * Execute an operation once there is room for its answer, with few others at the same time.
+   * @param {() => Promise<void>} operation
+   */
+  async execute(operation) {
+    while (!this.#isClosed && (this.isFull || this.#running >= limits.operations)) {
       await new Promise((resume) => this.#waiting.push(resume));
+    }
+    this.#running += 1;
+    try {
+      await operation();
+    } finally {
+      this.#running -= 1;
+      this.#resume();
     }
   }
 

@@ -15,6 +15,7 @@ from resolvers.limits import (
     MAX_BODY_VALUES,
     MAX_FRAME_BYTES,
     MAX_INIT_FRAME_BYTES,
+    MAX_INIT_FRAMES,
     MAX_OPERATION_ID,
 )
 
@@ -121,6 +122,10 @@ _PROBLEMS = {
         f" {MAX_INIT_FRAME_BYTES}",
         CloseCode.MESSAGE_TOO_BIG,
     ),
+    "TOO_MANY": (
+        f"Before connection_init {MAX_INIT_FRAMES} messages may come (MAX_INIT_FRAMES)",
+        CloseCode.BAD_REQUEST,
+    ),
     "TOO_DEEP": (
         f"The message may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)",
         CloseCode.BAD_REQUEST,
@@ -135,7 +140,8 @@ _PROBLEMS = {
 def parse(message: str, *, problem: str = "") -> ClientFrame:
     """The frame in a message; Malformed where it is none.
 
-    `problem` says why the edge hands over none: BINARY, TOO_LARGE, TOO_DEEP, TOO_MANY_VALUES.
+    `problem` says why the edge hands over none: BINARY, TOO_LARGE, TOO_MANY, TOO_DEEP,
+    TOO_MANY_VALUES.
     """
     if problem:
         raise Malformed(*_PROBLEMS[problem])

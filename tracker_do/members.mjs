@@ -21,6 +21,8 @@ export class Members {
   #groups = new Map();
   /** @type {Map<WebSocket, Map<string, Member>>} */
   #sockets = new Map();
+  /** True if the last groups were without some that can be read for already. */
+  leftOut = false;
   /** Another one whenever a group comes to be, or ceases to. */
   version = crypto.randomUUID();
   /** @type {Map<string, number>} how many members a feed has */
@@ -90,11 +92,18 @@ export class Members {
   groups() {
     /** @type {Group[]} */
     const groups = [];
+    /** @type {Map<import("./backlog.mjs").Backlog, number>} */
+    const taken = new Map();
+    this.leftOut = false;
+    const hasRoom = (/** @type {Member} */ { backlog }) => {
+      const count = taken.get(backlog) ?? 0;
+      if (count < backlog.allowance) return taken.set(backlog, count + 1);
+      this.leftOut ||= !backlog.isFull;
+      return false;
+    };
     for (const all of this.#groups.values()) {
       const [{ feed, place }] = all;
-      const members = [...all].filter(
-        place === null ? () => true : ({ backlog }) => !backlog.isFull,
-      );
+      const members = place === null ? [...all] : [...all].filter(hasRoom);
       if (members.length > 0) groups.push({ feed, place, members });
     }
     return groups;

@@ -140,6 +140,7 @@ export class Pump {
       const members = this.#sockets.members();
       const groups = members.groups();
       if (groups.length === 0 && !members.isEmpty) return;
+      const { leftOut } = members;
       this.counts.rounds += 1;
       const kept = newKept();
       const version = members.version;
@@ -150,7 +151,7 @@ export class Pump {
       if (!round.left) this.#deliver(groups, round, kept.texts);
       const { again, keys } = round;
       this.#steady = again && { again, version, feeds: groups.map(({ feed }) => feed), keys };
-      this.#again ||= round.more;
+      this.#again ||= round.more || leftOut;
     }
   }
 

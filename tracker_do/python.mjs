@@ -19,6 +19,9 @@
  * @property {number} maxRetryMs
  * @property {number} frameBytes
  * @property {number} initFrameBytes
+ * @property {number} initFrames
+ * @property {number} operations
+ * @property {number} replays
  * @property {import("../resolvers/json_text.mjs").JsonLimits} json
  */
 

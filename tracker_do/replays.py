@@ -37,7 +37,8 @@ def next_own(principal: Principal, after: int, upper: int) -> Statement:
 
 def refusal(principal: Principal, events: int) -> list[dict[str, Any]] | None:
     """The errors for a cursor that is so many events behind; None if they can be replayed."""
-    if events < 0:
+    # A caller with restrictions would learn from it how far the log has come.
+    if events < 0 and not principal.limited:
         message = "after: the log has not come to this cursor."
         return [error_of(message, "INVALID_ARGUMENT", argument="after")]
     if events > MAX_REPLAY_EVENTS:

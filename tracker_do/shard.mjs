@@ -19,6 +19,8 @@ export class Shard {
   #sockets;
   #alarm;
   #pump;
+  /** @type {WeakMap<WebSocket, number>} messages of sockets that were not let in yet */
+  #received = new WeakMap();
   /** When this object was made: another one answers after an eviction. */
   #since = `${Date.now()}-${Math.random()}`;
 
@@ -74,7 +76,7 @@ export class Shard {
    */
   #receive(socket, data) {
     const before = this.#sockets.state(socket);
-    const problem = problemOf(data, before);
+    const problem = this.#problemOf(socket, data, before);
     const text = problem ? "" : /** @type {string} */ (data);
     /** @type {{ state?: any, actions: any[][] }} */
     const { state: written, actions } = JSON.parse(
@@ -91,13 +93,28 @@ export class Shard {
       if (state.who?.exp && !before.who) this.#ctx.waitUntil(this.#alarm.by(state.who.exp * 1000));
     }
     for (const [kind, ...rest] of actions) {
-      if (kind === "send") this.#sockets.send(socket, rest[0]);
+      if (kind === "send") this.#answer(socket, rest[0]);
       else if (kind === "close") this.#sockets.close(socket, rest[0], rest[1]);
       else if (kind === "answered") this.#answered(socket);
       // What follows is not waited for: the socket's next message would be.
-      else if (kind === "execute") this.#ctx.waitUntil(this.#execute(socket, rest[0], rest[1]));
-      else this.#ctx.waitUntil(this.poke());
+      else if (kind === "execute") {
+        const operation = () => this.#execute(socket, rest[0], rest[1]);
+        this.#ctx.waitUntil(this.#sockets.backlog(socket).execute(operation));
+      } else this.#ctx.waitUntil(this.poke());
     }
+  }
+
+  /**
+   * Answer a message at once, unless its client has long read nothing.
+   * @param {WebSocket} socket
+   * @param {string} text
+   */
+  #answer(socket, text) {
+    if (this.#sockets.backlog(socket).isOverfull) {
+      return this.#sockets.close(socket, CODES.tryAgainLater, UNREAD);
+    }
+    this.#sockets.send(socket, text);
+    this.#pump.ping(socket);
   }
 
   /** @param {WebSocket} socket that has read what was sent */
@@ -181,8 +198,6 @@ export class Shard {
    * @param {string} payload
    */
   async #execute(socket, id, payload) {
-    // What a client asks for while it does not read would fill this object's memory.
-    await this.#sockets.backlog(socket).room();
     if (!this.#sockets.has(socket)) return;
     const who = JSON.stringify(this.#sockets.state(socket).who);
     const kept = newKept();
@@ -202,15 +217,22 @@ export class Shard {
     for (const frame of frames) this.#sockets.send(socket, join(frame, kept.texts));
     this.#pump.ping(socket);
   }
-}
 
-/**
- * Say why a message is not handed to Python (see `parse` in frames.py); "" where it is.
- * @param {string | ArrayBuffer} data
- * @param {State} state
- */
-function problemOf(data, { who }) {
-  if (typeof data !== "string") return "BINARY";
-  if (isLonger(data, who ? limits.frameBytes : limits.initFrameBytes)) return "TOO_LARGE";
-  return excessOf(data, limits.json);
+  /**
+   * Say why a message is not handed to Python (see `parse` in frames.py); "" where it is.
+   * @param {WebSocket} socket
+   * @param {string | ArrayBuffer} data
+   * @param {State} state
+   */
+  #problemOf(socket, data, { who }) {
+    if (typeof data !== "string") return "BINARY";
+    if (isLonger(data, who ? limits.frameBytes : limits.initFrameBytes)) return "TOO_LARGE";
+    if (!who) {
+      // Before there is a key, little is looked at.
+      const received = (this.#received.get(socket) ?? 0) + 1;
+      this.#received.set(socket, received);
+      if (received > limits.initFrames) return "TOO_MANY";
+    }
+    return excessOf(data, limits.json);
+  }
 }

@@ -22,6 +22,9 @@ _LIMITS = {
     "maxRetryMs": limits.MAX_RETRY_MS,
     "frameBytes": limits.MAX_FRAME_BYTES,
     "initFrameBytes": limits.MAX_INIT_FRAME_BYTES,
+    "initFrames": limits.MAX_INIT_FRAMES,
+    "operations": limits.MAX_CONCURRENT_OPERATIONS,
+    "replays": limits.MAX_ROUND_REPLAYS,
     "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
 }
 _servers: list[Server] = []

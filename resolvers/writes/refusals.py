@@ -12,7 +12,7 @@ from typing import Any
 from resolvers.database import DatabaseError
 from resolvers.errors import Refusal, invalid_input
 from resolvers.foreign_errors import REFUSAL
-from resolvers.limits import MAX_ATTEMPT, MAX_JSON_BYTES
+from resolvers.limits import MAX_ATTEMPT, MAX_JSON_BYTES, MAX_STEP_INDEX
 from resolvers.transitions import STEP_TERMINAL, TERMINAL
 from resolvers.vocabulary import ErrorCode, InstanceStatus, StepStatus
 
@@ -81,7 +81,9 @@ def _of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | None:
     step_from, to = reason["stepFrom"], reason["to"]
     is_new = step_from is None and (reason["from"] not in TERMINAL or to in STEP_TERMINAL)
     if is_new and (index := reason["index"]) is not None:
-        return invalid_input(f"index: another step of the instance has {index}", [*path, "index"])
+        last = " (MAX_STEP_INDEX); name one that is free" if index == MAX_STEP_INDEX else ""
+        message = f"index: another step of the instance has {index}{last}"
+        return invalid_input(message, [*path, "index"])
     begins = step_from == StepStatus.RETRYING and to in (StepStatus.RUNNING, StepStatus.COMPLETED)
     if begins and reason["attempt"] is None and reason["current"] >= MAX_ATTEMPT:
         return invalid_input(

@@ -181,6 +181,29 @@ def test_a_replay_counts_and_reads_the_callers_own_events(limits: Limits) -> Non
     assert code(far.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
 
 
+@pytest.mark.parametrize(
+    "limits", [*RESTRICTIONS.values(), Limits(workflows=("w",))], ids=[*RESTRICTIONS, "workflows"]
+)
+def test_a_cursor_ahead_of_the_log_tells_a_caller_with_restrictions_nothing(limits: Limits) -> None:
+    writer = log_of_two()
+    for after in (2, 3, 2**53 - 1):
+        pump = Pump(writer.database, 1_000)
+        member = pump.join(events_feed(caller_of(limits)), after=after)
+        member.begun = writer.head()
+        everybody = pump.join(events_feed(), "all", after=after)
+        for _ in range(3):
+            pump.round()
+        assert (member.errors, member.events) == (None, [])
+        assert (everybody.errors is None) is (after == 2)
+        head = writer.head()
+        writer.update("mine", metadata={"after": after})
+        for _ in range(3):
+            pump.round()
+        assert [int(event["cursor"]) for event in member.events] == [head + 1]
+        writer.database.connection.execute("DELETE FROM events WHERE id>2")
+        writer.database.connection.execute("UPDATE sqlite_sequence SET seq=2 WHERE name='events'")
+
+
 def test_a_replay_that_is_refused_says_nothing_of_the_log_to_who_may_not_see_it() -> None:
     writer = log_of_two()
     append(writer.database, 2 * MAX_REPLAY_EVENTS, 2 * MAX_REPLAY_EVENTS - 2)

@@ -255,6 +255,7 @@ _SEVEN, _NINE = "0000000000000007", "0000000000000009"
         ({}, _NINE, _NINE),
         ({"extensions": {"after": _SEVEN}}, _NINE, _NINE),
         ({"variables": {"after": _SEVEN}, "operationName": None}, _NINE, _NINE),
+        ({"variables": {"after": _SEVEN}}, "", _SEVEN),
     ],
 )
 def test_a_subscription_is_streamed_from_where_the_client_was(
@@ -264,7 +265,8 @@ def test_a_subscription_is_streamed_from_where_the_client_was(
     response = api.post(EVENTS, key="read", last_event_id=last_event_id, **members)
     assert request_of(response) == {
         "query": EVENTS,
-        "variables": members.get("variables", {}),
+        # The cursor says where it resumes, whichever way it was given.
+        "variables": {},
         "operationName": None,
         "extensions": {"after": after},
     }

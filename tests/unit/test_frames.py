@@ -194,6 +194,7 @@ def test_an_id_is_as_long_as_the_limit_and_no_longer() -> None:
     [
         ("BINARY", 4400, "text"),
         ("TOO_LARGE", 1009, "MAX_FRAME_BYTES"),
+        ("TOO_MANY", 4400, "MAX_INIT_FRAMES"),
         ("TOO_DEEP", 4400, "MAX_BODY_DEPTH"),
         ("TOO_MANY_VALUES", 4400, "MAX_BODY_VALUES"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from resolvers.limits import (
     MAX_FRAME_BYTES,
     MAX_INIT_FRAME_BYTES,
+    MAX_INIT_FRAMES,
     MAX_OPERATION_ID,
     MAX_REPLAY_EVENTS,
     MAX_ROUND_REPLAYS,
@@ -151,6 +152,25 @@ def test_before_it_is_let_in_a_client_sends_little(rough: LocalServer) -> None:
         stranger.send_all({"type": "ping", "payload": {"a": "x" * (room + 1)}})
         code, reason = stranger.closed()
         assert (code, str(MAX_INIT_FRAME_BYTES) in reason) == (1009, True)
+
+
+def test_before_it_is_let_in_a_client_sends_few_messages(rough: LocalServer) -> None:
+    ping = {"type": "ping", "payload": {"a": 1}}
+    with RawSocket(rough) as stranger:
+        for _ in range(MAX_INIT_FRAMES):
+            stranger.send(ping)
+            assert stranger.receive()["type"] == "pong"
+        stranger.send_all(ping)
+        code, reason = stranger.closed()
+        assert (code, "MAX_INIT_FRAMES" in reason) == (4400, True)
+    with RawSocket(rough) as known:
+        for _ in range(MAX_INIT_FRAMES - 1):
+            known.send(ping)
+            assert known.receive()["type"] == "pong"
+        known.init()
+        for _ in range(2 * MAX_INIT_FRAMES):
+            known.send(ping)
+            assert known.receive()["type"] == "pong"
 
 
 def test_a_cursor_ahead_of_the_log_is_refused(socket: RawSocket, api: Api, name: str) -> None:

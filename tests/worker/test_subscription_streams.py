@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from resolvers.limits import SSE_KEEP_ALIVE_MS
@@ -255,3 +257,24 @@ def test_npm_graphql_sse_subscribes_queries_and_is_told_of_errors(
             "still there",
             seconds=SSE_KEEP_ALIVE_MS / 1_000 + 5,
         )
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['{"y": 1e999}', '{"y": ' + "[" * 245 + "]" * 245 + "}", '{"y": "' + "x" * 1_500_000 + '"}'],
+    ids=["infinity", "deep", "long"],
+)
+def test_what_is_sent_beside_the_variables_is_left_out_of_a_stream(
+    server: LocalServer, api: Api, name: str, more: str
+) -> None:
+    query = 'subscription { instance(instanceId: "none") { status } }'
+    body = f'{{"query": {json.dumps(query)}, "variables": {more}}}'
+    headers = {
+        "authorization": f"Bearer {server.key}",
+        "accept": "text/event-stream",
+        "content-type": "application/json",
+    }
+    with httpx.stream("POST", f"{server.url}/graphql", content=body, headers=headers) as response:
+        assert response.status_code == 200
+        lines = (line for line in response.iter_lines() if line.startswith("data: {"))
+        assert json.loads(next(lines).removeprefix("data: "))["data"] == {"instance": None}

@@ -124,3 +124,39 @@ def test_a_client_that_answers_no_ping_is_closed_and_comes_back_with_its_cursor(
         back.subscribe("1", LARGE, extensions={"after": seen[-1]})
         rest = back.receive_until(lambda got: len(events_of(got, "1")) >= len(written) - len(seen))
         assert seen + cursors(rest) == written
+
+
+def test_pings_of_a_client_that_reads_nothing_are_not_answered_for_ever(
+    server: LocalServer,
+) -> None:
+    with RawSocket(server, answers_pings=False).init() as slow:
+        large = {"type": "ping", "payload": {"a": "x" * 900_000}}
+        for _ in range(5):
+            slow.send_all(large)
+        messages, code, reason = slow.drained()
+        assert (code, "read" in reason) == (1013, True)
+        assert messages.count(PING) == 1
+        assert unread(messages) < 2 * MAX_UNREAD_CHARACTERS + 1_000_000
+
+
+def test_one_pong_makes_room_for_few_answers(server: LocalServer, api: Api) -> None:
+    query = '{ a: instance(instanceId: "i") { input } b: instance(instanceId: "i") { input } }'
+    with RawSocket(server, answers_pings=False).init() as slow:
+        for number in range(60):
+            slow.subscribe(f"q{number}", query)
+        got = slow.receive_until(lambda got: unread(got) >= MAX_UNREAD_CHARACTERS)
+        got += slow.flushed()
+        slow.send({"type": "pong"})
+        more = slow.receive_until(lambda more: PING in more)
+        more += slow.flushed()
+        assert unread(more) < MAX_UNREAD_CHARACTERS + 6 * 2 * SIZE
+
+
+def test_many_large_first_results_come_one_by_one(server: LocalServer, api: Api) -> None:
+    with RawSocket(server).init() as socket:
+        for number in range(60):
+            query = f'subscription {{ a{number}: instance(instanceId: "i") {{ input }} }}'
+            socket.subscribe(str(number), query)
+        got = socket.receive_until(lambda got: len({m["id"] for m in got}) == 60)
+        assert len(got) == 60
+        assert socket.flushed() == []

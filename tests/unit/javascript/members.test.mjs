@@ -5,7 +5,7 @@ import { Members } from "../../../tracker_do/members.mjs";
 import { install } from "../../../tracker_do/python.mjs";
 
 const never = () => assert.fail("Python is not called");
-install(JSON.stringify({ unreadCharacters: 100 }), never, never, never, never, never);
+install(JSON.stringify({ unreadCharacters: 100, replays: 2 }), never, never, never, never, never);
 
 /** A stand-in for a socket, which Members takes for a key and no more. */
 const newSocket = () => /** @type {any} */ ({});
@@ -79,4 +79,29 @@ test("who catches up and has enough to read is left out, who is live is not", ()
     ["feed", null, ["live"]],
     ["feed", 4, ["reads"]],
   ]);
+});
+
+test("of a socket with many that catch up some are read for at once, in turns", () => {
+  const members = new Members();
+  const socket = newSocket();
+  const own = known();
+  for (const id of ["a", "b", "c"]) members.add(socket, id, `feed ${id}`, "", own);
+  members.add(newSocket(), "other", "feed d", "", known());
+  const first = members.groups();
+  assert.deepEqual(
+    first.map(({ feed }) => feed),
+    ["feed a", "feed b", "feed d"],
+  );
+  assert.equal(members.leftOut, true);
+  for (const { members: all } of first) for (const member of all) members.move(member, null);
+  assert.deepEqual(
+    members.groups().map(({ feed, place }) => [feed, place]),
+    [
+      ["feed c", ""],
+      ["feed a", null],
+      ["feed b", null],
+      ["feed d", null],
+    ],
+  );
+  assert.equal(members.leftOut, false);
 });
