@@ -7,9 +7,11 @@ from typing import Any, NoReturn
 
 from resolvers.limits import MAX_BODY_DEPTH
 
-# Strings, whatever is in them, and all that opens or closes nothing.
-_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
-_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
+# Whatever is in them; the last one may be left open.
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+# Brackets as steps: one level down, or one up as a signed byte. The rest is left out.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_OTHERS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -48,5 +50,6 @@ def nested_deeper(text: str, limit: int) -> bool:
     """
     if text.count("[") + text.count("{") <= limit:
         return False
-    brackets = _NO_BRACKETS.sub("", text)
-    return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0) > limit
+    brackets = _STRINGS.sub("", text).encode("ascii", "replace")
+    steps = memoryview(brackets.translate(_STEPS, _OTHERS)).cast("b")
+    return max(accumulate(steps), default=0) > limit
