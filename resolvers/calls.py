@@ -10,10 +10,10 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, collect_subfields
 from graphql.type.introspection import TypeNameMetaFieldDef
 
-from resolvers.database import DatabaseError, Statement, Value
+from resolvers.database import DatabaseError, Statement, Value, share_of
 from resolvers.errors import Refusal, RequestError, invalid_input
 from resolvers.json_text import encode
-from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES
+from resolvers.limits import MAX_RESULT_BYTES
 from resolvers.mutations import Handler, Pieces, Services
 from resolvers.planning.compiler import (
     Binding,
@@ -97,7 +97,7 @@ class MutationCall:
     ) -> None:
         self._field = field
         self._binding = binding
-        self._max_bytes = MAX_RESULT_BYTES // fields
+        self._fields = fields
         self.services = services
         self.last = fields == 1
         self.principal = binding.principal
@@ -118,7 +118,7 @@ class MutationCall:
         """See `mutations.Call`."""
         compiled = self._field.select(type_name, self._binding)
         refuse_over_cost(compiled.cost(self._binding))
-        limit = min(self._max_bytes // parts, D1_MAX_STRING_BYTES)
+        limit = share_of(self._fields * parts)
         return compiled.bind(Binding(self._binding.variables, self.principal, values, limit))
 
     def render(self, type_name: str, values: dict[str, object]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from resolvers import foreign_errors
+from resolvers.limits import D1_MAX_STRING_BYTES, MAX_RESULT_BYTES
 
 Value: TypeAlias = str | int | None
 
@@ -90,9 +91,14 @@ class Database(Protocol):
         ...
 
 
+def share_of(texts: int) -> int:
+    """The bytes that each of so many texts of one answer may have, if none is smaller."""
+    return min(D1_MAX_STRING_BYTES, MAX_RESULT_BYTES // max(1, texts))
+
+
 def refuse_absent(statements: Sequence[Statement], outcomes: Sequence[Outcome]) -> None:
-    """What `final` promises: DatabaseError where an opaque statement found no row, or too long a
-    text."""
+    """Keep the promise of `final`: DatabaseError where an opaque statement found no row, or a
+    text that is too long."""
     if any(outcome.is_oversized for outcome in outcomes):
         raise OversizedError([outcome.size for outcome in outcomes])
     for statement, outcome in zip(statements, outcomes, strict=True):

@@ -19,7 +19,7 @@ from graphql.execution.values import VariableValues
 
 from resolvers.access import Principal
 from resolvers.calls import MutationCall, MutationField
-from resolvers.database import Database, Outcome, OversizedError, Statement
+from resolvers.database import Database, Outcome, OversizedError, Statement, share_of
 from resolvers.documents import Cache, Documents, Operation
 from resolvers.errors import FlowflareError, RequestError
 from resolvers.feeds import LOG_FIELD, Feed, FeedPlan, feed_of, resuming_variable
@@ -215,7 +215,7 @@ async def _read(
     At first each may have its share. Where one is longer, all sizes are known then, and a second
     batch reads what fits.
     """
-    share = MAX_RESULT_BYTES // len(compiled)
+    share = share_of(len(compiled))
     try:
         return await database.batch(_bound(compiled, binding, [share] * len(compiled)), final=True)
     except OversizedError as error:

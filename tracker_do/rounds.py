@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resolvers.access import Principal
-from resolvers.database import Database, DatabaseError, Outcome, Statement
+from resolvers.database import Database, DatabaseError, Outcome, Statement, share_of
 from resolvers.feeds import Feed, Touched
 from resolvers.foreign_errors import TOO_BIG_MESSAGE
 from resolvers.limits import (
@@ -332,11 +332,6 @@ class _Round:
             arrived == len(live) == len(reads) == len(self._groups) <= MAX_ROUND_STATEMENTS
         )
         return result
-
-
-def share_of(statements: int) -> int:
-    """The bytes that the text of each statement of a batch may have at first."""
-    return min(D1_MAX_STRING_BYTES, MAX_RESULT_BYTES // max(1, statements))
 
 
 def _registration(shard: str) -> Statement:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from graphql import OperationType
 
 from resolvers.access import Principal, claimed, token_claims
-from resolvers.database import Database, DatabaseError
+from resolvers.database import Database, DatabaseError, share_of
 from resolvers.documents import Cache
 from resolvers.execution import Executor, Request
 from resolvers.feeds import Feed
@@ -201,7 +201,7 @@ def _again(groups: Sequence[rounds.Group]) -> dict[str, Any]:
     head = rounds.HEAD_OF_LOG
     return {
         "head": [head.sql, head.parameters, head.opaque],
-        "reads": [group.feed.repeated(rounds.share_of(len(groups))) for group in groups],
+        "reads": [group.feed.repeated(share_of(len(groups))) for group in groups],
         "window": min(group.feed.window for group in groups),
         "light": len(groups) <= MAX_CARRIED_READS
         and sum(group.feed.nodes for group in groups) <= MAX_CARRIED_NODES,
