@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.project import ROOT, VENV_BIN, tool_environment
+from tests.scripts.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WORKER = '''\
+WORKER = (
+    '''\
 """A Worker of three lines."""
 
 import resolvers
@@ -29,18 +31,9 @@ async def on_scheduled(controller, env, ctx):
     print("cron:", controller.cron)
 
 
-class FlowflareService(WorkerEntrypoint):
-    pass
-
-
-class WorkflowTracker(DurableObject):
-    pass
-
-
-class OrderProcessing(WorkflowEntrypoint):
-    async def run(self, event, step):
-        return None
 '''
+    + CLASSES
+)
 
 COPIED = ("scripts", "wrangler.jsonc", "package.json", "package-lock.json", "locks")
 LINKED = (".venv", "clients", "node_modules", "python_modules")

@@ -12,12 +12,14 @@ import pytest
 from scripts import local_server
 from scripts.local_server import LocalServer, ServerError
 from scripts.project import ROOT, VENV_BIN
+from tests.scripts.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SERVICE = """
+SERVICE = (
+    """
 import json
 from js import JSON
 from workers import DurableObject, Response, WorkerEntrypoint, WorkflowEntrypoint
@@ -38,16 +40,10 @@ async def on_fetch(request, env, ctx):
         return Response(json.dumps(env.WORKFLOWS.to_py()))
     return Response(f"the service has {path}")
 
-class FlowflareService(WorkerEntrypoint):
-    pass
 
-class WorkflowTracker(DurableObject):
-    pass
-
-class OrderProcessing(WorkflowEntrypoint):
-    async def run(self, event, step):
-        return None
 """
+    + CLASSES
+)
 TYPESCRIPT = """
 import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
 import { loud } from "./loud.js";

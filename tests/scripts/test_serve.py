@@ -16,6 +16,7 @@ from scripts import local_server
 from scripts.local_server import LocalServer, ServerError
 from scripts.project import NODE_MODULES, VENV_BIN, tool_environment
 from tests.scripts.callers import free_port, refused_until_ready
+from tests.scripts.classes import CLASSES
 from tests.scripts.processes import wait_until_gone
 from tests.support.timing import assert_within
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-READS_TABLES = """
+READS_TABLES = (
+    """
 from workers import DurableObject, Response, WorkerEntrypoint, WorkflowEntrypoint
 
 async def on_fetch(request, env, ctx):
@@ -36,16 +38,10 @@ async def on_fetch(request, env, ctx):
         raise
     return await env.BESIDE.fetch("https://beside/")
 
-class FlowflareService(WorkerEntrypoint):
-    pass
 
-class WorkflowTracker(DurableObject):
-    pass
-
-class OrderProcessing(WorkflowEntrypoint):
-    async def run(self, event, step):
-        return None
 """
+    + CLASSES
+)
 BESIDE = {
     "wrangler.jsonc": """{
         "name": "beside",

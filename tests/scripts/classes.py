@@ -1,0 +1,15 @@
+"""Source of the classes that wrangler.jsonc names, for small Workers in its place."""
+
+CLASSES = """
+class FlowflareService(WorkerEntrypoint):
+    pass
+
+
+class WorkflowTracker(DurableObject):
+    pass
+
+
+class OrderProcessing(WorkflowEntrypoint):
+    async def run(self, event, step):
+        return None
+"""
