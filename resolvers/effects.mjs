@@ -25,7 +25,7 @@ import { configure as configurePokes, firstValue, write } from "./pokes.mjs";
 const env = bindings;
 
 /**
- * What Python knows and this side needs (SETTINGS in effects.py).
+ * Data that crosses from Python (SETTINGS in effects.py).
  * @typedef {import("./pokes.mjs").Settings & { textBytes: number, tooBig: string,
  *   engine: import("./engine.mjs").Settings }} Settings
  * @type {Settings}

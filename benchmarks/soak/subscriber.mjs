@@ -50,7 +50,7 @@ export class Subscriber {
         wasOpen = true;
         send(socket, { type: "connection_init", payload: { authorization: `Bearer ${KEY}` } });
       });
-      // What there is to say about an error comes with the close.
+      // An error is followed by a close, which says why.
       socket.on("error", () => {});
       socket.on("message", (data) => {
         if (socket !== this.#socket) return;

@@ -71,13 +71,13 @@ function written(value: unknown): Written {
   const { isDeep, isPlain } = look(value);
   const text = isPlain ? JSON.stringify(value) : JSON.stringify(value, asJson);
   if (text === undefined) return { text: "null", isDeep };
-  // What has a form of its own, or a `toJSON`, may be deeper in JSON than it looks.
+  // A value with a form of its own, or a `toJSON`, may be deeper in JSON than it looks.
   return { text, isDeep: isDeep || (!isPlain && look(JSON.parse(text)).isDeep) };
 }
 
 /**
- * Whether a value has too many levels, and whether JSON has a form for all of it. Looks at it level
- * by level, at what is held several times once for each: written out, that may be without end.
+ * Find out if a value has too many levels, and if JSON has a form for all of it. It is looked at level
+ * by level, what is held several times once for each: written out, that may be without end.
  */
 function look(root: unknown): { isDeep: boolean; isPlain: boolean } {
   let level = new Map<unknown, Held>();

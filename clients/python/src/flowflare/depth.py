@@ -31,7 +31,7 @@ def is_deep(value: object, levels: int = MAX_LEVELS) -> bool:
     for _ in range(levels):
         following = []
         for child in gc.get_referents(*level):
-            # What the collector does not track holds nothing that it would.
+            # A value that the collector does not track holds none that it does.
             if gc.is_tracked(child) and not isinstance(child, _PROGRAM) and id(child) not in seen:
                 seen.add(id(child))
                 following.append(child)

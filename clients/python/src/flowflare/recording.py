@@ -34,7 +34,7 @@ _CONTAINERS = (dict, list, tuple)
 _KNOWN = (str, int, float, *_CONTAINERS)
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _MAX_FORMS = 8
-"""How often a form may have a form of its own: an enum member, a dataclass, a dict."""
+"""Forms that lead from one to the next at most: an enum member, a dataclass, a dict."""
 _LAST_LINE = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 
 

@@ -313,7 +313,7 @@ class _Task:
         finally:
             timer.cancel()
         if step.is_open and step.attempt == number:
-            # What the engine says of it from here on is not about an attempt before.
+            # From here on the engine does not speak of an earlier attempt.
             self.result, self.has_result, self.failure = result, True, None
         return result
 
