@@ -7,8 +7,8 @@ from typing import Any
 from workers import WorkerEntrypoint
 
 from examples.order_processing.workflow import OrderProcessing
-from resolvers.reconcile import look_again, reconcile
-from resolvers.retention import remove_expired
+from resolvers.engine.reconciliation import reconcile, renotify_trackers
+from resolvers.writing.retention import remove_expired
 from schema.edge import application, fetch_handler, perform, serve_bound
 from tracker_do import tracker
 
@@ -48,7 +48,7 @@ async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
     and remove what is kept no longer."""
     services = application().services
     jobs: dict[str, Coroutine[Any, Any, Any]] = {
-        "looking at the log again": look_again(services.database),
+        "looking at the log again": renotify_trackers(services.database),
         "reconciling": reconcile(services.database, services.engine),
         "retention": remove_expired(services.database),
     }

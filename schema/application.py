@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from resolvers.access import Gatekeeper
-from resolvers.database import Database, DatabaseError, Statement
-from resolvers.effects import EffectDatabase, EffectEngine
-from resolvers.engine import Engine
-from resolvers.execution import Executor
-from resolvers.limits import MAX_SOCKETS
+from resolvers.access.gatekeeper import Gatekeeper
+from resolvers.base.limits import MAX_SOCKETS
+from resolvers.executing.executor import Executor
+from resolvers.ports.database import Database, DatabaseError, Statement
+from resolvers.ports.engine import Engine
+from resolvers.runtime.database import CommandDatabase
+from resolvers.runtime.engine import CommandEngine
 from schema.build import core
 from schema.http import GraphQLEndpoint
 from schema.messages import HttpRequest, HttpResponse
@@ -41,8 +42,8 @@ class Services:
     """What operations act on, by the configuration of the Worker."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self.database: Database = EffectDatabase()
-        self.engine: Engine = EffectEngine(*bound_workflows(configuration.get("WORKFLOWS")))
+        self.database: Database = CommandDatabase()
+        self.engine: Engine = CommandEngine(*bound_workflows(configuration.get("WORKFLOWS")))
         self.gatekeeper = Gatekeeper(
             admin=configuration.get("FLOWFLARE_API_KEY") or "",
             write=configuration.get("FLOWFLARE_WRITE_KEY") or "",

@@ -7,8 +7,8 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from resolvers.calls import MUTATION
-from resolvers.planning.compiler import EXPRESSION, Expression
+from resolvers.compiling.compiler import EXPRESSION, Expression
+from resolvers.writing.mutation_fields import MUTATION
 
 
 def argument(

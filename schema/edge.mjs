@@ -1,17 +1,19 @@
-// The edge between workerd and Python: reads requests, performs effects, writes responses.
-// Python is called with text and answers with text, so nothing is proxied; the texts that
-// SQLite makes stay here and are joined into the response (see resolvers/effects.py).
+// The edge between workerd and Python: reads requests, runs Python's tasks, writes responses. Python
+// takes and returns text, so nothing is proxied; the texts that SQLite makes stay on this side and are
+// joined to the response.
 
 import { env as bindings } from "cloudflare:workers";
-import { configure, drive, join, newKept } from "../resolvers/effects.mjs";
-import { excessOf } from "../resolvers/json_text.mjs";
-import { connect, openSocket } from "./sockets.mjs";
-import { eventsOf, streamEvents } from "./sse.mjs";
+import { configure, join, newExecution, runTask } from "../resolvers/runtime/commands.mjs";
+import { asPythonHandler } from "../resolvers/runtime/handlers.mjs";
+import { readBody, skipBody } from "./bodies.mjs";
+import { KnownCallers } from "./callers.mjs";
+import { streamEvents, eventsOf } from "./sse.mjs";
+import { connect, openSocket } from "./tracker.mjs";
 
 /**
- * A response as Python has it; its kinds are those of messages.py.
+ * A response as Python makes it (HttpResponse in messages.py); it also names the kinds.
  * @typedef {{ status: number, kind: "answer" | "asset" | "stream" | "event",
- *   headers: Record<string, string>, body: (string | number)[], cost: boolean }} Answer
+ *   headers: Record<string, string>, body: (string | number)[], cost: boolean }} PythonResponse
  */
 
 /** @type {Record<string, any>} */
@@ -27,37 +29,33 @@ const VARIABLES = [
   "MAX_SOCKETS",
 ];
 
-const STRICT = { fatal: true, ignoreBOM: false };
-const UTF_8 = new TextDecoder("utf-8", STRICT);
-const UNREAD = { body: "", problem: "UNREAD" };
-
 /**
- * What Python gives once an isolate.
+ * Functions of Python, for as long as the isolate lives.
  * @type {{ begin: (request: string, body: string, failure: string) => string,
- *   resume: (task: number, answer: string) => string,
- *   admitsUntil: (authorization: string) => number }}
+ *   resume: (task: number, result: string) => string }}
  */
 let python;
 /**
- * @type {{ bodyBytes: number, json: import("../resolvers/json_text.mjs").JsonLimits,
- *   passedBytes: number, knownCallers: number, keepAliveMs: number,
- *   effects: import("../resolvers/effects.mjs").Settings }}
+ * @type {{ bodyBytes: number, json: import("../resolvers/runtime/json_text.mjs").JsonLimits,
+ *   skippedBytes: number, knownCallers: number, keepAliveMs: number,
+ *   commands: import("../resolvers/runtime/commands.mjs").Settings }}
  */
 let settings;
-/** @type {Map<string, number>} until when an Authorization header is valid, seconds since 1970 */
-const knownCallers = new Map();
+/** @type {KnownCallers} */
+let callers;
 
 /**
- * Keep the functions that run Python; they outlive the call.
+ * Keep the functions of Python; they outlive the call.
  * @param {string} text the settings, JSON
  * @param {typeof python.begin} begin
  * @param {typeof python.resume} resume
- * @param {typeof python.admitsUntil} admitsUntil
+ * @param {(authorization: string) => number} validUntil
  */
-export function install(text, begin, resume, admitsUntil) {
+export function install(text, begin, resume, validUntil) {
   settings = JSON.parse(text);
-  python = { begin, resume, admitsUntil };
-  configure(settings.effects);
+  python = { begin, resume };
+  callers = new KnownCallers(validUntil, settings.knownCallers);
+  configure(settings.commands);
 }
 
 /** The variables and secrets that Python needs, as JSON text. */
@@ -69,21 +67,21 @@ export function configuration() {
 }
 
 /**
- * Answer an HTTP request from anywhere.
+ * Answer an HTTP request.
  * @param {Request} request
  */
-export const serve = (request) => respond(request, false);
+export const serve = asPythonHandler((/** @type {Request} */ request) => respond(request, false));
 
 /**
- * Answer a request that another Worker's binding brought. Which of the two functions is called is
- * the only sign of that: nothing in a request can say so.
+ * Answer a request that came over a service binding. Only this function knows that it did: nothing in
+ * a request can claim it.
  * @param {Request} request
  */
 export const serveBound = (request) => respond(request, true);
 
 /**
  * @param {Request} request
- * @param {boolean} bound whether it needs no key
+ * @param {boolean} bound true if it needs no key
  */
 async function respond(request, bound) {
   const url = request.url;
@@ -98,8 +96,10 @@ async function respond(request, bound) {
   let body = "";
   let problem = "";
   if (request.method === "POST" && path === "/graphql") {
-    const isAdmitted = (bound && !authorization) || admits(authorization);
-    ({ body, problem } = isAdmitted ? await readBody(request) : await pass(request));
+    const isKnown = (bound && !authorization) || callers.has(authorization);
+    ({ body, problem } = isKnown
+      ? await readBody(request, settings.bodyBytes, settings.json)
+      : await skipBody(request, settings.skippedBytes));
   }
   // Named as in HttpRequest.
   const line = JSON.stringify({
@@ -115,10 +115,10 @@ async function respond(request, bound) {
     bound,
   });
   const begin = (/** @type {string} */ failure) => python.begin(line, body, failure);
-  const kept = newKept();
-  /** @type {Answer} */
-  const response = await drive({ begin, resume: python.resume }, kept);
-  let text = join(response.body, kept.texts);
+  const execution = newExecution();
+  /** @type {PythonResponse} */
+  const response = await runTask({ begin, resume: python.resume }, execution);
+  let text = join(response.body, execution.texts);
   if (response.kind === "asset") return env.ASSETS.fetch(new Request(new URL(text, url)));
   if (response.kind === "stream") {
     const socket = await openSocket(bound);
@@ -127,9 +127,9 @@ async function respond(request, bound) {
   }
   if (response.kind === "event") text = eventsOf(text);
   if (response.cost) {
-    response.headers["d1-round-trips"] = String(kept.roundTrips);
-    response.headers["d1-rows-read"] = String(kept.rowsRead);
-    response.headers["d1-rows-written"] = String(kept.rowsWritten);
+    response.headers["d1-round-trips"] = String(execution.roundTrips);
+    response.headers["d1-rows-read"] = String(execution.rowsRead);
+    response.headers["d1-rows-written"] = String(execution.rowsWritten);
   }
   return new Response(response.status === 204 ? null : text, {
     status: response.status,
@@ -137,78 +137,12 @@ async function respond(request, bound) {
   });
 }
 
-// How the runtime calls a handler that it takes for a Python function (Pyodide 314's protocol;
-// workerd 1.20261117, 2026-11-22): being called so spares each request a call into Python.
-serve.callWithOptions = (/** @type {any} */ _options, /** @type {Request} */ request) =>
-  serve(request);
-serve.callRelaxed = serve;
-
 /**
- * Run a task for Python: from its first step to the result as JSON text.
+ * Run a task of Python from its first step to its return value, JSON text.
  * @param {string} first
  */
 export async function run(first) {
-  return JSON.stringify(await drive({ begin: () => first, resume: python.resume }, newKept()));
-}
-
-/**
- * Say whether a body is worth reading, without a call of Python for a header seen before. Python looks
- * at the key of each request all the same.
- * @param {string} authorization
- */
-function admits(authorization) {
-  let until = knownCallers.get(authorization);
-  if (until === undefined) {
-    until = python.admitsUntil(authorization);
-    if (until === 0) return false;
-    if (knownCallers.size >= settings.knownCallers) knownCallers.clear();
-    knownCallers.set(authorization, until);
-  }
-  return until > Date.now() / 1000;
-}
-
-/**
- * Leave a body unread. A small one is taken from the connection, which can then be used again.
- * @param {Request} request
- */
-async function pass(request) {
-  const length = request.headers.get("content-length");
-  if (length !== null && Number(length) <= settings.passedBytes) await request.arrayBuffer();
-  return UNREAD;
-}
-
-/**
- * The body as text; where it cannot be had, what the problem is (HttpRequest in messages.py).
- * @param {Request} request
- */
-async function readBody(request) {
-  const { body, problem } = await readText(request, settings.bodyBytes);
-  const excess = problem || excessOf(body, settings.json);
-  return excess ? { body: "", problem: excess } : { body, problem };
-}
-
-/**
- * @param {Request} request
- * @param {number} maxBytes
- */
-async function readText(request, maxBytes) {
-  const tooLarge = { body: "", problem: "TOO_LARGE" };
-  if (Number(request.headers.get("content-length")) > maxBytes) return tooLarge;
-  try {
-    if (request.headers.has("content-length")) {
-      return { body: UTF_8.decode(await request.arrayBuffer()), problem: "" };
-    }
-    const decoder = new TextDecoder("utf-8", STRICT);
-    let body = "";
-    let bytes = 0;
-    for await (const chunk of /** @type {any} */ (request.body ?? [])) {
-      bytes += chunk.byteLength;
-      if (bytes > maxBytes) return tooLarge;
-      body += decoder.decode(chunk, { stream: true });
-    }
-    return { body: body + decoder.decode(), problem: "" };
-  } catch (error) {
-    if (error instanceof TypeError) return { body: "", problem: "NOT_UTF8" };
-    throw error;
-  }
+  return JSON.stringify(
+    await runTask({ begin: () => first, resume: python.resume }, newExecution()),
+  );
 }

@@ -11,9 +11,11 @@ from typing import Any
 from pyodide.ffi import create_proxy
 from workers import import_from_javascript
 
-from resolvers import effects, limits
-from resolvers.effects import Effect, Runner
-from resolvers.json_text import decode
+from resolvers.base import limits
+from resolvers.base.json_text import decode
+from resolvers.runtime.commands import Command
+from resolvers.runtime.runner import Runner
+from resolvers.runtime.settings import SETTINGS
 from schema.application import Application, present
 from schema.messages import HttpRequest
 
@@ -22,10 +24,10 @@ _RUNNER = Runner()
 _SETTINGS = {
     "bodyBytes": limits.MAX_BODY_BYTES,
     "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
-    "passedBytes": limits.MAX_INIT_FRAME_BYTES,
+    "skippedBytes": limits.MAX_INIT_FRAME_BYTES,
     "knownCallers": limits.MAX_KNOWN_CALLERS,
     "keepAliveMs": limits.SSE_KEEP_ALIVE_MS,
-    "effects": effects.SETTINGS,
+    "commands": SETTINGS,
 }
 _applications: list[Application] = []
 
@@ -35,7 +37,7 @@ def application() -> Application:
     no configuration yet and the runtime may be taking a snapshot."""
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
-        functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.admits_until)
+        functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.valid_until)
         _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))
         # What is there now lives as long as the isolate: no collection needs to look at it again.
         gc.freeze()
@@ -54,7 +56,7 @@ async def serve_bound(request: Any) -> Any:
     return await _EDGE.serveBound(request)
 
 
-async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
+async def perform(coroutine: Coroutine[Command, Any, Any]) -> Any:
     """Run domain code from where there is an event loop: a Workflow, a cron trigger.
 
     Its result crosses as JSON. What it raises is raised here.
@@ -78,4 +80,4 @@ async def perform(coroutine: Coroutine[Effect, Any, Any]) -> Any:
 def _begin(request_line: str, body: str, failure: str) -> str:
     request = HttpRequest(**decode(request_line), body=body)
     response = _applications[0].respond(request)
-    return _RUNNER.start(response, present, foresee=True, failure=failure)
+    return _RUNNER.start(response, present, speculate=True, failure=failure)

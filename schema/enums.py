@@ -4,7 +4,7 @@ from enum import EnumMeta
 
 import strawberry
 
-from resolvers import vocabulary
+from resolvers.base import vocabulary
 
 _DESCRIPTIONS: dict[EnumMeta, str] = {
     vocabulary.InstanceStatus: (

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from resolvers.reporting import error_of, report
+from resolvers.executing.reporting import error_of, report
 from schema.messages import (
     EVENT_STREAM,
     PLAIN_JSON,

@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 
 from graphql import OperationType
 
-from resolvers.access import Principal
-from resolvers.documents import Operation
-from resolvers.errors import RequestError
-from resolvers.execution import Executor, Request
-from resolvers.json_text import decode_untrusted, encode
-from resolvers.limits import MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_BODY_VALUES
-from resolvers.mutations import Services
+from resolvers.access.principals import Principal
+from resolvers.base.errors import RequestError
+from resolvers.base.json_text import decode_untrusted, encode
+from resolvers.base.limits import MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_BODY_VALUES
+from resolvers.compiling.documents import Operation
+from resolvers.executing.executor import Executor, Request
+from resolvers.writing.context import Services
 from schema.failures import failure
 from schema.messages import (
     EVENT_STREAM,
@@ -77,7 +77,7 @@ class GraphQLEndpoint:
         body = ['{"data":', *data, "}"]
         if media_type == EVENT_STREAM:
             return event_response(body)
-        return graphql_response(200, body, media_type, show_cost=not caller.limited)
+        return graphql_response(200, body, media_type, show_cost=not caller.is_restricted)
 
     def _subscribe(
         self,

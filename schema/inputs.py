@@ -3,7 +3,7 @@
 import strawberry
 from strawberry import UNSET
 
-from resolvers.vocabulary import (
+from resolvers.base.vocabulary import (
     Backoff,
     ConflictPolicy,
     EventType,
@@ -192,12 +192,14 @@ class SendWorkflowEventInput:
 class CreateAccessTokenInput:
     scopes: list[Scope] = field(default_factory=lambda: [Scope.READ], description="What it may do")
     reference: ReferenceInput | None = field(
-        default=UNSET, description="Limits the token to one reference"
+        default=UNSET, description="Restricts the token to one reference"
     )
     workflows: list[str] | None = field(
-        default=UNSET, description="Limits the token to these workflows; at most 100"
+        default=UNSET, description="Restricts the token to these workflows; at most 100"
     )
-    instance_id: str | None = field(default=UNSET, description="Limits the token to one instance")
+    instance_id: str | None = field(
+        default=UNSET, description="Restricts the token to one instance"
+    )
     unrestricted: bool | None = field(
         default=UNSET,
         description="Must be true for a token without reference, workflows and instanceId, which"

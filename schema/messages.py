@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from resolvers.mutations import Pieces
+from resolvers.writing.context import Pieces
 
 RESPONSE_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"

@@ -6,14 +6,8 @@ those of `migrations/`.
 
 import strawberry
 
-from resolvers import transitions
-from resolvers.planning import events as event_pages
-from resolvers.planning import expressions as e
-from resolvers.planning import pages
-from resolvers.planning.events import cursor_text
-from resolvers.planning.roots import global_id
-from resolvers.sql import word
-from resolvers.vocabulary import (
+from resolvers.base import transitions
+from resolvers.base.vocabulary import (
     AttemptStatus,
     Backoff,
     EventType,
@@ -21,6 +15,12 @@ from resolvers.vocabulary import (
     StepKind,
     StepStatus,
 )
+from resolvers.compiling.planners import events as event_pages
+from resolvers.compiling.planners import expressions as e
+from resolvers.compiling.planners import pages
+from resolvers.compiling.planners.events import cursor_text
+from resolvers.compiling.planners.roots import global_id
+from resolvers.ports.sql import word
 from schema.declare import argument, column
 from schema.inputs import InstanceFilter, InstanceOrder
 from schema.scalars import JSON, DateTime, Duration, EventCursor

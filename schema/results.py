@@ -4,8 +4,8 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.planning import expressions as e
-from resolvers.vocabulary import ErrorCode, InstanceStatus, StepStatus
+from resolvers.base.vocabulary import ErrorCode, InstanceStatus, StepStatus
+from resolvers.compiling.planners import expressions as e
 from schema.declare import column, given
 from schema.objects import Workflow, WorkflowInstance, WorkflowStep
 from schema.scalars import DateTime, EventCursor

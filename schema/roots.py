@@ -2,8 +2,9 @@
 
 import strawberry
 
-from resolvers import acting, mutations
-from resolvers.planning import events, pages, roots, stats
+from resolvers.compiling.planners import events, pages, roots, stats
+from resolvers.engine import actions
+from resolvers.writing import mutations, starts
 from schema.declare import argument, column, mutation
 from schema.inputs import (
     CreateAccessTokenInput,
@@ -93,12 +94,12 @@ class Query:
 @strawberry.type(description="Writes. Each field is one transaction, its payload included")
 class Mutation:
     start_workflow: StartWorkflowResult = mutation(
-        mutations.start_workflow,
+        starts.start_workflow,
         "Start a workflow; idempotent by instanceId",
         argument("input", StartWorkflowInput, "What to start"),
     )
     start_workflows: list[StartWorkflowResult] = mutation(
-        mutations.start_workflows,
+        starts.start_workflows,
         "One result for each input, in order; at most 100",
         argument("inputs", list[StartWorkflowInput], "What to start"),
     )
@@ -123,27 +124,27 @@ class Mutation:
         argument("input", RegisterWorkflowInput, "The definition"),
     )
     pause_workflow: InstanceActionResult = mutation(
-        acting.pause_workflow,
+        actions.pause_workflow,
         "Have the engine pause an instance",
         argument("input", InstanceActionInput, "Which"),
     )
     resume_workflow: InstanceActionResult = mutation(
-        acting.resume_workflow,
+        actions.resume_workflow,
         "Have the engine resume an instance",
         argument("input", InstanceActionInput, "Which"),
     )
     terminate_workflow: InstanceActionResult = mutation(
-        acting.terminate_workflow,
+        actions.terminate_workflow,
         "Have the engine end an instance",
         argument("input", InstanceActionInput, "Which"),
     )
     restart_workflow: InstanceActionResult = mutation(
-        acting.restart_workflow,
+        actions.restart_workflow,
         "Have the engine run an instance from its beginning",
         argument("input", InstanceActionInput, "Which"),
     )
     send_workflow_event: InstanceActionResult = mutation(
-        acting.send_workflow_event,
+        actions.send_workflow_event,
         "Deliver an event to an instance that waits for it",
         argument("input", SendWorkflowEventInput, "The event"),
     )

@@ -6,9 +6,9 @@ import strawberry
 from graphql import Undefined, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
-from resolvers.instants import parse_instant
-from resolvers.limits import MAX_DURATION_MS
-from resolvers.planning.events import parse_cursor
+from resolvers.base.instants import parse_instant
+from resolvers.base.limits import MAX_DURATION_MS
+from resolvers.compiling.planners.events import parse_cursor
 
 DateTime = NewType("DateTime", str)
 JSON = NewType("JSON", object)

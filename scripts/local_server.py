@@ -169,7 +169,7 @@ class LocalServer:
         return bool(self._call("evict", **{"class": class_name, "name": name}))
 
     def tracker(self, method: str, shard: str = "shard-0") -> Any:
-        """Call a method of a shard of the tracker: `poke`, or `status` (see tracker.py)."""
+        """Call a method of a shard of the tracker: `notify`, or `status` (see tracker.py)."""
         answer = self._call("object", binding="TRACKER", name=shard, method=method)
         return None if answer is None else json.loads(answer)
 

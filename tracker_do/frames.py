@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from resolvers.json_text import decode_untrusted, encode, encode_value
-from resolvers.limits import (
+from resolvers.base.json_text import decode_untrusted, encode, encode_value
+from resolvers.base.limits import (
     MAX_BODY_DEPTH,
     MAX_BODY_VALUES,
     MAX_FRAME_BYTES,

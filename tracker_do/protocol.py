@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from resolvers.access import Principal
-from resolvers.errors import AccessError
-from resolvers.limits import MAX_SUBSCRIPTIONS
-from resolvers.reporting import error_of
+from resolvers.access.principals import Principal
+from resolvers.base.errors import AccessError
+from resolvers.base.limits import MAX_SUBSCRIPTIONS
+from resolvers.executing.reporting import error_of
 from tracker_do import frames
 from tracker_do.frames import ClientFrame, CloseCode, Malformed, SubscribePayload
 

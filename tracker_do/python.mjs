@@ -22,7 +22,7 @@
  * @property {number} initFrames
  * @property {number} operations
  * @property {number} replays
- * @property {import("../resolvers/json_text.mjs").JsonLimits} json
+ * @property {import("../resolvers/runtime/json_text.mjs").JsonLimits} json
  */
 
 /** @type {Python} */

@@ -6,11 +6,11 @@ lies between them is not read: it neither waits for what happens elsewhere nor l
 
 from typing import Any
 
-from resolvers.access import Principal
-from resolvers.database import Statement
-from resolvers.limits import MAX_REPLAY_EVENTS
-from resolvers.reporting import error_of
-from resolvers.writes.statements import Parameters
+from resolvers.access.principals import Principal
+from resolvers.base.limits import MAX_REPLAY_EVENTS
+from resolvers.executing.reporting import error_of
+from resolvers.ports.database import Statement
+from resolvers.writing.statements import Parameters
 
 
 def count_own(principal: Principal, after: int) -> Statement:
@@ -38,11 +38,11 @@ def next_own(principal: Principal, after: int, upper: int) -> Statement:
 def refusal(principal: Principal, events: int) -> list[dict[str, Any]] | None:
     """The errors for a cursor that is so many events behind; None if they can be replayed."""
     # A caller with restrictions would learn from it how far the log has come.
-    if events < 0 and not principal.limited:
+    if events < 0 and not principal.is_restricted:
         message = "after: the log has not come to this cursor."
         return [error_of(message, "INVALID_ARGUMENT", argument="after")]
     if events > MAX_REPLAY_EVENTS:
-        count = "too many" if principal.limited else str(events)
+        count = "too many" if principal.is_restricted else str(events)
         message = (
             f"The log is {count} events past this cursor; {MAX_REPLAY_EVENTS} are replayed"
             " (MAX_REPLAY_EVENTS). Read `events` up to now, and subscribe from there."

@@ -14,17 +14,23 @@ from typing import Any, Protocol
 
 from graphql import OperationType
 
-from resolvers.access import Principal, claimed, token_claims
-from resolvers.database import Database, DatabaseError, share_of
-from resolvers.documents import Cache
-from resolvers.execution import Executor, Request
-from resolvers.feeds import Feed
-from resolvers.json_text import encode
-from resolvers.limits import FEED_CACHE_SIZE, MAX_CARRIED_NODES, MAX_CARRIED_READS
-from resolvers.mutations import Services
-from resolvers.reporting import report
-from resolvers.vocabulary import Scope
-from tracker_do import frames, protocol, rounds
+from resolvers.access.gatekeeper import principal_from_claims, token_claims
+from resolvers.access.principals import Principal
+from resolvers.base.cache import Cache
+from resolvers.base.json_text import encode
+from resolvers.base.limits import (
+    MAX_PREFETCH_NODES,
+    MAX_PREFETCH_STATEMENTS,
+    SUBSCRIPTION_PLAN_CACHE_SIZE,
+)
+from resolvers.base.vocabulary import Scope
+from resolvers.executing.executor import Executor, Request
+from resolvers.executing.reporting import report
+from resolvers.ports.database import Database, DatabaseError, share_of
+from resolvers.subscriptions.plans import SubscriptionPlan
+from resolvers.writing.context import Services
+from tracker_do import frames, protocol
+from tracker_do import polling as rounds
 from tracker_do.frames import CloseCode, SubscribePayload
 from tracker_do.protocol import Answered, Close, Connection, Send, Start, Stream
 
@@ -63,7 +69,7 @@ class Server:
     def __init__(self, host: Host, database: Database) -> None:
         self._host = host
         self._database = database
-        self._feeds: Cache[str, Feed] = Cache(FEED_CACHE_SIZE)
+        self._feeds: Cache[str, SubscriptionPlan] = Cache(SUBSCRIPTION_PLAN_CACHE_SIZE)
 
     def receive(self, state: str, message: str, problem: str) -> str:
         """What a message from a client leads to: the connection's new state, and actions.
@@ -145,15 +151,15 @@ class Server:
 
     def unwelcome(self, fingerprints: str) -> str:
         """Which of these keys are not configured any more."""
-        holds = self._host.services.gatekeeper.holds
-        return encode([f for f in json.loads(fingerprints) if not holds(f)])
+        has_key = self._host.services.gatekeeper.has_key
+        return encode([f for f in json.loads(fingerprints) if not has_key(f)])
 
     def _refuse_late(self, caller: Principal | None) -> list[Any] | None:
         if caller is None:
             return None
         if caller.expires_at is not None and caller.expires_at <= time.time():
             return _closing(CloseCode.FORBIDDEN, "The token has expired.")
-        if not self._host.services.gatekeeper.holds(caller.fingerprint):
+        if not self._host.services.gatekeeper.has_key(caller.fingerprint):
             return _closing(CloseCode.FORBIDDEN, "The key is not valid any more.")
         return None
 
@@ -189,7 +195,7 @@ class Server:
                 self._feeds.put(digest, found[digest])
         return found
 
-    def _made(self, definition: _Definition) -> Feed:
+    def _made(self, definition: _Definition) -> SubscriptionPlan:
         name, variables, claims = json.loads(definition.rest)
         request = Request(json.loads(definition.document), variables, name)
         executor = self._host.executor
@@ -203,8 +209,8 @@ def _again(groups: Sequence[rounds.Group]) -> dict[str, Any]:
         "head": [head.sql, head.parameters, head.opaque],
         "reads": [group.feed.repeated(share_of(len(groups))) for group in groups],
         "window": min(group.feed.window for group in groups),
-        "light": len(groups) <= MAX_CARRIED_READS
-        and sum(group.feed.nodes for group in groups) <= MAX_CARRIED_NODES,
+        "light": len(groups) <= MAX_PREFETCH_STATEMENTS
+        and sum(group.feed.nodes for group in groups) <= MAX_PREFETCH_NODES,
     }
 
 
@@ -213,9 +219,9 @@ def _request(payload: SubscribePayload) -> Request:
     return Request(payload.query, payload.variables or {}, payload.operationName, after)
 
 
-def _definition(request: Request, feed: Feed) -> _Definition:
+def _definition(request: Request, feed: SubscriptionPlan) -> _Definition:
     # As ASCII JSON: SQLite's text holds no half surrogate pair, and a document may.
-    limits = feed.principal.limits
+    limits = feed.principal.restrictions
     claims = token_claims([Scope.READ], limits, None)
     rest = json.dumps([request.operation_name, dict(feed.variables), claims], sort_keys=True)
     return _Definition(encode(request.query), rest)
@@ -230,7 +236,7 @@ def _closing(code: CloseCode, reason: str) -> list[Any]:
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
-    return claimed(claims, fingerprint=claims.get("key", ""))
+    return principal_from_claims(claims, fingerprint=claims.get("key", ""))
 
 
 def _connection(state: Mapping[str, Any]) -> Connection:
@@ -248,6 +254,6 @@ def _state(connection: Connection) -> dict[str, Any]:
         "running": connection.running,
     }
     if (caller := connection.principal) is not None:
-        claims = token_claims(caller.scopes, caller.limits, caller.expires_at)
+        claims = token_claims(caller.scopes, caller.restrictions, caller.expires_at)
         state["who"] = {**claims, "key": caller.fingerprint}
     return state

@@ -1,11 +1,11 @@
 // One shard of the tracker: accepts sockets, and performs what Python decides about their messages.
 
-import { drive, join, newKept } from "../resolvers/effects.mjs";
-import { excessOf, isLonger } from "../resolvers/json_text.mjs";
+import { runTask, join, newExecution } from "../resolvers/runtime/commands.mjs";
+import { excessOf, isLonger } from "../resolvers/runtime/json_text.mjs";
 import { Alarm } from "./alarm.mjs";
-import { Pump } from "./pump.mjs";
+import { Pump } from "./dispatcher.mjs";
 import { limits, python } from "./python.mjs";
-import { CODES, EXPIRED, Sockets } from "./sockets.mjs";
+import { CODES, EXPIRED, Sockets } from "./connections.mjs";
 import { Storage, stateOf, stateText } from "./storage.mjs";
 
 /** @typedef {import("./storage.mjs").State} State */
@@ -100,7 +100,7 @@ export class Shard {
       else if (kind === "execute") {
         const operation = () => this.#execute(socket, rest[0], rest[1]);
         this.#ctx.waitUntil(this.#sockets.backlog(socket).execute(operation));
-      } else this.#ctx.waitUntil(this.poke());
+      } else this.#ctx.waitUntil(this.notify());
     }
   }
 
@@ -143,16 +143,16 @@ export class Shard {
 
   /**
    * Something was written, or somebody has come: look at the log, and once more in a while.
-   * @param {import("../resolvers/pokes.mjs").Carried} [carried] what there is to see
-   * @returns {Promise<import("../resolvers/pokes.mjs").Offer | undefined>}
+   * @param {import("../resolvers/runtime/notifications.mjs").Prefetched} [prefetched] what there is to see
+   * @returns {Promise<import("../resolvers/runtime/notifications.mjs").Prefetch | undefined>}
    */
-  async poke(carried) {
+  async notify(prefetched) {
     await this.#alarm.by(Date.now() + limits.watchAgainMs);
-    await ((carried && this.#pump.take(carried)) ?? this.#pump.run());
+    await ((prefetched && this.#pump.take(prefetched)) ?? this.#pump.run());
     return this.#pump.offer();
   }
 
-  /** A time has come: of a socket, or to see whether a poke was lost. */
+  /** A time has come: of a socket, or to see whether a notify was lost. */
   async alarm() {
     this.#alarm.rings();
     const now = Date.now();
@@ -200,12 +200,12 @@ export class Shard {
   async #execute(socket, id, payload) {
     if (!this.#sockets.has(socket)) return;
     const who = JSON.stringify(this.#sockets.state(socket).who);
-    const kept = newKept();
+    const execution = newExecution();
     const begin = (/** @type {string} */ failure) => python.execute(who, id, payload, failure);
     /** @type {(string | number)[][]} */
     let frames;
     try {
-      frames = await drive({ begin, resume: python.resume }, kept);
+      frames = await runTask({ begin, resume: python.resume }, execution);
     } catch (error) {
       return this.#fail(socket, error);
     }
@@ -214,7 +214,7 @@ export class Shard {
     const state = this.#sockets.state(socket);
     if (!state.running.includes(id)) return;
     state.running = state.running.filter((running) => running !== id);
-    for (const frame of frames) this.#sockets.send(socket, join(frame, kept.texts));
+    for (const frame of frames) this.#sockets.send(socket, join(frame, execution.texts));
     this.#pump.ping(socket);
   }
 

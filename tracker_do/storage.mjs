@@ -6,7 +6,7 @@
  * @property {Record<string, any>} [who] once it was let in
  * @property {number} [until] till then: when it must have been, milliseconds since 1970
  * @property {boolean} [bound] till then: whether it is let in without a key
- * @property {Map<string, [feed: string, place: import("./members.mjs").Place]>} streams
+ * @property {Map<string, [feed: string, place: import("./subscribers.mjs").Place]>} streams
  * @property {number} [pingedAt] when it was asked how far it has read, until it has answered,
  *   milliseconds since 1970
  * @property {string[]} running what is being executed; not stored, for it ends with the object

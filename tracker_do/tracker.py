@@ -6,25 +6,26 @@ from typing import Any, Protocol
 from pyodide.ffi import create_proxy
 from workers import DurableObject, import_from_javascript
 
-from resolvers import limits
-from resolvers.effects import EffectDatabase, Runner
+from resolvers.base import limits
+from resolvers.runtime.database import CommandDatabase
+from resolvers.runtime.runner import Runner
 from tracker_do import server
 from tracker_do.server import Server
 
 _EDGE = import_from_javascript("tracker_do/edge.mjs")
 _RUNNER = Runner()
 _LIMITS = {
-    "roundEvents": limits.MAX_ROUND_EVENTS,
+    "roundEvents": limits.MAX_POLL_EVENTS,
     "unreadCharacters": limits.MAX_UNREAD_CHARACTERS,
     "pongTimeoutMs": limits.PONG_TIMEOUT_MS,
     "initTimeoutMs": limits.INIT_TIMEOUT_MS,
-    "watchAgainMs": limits.WATCH_AGAIN_MS,
+    "watchAgainMs": limits.POLL_AGAIN_MS,
     "maxRetryMs": limits.MAX_RETRY_MS,
     "frameBytes": limits.MAX_FRAME_BYTES,
     "initFrameBytes": limits.MAX_INIT_FRAME_BYTES,
     "initFrames": limits.MAX_INIT_FRAMES,
     "operations": limits.MAX_CONCURRENT_OPERATIONS,
-    "replays": limits.MAX_ROUND_REPLAYS,
+    "replays": limits.MAX_POLL_REPLAYS,
     "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
 }
 _servers: list[Server] = []
@@ -52,12 +53,12 @@ class WorkflowTracker(DurableObject):
         self.on_webSocketClose = shard.closed
         self.on_webSocketError = shard.broken
         self.on_alarm = shard.alarm
-        self.poke = shard.poke
+        self.notify = shard.notify
         self._shard = shard
 
     async def on_fetch(self, request: Any) -> Any:
         """Accept a WebSocket; the Worker has looked at its headers, and says by the address
-        whether it came over a service binding (see schema/sockets.mjs)."""
+        whether it came over a service binding (see schema/tracker.mjs)."""
         return self._shard.accept(request.url == "https://tracker/bound")
 
     async def status(self) -> str:
@@ -69,12 +70,12 @@ def _install(host: Host) -> None:
     """Hand the edge this isolate's functions, once; they outlive the call."""
     if _servers:
         return
-    instance = Server(host, EffectDatabase(silent=True))
+    instance = Server(host, CommandDatabase(silent=True))
     _servers.append(instance)
 
     def execute(who: str, operation_id: str, payload: str, failure: str) -> str:
         task = instance.execute(who, operation_id, payload)
-        return _RUNNER.start(task, foresee=True, failure=failure)
+        return _RUNNER.start(task, speculate=True, failure=failure)
 
     def look(asked: str) -> str:
         return _RUNNER.start(instance.look(asked))

@@ -19,9 +19,9 @@ from flowflare import NonRetryableError, Retries
 from flowflare.errors import is_retryable
 from flowflare.recording import described, json_text
 from flowflare.retries import milliseconds, retries_of
-from resolvers.limits import MAX_ERROR_STACK, MAX_JSON_BYTES, MAX_JSON_DEPTH
-from resolvers.writes.inputs import ErrorInput
-from resolvers.writes.inputs import json_text as stored
+from resolvers.base.limits import MAX_ERROR_STACK, MAX_JSON_BYTES, MAX_JSON_DEPTH
+from resolvers.writing.inputs import ErrorInput
+from resolvers.writing.inputs import json_text as stored
 
 SECOND = timedelta(seconds=1)
 

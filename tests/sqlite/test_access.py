@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from resolvers.access import Gatekeeper, Limits, principal, token_claims
-from resolvers.errors import AccessError
-from resolvers.execution import ExecutionFailed
-from resolvers.vocabulary import Scope
+from resolvers.access.gatekeeper import Gatekeeper, token_claims
+from resolvers.access.principals import Restrictions, principal
+from resolvers.base.errors import AccessError
+from resolvers.base.vocabulary import Scope
+from resolvers.executing.executor import ExecutionFailed
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
 from tests.support.engines import RecordingEngine
@@ -21,11 +22,11 @@ from tests.support.seeded import DATA, DATABASE, POOL, seeded
 from tests.support.writing import Writer, failure
 
 _LIMITS = {
-    "reference": Limits(reference=("order", "1")),
-    "workflows": Limits(workflows=("order", "billing")),
-    "instance": Limits(instance_id="i-004"),
-    "reference and workflow": Limits(reference=("order", "1"), workflows=("order",)),
-    "no workflow": Limits(workflows=()),
+    "reference": Restrictions(reference=("order", "1")),
+    "workflows": Restrictions(workflows=("order", "billing")),
+    "instance": Restrictions(instance_id="i-004"),
+    "reference and workflow": Restrictions(reference=("order", "1"), workflows=("order",)),
+    "no workflow": Restrictions(workflows=()),
 }
 _DEEP = """id instanceId status workflow { name statusCounts { count } latestInstance { id }
   instances(first: 9) { nodes { id } totalCount } } reference { id latestInstance { id }
@@ -83,7 +84,7 @@ def without_the_rest(limits: str) -> SqliteD1:
 def test_a_limited_caller_sees_what_it_would_see_if_the_rest_were_not_there(
     field: str, limits: str
 ) -> None:
-    caller = principal(Scope.READ, limits=_LIMITS[limits])
+    caller = principal(Scope.READ, restrictions=_LIMITS[limits])
     variables = {"ids": POOL.ids[:-1]} if field == "nodes" else {}
     answer = Client(DATABASE, caller)(_SIGHTS[field], **variables)
     expected = Client(without_the_rest(limits))(_SIGHTS[field], **variables)
@@ -98,7 +99,7 @@ def test_a_node_outside_the_limits_is_not_there(limits: str) -> None:
     view = View(DATA, _LIMITS[limits])
     seen = {f"WorkflowInstance:{row['instance_id']}" for row in view.instances}
     seen |= {f"Workflow:{row['name']}" for row in view.workflows()}
-    client = Client(DATABASE, principal(Scope.READ, limits=_LIMITS[limits]))
+    client = Client(DATABASE, principal(Scope.READ, restrictions=_LIMITS[limits]))
     for row in DATA.instances:
         global_id = f"WorkflowInstance:{row['instance_id']}"
         found = client(_SIGHTS["node"], id=global_id)["node"]
@@ -112,21 +113,21 @@ def test_a_node_outside_the_limits_is_not_there(limits: str) -> None:
         assert (found is not None) == (f"Workflow:{row['name']}" in seen)
 
 
-def limited(limits: Limits) -> tuple[Writer, Writer]:
+def limited(limits: Restrictions) -> tuple[Writer, Writer]:
     """A writer without limits, and one with, on a database with an instance inside and out."""
     owner = Writer(engine=RecordingEngine("w", "v"))
     for name in ("in", "out"):
         owner.create("RUNNING", name, reference={"refType": "t", "refId": name})
     owner.update("out", workflow="v")
-    guest = Writer(owner.client.as_(principal(Scope.WRITE, limits=limits)))
+    guest = Writer(owner.client.as_(principal(Scope.WRITE, restrictions=limits)))
     guest.client.services.engine = owner.client.services.engine
     return owner, guest
 
 
 _WAYS_IN = {
-    "reference": Limits(reference=("t", "in")),
-    "workflows": Limits(workflows=("w",)),
-    "instance": Limits(instance_id="in"),
+    "reference": Restrictions(reference=("t", "in")),
+    "workflows": Restrictions(workflows=("w",)),
+    "instance": Restrictions(instance_id="in"),
 }
 
 
@@ -216,7 +217,7 @@ def test_what_would_lie_outside_the_limits_is_forbidden(
 
 
 def test_an_id_that_a_hidden_instance_has_is_invalid_and_the_other_starts_go_on() -> None:
-    owner, guest = limited(Limits(reference=("t", "in")))
+    owner, guest = limited(Restrictions(reference=("t", "in")))
     before = owner.read("out")
     taken = guest.start(instanceId="out", reference=_INSIDE)
     assert (taken["code"], taken["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
@@ -228,7 +229,7 @@ def test_an_id_that_a_hidden_instance_has_is_invalid_and_the_other_starts_go_on(
 
 
 def test_what_lies_inside_the_limits_can_be_started() -> None:
-    _, guest = limited(Limits(reference=("t", "in"), workflows=("w",)))
+    _, guest = limited(Restrictions(reference=("t", "in"), workflows=("w",)))
     assert guest.start(instanceId="new", reference=_INSIDE)["instance"]["status"] == "QUEUED"
     assert guest.update("new", status="RUNNING")["instance"]["status"] == "RUNNING"
     created = guest.update("other", workflow="w", reference=_INSIDE)
@@ -267,7 +268,7 @@ def test_a_token_carries_its_scopes_and_limits() -> None:
     )
     caller = client.services.gatekeeper.authenticate(f"bearer  {issued['token']} ")
     assert caller.scopes == {Scope.READ, Scope.WRITE}
-    assert caller.limits == Limits(("tü", "1"), ("w", "ü"), "i")
+    assert caller.restrictions == Restrictions(("tü", "1"), ("w", "ü"), "i")
     assert caller.expires_at is not None
     assert 50 < caller.expires_at - time.time() <= 60
     assert issued["expiresAt"].endswith("Z")
@@ -337,14 +338,14 @@ def refused(gatekeeper: Gatekeeper, authorization: str | None) -> str:
 
 def issue(gatekeeper: Gatekeeper, seconds: int = 60) -> str:
     """A token of a gatekeeper's."""
-    claims = token_claims([Scope.READ], Limits(instance_id="i"), int(time.time()) + seconds)
+    claims = token_claims([Scope.READ], Restrictions(instance_id="i"), int(time.time()) + seconds)
     return gatekeeper.issue(claims)
 
 
 def test_a_token_that_was_changed_anywhere_is_not_valid() -> None:
     gatekeeper = Gatekeeper(admin="secret")
     good = issue(gatekeeper)
-    assert gatekeeper.authenticate(f"Bearer {good}").limits.instance_id == "i"
+    assert gatekeeper.authenticate(f"Bearer {good}").restrictions.instance_id == "i"
     wider, _, _ = gatekeeper.issue({"scopes": ["ADMIN"], "exp": 2**40}).rpartition(".")
     changed = [
         good[:n] + ("A" if good[n] != "A" else "B") + good[n + 1 :] for n in range(4, len(good))
@@ -387,7 +388,11 @@ def test_each_key_allows_its_scopes_on_everything() -> None:
         ("ü", {Scope.READ}),
     ):
         caller = gatekeeper.authenticate(f"Bearer {key}")
-        assert (set(caller.scopes), caller.limited, caller.expires_at) == (scopes, False, None)
+        assert (set(caller.scopes), caller.is_restricted, caller.expires_at) == (
+            scopes,
+            False,
+            None,
+        )
 
 
 @pytest.mark.parametrize(

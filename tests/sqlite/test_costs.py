@@ -8,10 +8,10 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type
 from graphql.type import is_leaf_type, is_required_argument
 
-from resolvers.access import Limits, principal
-from resolvers.errors import RequestError
-from resolvers.limits import D1_MAX_PARAMETERS, D1_MAX_SQL_BYTES, MAX_ROOT_FIELDS
-from resolvers.vocabulary import Scope
+from resolvers.access.principals import Restrictions, principal
+from resolvers.base.errors import RequestError
+from resolvers.base.limits import D1_MAX_PARAMETERS, D1_MAX_SQL_BYTES, MAX_ROOT_FIELDS
+from resolvers.base.vocabulary import Scope
 from schema.build import core
 from tests.support.client import Client
 from tests.support.engines import RecordingEngine
@@ -291,8 +291,10 @@ def largest_page() -> str:
     return page + all_fields(info, {})
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(("order", "1"), ("order",), "i-004")])
-def test_the_largest_selections_stay_within_the_limits_of_a_statement(limits: Limits) -> None:
+@pytest.mark.parametrize(
+    "limits", [Restrictions(), Restrictions(("order", "1"), ("order",), "i-004")]
+)
+def test_the_largest_selections_stay_within_the_limits_of_a_statement(limits: Restrictions) -> None:
     filters: dict[str, Any] = {
         "workflow": POOL.workflows,
         "status": ["RUNNING", "COMPLETED"],
@@ -303,7 +305,7 @@ def test_the_largest_selections_stay_within_the_limits_of_a_statement(limits: Li
         "retrying": False,
         "stalledFor": 0,
     }
-    client = Client(DATABASE, principal(Scope.READ, limits=limits))
+    client = Client(DATABASE, principal(Scope.READ, restrictions=limits))
     client(
         f"""query ($f: InstanceFilter, $a: String) {{
           instances(first: 20, filter: $f, after: $a) {{ {largest_page()} }} }}""",

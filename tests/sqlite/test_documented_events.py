@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from resolvers.transitions import INSTANCE_TRANSITIONS, RESTARTABLE
-from resolvers.vocabulary import InstanceStatus
+from resolvers.base.transitions import INSTANCE_TRANSITIONS, RESTARTABLE
+from resolvers.base.vocabulary import InstanceStatus
 from scripts.project import ROOT
 from tests.support.engines import RecordingEngine
 from tests.support.markdown import code, rows, section

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from resolvers.access import Limits, Principal, principal
-from resolvers.limits import MAX_EVENTS_SCANNED, MAX_REPLAY_EVENTS
-from resolvers.vocabulary import Scope
+from resolvers.access.principals import Principal, Restrictions, principal
+from resolvers.base.limits import MAX_EVENTS_SCANNED, MAX_REPLAY_EVENTS
+from resolvers.base.vocabulary import Scope
 from tests.support.client import Client
 from tests.support.pumping import Pump, append, code
 from tests.support.subscribing import INSTANCE, REFERENCE, events_feed, feed_of, head_of
@@ -18,14 +18,14 @@ PAGE = """query ($f: EventFilter, $a: EventCursor, $n: Int) {
   events(filter: $f, after: $a, first: $n) { cursor hasMore events { cursor type } } }"""
 OWN = {"refType": "t", "refId": "own"}
 RESTRICTIONS = {
-    "reference": Limits(reference=("t", "own")),
-    "instance": Limits(instance_id="mine"),
-    "both": Limits(reference=("t", "own"), workflows=("w",)),
+    "reference": Restrictions(reference=("t", "own")),
+    "instance": Restrictions(instance_id="mine"),
+    "both": Restrictions(reference=("t", "own"), workflows=("w",)),
 }
 
 
-def caller_of(limits: Limits) -> Principal:
-    return principal(Scope.WRITE, limits=limits)
+def caller_of(limits: Restrictions) -> Principal:
+    return principal(Scope.WRITE, restrictions=limits)
 
 
 def page(client: Client, **variables: Any) -> Any:
@@ -100,7 +100,9 @@ def test_a_filter_that_names_few_instances_finds_all_at_once(filter_: dict[str, 
 
 
 @pytest.mark.parametrize("limits", RESTRICTIONS.values(), ids=RESTRICTIONS)
-def test_a_caller_with_restrictions_gets_the_cursors_of_its_own_events(limits: Limits) -> None:
+def test_a_caller_with_restrictions_gets_the_cursors_of_its_own_events(
+    limits: Restrictions,
+) -> None:
     writer = log_of_two()
     mine = writer.client.as_(caller_of(limits))
     for _ in range(3):
@@ -120,14 +122,14 @@ def test_a_caller_with_restrictions_gets_the_cursors_of_its_own_events(limits: L
 
 def test_who_sees_nothing_is_told_of_no_position() -> None:
     writer = log_of_two()
-    for limits in (Limits(reference=("t", "none")), Limits(instance_id="none")):
+    for limits in (Restrictions(reference=("t", "none")), Restrictions(instance_id="none")):
         nobody = writer.client.as_(caller_of(limits))
         assert page(nobody, n=0)["cursor"] == page(nobody)["cursor"] == ORIGIN
 
 
 def test_a_caller_of_workflows_learns_of_tens_of_thousands_at_most() -> None:
     writer = log_of_two()
-    mine = writer.client.as_(caller_of(Limits(workflows=("w",))))
+    mine = writer.client.as_(caller_of(Restrictions(workflows=("w",))))
     assert page(mine, n=0)["cursor"] == page(mine)["cursor"] == f"{1:016}"
     ends = set()
     for count in (10_001, 14_999, 19_999, 20_000, 20_001):
@@ -166,7 +168,7 @@ def _of(statement: Any) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("limits", RESTRICTIONS.values(), ids=RESTRICTIONS)
-def test_a_replay_counts_and_reads_the_callers_own_events(limits: Limits) -> None:
+def test_a_replay_counts_and_reads_the_callers_own_events(limits: Restrictions) -> None:
     writer = log_of_two()
     append(writer.database, 3 * MAX_REPLAY_EVENTS, 3 * MAX_REPLAY_EVENTS - 2)
     writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
@@ -182,9 +184,13 @@ def test_a_replay_counts_and_reads_the_callers_own_events(limits: Limits) -> Non
 
 
 @pytest.mark.parametrize(
-    "limits", [*RESTRICTIONS.values(), Limits(workflows=("w",))], ids=[*RESTRICTIONS, "workflows"]
+    "limits",
+    [*RESTRICTIONS.values(), Restrictions(workflows=("w",))],
+    ids=[*RESTRICTIONS, "workflows"],
 )
-def test_a_cursor_ahead_of_the_log_tells_a_caller_with_restrictions_nothing(limits: Limits) -> None:
+def test_a_cursor_ahead_of_the_log_tells_a_caller_with_restrictions_nothing(
+    limits: Restrictions,
+) -> None:
     writer = log_of_two()
     for after in (2, 3, 2**53 - 1):
         pump = Pump(writer.database, 1_000)
@@ -211,7 +217,7 @@ def test_a_replay_that_is_refused_says_nothing_of_the_log_to_who_may_not_see_it(
     refused = {
         name: pump.join(events_feed(caller_of(limits)), name, after=0)
         for name, limits in {
-            "workflows": Limits(workflows=("w",)),
+            "workflows": Restrictions(workflows=("w",)),
             "its own": RESTRICTIONS["instance"],
             "nothing": LIMITS["nothing"],
         }.items()

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from resolvers import limits
-from resolvers.errors import RequestError
-from resolvers.execution import ExecutionFailed
+from resolvers.base import limits
+from resolvers.base.errors import RequestError
+from resolvers.executing.executor import ExecutionFailed
 from tests.support.client import Client
 from tests.support.seeded import DATABASE
 from tests.support.writing import Writer
@@ -101,7 +101,7 @@ _LIMITS: dict[str, _Taken] = {
     "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
 }
 # Held elsewhere: in tests/unit (documents, variables, reporting, runner, frames, protocol, rounds),
-# in test_writes.py, test_costs.py, test_rounds.py, test_round_costs.py and tests/worker.
+# in test_writes.py, test_costs.py, test_polls.py, test_poll_costs.py and tests/worker.
 _ELSEWHERE = {
     "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_BODY_VALUES", "MAX_KNOWN_CALLERS",
     "MAX_INIT_FRAME_BYTES", "MAX_INIT_FRAMES", "MAX_CONCURRENT_OPERATIONS", "MAX_RESULT_BYTES",
@@ -112,8 +112,8 @@ _ELSEWHERE = {
     "MAX_DOCUMENT_LINES", "MAX_FIELDS", "MAX_OVERLAPPING_FIELDS", "MAX_INTROSPECTED_FIELDS",
     "MAX_VARIABLE_VALUES", "MAX_ERRORS", "MAX_REPORTED_MESSAGE", "MAX_REPORTED_LOCATIONS",
     "MAX_FRAME_BYTES", "MAX_OPERATION_ID", "MAX_SUBSCRIPTIONS", "MAX_REPLAY_EVENTS",
-    "MAX_ROUND_EVENTS", "MAX_ROUND_REPLAYS", "MAX_ROUND_STATEMENTS", "MAX_SOCKETS",
-    "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_CARRIED_READS", "MAX_CARRIED_NODES",
+    "MAX_POLL_EVENTS", "MAX_POLL_REPLAYS", "MAX_POLL_STATEMENTS", "MAX_SOCKETS",
+    "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_PREFETCH_STATEMENTS", "MAX_PREFETCH_NODES",
 }  # fmt: skip
 
 

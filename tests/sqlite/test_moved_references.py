@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from resolvers.access import Limits, Principal, principal
-from resolvers.feeds import Touched
-from resolvers.vocabulary import Scope
+from resolvers.access.principals import Principal, Restrictions, principal
+from resolvers.base.vocabulary import Scope
+from resolvers.subscriptions.plans import Touched
 from tests.support.client import ADMIN, Client
 from tests.support.subscribing import feed_of, head_of, told
-from tracker_do.rounds import _touched
+from tracker_do.polling import _touched
 
 FOLLOW = """subscription ($type: String!, $id: String!) {
   reference(refType: $type, refId: $id) { refId instances { nodes { instanceId } } }
@@ -24,7 +24,7 @@ OLD, NEW = {"refType": "order", "refId": "old"}, {"refType": "order", "refId": "
 
 
 def reader(**limits: Any) -> Principal:
-    return principal(Scope.READ, limits=Limits(**limits))
+    return principal(Scope.READ, restrictions=Restrictions(**limits))
 
 
 @pytest.fixture

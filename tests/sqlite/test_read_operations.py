@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from resolvers.access import Limits
-from resolvers.documents import InvalidDocument
-from resolvers.errors import ArgumentError
+from resolvers.access.principals import Restrictions
+from resolvers.base.errors import ArgumentError
+from resolvers.compiling.documents import InvalidDocument
 from tests.support.client import Client
 from tests.support.operations import Drawn
 from tests.support.reference import STATUSES
@@ -64,7 +64,7 @@ _ROOTS = {
 
 @pytest.mark.parametrize("name", _ROOTS)
 def test_every_root_field_is_answered_as_by_the_reference(name: str) -> None:
-    comparing(Limits()).check(Drawn(_ROOTS[name], {}))
+    comparing(Restrictions()).check(Drawn(_ROOTS[name], {}))
 
 
 _FILTERS: list[dict[str, Any]] = [
@@ -117,7 +117,11 @@ def test_every_filter_selects_what_the_reference_selects_in_every_order(
     given: dict[str, Any],
 ) -> None:
     for order in _ORDERS:
-        for limits in (Limits(), Limits(reference=("order", "1")), Limits(workflows=("order",))):
+        for limits in (
+            Restrictions(),
+            Restrictions(reference=("order", "1")),
+            Restrictions(workflows=("order",)),
+        ):
             comparing(limits).check(Drawn(_FILTERED, {"filter": given, "order": order}))
 
 
@@ -143,7 +147,11 @@ def test_every_event_filter_selects_what_the_reference_selects(given: dict[str, 
     query = """query ($filter: EventFilter, $after: EventCursor) {
       events(filter: $filter, after: $after, first: 5) {
         cursor hasMore events { cursor type instance { id } step { id } } } }"""
-    for limits in (Limits(), Limits(reference=("order", "1")), Limits(instance_id="i-005")):
+    for limits in (
+        Restrictions(),
+        Restrictions(reference=("order", "1")),
+        Restrictions(instance_id="i-005"),
+    ):
         for after in (None, POOL.event_cursors[5], POOL.event_cursors[-1]):
             comparing(limits).check(Drawn(query, {"filter": given, "after": after}))
 
@@ -247,7 +255,7 @@ def pages(query: str, way: str, **variables: Any) -> Iterator[dict[str, Any]]:
     cursor = None
     while True:
         variables[way] = cursor
-        comparing(Limits()).check(Drawn(query, dict(variables)))
+        comparing(Restrictions()).check(Drawn(query, dict(variables)))
         page = client(query, **variables)["page"]
         yield page
         info = page["pageInfo"]
@@ -298,7 +306,7 @@ def test_the_log_read_page_by_page_is_the_whole_log_in_order() -> None:
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        comparing(Limits()).check(Drawn(query, {"after": cursor}))
+        comparing(Restrictions()).check(Drawn(query, {"after": cursor}))
         page = client(query, after=cursor)["events"]
         seen += [event["cursor"] for event in page["events"]]
         cursor, more = page["cursor"], page["hasMore"]
@@ -369,7 +377,7 @@ _SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", _SHAPES)
 def test_every_shape_of_selection_is_answered_as_by_the_reference(name: str) -> None:
-    comparing(Limits()).check(Drawn(*_SHAPES[name]))
+    comparing(Restrictions()).check(Drawn(*_SHAPES[name]))
 
 
 def test_one_document_serves_variables_of_every_shape() -> None:
@@ -396,7 +404,7 @@ def test_one_document_serves_variables_of_every_shape() -> None:
         {"o": {"field": "UPDATED_AT"}, "c": POOL.cursors["U"][7], "n": 4},
         {},
     ]
-    comparison = comparing(Limits())
+    comparison = comparing(Restrictions())
     for given in (*variables, *reversed(variables)):
         comparison.check(Drawn(query, given))
     assert comparison.compared == 2 * len(variables)

@@ -3,17 +3,19 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from resolvers.access import Limits
+from resolvers.access.principals import Restrictions
 from tests.support.operations import Drawn, operations
 from tests.support.seeded import POOL, comparing
 
 _LIMITS = {
-    "nothing": Limits(),
-    "a-reference": Limits(reference=("order", "1")),
-    "workflows": Limits(workflows=("order", "billing", "empty")),
-    "an-instance": Limits(instance_id="i-004"),
-    "reference-and-workflows": Limits(reference=("user", "1"), workflows=("order-refund", "order")),
-    "no-workflow": Limits(workflows=()),
+    "nothing": Restrictions(),
+    "a-reference": Restrictions(reference=("order", "1")),
+    "workflows": Restrictions(workflows=("order", "billing", "empty")),
+    "an-instance": Restrictions(instance_id="i-004"),
+    "reference-and-workflows": Restrictions(
+        reference=("user", "1"), workflows=("order-refund", "order")
+    ),
+    "no-workflow": Restrictions(workflows=()),
 }
 _EXAMPLES = {"nothing": 300, "a-reference": 60, "workflows": 60}
 

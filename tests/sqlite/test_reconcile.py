@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from resolvers import limits
-from resolvers.database import Outcome, Statement
-from resolvers.drift import Remedy, Tracked, remedy
-from resolvers.engine import EngineError, Seen
-from resolvers.reconcile import reconcile
-from resolvers.vocabulary import InstanceStatus
-from resolvers.writes import repairs
+from resolvers.base import limits
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.engine import repairs
+from resolvers.engine.drift import Remedy, Tracked, remedy
+from resolvers.engine.reconciliation import reconcile
+from resolvers.ports.database import Outcome, Statement
+from resolvers.ports.engine import EngineError, EngineState
 from tests.support.client import finished
 from tests.support.d1 import SqliteD1
 from tests.support.engines import RecordingEngine
 from tests.support.plans import steps_of
 from tests.support.writing import Writer
 
-I = InstanceStatus  # noqa: E741  # as in resolvers/drift.py
+I = InstanceStatus  # noqa: E741  # as in resolvers/engine/drift.py
 UNFINISHED = ["QUEUED", "RUNNING", "SLEEPING", "WAITING", "WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN"]
 
 
@@ -76,7 +76,7 @@ def test_a_status_of_the_engine_is_taken_over_where_it_contradicts(
 ) -> None:
     tracking = Tracking()
     tracking.old(status)
-    tracking.runs.seen["i"] = Seen(engine)
+    tracking.runs.states["i"] = EngineState(engine)
     state, head = tracking.state(), tracking.head()
     done = tracking.reconcile()
     wanted = str(engine) if engine in ENDS else TAKEN[status].get(str(engine))
@@ -96,7 +96,7 @@ def test_a_status_of_the_engine_is_taken_over_where_it_contradicts(
 def test_the_output_of_a_completed_instance_is_taken_over() -> None:
     tracking = Tracking()
     tracking.old("SLEEPING", sleepUntil="2020-01-01T00:00:00Z")
-    tracking.runs.seen["i"] = Seen(I.COMPLETED, output='{"a":[1]}')
+    tracking.runs.states["i"] = EngineState(I.COMPLETED, output='{"a":[1]}')
     tracking.reconcile()
     instance = tracking.read()
     assert (instance["status"], instance["output"]) == ("COMPLETED", {"a": [1]})
@@ -110,7 +110,7 @@ def test_the_output_of_a_completed_instance_is_taken_over() -> None:
 def test_an_output_that_was_reported_outlives_an_engine_that_has_none() -> None:
     tracking = Tracking()
     tracking.old("RUNNING", output={"reported": 1})
-    tracking.runs.seen["i"] = Seen(I.COMPLETED, output="null")
+    tracking.runs.states["i"] = EngineState(I.COMPLETED, output="null")
     tracking.reconcile()
     assert tracking.read()["output"] == {"reported": 1}
 
@@ -122,7 +122,7 @@ def test_an_output_that_was_reported_outlives_an_engine_that_has_none() -> None:
 def test_an_output_that_cannot_be_stored_is_kept_as_its_size_and_a_preview(output: str) -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
-    tracking.runs.seen["i"] = Seen(I.COMPLETED, output=output)
+    tracking.runs.states["i"] = EngineState(I.COMPLETED, output=output)
     tracking.reconcile()
     instance = tracking.read()
     assert instance["status"] == "COMPLETED"
@@ -133,7 +133,7 @@ def test_an_output_that_cannot_be_stored_is_kept_as_its_size_and_a_preview(outpu
 def test_the_error_of_an_errored_instance_is_taken_over() -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
-    tracking.runs.seen["i"] = Seen(I.ERRORED, error=("TypeError", "m" * 9_000))
+    tracking.runs.states["i"] = EngineState(I.ERRORED, error=("TypeError", "m" * 9_000))
     head = tracking.head()
     tracking.reconcile()
     error = tracking.read()["error"]
@@ -150,7 +150,7 @@ def test_what_waits_sleeps_where_a_sleep_is_under_way(kind: str, status: str) ->
     tracking.create("RUNNING")
     tracking.step("RUNNING", kind=kind)
     tracking.age()
-    tracking.runs.seen["i"] = Seen(I.WAITING)
+    tracking.runs.states["i"] = EngineState(I.WAITING)
     tracking.reconcile()
     assert tracking.read()["status"] == status
 
@@ -175,7 +175,7 @@ def test_what_changed_just_now_what_is_over_and_what_is_not_bound_is_not_asked_f
     tracking.age("elsewhere")
     tracking.old("RUNNING", "asked")
     tracking.reconcile()
-    assert tracking.runs.looks == [("w", "asked")]
+    assert tracking.runs.status_requests == [("w", "asked")]
 
 
 def test_without_a_bound_workflow_the_database_is_left_alone() -> None:
@@ -210,7 +210,7 @@ class Late(SqliteD1):
 def test_who_reports_while_the_engine_is_asked_knows_more(change: str) -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
-    tracking.runs.seen["i"] = Seen(I.COMPLETED)
+    tracking.runs.states["i"] = EngineState(I.COMPLETED)
     late = Late(change)
     late.connection = tracking.database.connection
     finished(reconcile(late, tracking.runs))
@@ -225,7 +225,7 @@ def test_who_reports_while_the_engine_is_asked_knows_more(change: str) -> None:
 def test_a_start_that_the_engine_never_got_is_asked_for_again() -> None:
     tracking = Tracking()
     tracking.old("QUEUED", input={"a": 1})
-    tracking.runs.seen["i"] = Seen(None)
+    tracking.runs.states["i"] = EngineState(None)
     head = tracking.head()
     assert tracking.reconcile() == {"started": 1}
     assert tracking.runs.calls == [("create", "w", "i", '{"a":1}')]
@@ -235,7 +235,7 @@ def test_a_start_that_the_engine_never_got_is_asked_for_again() -> None:
 def test_a_start_that_the_engine_refuses_is_tried_until_it_is_a_day_old() -> None:
     tracking = Tracking()
     tracking.old("QUEUED", hours=23.5)
-    tracking.runs.seen["i"] = Seen(None)
+    tracking.runs.states["i"] = EngineState(None)
     tracking.runs.failure = "params too large"
     assert tracking.reconcile() == {"failed": 1}
     assert tracking.read()["status"] == "QUEUED"
@@ -251,7 +251,7 @@ def test_a_start_that_the_engine_refuses_is_tried_until_it_is_a_day_old() -> Non
 def test_a_day_old_start_that_the_engine_takes_is_not_given_up() -> None:
     tracking = Tracking()
     tracking.old("QUEUED", hours=48)
-    tracking.runs.seen["i"] = Seen(None)
+    tracking.runs.states["i"] = EngineState(None)
     assert tracking.reconcile() == {"started": 1}
     assert tracking.read()["status"] == "QUEUED"
 
@@ -270,7 +270,7 @@ def test_what_the_engine_has_no_more_is_given_up_once_it_was_silent_for_a_day(
 ) -> None:
     tracking = Tracking()
     tracking.old("RUNNING", hours=hours, sleepUntil=sleep_until)
-    tracking.runs.seen["i"] = Seen(None)
+    tracking.runs.states["i"] = EngineState(None)
     tracking.reconcile()
     assert tracking.read()["status"] == status
     assert tracking.runs.calls == []
@@ -280,7 +280,7 @@ def test_an_engine_that_cannot_be_asked_changes_nothing() -> None:
     tracking = Tracking()
     for number, status in enumerate(UNFINISHED):
         tracking.old(status, f"i{number}", hours=48)
-        tracking.runs.seen[f"i{number}"] = EngineError("no answer within 10 seconds")
+        tracking.runs.states[f"i{number}"] = EngineError("no answer within 10 seconds")
     state = tracking.state()
     assert tracking.reconcile() == {"failed": len(UNFINISHED)}
     assert (tracking.state(), tracking.runs.calls) == (state, [])
@@ -302,9 +302,9 @@ def test_runs_take_turns_with_all_instances() -> None:
     )
     turns = []
     for _ in range(4):
-        tracking.runs.looks.clear()
+        tracking.runs.status_requests.clear()
         tracking.reconcile()
-        turns.append([instance_id for _, instance_id in tracking.runs.looks])
+        turns.append([instance_id for _, instance_id in tracking.runs.status_requests])
     first, second, third, again = turns
     assert len(first) == len(second) == limits.RECONCILE_BATCH
     assert len({*first, *second, *third}) == len(first) + len(second) + len(third) == count
@@ -316,16 +316,16 @@ def test_starts_do_not_wait_for_all_other_instances() -> None:
     for number in range(limits.RECONCILE_PAGE + 1):
         tracking.old("RUNNING", f"i{number}", hours=10)
     tracking.old("QUEUED", "lost", hours=1)
-    tracking.runs.seen["lost"] = Seen(None)
+    tracking.runs.states["lost"] = EngineState(None)
     tracking.reconcile()
-    assert tracking.runs.looks[0] == ("w", "lost")
+    assert tracking.runs.status_requests[0] == ("w", "lost")
 
 
 def test_one_repair_that_fails_does_not_hold_up_the_others() -> None:
     tracking = Tracking()
     for name in ("a", "b"):
         tracking.old("RUNNING", name)
-        tracking.runs.seen[name] = Seen(I.COMPLETED)
+        tracking.runs.states[name] = EngineState(I.COMPLETED)
     tracking.database.connection.execute(
         "CREATE TRIGGER broken BEFORE UPDATE OF status ON instances WHEN NEW.instance_id='a'"
         " BEGIN SELECT RAISE(ABORT,'broken'); END"
@@ -346,4 +346,4 @@ def test_a_page_seeks_what_it_returns() -> None:
 
 def test_a_decision_needs_a_recent_instance_to_be_left_alone() -> None:
     tracked = Tracked(1, "w", "i", I.RUNNING, "2026-01-01T00:00:00.000Z", recent=True)
-    assert remedy(tracked, Seen(I.COMPLETED)) is Remedy.NONE
+    assert remedy(tracked, EngineState(I.COMPLETED)) is Remedy.NONE

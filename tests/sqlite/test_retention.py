@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from resolvers import limits
-from resolvers.retention import REMOVE, remove_expired
+from resolvers.base import limits
+from resolvers.writing.retention import REMOVE, remove_expired
 from tests.support.client import finished
 from tests.support.plans import steps_of
 from tests.support.writing import Writer

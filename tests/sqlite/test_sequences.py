@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from resolvers.transitions import TERMINAL
-from resolvers.vocabulary import InstanceStatus, StepKind, StepStatus
+from resolvers.base.transitions import TERMINAL
+from resolvers.base.vocabulary import InstanceStatus, StepKind, StepStatus
 from tests.support.engines import RecordingEngine
 from tests.support.writing import Writer
 

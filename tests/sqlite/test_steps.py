@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from resolvers.limits import MAX_ATTEMPT, MAX_STEP_INDEX
+from resolvers.base.limits import MAX_ATTEMPT, MAX_STEP_INDEX
 from tests.support.writing import Writer, failure
 
 _STATUSES = ("PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from resolvers.engine import EngineError, Seen
-from resolvers.transitions import INSTANCE_TRANSITIONS
-from resolvers.vocabulary import InstanceStatus
+from resolvers.base.transitions import INSTANCE_TRANSITIONS
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports.engine import EngineError, EngineState
 from tests.support.engines import RecordingEngine
 from tests.support.reference import STATUSES
 from tests.support.writing import Writer
@@ -175,7 +175,9 @@ def test_a_restart_of_what_was_never_seen_to_start_is_logged_as_one() -> None:
     assert writer.types() == ["INSTANCE_UPDATED", "INSTANCE_RESTARTED"]
 
 
-def restarted(seen: Seen | EngineError | None, failure: str = "busy") -> tuple[Writer, Any, int]:
+def restarted(
+    seen: EngineState | EngineError | None, failure: str = "busy"
+) -> tuple[Writer, Any, int]:
     """A completed instance that the engine does not restart, of which it says `seen`."""
     engine = RecordingEngine("w", failure=failure)
     writer = Writer(engine=engine)
@@ -183,13 +185,15 @@ def restarted(seen: Seen | EngineError | None, failure: str = "busy") -> tuple[W
     writer.step("COMPLETED")
     writer.update(status="COMPLETED", output=1)
     if seen is not None:
-        engine.seen["i"] = seen
+        engine.states["i"] = seen
     head = writer.head()
     return writer, writer.act("restart"), head
 
 
-@pytest.mark.parametrize("seen", [Seen(None), EngineError("no answer")])
-def test_a_restart_of_what_the_engine_has_not_leaves_no_trace(seen: Seen | EngineError) -> None:
+@pytest.mark.parametrize("seen", [EngineState(None), EngineError("no answer")])
+def test_a_restart_of_what_the_engine_has_not_leaves_no_trace(
+    seen: EngineState | EngineError,
+) -> None:
     writer, result, head = restarted(seen)
     assert result["code"] == "ENGINE_UNAVAILABLE"
     assert ("no answer" in result["message"]) == isinstance(seen, EngineError)
@@ -202,7 +206,7 @@ def test_a_restart_of_what_the_engine_has_not_leaves_no_trace(seen: Seen | Engin
 
 
 def test_a_restart_that_the_engine_refuses_ends_as_the_engine_has_the_instance() -> None:
-    writer, result, head = restarted(Seen(InstanceStatus.COMPLETED, output="2"))
+    writer, result, head = restarted(EngineState(InstanceStatus.COMPLETED, output="2"))
     assert result["code"] == "ENGINE_UNAVAILABLE"
     assert "busy" in result["message"]
     assert (writer.read()["status"], writer.read()["output"]) == ("COMPLETED", 2)
@@ -222,9 +226,9 @@ def test_a_restart_that_fails_with_the_engine_out_of_sight_ends_in_an_error() ->
 
 
 _ENDS = {
-    InstanceStatus.COMPLETED: Seen(InstanceStatus.COMPLETED, output="[1]"),
-    InstanceStatus.ERRORED: Seen(InstanceStatus.ERRORED, error=("TypeError", "no")),
-    InstanceStatus.TERMINATED: Seen(InstanceStatus.TERMINATED),
+    InstanceStatus.COMPLETED: EngineState(InstanceStatus.COMPLETED, output="[1]"),
+    InstanceStatus.ERRORED: EngineState(InstanceStatus.ERRORED, error=("TypeError", "no")),
+    InstanceStatus.TERMINATED: EngineState(InstanceStatus.TERMINATED),
 }
 
 
@@ -240,7 +244,7 @@ def test_what_has_ended_unseen_is_repaired_and_the_action_is_illegal(
     action: str, end: InstanceStatus, refused: bool
 ) -> None:
     engine = RecordingEngine("w", failure="it is on a finite state" if refused else None)
-    engine.seen["i"] = _ENDS[end]
+    engine.states["i"] = _ENDS[end]
     writer = Writer(engine=engine)
     writer.create("RUNNING")
     head = writer.head()
@@ -256,7 +260,7 @@ def test_what_has_ended_unseen_is_repaired_and_the_action_is_illegal(
 
 def test_the_engines_words_are_in_the_answer_for_what_has_ended_unseen() -> None:
     engine = RecordingEngine("w", failure="it is on a finite state")
-    engine.seen["i"] = _ENDS[InstanceStatus.COMPLETED]
+    engine.states["i"] = _ENDS[InstanceStatus.COMPLETED]
     writer = Writer(engine=engine)
     writer.create("RUNNING")
     answer = writer.client(
@@ -269,7 +273,7 @@ def test_the_engines_words_are_in_the_answer_for_what_has_ended_unseen() -> None
 
 def test_what_is_resumed_may_end_at_once() -> None:
     engine = RecordingEngine("w")
-    engine.seen["i"] = _ENDS[InstanceStatus.COMPLETED]
+    engine.states["i"] = _ENDS[InstanceStatus.COMPLETED]
     writer = Writer(engine=engine)
     writer.create("PAUSED")
     instance = writer.act("resume")["instance"]
@@ -279,11 +283,11 @@ def test_what_is_resumed_may_end_at_once() -> None:
 @pytest.mark.parametrize("seen", [InstanceStatus.WAITING_FOR_PAUSE, InstanceStatus.RUNNING])
 def test_a_pause_that_waits_for_a_step_is_tracked_as_such(seen: InstanceStatus) -> None:
     engine = RecordingEngine("w")
-    engine.seen["i"] = Seen(seen)
+    engine.states["i"] = EngineState(seen)
     writer = Writer(engine=engine)
     writer.create("RUNNING")
     assert writer.act("pause")["instance"]["status"] == "WAITING_FOR_PAUSE"
-    del engine.seen["i"]
+    del engine.states["i"]
     assert writer.act("resume")["instance"]["status"] == "RUNNING"
 
 
@@ -306,10 +310,12 @@ def test_an_event_that_was_sent_is_recorded_without_what_it_holds() -> None:
     assert json.loads(data) == {"sentEvent": "approved"}
 
 
-@pytest.mark.parametrize("seen", [Seen(None), EngineError("no answer")])
-def test_an_event_for_what_the_engine_has_not_is_not_recorded(seen: Seen | EngineError) -> None:
+@pytest.mark.parametrize("seen", [EngineState(None), EngineError("no answer")])
+def test_an_event_for_what_the_engine_has_not_is_not_recorded(
+    seen: EngineState | EngineError,
+) -> None:
     engine = RecordingEngine("w")
-    engine.seen["i"] = seen
+    engine.states["i"] = seen
     writer = Writer(engine=engine)
     writer.create("WAITING")
     state, head = writer.state(), writer.head()
@@ -335,7 +341,7 @@ def test_an_event_that_the_engine_refuses_is_recorded_as_refused() -> None:
 
 def test_an_event_for_what_has_ended_unseen_is_illegal() -> None:
     engine = RecordingEngine("w")
-    engine.seen["i"] = _ENDS[InstanceStatus.COMPLETED]
+    engine.states["i"] = _ENDS[InstanceStatus.COMPLETED]
     writer = Writer(engine=engine)
     writer.create("WAITING")
     head = writer.head()

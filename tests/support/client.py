@@ -4,12 +4,13 @@ import json
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from resolvers.access import Gatekeeper, Principal, principal
-from resolvers.database import Database
-from resolvers.engine import Engine, EngineError, Key, Seen
-from resolvers.errors import FlowflareError
-from resolvers.execution import Executor, Request
-from resolvers.vocabulary import Scope
+from resolvers.access.gatekeeper import Gatekeeper
+from resolvers.access.principals import Principal, principal
+from resolvers.base.errors import FlowflareError
+from resolvers.base.vocabulary import Scope
+from resolvers.executing.executor import Executor, Request
+from resolvers.ports.database import Database
+from resolvers.ports.engine import Engine, EngineError, EngineState, Key
 from schema.build import core
 from tests.support.d1 import SqliteD1
 
@@ -40,10 +41,10 @@ class NoEngine:
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         raise EngineError("not bound")
 
-    async def look(self, instances: Sequence[Key]) -> list[Seen | EngineError]:
+    async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
         return [EngineError("not bound") for _ in instances]
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> Seen:
+    async def act(self, workflow: str, instance_id: str, action: str) -> EngineState:
         raise EngineError("not bound")
 
     async def send_event(

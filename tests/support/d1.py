@@ -11,8 +11,8 @@ from typing import Any
 
 import apsw
 
-from resolvers import limits
-from resolvers.database import DatabaseError, Outcome, Statement, Value, refuse_absent
+from resolvers.base import limits
+from resolvers.ports.database import DatabaseError, Outcome, Statement, Value, refuse_absent
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from resolvers.engine import EngineError, Key, Seen
-from resolvers.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports.engine import EngineError, EngineState, Key
 
 _LEADS_TO = {
     "pause": InstanceStatus.PAUSED,
@@ -14,18 +14,18 @@ _LEADS_TO = {
 
 
 class RecordingEngine:
-    """Does as it is told, or refuses every change with `failure`, and remembers the calls.
+    """Performs every change, or refuses it with `failure`, and records the calls.
 
-    `seen` is what it says of an instance, or that it cannot be asked; of any other one it says
-    that it runs.
+    `states` holds the state that it reports of an instance, or the error that it reports instead;
+    every other instance is running.
     """
 
     def __init__(self, *workflows: str, failure: str | None = None) -> None:
         self.workflows = frozenset(workflows)
         self.failure = failure
         self.calls: list[tuple[str, ...]] = []
-        self.looks: list[Key] = []
-        self.seen: dict[str, Seen | EngineError] = {}
+        self.status_requests: list[Key] = []
+        self.states: dict[str, EngineState | EngineError] = {}
 
     def unbound(self, workflow: str) -> str:
         return f"nothing runs {workflow!r}"
@@ -33,22 +33,22 @@ class RecordingEngine:
     def _record(self, *call: str) -> None:
         self.calls.append(call)
         if self.failure is not None:
-            seen = self.seen.get(call[2])
-            raise EngineError(self.failure, seen if isinstance(seen, Seen) else None)
+            state = self.states.get(call[2])
+            raise EngineError(self.failure, state if isinstance(state, EngineState) else None)
 
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         self._record("create", workflow, instance_id, params)
 
-    async def look(self, instances: Sequence[Key]) -> list[Seen | EngineError]:
-        self.looks += instances
-        running = Seen(InstanceStatus.RUNNING)
-        return [self.seen.get(instance_id, running) for _, instance_id in instances]
+    async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
+        self.status_requests += instances
+        running = EngineState(InstanceStatus.RUNNING)
+        return [self.states.get(instance_id, running) for _, instance_id in instances]
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> Seen:
+    async def act(self, workflow: str, instance_id: str, action: str) -> EngineState:
         self._record(action, workflow, instance_id)
-        seen = self.seen.get(instance_id, Seen(_LEADS_TO[action]))
-        assert isinstance(seen, Seen)
-        return seen
+        state = self.states.get(instance_id, EngineState(_LEADS_TO[action]))
+        assert isinstance(state, EngineState)
+        return state
 
     async def send_event(
         self, workflow: str, instance_id: str, event_type: str, payload: str

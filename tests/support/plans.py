@@ -2,7 +2,7 @@
 
 import re
 
-from resolvers.database import Statement
+from resolvers.ports.database import Statement
 from tests.support.d1 import SqliteD1
 
 TABLES = "workflows|instances|steps|attempts|events|status_counts"

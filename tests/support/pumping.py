@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resolvers.database import Outcome, Statement
-from resolvers.feeds import Feed
-from resolvers.limits import MAX_ROUND_EVENTS, MAX_UNREAD_CHARACTERS
+from resolvers.base.limits import MAX_POLL_EVENTS, MAX_UNREAD_CHARACTERS
+from resolvers.ports.database import Outcome, Statement
+from resolvers.subscriptions.plans import SubscriptionPlan
 from tests.support.client import finished
 from tests.support.d1 import SqliteD1
 from tests.support.subscribing import events_feed, head_of
 from tests.support.writing import Writer
-from tracker_do import rounds
+from tracker_do import polling as rounds
+from tracker_do.polling import Group, Move, Result, Shard
 from tracker_do.protocol import Place
-from tracker_do.rounds import Group, Move, Result, Shard
 
 ALL = events_feed()
 
@@ -23,7 +23,7 @@ ALL = events_feed()
 class Member:
     """A subscriber, with what it was told: how far each text brought it, and the text's value."""
 
-    feed: Feed
+    feed: SubscriptionPlan
     place: Place
     # Its feed's name: those of the same name share it.
     name: str = ""
@@ -42,7 +42,7 @@ class Member:
     def take(self, reached: int, text: str) -> None:
         """A text; of a page, that it follows what came before."""
         cursor, value = text[:16], json.loads(text[16:])
-        if not self.feed.principal.limited:
+        if not self.feed.principal.is_restricted:
             assert cursor == f"{reached:016}"
         elif cursor.strip():
             # That of an event of its own.
@@ -82,7 +82,7 @@ class Interrupted:
 class Pump:
     """A shard and its subscribers."""
 
-    def __init__(self, database: SqliteD1, most: int = MAX_ROUND_EVENTS) -> None:
+    def __init__(self, database: SqliteD1, most: int = MAX_POLL_EVENTS) -> None:
         self.database = database
         self._most = most
         self.position = 0
@@ -97,7 +97,7 @@ class Pump:
         """All that have not gone."""
         return [member for group in self._groups.values() for member in group]
 
-    def join(self, feed: Feed, name: str = "", after: int | None = None) -> Member:
+    def join(self, feed: SubscriptionPlan, name: str = "", after: int | None = None) -> Member:
         """A subscriber that begins now, or behind a position."""
         place = "" if after is None else str(after)
         member = Member(feed, place, name or str(id(feed)), begun=after)
@@ -210,7 +210,7 @@ def _reached(result: Result, move: Move) -> int:
     return result.position if move.place is None else int(move.place)
 
 
-def of_instance(number: int) -> Feed:
+def of_instance(number: int) -> SubscriptionPlan:
     """The events of one instance."""
     return events_feed(instanceId=f"i{number}")
 

@@ -22,7 +22,7 @@ from graphql import (
     print_schema,
 )
 
-from resolvers.access import Limits
+from resolvers.access.principals import Restrictions
 from schema.build import core
 from tests.support.reference_pages import (
     BY_NAME,
@@ -243,7 +243,7 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
     ],
     ("Query", "stats"): lambda v, _, a: stats(v, a),
     ("Query", "events"): lambda v, _, a: event_page(
-        selected_events(v, a.get("filter")), v.data.events, a, limited=any(v.limits.shape)
+        selected_events(v, a.get("filter")), v.data.events, a, limited=any(v.restrictions.shape)
     ),
     ("Workflow", "id"): lambda v, w, a: f"Workflow:{w['name']}",
     ("Workflow", "latestInstance"): lambda v, w, a: newest(v.running(w)),
@@ -267,7 +267,7 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         [event for event in v.data.events if event["instance"] == i["id"]],
         v.data.events,
         a,
-        limited=any(v.limits.shape),
+        limited=any(v.restrictions.shape),
     ),
     ("WorkflowInstance", "canPause"): _allows("QUEUED", "RUNNING", "SLEEPING", "WAITING"),
     ("WorkflowInstance", "canResume"): _allows("PAUSED", "WAITING_FOR_PAUSE"),
@@ -327,8 +327,8 @@ SCHEMA = _rebuilt()
 class Reference:
     """Answers operations over data as a caller with some limits may see it."""
 
-    def __init__(self, data: Data, limits: Limits | None = None) -> None:
-        self._view = View(data, limits or Limits())
+    def __init__(self, data: Data, limits: Restrictions | None = None) -> None:
+        self._view = View(data, limits or Restrictions())
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> ExecutionResult:
         """The ordinary result of graphql-core."""
@@ -350,7 +350,7 @@ class Reference:
 
 def global_ids(data: Data) -> list[str]:
     """Ids of a sample of all nodes, and of some that are not there."""
-    view = View(data, Limits())
+    view = View(data, Restrictions())
     found = [
         RESOLVERS[row["__typename"], "id"](view, row, {})
         for row in (*data.workflows, *data.instances[::5], *data.steps[::9])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from resolvers.access import Limits
+from resolvers.access.principals import Restrictions
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Callable[[str], Iterable[Sequence[Any]]]
@@ -53,14 +53,14 @@ class Data:
 class View:
     """The data as one caller may see it."""
 
-    def __init__(self, data: Data, limits: Limits) -> None:
+    def __init__(self, data: Data, limits: Restrictions) -> None:
         self.data = data
-        self.limits = limits
+        self.restrictions = limits
         self.instances = [row for row in data.instances if self._sees(row)]
         self.instance_rows = {row["id"] for row in self.instances}
 
     def _sees(self, instance: Row) -> bool:
-        return self.limits.allow(
+        return self.restrictions.allow(
             instance_id=instance["instance_id"],
             workflow=instance["workflow"],
             reference=(instance["ref_type"], instance["ref_id"]),
@@ -68,7 +68,7 @@ class View:
 
     def workflows(self) -> list[Row]:
         """The workflows it may see: those named, or those of the instances it sees."""
-        limits = self.limits
+        limits = self.restrictions
         if limits.reference is None and limits.instance_id is None:
             return [
                 row

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from resolvers.access import Limits, principal
-from resolvers.errors import ArgumentError, RequestError
-from resolvers.vocabulary import Scope
+from resolvers.access.principals import Restrictions, principal
+from resolvers.base.errors import ArgumentError, RequestError
+from resolvers.base.vocabulary import Scope
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
 from tests.support.operations import Comparison, Refused
@@ -44,7 +44,7 @@ def asking(client: Client) -> Callable[[str, dict[str, Any]], str]:
     return ask
 
 
-def comparing(limits: Limits) -> Comparison:
+def comparing(limits: Restrictions) -> Comparison:
     """The executor against the reference, both for a caller with these limits."""
-    caller = principal(Scope.READ, limits=limits)
+    caller = principal(Scope.READ, restrictions=limits)
     return Comparison(asking(Client(DATABASE, caller)), Reference(DATA, limits))

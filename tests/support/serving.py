@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from resolvers.access import Gatekeeper
-from resolvers.execution import Executor
+from resolvers.access.gatekeeper import Gatekeeper
+from resolvers.executing.executor import Executor
 from schema.build import core
 from tests.support.client import Services, finished
 from tests.support.d1 import SqliteD1

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from resolvers.access import Principal
-from resolvers.database import Statement
-from resolvers.execution import Request
-from resolvers.feeds import Feed
-from resolvers.sql import HEAD
+from resolvers.access.principals import Principal
+from resolvers.executing.executor import Request
+from resolvers.ports.database import Statement
+from resolvers.ports.sql import HEAD
+from resolvers.subscriptions.plans import SubscriptionPlan
 from tests.support.client import ADMIN, EXECUTOR, finished
 from tests.support.d1 import SqliteD1
 
@@ -22,13 +22,13 @@ REFERENCE = """subscription ($t: String!, $id: String!) { reference(refType: $t,
 
 def feed_of(
     query: str, *, caller: Principal = ADMIN, after: object = None, **variables: Any
-) -> Feed:
+) -> SubscriptionPlan:
     """The feed of a subscription."""
     request = Request(query, variables, after=after)
     return EXECUTOR.feed(EXECUTOR.operation(request), request, caller)
 
 
-def events_feed(caller: Principal = ADMIN, **members: Any) -> Feed:
+def events_feed(caller: Principal = ADMIN, **members: Any) -> SubscriptionPlan:
     """The feed of all events that a filter with these members selects."""
     query = EVENTS % f"{PAGE} cursor hasMore"
     return feed_of(query, caller=caller, f=members)
@@ -43,7 +43,12 @@ def run(database: SqliteD1, statement: Statement) -> Any:
 
 
 def told(
-    database: SqliteD1, feed: Feed, after: int, to: int = 2**53 - 1, *, initial: bool = False
+    database: SqliteD1,
+    feed: SubscriptionPlan,
+    after: int,
+    to: int = 2**53 - 1,
+    *,
+    initial: bool = False,
 ) -> Any:
     """What the feed tells of the window behind one position up to another."""
     return run(database, feed.statement(after, to, initial=initial))

@@ -5,22 +5,26 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from resolvers.access import Limits, Principal, principal
-from resolvers.vocabulary import EventType, InstanceStatus, Scope
+from resolvers.access.principals import Principal, Restrictions, principal
+from resolvers.base.vocabulary import EventType, InstanceStatus, Scope
 from tests.support.client import Client
 from tests.support.seeded import DATA, DATABASE, POOL
 from tests.support.subscribing import PAGE
 
 HEAD = DATA.events[-1]["id"]
 LIMITS = {
-    "nothing": Limits(),
-    "reference": Limits(reference=("order", "1")),
-    "workflows": Limits(workflows=("order", "billing")),
-    "instance": Limits(instance_id="i-004"),
-    "reference and workflows": Limits(reference=("user", "1"), workflows=("order", "zz-last")),
-    "no workflow": Limits(workflows=()),
+    "nothing": Restrictions(),
+    "reference": Restrictions(reference=("order", "1")),
+    "workflows": Restrictions(workflows=("order", "billing")),
+    "instance": Restrictions(instance_id="i-004"),
+    "reference and workflows": Restrictions(
+        reference=("user", "1"), workflows=("order", "zz-last")
+    ),
+    "no workflow": Restrictions(workflows=()),
 }
-CALLERS_BY_LIMITS = {name: principal(Scope.READ, limits=limits) for name, limits in LIMITS.items()}
+CALLERS_BY_LIMITS = {
+    name: principal(Scope.READ, restrictions=limits) for name, limits in LIMITS.items()
+}
 FILTER_EXAMPLES: list[dict[str, Any]] = [
     {},
     {"instanceId": "i-004"},

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from resolvers.engine import Engine
-from resolvers.sql import HEAD
+from resolvers.ports.engine import Engine
+from resolvers.ports.sql import HEAD
 from tests.support.client import Client
 
 INSTANCE = """id instanceId status input output error { name message stack } metadata createdAt

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from graphql import parse, validate
 
-from resolvers import limits, transitions
-from resolvers.vocabulary import ErrorCode, EventType, InstanceStatus
+from resolvers.base import limits, transitions
+from resolvers.base.vocabulary import ErrorCode, EventType, InstanceStatus
 from schema.build import core
 from scripts import pages
 from scripts.project import ROOT

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query, parse, print_ast, separate_operations
 
-from resolvers import documents
-from resolvers.documents import Cache, Documents, InvalidDocument
-from resolvers.errors import RequestError
-from resolvers.limits import (
+from resolvers.base.cache import Cache
+from resolvers.base.errors import RequestError
+from resolvers.base.limits import (
     MAX_ALIASES,
     MAX_DEPTH,
     MAX_DOCUMENT_CHARACTERS,
@@ -20,6 +19,8 @@ from resolvers.limits import (
     MAX_INTROSPECTED_FIELDS,
     MAX_OVERLAPPING_FIELDS,
 )
+from resolvers.compiling import documents
+from resolvers.compiling.documents import Documents, InvalidDocument
 from schema.build import core
 from scripts.project import ROOT
 from tests.support.client import Client

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from resolvers.access import Gatekeeper
-from resolvers.database import DatabaseError
-from resolvers.limits import MAX_EVENT_TYPE
+from resolvers.access.gatekeeper import Gatekeeper
+from resolvers.base.limits import MAX_EVENT_TYPE
+from resolvers.ports.database import DatabaseError
 from schema.application import Application
 from schema.http import GraphQLEndpoint
 from schema.messages import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resolvers.limits import MAX_BODY_DEPTH, MAX_OPERATION_ID
+from resolvers.base.limits import MAX_BODY_DEPTH, MAX_OPERATION_ID
 from tracker_do import frames
 from tracker_do.frames import (
     ClientFrame,

@@ -7,7 +7,19 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _PLATFORM = {"js", "pyodide", "workers", "pyodide_js", "_pyodide_core"}
-# Whom each of our parts may import, besides itself.
+# The rooms of the Worker from the bottom up: each imports only those below it that are named here.
+_ROOMS = {
+    "resolvers.base": set[str](),
+    "resolvers.ports": {"base"},
+    "resolvers.access": {"base"},
+    "resolvers.runtime": {"base", "ports"},
+    "resolvers.compiling": {"base", "ports", "access"},
+    "resolvers.subscriptions": {"base", "ports", "access", "compiling"},
+    "resolvers.writing": {"base", "ports", "access", "compiling"},
+    "resolvers.engine": {"base", "ports", "access", "writing"},
+    "resolvers.executing": {"base", "ports", "access", "compiling", "writing", "subscriptions"},
+}
+# The parts of the Worker, likewise.
 _BELOW = {
     "resolvers": set[str](),
     "schema": {"resolvers"},
@@ -22,16 +34,36 @@ def modules(part: str) -> list[Path]:
     return sorted((_ROOT / part).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """The first names of all that a module imports, wherever in it."""
+def imported(path: Path, depth: int = 1) -> set[str]:
+    """The first names, `depth` of them, of every module that a module imports anywhere."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            names.add(str(node.module).partition(".")[0])
-    return names
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {".".join(name.split(".")[:depth]) for name in names}
+
+
+@pytest.mark.parametrize("room", _ROOMS)
+def test_a_room_imports_only_the_rooms_named_for_it(room: str) -> None:
+    allowed = {room, *(f"resolvers.{name}" for name in _ROOMS[room])}
+    found = modules(room.replace(".", "/"))
+    assert found
+    for path in found:
+        others = {name for name in imported(path, 2) if name.startswith("resolvers.")} - allowed
+        assert not others, f"{path.relative_to(_ROOT)} imports {sorted(others)}"
+
+
+def test_rooms_are_on_floors() -> None:
+    below: set[str] = set()
+    for room, allowed in _ROOMS.items():
+        assert allowed <= below, f"{room} imports a room that is not below it"
+        below.add(room.removeprefix("resolvers."))
+    folders = {path.parent.name for path in (_ROOT / "resolvers").glob("*/__init__.py")}
+    assert folders == below
+    assert [path.name for path in (_ROOT / "resolvers").glob("*.py")] == ["__init__.py"]
 
 
 @pytest.mark.parametrize("part", _BELOW)

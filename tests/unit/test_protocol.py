@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from resolvers.access import Principal, principal
-from resolvers.errors import AccessError
-from resolvers.limits import MAX_SUBSCRIPTIONS
-from resolvers.vocabulary import Scope
+from resolvers.access.principals import Principal, principal
+from resolvers.base.errors import AccessError
+from resolvers.base.limits import MAX_SUBSCRIPTIONS
+from resolvers.base.vocabulary import Scope
 from tracker_do import frames, protocol
 from tracker_do.frames import (
     ClientFrame,

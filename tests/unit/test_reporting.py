@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from resolvers.errors import RequestError
-from resolvers.execution import Executor, Request
-from resolvers.limits import (
+from resolvers.base.errors import RequestError
+from resolvers.base.limits import (
     MAX_BODY_BYTES,
     MAX_DOCUMENT_CHARACTERS,
     MAX_ERRORS,
     MAX_REPORTED_LOCATIONS,
     MAX_REPORTED_MESSAGE,
 )
-from resolvers.reporting import report
+from resolvers.executing.executor import Executor, Request
+from resolvers.executing.reporting import report
 from schema.build import core
 from tests.support.client import Client
 

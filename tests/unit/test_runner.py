@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from resolvers.database import DatabaseError, Statement
-from resolvers.effects import EffectDatabase, EffectEngine, Runner
-from resolvers.engine import STATUSES, EngineError, Seen
-from resolvers.limits import MAX_SUSPENDED_TASKS
-from resolvers.vocabulary import InstanceStatus
+from resolvers.base.limits import MAX_SUSPENDED_TASKS
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports.database import DatabaseError, Statement
+from resolvers.ports.engine import STATUSES, EngineError, EngineState
+from resolvers.runtime.database import CommandDatabase
+from resolvers.runtime.engine import CommandEngine
+from resolvers.runtime.runner import Runner
 from schema.application import bound_workflows
 
-DATABASE = EffectDatabase()
+DATABASE = CommandDatabase()
 
 
 async def read(sql: str, *, final: bool = False) -> Any:
@@ -41,7 +43,7 @@ def test_a_task_suspends_on_its_effect_and_ends_with_its_result() -> None:
 
 def test_a_final_effect_is_foreseen_only_where_the_caller_can_begin_again() -> None:
     runner = Runner()
-    step = json.loads(runner.start(attempt(), foresee=True))
+    step = json.loads(runner.start(attempt(), speculate=True))
     assert step == {"done": "0", "batch": [["SELECT", ["a", 1], True]]}
     assert "task" in json.loads(runner.start(attempt()))
 
@@ -54,46 +56,46 @@ def test_a_final_statement_without_a_row_has_failed_whoever_runs_it() -> None:
 
 
 def test_a_task_that_begins_again_is_told_what_failed() -> None:
-    step = json.loads(Runner().start(attempt(), foresee=True, failure='{"error":"too big"}'))
+    step = json.loads(Runner().start(attempt(), speculate=True, failure='{"error":"too big"}'))
     assert step == {"done": "failed: too big"}
 
 
 def test_an_engine_that_refuses_raises_in_its_own_words() -> None:
     runner = Runner()
-    engine = EffectEngine({"order": "ORDER"})
+    engine = CommandEngine({"order": "ORDER"})
     step = json.loads(runner.start(engine.act("order", "i-1", "pause")))
-    [call] = step["engine"]["calls"]
-    assert call == {"binding": "ORDER", "method": "pause", "id": "i-1", "arguments": []}
-    answer = {"error": "instance is busy", "seen": {"status": "waitingForPause"}}
+    [request] = step["engine"]["requests"]
+    assert request == {"binding": "ORDER", "method": "pause", "id": "i-1", "arguments": []}
+    result = {"error": "instance is busy", "state": {"status": "waitingForPause"}}
     with pytest.raises(EngineError, match="instance is busy") as refused:
-        runner.resume(step["task"], json.dumps({"answers": [answer]}))
-    assert refused.value.seen == Seen(InstanceStatus.WAITING_FOR_PAUSE)
+        runner.resume(step["task"], json.dumps({"results": [result]}))
+    assert refused.value.state == EngineState(InstanceStatus.WAITING_FOR_PAUSE)
 
 
 def test_what_the_engine_says_of_instances_comes_back_in_their_order() -> None:
     runner = Runner()
-    engine = EffectEngine({"order": "ORDER", "mail": "MAIL"})
-    looked: list[Seen | EngineError] = []
+    engine = CommandEngine({"order": "ORDER", "mail": "MAIL"})
+    states: list[EngineState | EngineError] = []
 
-    async def look() -> None:
-        looked.extend(await engine.look([("order", "a"), ("mail", "b"), ("mail", "c")]))
+    async def get_statuses() -> None:
+        states.extend(await engine.get_statuses([("order", "a"), ("mail", "b"), ("mail", "c")]))
 
-    step = json.loads(runner.start(look()))
-    calls = step["engine"]["calls"]
-    assert [(c["binding"], c["id"]) for c in calls] == [
+    step = json.loads(runner.start(get_statuses()))
+    requests = step["engine"]["requests"]
+    assert [(r["binding"], r["id"]) for r in requests] == [
         ("ORDER", "a"),
         ("MAIL", "b"),
         ("MAIL", "c"),
     ]
-    answers = [
-        {"seen": {"status": "complete", "output": "[1]"}},
-        {"seen": {"status": "errored", "error": ["TypeError", "no"]}},
+    results = [
+        {"state": {"status": "complete", "output": "[1]"}},
+        {"state": {"status": "errored", "error": ["TypeError", "no"]}},
         {"error": "no answer"},
     ]
-    runner.resume(step["task"], json.dumps({"answers": answers}))
-    assert looked[0] == Seen(InstanceStatus.COMPLETED, output="[1]")
-    assert looked[1] == Seen(InstanceStatus.ERRORED, error=("TypeError", "no"))
-    assert str(looked[2]) == "no answer"
+    runner.resume(step["task"], json.dumps({"results": results}))
+    assert states[0] == EngineState(InstanceStatus.COMPLETED, output="[1]")
+    assert states[1] == EngineState(InstanceStatus.ERRORED, error=("TypeError", "no"))
+    assert str(states[2]) == "no answer"
 
 
 def test_the_engines_words_for_a_status_are_mapped_without_loss() -> None:
@@ -121,8 +123,8 @@ def test_the_bindings_of_workflows_are_an_object_or_its_json(
 def test_bindings_that_cannot_be_read_are_none_and_say_why(value: object) -> None:
     bindings, problem = bound_workflows(value)
     assert bindings == {}
-    assert "WORKFLOWS" in EffectEngine(bindings, problem).unbound("order")
-    assert problem in EffectEngine(bindings, problem).unbound("order")
+    assert "WORKFLOWS" in CommandEngine(bindings, problem).unbound("order")
+    assert problem in CommandEngine(bindings, problem).unbound("order")
 
 
 def test_tasks_that_nobody_resumes_are_given_up_oldest_first() -> None:

@@ -12,8 +12,8 @@ from graphql import (
     print_schema,
 )
 
-from resolvers.calls import MUTATION
-from resolvers.planning.compiler import expression_of
+from resolvers.compiling.compiler import expression_of
+from resolvers.writing.mutation_fields import MUTATION
 from schema.build import core
 from scripts.export_schema import CONTRACT, broken_promises
 

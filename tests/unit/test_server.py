@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from resolvers.access import Gatekeeper
-from resolvers.database import DatabaseError
-from resolvers.limits import MAX_EVENT_TYPE, MAX_SUBSCRIPTIONS
+from resolvers.access.gatekeeper import Gatekeeper
+from resolvers.base.limits import MAX_EVENT_TYPE, MAX_SUBSCRIPTIONS
+from resolvers.ports.database import DatabaseError
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
 from tests.support.serving import EVENTS, INSTANCE, Socket, serving, token
@@ -25,7 +25,7 @@ def test_a_socket_is_let_in_with_what_its_key_allows() -> None:
         socket = Socket(server, key)
         who = socket.state["who"]
         assert (set(who["scopes"]), who["exp"]) == (scopes, None)
-        assert host.services.gatekeeper.holds(who["key"])
+        assert host.services.gatekeeper.has_key(who["key"])
         assert key not in json.dumps(socket.state)
 
 
@@ -46,7 +46,7 @@ def test_a_socket_of_a_bound_worker_needs_no_key_and_a_key_it_sends_decides() ->
         socket.send({"type": "connection_init", "payload": payload})
         who = socket.state["who"]
         assert set(who["scopes"]) == scopes
-        assert host.services.gatekeeper.holds(who["key"])
+        assert host.services.gatekeeper.has_key(who["key"])
         assert socket.answers("{ __typename }")
     refused = Socket(server, None)
     refused.state["bound"] = True

@@ -8,10 +8,10 @@ import apsw
 import pytest
 from graphql import GraphQLInputType, parse_type, type_from_ast
 
-from resolvers import sql
-from resolvers.instants import format_instant, parse_instant
-from resolvers.limits import D1_MAX_FUNCTION_ARGUMENTS
-from resolvers.planning.shape import variables_shape
+from resolvers.base.instants import format_instant, parse_instant
+from resolvers.base.limits import D1_MAX_FUNCTION_ARGUMENTS
+from resolvers.compiling.shape import variables_shape
+from resolvers.ports import sql
 from schema.build import core
 
 

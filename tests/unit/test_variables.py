@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from resolvers.documents import Documents, InvalidDocument
-from resolvers.errors import RequestError
-from resolvers.limits import MAX_ERRORS, MAX_VARIABLE_VALUES
-from resolvers.variables import coerce_variables
+from resolvers.base.errors import RequestError
+from resolvers.base.limits import MAX_ERRORS, MAX_VARIABLE_VALUES
+from resolvers.compiling.documents import Documents, InvalidDocument
+from resolvers.compiling.variables import coerce_variables
 from schema.build import core
 
 NODES = "query ($v: [ID!]!) { nodes(ids: $v) { id } }"

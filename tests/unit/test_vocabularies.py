@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from graphql import EnumTypeDefinitionNode, GraphQLEnumType, parse
 
-from resolvers import vocabulary
+from resolvers.base import vocabulary
 from schema.build import core
 
 _ROOT = Path(__file__).parents[2]

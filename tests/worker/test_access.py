@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.access import Gatekeeper, Limits, token_claims
-from resolvers.vocabulary import Scope
+from resolvers.access.gatekeeper import Gatekeeper, token_claims
+from resolvers.access.principals import Restrictions
+from resolvers.base.vocabulary import Scope
 from scripts.local_server import LocalServer
 from tests.worker.api import JSON, RESPONSE_JSON, Api, code, only_error
 
@@ -41,7 +42,7 @@ def keyed(prepared: None) -> Iterator[LocalServer]:
 
 def short_token_of(server: LocalServer, *, seconds: float, scope: Scope = Scope.READ) -> str:
     """A token that lives for less than createAccessToken gives, signed with the server's key."""
-    claims = token_claims([scope], Limits(), int(time.time() + seconds))
+    claims = token_claims([scope], Restrictions(), int(time.time() + seconds))
     return Gatekeeper(admin=server.key).issue(claims)
 
 

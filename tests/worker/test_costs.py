@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.limits import MAX_EVENTS_SCANNED, RECONCILE_PAGE, RETENTION_BATCH
-from resolvers.retention import EXPIRED
-from resolvers.writes import repairs
+from resolvers.base.limits import MAX_EVENTS_SCANNED, RECONCILE_PAGE, RETENTION_BATCH
+from resolvers.engine import repairs
+from resolvers.writing.retention import EXPIRED
 from scripts.local_server import LocalServer
 from tests.worker.api import Api, cost
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from resolvers.limits import MAX_OPERATION_ID, MAX_ROUND_EVENTS
+from resolvers.base.limits import MAX_OPERATION_ID, MAX_POLL_EVENTS
 from tests.worker.event_log import WORKFLOW_EVENTS, events_after, head, seed_events
 from tests.worker.hostile import (
     ALONE,
@@ -167,7 +167,7 @@ def test_a_subscriber_of_any_id_catches_up(
     server, api = bystander.server, bystander.api
     if not replayed:
         replayed["after"] = head(api)
-        seed_events(server, bystander.instance_id, MAX_ROUND_EVENTS * _PAGES)
+        seed_events(server, bystander.instance_id, MAX_POLL_EVENTS * _PAGES)
     after = replayed["after"]
     with RawSocket(server).init() as socket:
         follow(bystander, socket, operation_id, after)
@@ -175,7 +175,7 @@ def test_a_subscriber_of_any_id_catches_up(
         assert server.evict()
         bystander.touch()
         expected = events_after(api, after, filter_={"instanceId": bystander.instance_id})
-        assert len(expected) > MAX_ROUND_EVENTS * _PAGES
+        assert len(expected) > MAX_POLL_EVENTS * _PAGES
         pages += socket.receive_until(
             lambda got: len(events_of(pages + got, operation_id)) >= len(expected)
         )

@@ -28,7 +28,7 @@ INSTANCES: dict[str, tuple[str, dict[str, str] | None]] = {
 
 @dataclass(frozen=True)
 class Wall:
-    """Limits, and the instances and workflows inside."""
+    """Restrictions, and the instances and workflows inside."""
 
     limits: dict[str, Any]
     instances: set[str]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from resolvers.access import Limits
+from resolvers.access.principals import Restrictions
 from scripts.local_server import LocalServer
 from tests.support.operations import Comparison, Drawn, Refused, operations
 from tests.support.reference import Reference, global_ids
@@ -52,9 +52,9 @@ def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
 @pytest.mark.parametrize(
     ("limits", "wishes"),
     [
-        (Limits(), None),
+        (Restrictions(), None),
         (
-            Limits(reference=("order", "1"), workflows=("order", "billing", "empty")),
+            Restrictions(reference=("order", "1"), workflows=("order", "billing", "empty")),
             {
                 "reference": {"refType": "order", "refId": "1"},
                 "workflows": ["order", "billing", "empty"],
@@ -63,7 +63,7 @@ def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
     ],
 )
 def test_random_operations_are_answered_as_by_the_reference(
-    seeded: LocalServer, limits: Limits, wishes: dict[str, Any] | None
+    seeded: LocalServer, limits: Restrictions, wishes: dict[str, Any] | None
 ) -> None:
     data = Data.read(lambda sql: [tuple(row.values()) for row in seeded.query(sql)])
     pool = Pool.of(data, global_ids(data))

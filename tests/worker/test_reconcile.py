@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from resolvers.limits import RECONCILE_GIVE_UP_SECONDS
+from resolvers.base.limits import RECONCILE_GIVE_UP_SECONDS
 from scripts.local_server import LocalServer
 from tests.worker.api import Api, act
 

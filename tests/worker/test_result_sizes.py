@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.limits import MAX_RESULT_BYTES
+from resolvers.base.limits import MAX_RESULT_BYTES
 from scripts.local_server import LocalServer
 from tests.support.memory import Workerd
 from tests.worker.api import Api, cost, only_error

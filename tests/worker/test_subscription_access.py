@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.vocabulary import Scope
+from resolvers.base.vocabulary import Scope
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import START, UPDATE, WORKFLOW_EVENTS, head, write_unheard
@@ -123,7 +123,7 @@ def test_a_limited_token_hears_of_what_is_inside_its_limits_and_of_nothing_else(
             socket.subscribe("mine", INSTANCE, variables={"id": mine})
             socket.subscribe("other", INSTANCE, variables={"id": other})
             socket.subscribe("order", REFERENCE, variables={"refType": "order", "refId": other})
-            keyed.tracker("poke")
+            keyed.tracker("notify")
             got = socket.flushed()
             assert {e["instance"]["instanceId"] for e in events_of(got, "log")} == {mine}
             assert events_of(got, "outside") == []
@@ -139,10 +139,10 @@ def test_a_limited_token_hears_of_what_is_inside_its_limits_and_of_nothing_else(
             touch(api, other, "secret")
             write_unheard(keyed, other, "more secret")
             start(api, f"{other}-{limits.index(limit)}", f"{name}-b", ref_id=other)
-            keyed.tracker("poke")
+            keyed.tracker("notify")
             assert socket.flushed() == []
             touch(api, mine, f"seen {limits.index(limit)}")
-            keyed.tracker("poke")
+            keyed.tracker("notify")
             got = socket.flushed()
             assert sorted(message["id"] for message in got) == ["log", "mine"]
             assert other not in str(got)
@@ -159,11 +159,11 @@ def test_a_limit_holds_after_the_object_was_lost(keyed: LocalServer, api: Api, n
         after = head(api)
         for socket in (limited, everything):
             socket.subscribe("log", EVENTS, variables={"after": after})
-        keyed.tracker("poke")
+        keyed.tracker("notify")
         keyed.evict()
         for instance_id in (other, mine):
             touch(api, instance_id, "changed")
-        keyed.tracker("poke")
+        keyed.tracker("notify")
         seen = [
             [event["instance"]["instanceId"] for event in events_of(socket.flushed(), "log")]
             for socket in (limited, everything)

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.worker.api import Api
-from tests.worker.crowd import WRITERS, Wish, Writer, wishes
 from tests.worker.event_log import head
+from tests.worker.subscriber_pool import WRITERS, Wish, Writer, wishes
 from tests.worker.subscribers import GqlSubscriber, NodeClients
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SETTLING_S = 30
 
 
-class Crowd:
+class SubscriberPool:
     """All subscribers of a server, connected."""
 
     def __init__(self, server: LocalServer, stack: ExitStack) -> None:
@@ -89,7 +89,7 @@ class Crowd:
                 time.sleep(0.05)
         # Once the object has nothing to do, whatever was there too much has been sent, and comes
         # before the answers to what is asked on the same connections.
-        self._server.tracker("poke")
+        self._server.tracker("notify")
         asked = [
             self._node.subscribe(client, f"ask {client}", "{ __typename }")
             for client in self._sockets
@@ -126,18 +126,18 @@ def test_50_subscribers_get_exactly_what_they_asked_for_while_objects_and_socket
     server = start_server()
     choice = random.Random(1)
     with ExitStack() as stack:
-        crowd = Crowd(server, stack)
-        assert len(crowd.wishes) == 50
+        pool = SubscriberPool(server, stack)
+        assert len(pool.wishes) == 50
 
         def disturb() -> None:
             server.evict()
-            crowd.drop_some(choice)
+            pool.drop_some(choice)
 
         writers = [Writer(server, number) for number in range(WRITERS)]
         disturbances = write_meanwhile(writers, disturb, every_s=0.4)
-        crowd.settle()
+        pool.settle()
         assert disturbances >= 5
-        node, python = crowd.reconnections
+        node, python = pool.reconnections
         assert node >= disturbances
         assert python >= 5
     assert "Traceback" not in server.log
@@ -149,7 +149,7 @@ def test_50_subscribers_get_exactly_what_they_asked_for_over_a_crash(
 ) -> None:
     server = start_server()
     with ExitStack() as stack:
-        crowd = Crowd(server, stack)
+        pool = SubscriberPool(server, stack)
         crashes: list[float] = []
 
         def disturb() -> None:
@@ -160,6 +160,6 @@ def test_50_subscribers_get_exactly_what_they_asked_for_over_a_crash(
 
         writers = [Writer(server, number, patient=True) for number in range(WRITERS)]
         write_meanwhile(writers, disturb, every_s=1)
-        crowd.settle()
+        pool.settle()
         assert crashes
-        assert min(crowd.reconnections) >= 10
+        assert min(pool.reconnections) >= 10

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from resolvers.limits import MAX_UNREAD_CHARACTERS
+from resolvers.base.limits import MAX_UNREAD_CHARACTERS
 from tests.worker.api import Api
 from tests.worker.event_log import (
     START,
@@ -45,7 +45,7 @@ def follow(server: LocalServer, name: str, after: str) -> RawSocket:
     variables = {"filter": {"workflow": [name]}, "after": after}
     socket.subscribe("1", WORKFLOW_EVENTS, variables=variables)
     # Live from here on.
-    server.tracker("poke")
+    server.tracker("notify")
     return socket
 
 
@@ -106,7 +106,7 @@ def test_delivery_resumes_by_itself_when_the_database_answers_again(
         try:
             api.ask(UPDATE, input={"instanceId": name, "metadata": {"note": "meanwhile"}})
             write_unheard(rough, name, "unheard")
-            rough.tracker("poke")
+            rough.tracker("notify")
             rough.wait_for_log("could not read the log, again in 1000 ms")
             rough.wait_for_log("could not read the log, again in 2000 ms")
             # Somebody comes meanwhile, and the object is lost.
@@ -146,7 +146,7 @@ def test_nothing_is_lost_or_doubled_where_the_object_is_lost_while_it_sends(
                 evictions += rough.evict()
                 time.sleep(choice.random() * 0.05)
             writing.result()
-        rough.tracker("poke")
+        rough.tracker("notify")
         expected = logged(api, name, after)
         assert len(expected) == writes
         assert evictions >= 20
@@ -171,7 +171,7 @@ def test_a_replay_is_whole_while_the_object_is_lost_again_and_again(
             evictions += rough.evict()
             # Wakes it; a replay that is interrupted goes on.
             socket.send('{"type": "pong"}')
-        rough.tracker("poke")
+        rough.tracker("notify")
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= len(expected))
         assert cursors(got + socket.flushed()) == expected
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import httpx
 import pytest
 
-from resolvers.limits import INIT_TIMEOUT_MS, SSE_KEEP_ALIVE_MS, WATCH_AGAIN_MS
+from resolvers.base.limits import INIT_TIMEOUT_MS, POLL_AGAIN_MS, SSE_KEEP_ALIVE_MS
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import START, UPDATE, WORKFLOW_EVENTS, head, write_unheard
@@ -76,7 +76,7 @@ def an_idle_object_sleeps_and_its_sockets_do_not_notice(server: LocalServer) -> 
 
 
 def an_alarm_brings_an_event_whose_poke_was_lost(server: LocalServer) -> None:
-    most = WATCH_AGAIN_MS / 1_000 + LATE_S
+    most = POLL_AGAIN_MS / 1_000 + LATE_S
     with Api(server) as api, RawSocket(server).init() as socket:
         name = a_workflow(api)
         follow(socket, name, after=head(api))

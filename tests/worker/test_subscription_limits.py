@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.limits import (
+from resolvers.base.limits import (
     MAX_FRAME_BYTES,
     MAX_INIT_FRAME_BYTES,
     MAX_INIT_FRAMES,
     MAX_OPERATION_ID,
+    MAX_POLL_REPLAYS,
+    MAX_POLL_STATEMENTS,
     MAX_REPLAY_EVENTS,
-    MAX_ROUND_REPLAYS,
-    MAX_ROUND_STATEMENTS,
     MAX_SUBSCRIPTIONS,
 )
 from tests.worker.api import Api
@@ -92,7 +92,7 @@ def test_100_subscriptions_with_the_longest_ids_survive_eviction(
     ids = [f"{number:03d}".ljust(MAX_OPERATION_ID, "é") for number in range(MAX_SUBSCRIPTIONS)]
     for id_ in ids:
         socket.subscribe(id_, WORKFLOW_EVENTS, variables=of(name, after=after))
-    rough.tracker("poke")
+    rough.tracker("notify")
     for note in ("one", "two"):
         assert rough.evict()
         touch(api, name, note)
@@ -193,7 +193,7 @@ def test_a_cursor_ahead_of_the_log_is_refused(socket: RawSocket, api: Api, name:
 def test_of_more_feeds_than_one_batch_holds_each_gets_its_own(
     rough: LocalServer, api: Api, name: str
 ) -> None:
-    count = MAX_ROUND_STATEMENTS + 40
+    count = MAX_POLL_STATEMENTS + 40
     after = head(api)
     with RawSocket(rough) as one, RawSocket(rough) as two:
         sockets = (one.init(), two.init())
@@ -204,11 +204,11 @@ def test_of_more_feeds_than_one_batch_holds_each_gets_its_own(
         live = "subscription($id: String!) { instance(instanceId: $id) { status } }"
         one.subscribe("live", live, variables={"id": f"{name}-0"})
         assert one.receive()["payload"]["data"] == {"instance": None}
-        rough.tracker("poke")
+        rough.tracker("notify")
         for number in range(0, count, 7):
             given = {"workflow": f"{name}-{number}", "instanceId": f"{name}-{number}"}
             api.data(START, input=given)
-        rough.tracker("poke")
+        rough.tracker("notify")
         got = one.flushed() + two.flushed()
         assert [m["payload"]["data"]["instance"] for m in got if m["id"] == "live"][-1] == {
             "status": "QUEUED"
@@ -220,7 +220,7 @@ def test_of_more_feeds_than_one_batch_holds_each_gets_its_own(
 def test_many_replays_at_once_are_all_whole(
     rough: LocalServer, socket: RawSocket, api: Api, name: str
 ) -> None:
-    count = 2 * MAX_ROUND_REPLAYS + 5
+    count = 2 * MAX_POLL_REPLAYS + 5
     cursors = []
     for _ in range(count):
         cursors.append(head(api))
@@ -291,5 +291,5 @@ def test_a_replay_of_more_than_100_000_events_is_refused(
     assert str(MAX_REPLAY_EVENTS + 1) in error["message"]
     near = f"{int(before) + 1:016d}"
     socket.subscribe("near", WORKFLOW_EVENTS, variables=of("nobody", after=near))
-    rough.tracker("poke")
+    rough.tracker("notify")
     assert socket.flushed() == []

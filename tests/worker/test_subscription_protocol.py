@@ -255,7 +255,7 @@ def test_complete_stops_delivery(server: LocalServer, api: Api, name: str) -> No
         socket.init()
         for operation_id in ("ends", "stays"):
             socket.subscribe(operation_id, WORKFLOW_EVENTS, variables={"filter": filter_})
-        server.tracker("poke")
+        server.tracker("notify")
         socket.flushed()
         api.data(START, input={"workflow": name, "instanceId": f"{name}-1"})
         both = socket.receive_until(lambda got: len(got) == 2)
@@ -264,7 +264,7 @@ def test_complete_stops_delivery(server: LocalServer, api: Api, name: str) -> No
         assert socket.flushed() == []
         api.data(START, input={"workflow": name, "instanceId": f"{name}-2"})
         assert socket.receive()["id"] == "stays"
-        server.tracker("poke")
+        server.tracker("notify")
         assert socket.flushed() == []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.limits import MAX_SOCKETS
+from resolvers.base.limits import MAX_SOCKETS
 from schema.application import Application
 from scripts.local_server import LocalServer
 from tests.support.timing import until

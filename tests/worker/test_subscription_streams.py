@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from resolvers.limits import SSE_KEEP_ALIVE_MS
+from resolvers.base.limits import SSE_KEEP_ALIVE_MS
 from tests.support.timing import until
 from tests.worker.api import Api, code
 from tests.worker.event_log import (

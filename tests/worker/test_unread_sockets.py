@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resolvers.limits import MAX_UNREAD_CHARACTERS, PONG_TIMEOUT_MS
+from resolvers.base.limits import MAX_UNREAD_CHARACTERS, PONG_TIMEOUT_MS
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import head

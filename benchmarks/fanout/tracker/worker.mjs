@@ -13,7 +13,7 @@ export default {
     if (request.method !== "POST") return env.APP.fetch(request);
     const body = await request.text();
     if (body !== POKE) return env.APP.fetch(new Request(request, { body }));
-    await env.TRACKER.get(env.TRACKER.idFromName(SHARD)).poke();
+    await env.TRACKER.get(env.TRACKER.idFromName(SHARD)).notify();
     return new Response("published");
   },
 };

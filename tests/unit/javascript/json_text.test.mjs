@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { excessOf, isLonger } from "../../../resolvers/json_text.mjs";
+import { excessOf, isLonger } from "../../../resolvers/runtime/json_text.mjs";
 
 const LIMITS = { depth: 3, values: 10 };
 

@@ -31,15 +31,15 @@ export type ConflictPolicy =
 export type CreateAccessTokenInput = {
   /** At least a minute, at most 30 days */
   expiresIn?: number;
-  /** Limits the token to one instance */
+  /** Restricts the token to one instance */
   instanceId?: string | null | undefined;
-  /** Limits the token to one reference */
+  /** Restricts the token to one reference */
   reference?: ReferenceInput | null | undefined;
   /** What it may do */
   scopes?: Array<Scope>;
   /** Must be true for a token without reference, workflows and instanceId, which allows its scopes on everything; and only then */
   unrestricted?: boolean | null | undefined;
-  /** Limits the token to these workflows; at most 100 */
+  /** Restricts the token to these workflows; at most 100 */
   workflows?: Array<string> | null | undefined;
 };
 

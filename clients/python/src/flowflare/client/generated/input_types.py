@@ -26,11 +26,11 @@ class CreateAccessTokenInput(BaseModel):
     scopes: list[Scope] = Field(default_factory=lambda: [Scope.READ])
     "What it may do"
     reference: Optional["ReferenceInput"] = None
-    "Limits the token to one reference"
+    "Restricts the token to one reference"
     workflows: Optional[list[str]] = None
-    "Limits the token to these workflows; at most 100"
+    "Restricts the token to these workflows; at most 100"
     instance_id: Optional[str] = None
-    "Limits the token to one instance"
+    "Restricts the token to one instance"
     unrestricted: Optional[bool] = None
     "Must be true for a token without reference, workflows and instanceId, which allows its scopes on everything; and only then"
     expires_in: Annotated[timedelta, PlainSerializer(serialize_duration)] = timedelta(

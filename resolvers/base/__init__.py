@@ -1,0 +1,1 @@
+"""Vocabularies, transitions, limits, errors and text formats: data and small functions for all."""

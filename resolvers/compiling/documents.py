@@ -1,0 +1,212 @@
+"""GraphQL documents: parsed, checked against the limits and validated once, then cached.
+
+Parsing and validating cost milliseconds; a document seen before must never pay them again.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLInputType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    Node,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    Visitor,
+    is_input_type,
+    parse,
+    type_from_ast,
+    validate,
+    visit,
+)
+from graphql.execution.collect_fields import FragmentDetails
+
+from resolvers.base.cache import Cache
+from resolvers.base.errors import FlowflareError, RequestError
+from resolvers.base.limits import (
+    DOCUMENT_CACHE_SIZE,
+    MAX_DEPTH,
+    MAX_DOCUMENT_CHARACTERS,
+    MAX_DOCUMENT_LINES,
+    MAX_DOCUMENT_TOKENS,
+    MAX_ERRORS,
+    MAX_OVERLAPPING_FIELDS,
+)
+from resolvers.compiling.document_limits import BUDGET_IS_SPENT, check_size, document_too_large
+
+# Of a document that takes one place of the cache.
+_TOKENS_A_PLACE = 100
+
+
+class InvalidDocument(FlowflareError):
+    """The document or its variables do not fit the schema."""
+
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = list(errors)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of a valid document. No other has its number in this isolate."""
+
+    number: int
+    definition: OperationDefinitionNode
+    fragments: dict[str, FragmentDetails]
+    variables: list[tuple[str, GraphQLInputType]]
+    # Those that compiled statements may depend on.
+    shaping_variables: list[tuple[str, GraphQLInputType]]
+    # Of its document in a cache, and likewise of what is compiled from it.
+    places: int
+
+    @property
+    def type(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.definition.operation
+
+
+@dataclass(slots=True)
+class ParsedDocument:
+    """A valid document."""
+
+    operations: dict[str | None, Operation]
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation to run; RequestError where the name does not tell which."""
+        if name:
+            if name not in self.operations:
+                raise RequestError(f"Unknown operation {name!r}.", code="UNKNOWN_OPERATION")
+            return self.operations[name]
+        if len(self.operations) != 1:
+            raise RequestError(
+                "The document must hold one operation, or `operationName` must name one of "
+                f"its {len(self.operations)}.",
+                code="OPERATION_NAME_REQUIRED",
+            )
+        return next(iter(self.operations.values()))
+
+
+class Documents:
+    """The documents of one schema."""
+
+    def __init__(self, schema: GraphQLSchema, size: int = DOCUMENT_CACHE_SIZE) -> None:
+        self._schema = schema
+        self._cache: Cache[str, ParsedDocument] = Cache(size)
+        self._numbers = count()
+
+    def get(self, text: str) -> ParsedDocument:
+        """The valid document; InvalidDocument or RequestError where it is none."""
+        document = self._cache.get(text)
+        if document is None:
+            tree = self._valid(text)
+            places = 1 + _count_tokens(tree) // _TOKENS_A_PLACE
+            document = self._prepare(tree, places)
+            self._cache.put(text, document, places)
+        return document
+
+    def _valid(self, text: str) -> DocumentNode:
+        if len(text) > MAX_DOCUMENT_CHARACTERS:
+            raise document_too_large(
+                f"The document has {len(text)} characters",
+                "MAX_DOCUMENT_CHARACTERS",
+                MAX_DOCUMENT_CHARACTERS,
+            )
+        # For the place of each error the lines before it are counted.
+        lines = 1 + text.count("\n") + text.count("\r")
+        if lines > MAX_DOCUMENT_LINES:
+            raise document_too_large(
+                f"The document has {lines} lines", "MAX_DOCUMENT_LINES", MAX_DOCUMENT_LINES
+            )
+        try:
+            tree = parse(text, max_tokens=MAX_DOCUMENT_TOKENS)
+        except GraphQLSyntaxError as error:
+            # The parser's limits have no class of their own.
+            if "tokens. Parsing aborted" in error.message:
+                raise document_too_large(
+                    "The document has too many tokens", "MAX_DOCUMENT_TOKENS", MAX_DOCUMENT_TOKENS
+                ) from error
+            if "nested too deeply" in error.message:
+                raise document_too_large(
+                    "The document is nested too deeply", "MAX_DEPTH", MAX_DEPTH
+                ) from error
+            raise InvalidDocument([error]) from error
+        check_size(tree)
+        errors = validate(self._schema, tree, max_errors=MAX_ERRORS)
+        if any(problem.message == BUDGET_IS_SPENT for problem in errors):
+            raise document_too_large(
+                "The document selects the same fields too often in the same places",
+                "MAX_OVERLAPPING_FIELDS",
+                MAX_OVERLAPPING_FIELDS,
+            )
+        if errors:
+            raise InvalidDocument(errors)
+        return tree
+
+    def _prepare(self, tree: DocumentNode, places: int) -> ParsedDocument:
+        fragments = {
+            node.name.value: FragmentDetails(node)
+            for node in tree.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        in_fragments = _variable_names(fragment.definition for fragment in fragments.values())
+        operations: dict[str | None, Operation] = {}
+        for node in tree.definitions:
+            if not isinstance(node, OperationDefinitionNode):
+                continue
+            variables = [
+                (definition.variable.name.value, type_)
+                for definition in node.variable_definitions or ()
+                if is_input_type(type_ := type_from_ast(self._schema, definition.type))
+            ]
+            mentioned = in_fragments | _variable_names(_shaping_places(node))
+            shaping = [(name, type_) for name, type_ in variables if name in mentioned]
+            name = node.name.value if node.name else None
+            operations[name] = Operation(
+                next(self._numbers), node, fragments, variables, shaping, places
+            )
+        return ParsedDocument(operations)
+
+
+def _shaping_places(node: OperationDefinitionNode) -> Iterator[Node]:
+    """A mutation's statements depend on what its payloads select, not on its input."""
+    for field_ in node.selection_set.selections:
+        if node.operation is OperationType.MUTATION and isinstance(field_, FieldNode):
+            yield from field_.directives or ()
+            if field_.selection_set:
+                yield field_.selection_set
+        else:
+            yield field_
+
+
+def _variable_names(places: Iterable[Node]) -> set[str]:
+    found: set[str] = set()
+    for place in places:
+        visit(place, _VariableNames(found))
+    return found
+
+
+class _VariableNames(Visitor):
+    """Collects the names of variables."""
+
+    def __init__(self, found: set[str]) -> None:
+        super().__init__()
+        self._found = found
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        """Called by graphql-core at each variable."""
+        self._found.add(node.name.value)
+
+
+def _count_tokens(tree: DocumentNode) -> int:
+    assert tree.loc is not None
+    token, count = tree.loc.start_token, 0
+    while token.next:
+        token, count = token.next, count + 1
+    return count

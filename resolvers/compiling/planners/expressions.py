@@ -1,0 +1,178 @@
+"""The Expressions that fields are declared with: columns, rows beside a row, lists of rows.
+
+`{t}` in a template stands for the alias of the parent row.
+"""
+
+from resolvers.base.names import step_name
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.compiling.compiler import Binding, Expression, Field
+from resolvers.compiling.planners import filters
+from resolvers.ports import sql
+from resolvers.ports.database import Value
+
+# What a list without arguments is counted as against MAX_NODES.
+_UNPAGED = 10
+
+
+def unpaged(_: Binding) -> Value:
+    """The assumed size of a list that takes no `first`."""
+    return _UNPAGED
+
+
+def text(column: str) -> Expression:
+    """A text column, null included."""
+    return lambda field: f"json_quote({field.alias}.{column})"
+
+
+def word(column: str) -> Expression:
+    """A column that is never null and needs no escaping: an enum's name, an instant."""
+    return lambda field: sql.word(f"{field.alias}.{column}")
+
+
+def number(column: str) -> Expression:
+    """An integer column, null included."""
+    return lambda field: f"coalesce({field.alias}.{column},'null')"
+
+
+def json(column: str) -> Expression:
+    """A column that holds JSON text, null included."""
+    return number(column)
+
+
+def member(column: str, name: str) -> Expression:
+    """A member of a column that holds a JSON object."""
+    return lambda field: f"coalesce({field.alias}.{column}->'$.{name}','null')"
+
+
+def supplied(name: str) -> Expression:
+    """A value the mutation supplies."""
+    return lambda field: f"json_quote({field.of_request(name)})"
+
+
+def duration(start: str, end: str) -> Expression:
+    """Milliseconds between two instants, null until both are known."""
+    return lambda field: f"coalesce({milliseconds(field.alias, start, end)},'null')"
+
+
+def milliseconds(alias: str, start: str, end: str) -> str:
+    """SQL of the integer number of milliseconds between two columns."""
+    return f"CAST(round((julianday({alias}.{end})-julianday({alias}.{start}))*86400000) AS INTEGER)"
+
+
+def status_in(statuses: frozenset[InstanceStatus]) -> Expression:
+    """Whether the row's status is one of these."""
+    listed = sql.in_list(sorted(statuses))
+    return lambda field: f"iif({field.alias}.status IN {listed},'true','false')"
+
+
+def same_row(null_unless: str | None = None) -> Expression:
+    """An object made of the parent's own row; null where the column `null_unless` is."""
+
+    def expression(field: Field) -> str:
+        body = field.body(field.alias)
+        if null_unless is None:
+            return body
+        return f"iif({field.alias}.{null_unless} IS NULL,'null',{body})"
+
+    return expression
+
+
+def row_of(table: str, on: str) -> Expression:
+    """The one row of `table` for which `on` holds (`{r}` its alias), null if there is none."""
+
+    def expression(field: Field) -> str:
+        alias = field.new_alias()
+        where = on.replace("{t}", field.alias).replace("{r}", alias)
+        return sql.row_or_null(field.body(alias), f"{table} {alias} WHERE {where}")
+
+    return expression
+
+
+def workflow_of_instance(field: Field) -> str:
+    """An instance's workflow; where only its name matters, the instance's row has that."""
+    alias = field.new_alias()
+    if {part.name for _, part in field.subfields()} <= {"id", "name", "__typename"}:
+        return f"(SELECT {field.body(alias)} FROM (SELECT {field.alias}.workflow AS name) {alias})"
+    return row_of("workflows", "{r}.name={t}.workflow")(field)
+
+
+def rows_of(table: str, on: str, order: str) -> Expression:
+    """All rows of `table` for which `on` holds, ordered by its column `order`."""
+
+    def expression(field: Field) -> str:
+        inner, alias = field.new_alias(), field.new_alias()
+        where = on.replace("{t}", field.alias).replace("{r}", inner)
+        source = f"(SELECT * FROM {table} {inner} WHERE {where} ORDER BY {inner}.{order}) {alias}"
+        return sql.json_array(field.bodies(alias, unpaged), source)
+
+    return expression
+
+
+def named_step(field: Field) -> str:
+    """The instance's step of a name: `step(name:)`."""
+    alias, name = field.new_alias(), field.parameter("name", convert=step_name)
+    return sql.row_or_null(
+        field.body(alias),
+        f"steps {alias} WHERE {alias}.instance={field.alias}.id AND {alias}.name={name}",
+    )
+
+
+def latest_instance(on: str) -> Expression:
+    """The newest visible instance for which `on` holds."""
+
+    def expression(field: Field) -> str:
+        alias = field.new_alias()
+        where = filters.all_of([_owned(on, field, alias), *filters.visible(field, alias)])
+        return sql.row_or_null(
+            field.body(alias),
+            f"instances {alias} WHERE {where}"
+            f" ORDER BY {alias}.created_at DESC,{alias}.id DESC LIMIT 1",
+        )
+
+    return expression
+
+
+def status_counts(on: str) -> Expression:
+    """Visible instances for which `on` holds, counted by status in the order of life."""
+
+    def expression(field: Field) -> str:
+        alias = field.new_alias()
+        where = filters.all_of([_owned(on, field, alias), *filters.visible(field, alias)])
+        return counted_list(
+            field,
+            f"SELECT {alias}.status,count(*) AS count FROM instances {alias}"
+            f" WHERE {where} GROUP BY {alias}.status",
+        )
+
+    return expression
+
+
+def workflow_status_counts(field: Field) -> str:
+    """A workflow's instances by status: from the counters where nothing is hidden."""
+    if field.principal.is_restricted:
+        return status_counts("{r}.workflow={t}.name")(field)
+    alias = field.new_alias()
+    return counted_list(
+        field,
+        f"SELECT {alias}.status,{alias}.count FROM status_counts {alias}"
+        f" WHERE {alias}.workflow={field.alias}.name AND {alias}.count>0",
+    )
+
+
+def counted_list(field: Field, counts: str) -> str:
+    """The list of StatusCount over rows of (status, count), in the order of life."""
+    alias = field.new_alias()
+    order = "CASE status " + " ".join(
+        f"WHEN '{status}' THEN {position}" for position, status in enumerate(InstanceStatus)
+    )
+    source = f"(SELECT * FROM ({counts}) ORDER BY {order} END) {alias}"
+    return sql.json_array(field.bodies(alias, unpaged), source)
+
+
+def _owned(on: str, field: Field, alias: str) -> str:
+    return on.replace("{t}", field.alias).replace("{r}", alias)
+
+
+def assembled(field: Field) -> str:
+    """A member of a page or of figures: the Expression of the whole assembles it."""
+    raise AssertionError(f"{field.name} is compiled by its parent")

@@ -1,0 +1,218 @@
+"""The root fields of Query: where a plan's first row comes from."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from resolvers.base import names
+from resolvers.base.json_text import decode_untrusted
+from resolvers.base.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
+from resolvers.compiling.compiler import Field
+from resolvers.compiling.planners import filters
+from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, integer, window
+from resolvers.ports import sql
+from resolvers.ports.sql import HEAD
+
+# Each node's type: how a key of one or two parts finds its row.
+_NODES = {
+    "Workflow": ("workflows", "{r}.name={key}->>1"),
+    "WorkflowInstance": ("instances", "{r}.instance_id={key}->>1"),
+    "WorkflowStep": (
+        "steps",
+        "{r}.instance=(SELECT id FROM instances WHERE instance_id={key}->>1)"
+        " AND {r}.name={key}->>2",
+    ),
+}
+# And what each part of the key must be.
+_PARTS: dict[str, tuple[Callable[[object], str], ...]] = {
+    "Workflow": (names.workflow_name,),
+    "WorkflowInstance": (names.instance_id,),
+    "WorkflowStep": (names.instance_id, names.step_name),
+    "Reference": (names.ref_type, names.ref_id),
+}
+# A key of parts is a list of texts.
+_KEY_DEPTH = 1
+
+
+def global_id(type_name: str, *columns: str) -> str:
+    """SQL of a node's global id: `Type:key`, or `Type:["key","key"]` for a key of two parts."""
+    if len(columns) == 1:
+        return f"json_quote('{type_name}:'||{columns[0]})"
+    return f"json_quote('{type_name}:'||json_array({','.join(columns)}))"
+
+
+def parse_global_id(value: object) -> list[str]:
+    """The type's name and the parts of the key; ValueError where the API never made it."""
+    type_name, _, key = str(value).partition(":")
+    parts = _PARTS.get(type_name, ())
+    try:
+        keys = [key] if len(parts) == 1 else decode_untrusted(key, max_depth=_KEY_DEPTH)
+        if parts and isinstance(keys, list):
+            return [type_name, *(part(key) for part, key in zip(parts, keys, strict=True))]
+    except ValueError as error:
+        raise ValueError(f"{_shown(value)} is not a global id") from error
+    raise ValueError(f"{_shown(value)} is not a global id")
+
+
+def workflow(field: Field) -> str:
+    """`workflow(name:)`."""
+    name = field.parameter("name", convert=names.workflow_name)
+    return _row(field, "workflows", lambda alias: [f"{alias}.name={name}"])
+
+
+def instance(field: Field) -> str:
+    """`instance(instanceId:)`."""
+    by_id = field.parameter("instanceId", convert=names.instance_id)
+    return _row(field, "instances", lambda alias: [f"{alias}.instance_id={by_id}"])
+
+
+def reference(field: Field) -> str:
+    """`reference(refType:, refId:)`: there whether or not anything refers to it."""
+    alias = field.new_alias()
+    ref_type = field.parameter("refType", convert=names.ref_type)
+    ref_id = field.parameter("refId", convert=names.ref_id)
+    source = f"(SELECT {ref_type} AS ref_type,{ref_id} AS ref_id) {alias}"
+    return sql.subquery(field.body(alias), source)
+
+
+def live_instance(field: Field) -> str:
+    """`Subscription.instance`: as it is now, NULL where no event of the window is about it."""
+    by_id = field.parameter("instanceId", convert=names.instance_id)
+    return _live(
+        field,
+        instance(field),
+        lambda _, row: filters.all_of([f"{row}.instance_id={by_id}", *filters.visible(field, row)]),
+    )
+
+
+def live_reference(field: Field) -> str:
+    """`Subscription.reference`: likewise, about one of its instances or one that left it."""
+    ref_type = field.parameter("refType", convert=names.ref_type)
+    ref_id = field.parameter("refId", convert=names.ref_id)
+
+    def about(event: str, row: str) -> str:
+        here = [f"{row}.ref_type={ref_type}", f"{row}.ref_id={ref_id}"]
+        left = [f"{event}.moved_from->>0={ref_type}", f"{event}.moved_from->>1={ref_id}"]
+        seen = filters.all_of(here + filters.visible(field, row))
+        was_seen = filters.all_of(left + filters.visible_of(field, row, ref_type, ref_id))
+        return f"({seen} OR {was_seen})"
+
+    return _live(field, reference(field), about)
+
+
+def references(field: Field) -> str:
+    """`references(keys:)`: all of them in this one statement."""
+    alias, key = field.new_alias(), field.new_alias()
+    keys = field.parameter("keys", convert=_reference_keys)
+    source = (
+        f"(SELECT {key}.value->>0 AS ref_type,{key}.value->>1 AS ref_id"
+        f" FROM json_each({keys}) {key}"
+        f" ORDER BY {key}.key) {alias}"
+    )
+    return sql.json_array(field.bodies(alias, field.reader("keys", convert=_length)), source)
+
+
+def node(field: Field) -> str:
+    """`node(id:)`."""
+    alias = field.new_alias()
+    key = field.parameter("id", convert=_node_key)
+    return sql.subquery(_node(field, alias), f"(SELECT {key} AS key) {alias}")
+
+
+def nodes(field: Field) -> str:
+    """`nodes(ids:)`: in their order, null for each that is not there."""
+    alias, key = field.new_alias(), field.new_alias()
+    keys = field.parameter("ids", convert=_node_keys)
+    source = f"(SELECT {key}.value AS key FROM json_each({keys}) {key} ORDER BY {key}.key) {alias}"
+    with field.repeated(field.reader("ids", convert=_length)):
+        return sql.json_array(_node(field, alias), source)
+
+
+def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
+    """`about(event, instance)` says whether an event is: of what a caller may not see, it does not
+    even tell when it changes.
+
+    The cursor of the frame that the object goes into stands in front of it. For a caller with
+    restrictions it is that of the last event of the window that is about the object, and blank for
+    the object as it is now.
+    """
+    event, row, frame = field.new_alias(), field.new_alias(), field.new_alias()
+    after, to = window(field)
+    # From the events of the window, which are few, to their instances: hence CROSS.
+    changes = (
+        f"FROM events {event} CROSS JOIN instances {row}"
+        f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance"
+        f" AND {about(event, row)}"
+    )
+    initial = integer(field.of_request("initial"))
+    if field.principal.is_restricted:
+        last = f"(SELECT {cursor_text(f'{event}.id')} {changes} ORDER BY {event}.id DESC LIMIT 1)"
+        cursor = f"iif({initial},'{NO_CURSOR}',{last})"
+    else:
+        now = cursor_text(f"min({to},{HEAD})")
+        cursor = f"iif({initial} OR EXISTS (SELECT 1 {changes}),{now},NULL)"
+    # With both LIMITs SQLite finds the cursor once, and makes the object only if there is one.
+    return (
+        f"(SELECT iif({frame}.cursor IS NULL,NULL,{frame}.cursor||{body})"
+        f" FROM (SELECT {cursor} AS cursor LIMIT 1) {frame} LIMIT 1)"
+    )
+
+
+def _row(field: Field, table: str, conditions: Any) -> str:
+    alias = field.new_alias()
+    seen = filters.workflow_visible if table == "workflows" else filters.visible
+    where = filters.all_of([*conditions(alias), *seen(field, alias)])
+    return sql.row_or_null(field.body(alias), f"{table} {alias} WHERE {where}")
+
+
+def _node(field: Field, keys: str) -> str:
+    """The body of whichever type the key in `keys.key` is of."""
+    cases = []
+    for type_name, (table, on) in _NODES.items():
+        alias = field.new_alias()
+        conditions = [on.replace("{r}", alias).replace("{key}", f"{keys}.key")]
+        if table == "workflows":
+            conditions += filters.workflow_visible(field, alias)
+        elif table == "instances":
+            conditions += filters.visible(field, alias)
+        elif field.principal.is_restricted:
+            instance = field.new_alias()
+            seen = [f"{instance}.id={alias}.instance", *filters.visible(field, instance)]
+            conditions.append(
+                f"EXISTS (SELECT 1 FROM instances {instance} WHERE {filters.all_of(seen)})"
+            )
+        source = f"{table} {alias} WHERE {filters.all_of(conditions)}"
+        cases.append(
+            f"WHEN '{type_name}' THEN {sql.subquery(field.body(alias, type_name), source)}"
+        )
+    alias = field.new_alias()
+    source = f"(SELECT {keys}.key->>1 AS ref_type,{keys}.key->>2 AS ref_id) {alias}"
+    cases.append(f"ELSE {sql.subquery(field.body(alias, 'Reference'), source)}")
+    return f"coalesce(CASE {keys}.key->>0 {' '.join(cases)} END,'null')"
+
+
+def _reference_keys(keys: Any) -> str:
+    if len(keys) > MAX_REFERENCE_KEYS:
+        raise ValueError(f"at most {MAX_REFERENCE_KEYS} keys")
+    return json.dumps(
+        [[names.ref_type(key["refType"]), names.ref_id(key["refId"])] for key in keys],
+        ensure_ascii=False,
+    )
+
+
+def _length(values: Any) -> int:
+    return len(values)
+
+
+def _node_key(value: object) -> str:
+    return json.dumps(parse_global_id(value), ensure_ascii=False)
+
+
+def _node_keys(values: Any) -> str:
+    if len(values) > MAX_NODE_IDS:
+        raise ValueError(f"at most {MAX_NODE_IDS} ids")
+    return json.dumps([parse_global_id(value) for value in values], ensure_ascii=False)
+
+
+def _shown(value: object) -> str:
+    return json.dumps(str(value)[:80])

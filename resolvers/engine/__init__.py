@@ -1,0 +1,1 @@
+"""Actions on instances of the engine, and repairs where tracked and engine status differ."""

@@ -1,0 +1,1 @@
+"""Executes operations: finds the plan of each, runs it, and reports failures."""

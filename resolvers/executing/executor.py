@@ -1,0 +1,259 @@
+"""Executes operations: a query is one batch of compiled statements, a mutation a batch a field.
+
+The response is assembled from pieces: text made here, and the texts SQLite made, which are
+never parsed again and may even stay outside Python (see `database.Statement.opaque`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationType,
+)
+from graphql.execution.collect_fields import FieldDetails, collect_fields
+from graphql.execution.values import VariableValues
+
+from resolvers.access.principals import Principal
+from resolvers.base.cache import Cache
+from resolvers.base.errors import FlowflareError, RequestError
+from resolvers.base.limits import (
+    D1_MAX_STRING_BYTES,
+    MAX_RESULT_BYTES,
+    MAX_ROOT_FIELDS,
+    PLAN_CACHE_SIZE,
+)
+from resolvers.base.vocabulary import Scope
+from resolvers.compiling.compiler import (
+    Binding,
+    Compiled,
+    Compiler,
+    Document,
+    Site,
+    refuse_over_cost,
+)
+from resolvers.compiling.documents import Documents, Operation
+from resolvers.compiling.introspection import Introspection
+from resolvers.compiling.shape import variables_shape
+from resolvers.compiling.variables import coerce_variables
+from resolvers.ports.database import Database, Outcome, OversizedError, Statement, share_of
+from resolvers.subscriptions.plans import (
+    LOG_FIELD,
+    CompiledSubscription,
+    SubscriptionPlan,
+    feed_of,
+    resuming_variable,
+)
+from resolvers.writing.context import Pieces, Services
+from resolvers.writing.mutation_fields import MutationExecution, MutationField
+
+
+class ExecutionFailed(FlowflareError):
+    """A field failed while executing: the answer is `data: null` with this error."""
+
+    def __init__(self, error: FlowflareError | GraphQLError, path: list[str | int]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.path = path
+
+
+@dataclass(slots=True)
+class Request:
+    """A GraphQL request as it came in."""
+
+    query: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    operation_name: str | None = None
+    # `extensions.after`: the cursor a subscription resumes behind, not yet looked at.
+    after: object = None
+
+
+@dataclass(slots=True)
+class QueryPlan:
+    """What a query compiles to: for each response key its statement or its finished JSON."""
+
+    fields: list[tuple[str, Compiled | str]]
+    # Introspection may depend on values that the shape of the variables leaves out.
+    cacheable: bool
+
+
+class Executor:
+    """Executes the operations of one schema."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._documents = Documents(schema)
+        self._plans: Cache[tuple[object, ...], Any] = Cache(PLAN_CACHE_SIZE)
+
+    def operation(self, request: Request) -> Operation:
+        """The operation the request is for; it is valid, its variables are not looked at."""
+        return self._documents.get(request.query).operation(request.operation_name)
+
+    async def execute(
+        self, operation: Operation, request: Request, principal: Principal, services: Services
+    ) -> Pieces:
+        """The JSON of `data`, in pieces.
+
+        Raises RequestError or InvalidDocument before anything was done, ExecutionFailed
+        when a mutation's field failed, DatabaseError when the database did.
+        """
+        is_mutation = operation.type is OperationType.MUTATION
+        principal.require(Scope.WRITE if is_mutation else Scope.READ)
+        binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
+        key = _plan_key(operation, binding)
+        plan = self._plans.get(key)
+        if is_mutation:
+            if plan is None:
+                plan = self._mutation_plan(operation, binding)
+                self._plans.put(key, plan, operation.places)
+            return await self._mutate(plan, binding, services)
+        if plan is None:
+            plan = self._plan(operation, binding, request)
+            if plan.cacheable:
+                self._plans.put(key, plan, operation.places)
+        return await self._query(plan, binding, services)
+
+    def feed(
+        self, operation: Operation, request: Request, principal: Principal
+    ) -> SubscriptionPlan:
+        """The feed of a subscription; RequestError or InvalidDocument where it cannot be served."""
+        principal.require(Scope.READ)
+        binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
+        key = _plan_key(operation, binding)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._feed_plan(operation, binding)
+            self._plans.put(key, plan, operation.places)
+        # Of what a client sends beside them nothing is kept.
+        declared = (d.variable.name.value for d in operation.definition.variable_definitions or ())
+        given = {name: request.variables[name] for name in declared if name in request.variables}
+        return feed_of(plan, binding, given, request.after)
+
+    def _feed_plan(self, operation: Operation, sample: Binding) -> CompiledSubscription:
+        root = self._schema.subscription_type
+        assert root is not None
+        fields = self._root_fields(operation, root, sample.variables)
+        if len(fields) != 1:
+            raise RequestError("A subscription selects one root field.", code="INVALID_DOCUMENT")
+        [(key, details)] = fields.items()
+        name = details[0].node.name.value
+        compiler = Compiler(self._document(operation), sample)
+        return CompiledSubscription(
+            key,
+            Site(root.fields[name], details[0], (key,)),
+            compiler.select(compiler.field(root, "", details, (key,))),
+            of_log=name == LOG_FIELD,
+            resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
+        )
+
+    def _document(self, operation: Operation) -> Document:
+        return Document(self._schema, operation.fragments, operation.definition)
+
+    def _root_fields(
+        self, operation: Operation, root: GraphQLObjectType, variables: VariableValues
+    ) -> dict[str, list[FieldDetails]]:
+        grouped = collect_fields(
+            self._schema, operation.fragments, variables, root, operation.definition
+        ).grouped_field_set
+        if len(grouped) > MAX_ROOT_FIELDS:
+            raise RequestError(
+                f"The operation has {len(grouped)} root fields;"
+                f" the limit is {MAX_ROOT_FIELDS} (MAX_ROOT_FIELDS).",
+                code="OPERATION_TOO_LARGE",
+                extensions={"limit": "MAX_ROOT_FIELDS"},
+            )
+        return grouped
+
+    def _plan(self, operation: Operation, sample: Binding, request: Request) -> QueryPlan:
+        root = self._schema.query_type
+        assert root is not None
+        introspection = Introspection(self._schema, operation, request.variables)
+        fields: list[tuple[str, Compiled | str]] = []
+        for key, details in self._root_fields(operation, root, sample.variables).items():
+            name = details[0].node.name.value
+            if name in ("__schema", "__type"):
+                fields.append((key, introspection.answer(details)))
+                continue
+            compiler = Compiler(self._document(operation), sample)
+            fields.append((key, compiler.select(compiler.field(root, "", details, (key,)))))
+        introspects = any(isinstance(part, str) for _, part in fields)
+        return QueryPlan(fields, not (introspects and operation.definition.variable_definitions))
+
+    async def _query(self, plan: QueryPlan, binding: Binding, services: Services) -> Pieces:
+        compiled = [part for _, part in plan.fields if isinstance(part, Compiled)]
+        refuse_over_cost(sum(part.cost(binding) for part in compiled))
+        outcomes = iter(await _read(services.database, compiled, binding) if compiled else ())
+        pieces: Pieces = []
+        opening = "{"
+        for key, part in plan.fields:
+            pieces.append(f'{opening}"{key}":')
+            pieces.append(next(outcomes).text if isinstance(part, Compiled) else part)
+            opening = ","
+        pieces.append("}" if pieces else "{}")
+        return pieces
+
+    def _mutation_plan(self, operation: Operation, sample: Binding) -> list[MutationField]:
+        root = self._schema.mutation_type
+        assert root is not None
+        document = self._document(operation)
+        return [
+            MutationField(document, root, key, details)
+            for key, details in self._root_fields(operation, root, sample.variables).items()
+        ]
+
+    async def _mutate(
+        self, plan: list[MutationField], binding: Binding, services: Services
+    ) -> Pieces:
+        pieces: Pieces = []
+        opening = "{"
+        for field_ in plan:
+            pieces.append(f'{opening}"{field_.key}":')
+            opening = ","
+            execution = MutationExecution(field_, binding, services, fields=len(plan))
+            try:
+                pieces += await execution.run()
+            except (FlowflareError, GraphQLError) as error:
+                raise ExecutionFailed(error, [field_.key]) from error
+        pieces.append("}" if pieces else "{}")
+        return pieces
+
+
+async def _read(
+    database: Database, compiled: Sequence[Compiled], binding: Binding
+) -> Sequence[Outcome]:
+    """The texts of all statements, MAX_RESULT_BYTES at most together.
+
+    At first each may have its share. Where one is longer, all sizes are known then, and a second
+    batch reads what fits.
+    """
+    share = share_of(len(compiled))
+    try:
+        return await database.batch(_bound(compiled, binding, [share] * len(compiled)), final=True)
+    except OversizedError as error:
+        spare = (MAX_RESULT_BYTES - sum(error.sizes)) // len(compiled)
+        if spare < 0 or max(error.sizes) > D1_MAX_STRING_BYTES:
+            raise
+        limits = [size + spare for size in error.sizes]
+        return await database.batch(_bound(compiled, binding, limits), final=True)
+
+
+def _bound(
+    compiled: Sequence[Compiled], binding: Binding, limits: Sequence[int]
+) -> list[Statement]:
+    statements = []
+    for part, limit in zip(compiled, limits, strict=True):
+        binding.max_bytes = min(limit, D1_MAX_STRING_BYTES)
+        statements.append(part.bind(binding))
+    return statements
+
+
+def _plan_key(operation: Operation, binding: Binding) -> tuple[object, ...]:
+    """What a plan of the operation depends on."""
+    return (
+        operation.number,
+        binding.principal.restrictions.shape,
+        variables_shape(operation.shaping_variables, binding.variables.coerced),
+    )

@@ -1,0 +1,1 @@
+"""The ports to the database and the engine, and the SQL text that statements are made of."""

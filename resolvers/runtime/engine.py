@@ -1,0 +1,86 @@
+"""The engine port by commands: the bindings of Workflows perform them (see engine.mjs)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resolvers.base.limits import ENGINE_CONCURRENCY, ENGINE_SETTLE_MS, ENGINE_TIMEOUT_MS
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports.engine import STATUSES, EngineError, EngineState, Key
+from resolvers.runtime.commands import Command
+
+
+class CommandEngine:
+    """The `Engine` of a Worker; `bindings` names the binding of each workflow.
+
+    If the configuration cannot be read, no workflow is bound and `problem` names the fault.
+    """
+
+    def __init__(self, bindings: Mapping[str, str], problem: str = "") -> None:
+        self._bindings = bindings
+        self._problem = problem
+        self.workflows = frozenset(bindings)
+
+    def unbound(self, workflow: str) -> str:
+        """Explain why no Workflow is bound for this name, and how to bind one."""
+        if self._problem:
+            return f"No Workflow is bound for {workflow!r}: {self._problem}."
+        return (
+            f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed from"
+            " here. To have them executed, bind the Workflow and name its binding in the variable"
+            " WORKFLOWS."
+        )
+
+    async def create(self, workflow: str, instance_id: str, params: str) -> None:
+        """Start an instance with `params`, JSON text; one that exists is left as it is."""
+        await self._request(workflow, instance_id, "create", params)
+
+    async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
+        """Get the state of each instance, in order. Nothing is raised."""
+        return await self._send([self._describe(*key, "getStatus") for key in instances])
+
+    async def act(self, workflow: str, instance_id: str, action: str) -> EngineState:
+        """Pause, resume, terminate or restart an instance, and return its state afterwards."""
+        return await self._request(workflow, instance_id, action)
+
+    async def send_event(
+        self, workflow: str, instance_id: str, event_type: str, payload: str
+    ) -> None:
+        """Deliver an event with `payload`, JSON text, to an unfinished instance."""
+        await self._request(workflow, instance_id, "sendEvent", event_type, payload)
+
+    async def _request(
+        self, workflow: str, instance_id: str, method: str, *arguments: str
+    ) -> EngineState:
+        [result] = await self._send([self._describe(workflow, instance_id, method, *arguments)])
+        if isinstance(result, EngineError):
+            raise result
+        return result
+
+    def _describe(
+        self, workflow: str, instance_id: str, method: str, *arguments: str
+    ) -> dict[str, Any]:
+        binding = self._bindings[workflow]
+        return {"binding": binding, "method": method, "id": instance_id, "arguments": arguments}
+
+    @staticmethod
+    async def _send(requests: Sequence[Mapping[str, Any]]) -> list[EngineState | EngineError]:
+        body = {
+            "requests": requests,
+            "timeoutMs": ENGINE_TIMEOUT_MS,
+            "settleMs": ENGINE_SETTLE_MS,
+            "concurrency": ENGINE_CONCURRENCY,
+        }
+        answer = await Command({"engine": body})
+        return [_parse(result) for result in answer["results"]]
+
+
+def _parse(result: Mapping[str, Any]) -> EngineState | EngineError:
+    reported = result.get("state")
+    state = None
+    if reported is not None:
+        word, error = reported["status"], reported.get("error")
+        status = None if word is None else STATUSES.get(word, InstanceStatus.UNKNOWN)
+        state = EngineState(status, reported.get("output"), tuple(error) if error else None)
+    if "error" in result:
+        return EngineError(result["error"], state)
+    return state or EngineState(None)

@@ -1,0 +1,1 @@
+"""Subscription plans: compiled subscriptions with their variables and restrictions."""

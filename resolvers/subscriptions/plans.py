@@ -1,0 +1,216 @@
+"""Feeds: what a subscription selects of the log, a window at a time.
+
+`workflowEvents` selects the events of a window as a page; `instance` and `reference` select the
+object as it is now, where an event of the window is about it. Subscribers with the same document,
+variables and limits share a feed, so that it is read and rendered once for all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from graphql import (
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails
+
+from resolvers.access.principals import Principal
+from resolvers.base.errors import ArgumentError
+from resolvers.base.limits import D1_MAX_STRING_BYTES, MAX_NODES, MAX_POLL_EVENTS
+from resolvers.compiling.compiler import Binding, Compiled, Site, refuse_over_cost
+from resolvers.compiling.planners.events import parse_cursor
+from resolvers.ports.database import Statement
+
+# The root field that selects events; the others select an object as it is.
+LOG_FIELD = "workflowEvents"
+ORIGIN = "0" * 16  # the cursor in front of the first event
+
+# Where the values of a window go.
+_AFTER, _TO, _INITIAL, _MAX_BYTES = object(), object(), object(), object()
+_MARKS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSubscription:
+    """A compiled subscription, for all variables of one shape."""
+
+    key: str
+    site: Site
+    compiled: Compiled
+    of_log: bool
+    # The variable that holds the cursor to begin at, where it is used for nothing else.
+    resumed_by: VariableDefinitionNode | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPlan:
+    """A subscription with its variables, for one kind of caller.
+
+    It is kept for as long as somebody follows it, so it holds nothing of the document.
+    """
+
+    key: str
+    sql: str
+    # Whether it selects events; else it begins with the object as it is.
+    of_log: bool
+    principal: Principal
+    arguments: Mapping[str, Any]
+    # Where to begin, as given; None for now.
+    after: int | None
+    # How many events one statement may render, and how many objects with one of them.
+    window: int
+    nodes: int
+    # Without what differs between subscribers that can share the feed.
+    variables: Mapping[str, Any]
+    # The parameters of every statement, with marks where a window's own stand.
+    _parameters: tuple[Any, ...]
+
+    def statement(
+        self,
+        after: int,
+        to: int,
+        *,
+        initial: bool = False,
+        max_bytes: int = D1_MAX_STRING_BYTES,
+    ) -> Statement:
+        """The SELECT for the events after one position of the log up to another: the cursor of the
+        result as 16 characters, blank for none, and the result.
+
+        No row, or NULL, where there is nothing to tell; the size of what has more than `max_bytes`.
+        `initial` renders the object whether or not it has changed.
+        """
+        values = {_AFTER: after, _TO: to, _INITIAL: int(initial), _MAX_BYTES: max_bytes}
+        parameters = tuple([values.get(value, value) for value in self._parameters])
+        return Statement(self.sql, parameters, opaque=True)
+
+    def repeated(self, max_bytes: int) -> tuple[str, list[Any], list[int], list[int]]:
+        """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
+        window's beginning and its end go. Without a beginning it is read from the mark on."""
+        statement = self.statement(0, 0, max_bytes=max_bytes)
+        after, to = (
+            [n for n, value in enumerate(self._parameters) if value is mark]
+            for mark in (_AFTER, _TO)
+        )
+        return statement.sql, list(statement.parameters), after, to
+
+    def concerns(self, touched: "Touched") -> bool:
+        """Whether events about these instances may be for it; true more often than they are."""
+        wanted = self.arguments.get("filter") or {} if self.of_log else self.arguments
+        reference = wanted.get("reference") or wanted
+        limits = self.principal.restrictions
+        ref_type, ref_id = limits.reference or (None, None)
+        return all(
+            asked is None or asked in found
+            for asked, found in (
+                (wanted.get("instanceId"), touched.instances),
+                (limits.instance_id, touched.instances),
+                (reference.get("refType"), touched.ref_types),
+                (ref_type, touched.ref_types),
+                (reference.get("refId"), touched.ref_ids),
+                (ref_id, touched.ref_ids),
+            )
+        ) and all(
+            asked is None or not touched.workflows.isdisjoint(asked)
+            for asked in (wanted.get("workflow"), limits.workflows)
+        )
+
+
+class Touched:
+    """What a window of the log is about, from [instanceId, workflow, refType, refId] of each."""
+
+    def __init__(self, rows: Sequence[Sequence[str | None]]) -> None:
+        columns = [frozenset(column) for column in zip(*rows, strict=True)] or [frozenset()] * 4
+        self.instances, self.workflows, self.ref_types, self.ref_ids = columns
+
+
+def feed_of(
+    plan: CompiledSubscription, binding: Binding, variables: Mapping[str, Any], resume: object
+) -> SubscriptionPlan:
+    """The feed; ArgumentError or RequestError where a value is out of bounds.
+
+    `resume` is the cursor in the request's extensions, which the argument yields to.
+    """
+    after = None
+    if plan.of_log:
+        after = binding.arguments(plan.site).get("after")
+        if resume is not None:
+            try:
+                after = parse_cursor(resume)
+            except ValueError as error:
+                raise ArgumentError(
+                    f"extensions.after: {error}", argument="extensions.after"
+                ) from error
+    if plan.resumed_by is not None:
+        # Neither where subscribers begin nor whether they say so makes their feeds differ.
+        name = plan.resumed_by.variable.name.value
+        variables = {key: value for key, value in variables.items() if key != name}
+        if isinstance(plan.resumed_by.type, NonNullTypeNode):
+            variables[name] = ORIGIN
+    window, nodes = _size(plan.compiled, binding)
+    binding.values, binding.max_bytes = _MARKS, _MAX_BYTES
+    parameters = plan.compiled.bind(binding).parameters
+    begin = None if after is None else int(after)
+    return SubscriptionPlan(
+        plan.key,
+        plan.compiled.sql,
+        plan.of_log,
+        binding.principal,
+        binding.arguments(plan.site),
+        begin,
+        window,
+        nodes,
+        variables,
+        parameters,
+    )
+
+
+def _size(compiled: Compiled, binding: Binding) -> tuple[int, int]:
+    """How many events may be rendered at once, MAX_NODES objects at most; and how many objects
+    with one event."""
+    binding.values = {"window": 1}
+    one = compiled.cost(binding)
+    refuse_over_cost(one)
+    binding.values = {"window": 2}
+    each = compiled.cost(binding) - one
+    if each == 0:
+        return MAX_POLL_EVENTS, one
+    return max(1, min(MAX_POLL_EVENTS, 1 + (MAX_NODES - one) // each)), one
+
+
+Fragments: TypeAlias = Mapping[str, FragmentDetails]
+
+
+def resuming_variable(
+    details: FieldDetails, operation: OperationDefinitionNode, fragments: Fragments
+) -> VariableDefinitionNode | None:
+    """The variable that is the root field's `after` and stands nowhere else."""
+    given = {argument.name.value: argument.value for argument in details.node.arguments or ()}
+    value = given.get("after")
+    if not isinstance(value, VariableNode):
+        return None
+    name = value.name.value
+    count = _Count(name)
+    for node in (operation, *(fragment.definition for fragment in fragments.values())):
+        visit(node, count)
+    if count.found != 2:  # its definition, and here
+        return None
+    definitions = operation.variable_definitions or ()
+    return next(node for node in definitions if node.variable.name.value == name)
+
+
+class _Count(Visitor):
+    """Counts where a variable is named."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.found = 0
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        """Called by graphql-core at each variable."""
+        self.found += node.name.value == self._name

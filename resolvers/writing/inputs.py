@@ -1,0 +1,276 @@
+"""The mutations' inputs as pydantic models: what a value must be to be stored.
+
+GraphQL has already checked the shapes; these check lengths, characters and sizes. JSON
+values become their canonical text here, once.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from resolvers.access.principals import Restrictions
+from resolvers.base import limits
+from resolvers.base.errors import Refusal, invalid_input
+from resolvers.base.json_text import encode, encode_value
+from resolvers.base.names import UNPRINTABLE
+from resolvers.base.vocabulary import (
+    Backoff,
+    ConflictPolicy,
+    ErrorCode,
+    InstanceStatus,
+    Scope,
+    StepKind,
+    StepStatus,
+)
+
+_TOO_LARGE = "payload_too_large"
+_UNRESTRICTED = "unrestricted"
+
+
+def json_text(value: object) -> str:
+    """Compact JSON text of a value; ValueError where it is too large, too deep or no JSON."""
+    _refuse_deep(value)
+    try:
+        text = encode_value(value)
+        size = len(text.encode())
+    except UnicodeEncodeError:  # a lone surrogate: only as an escape can it be stored
+        text = encode(value)
+        size = len(text)
+    if size > limits.MAX_JSON_BYTES:
+        raise PydanticCustomError(
+            _TOO_LARGE,
+            "the value has {size} bytes as JSON; the limit is {limit} (MAX_JSON_BYTES)",
+            {"size": size, "limit": limits.MAX_JSON_BYTES},
+        )
+    return text
+
+
+def _refuse_deep(value: object) -> None:
+    level = [value]
+    for _ in range(limits.MAX_JSON_DEPTH):
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return
+    raise PydanticCustomError(
+        "json_depth",
+        "JSON may be nested {limit} levels deep (MAX_JSON_DEPTH)",
+        {"limit": limits.MAX_JSON_DEPTH},
+    )
+
+
+def _printable(value: str) -> str:
+    if UNPRINTABLE.search(value):
+        raise PydanticCustomError("characters", "must not contain control characters")
+    return value
+
+
+def _cut(limit: int) -> BeforeValidator:
+    """Long diagnostics are shortened, never refused: the failure itself must be recorded."""
+
+    def cut(value: object) -> object:
+        if isinstance(value, str):
+            value = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            if len(value) > limit:
+                return value[: limit - 1] + "…"
+        return value
+
+    return BeforeValidator(cut)
+
+
+def _nullable_json(value: object) -> object:
+    return None if value is None else json_text(value)
+
+
+_PRINTABLE = AfterValidator(_printable)
+WorkflowName = Annotated[str, Field(min_length=1, max_length=limits.MAX_WORKFLOW_NAME), _PRINTABLE]
+InstanceId = Annotated[str, Field(min_length=1, max_length=limits.MAX_INSTANCE_ID), _PRINTABLE]
+StepName = Annotated[str, Field(min_length=1, max_length=limits.MAX_STEP_NAME), _PRINTABLE]
+Json = Annotated[str | None, BeforeValidator(_nullable_json)]
+Milliseconds = Annotated[int, Field(ge=0, le=limits.MAX_DURATION_MS)]
+
+
+class Input(BaseModel):
+    """Base of all inputs: GraphQL's names outside, Python's inside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+    def given(self, name: str) -> bool:
+        """Whether the caller gave this field, null included."""
+        return name in self.model_fields_set
+
+
+class ReferenceInput(Input):
+    """An external entity."""
+
+    ref_type: Annotated[str, Field(min_length=1, max_length=limits.MAX_REF_TYPE), _PRINTABLE]
+    ref_id: Annotated[str, Field(min_length=1, max_length=limits.MAX_REF_ID), _PRINTABLE]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """As a pair."""
+        return (self.ref_type, self.ref_id)
+
+
+class ErrorInput(Input):
+    """What went wrong; over-long texts are cut."""
+
+    name: Annotated[str, _cut(limits.MAX_ERROR_NAME)] = "Error"
+    message: Annotated[str, _cut(limits.MAX_ERROR_MESSAGE)]
+    stack: Annotated[str | None, _cut(limits.MAX_ERROR_STACK)] = None
+
+    @property
+    def as_json(self) -> str:
+        """As stored."""
+        return json.dumps(
+            {"name": self.name, "message": self.message, "stack": self.stack}, ensure_ascii=False
+        )
+
+
+class RetryPolicyInput(Input):
+    """How a step is retried."""
+
+    limit: Annotated[int, Field(ge=0, le=limits.MAX_RETRIES)]
+    delay: Milliseconds
+    backoff: Backoff = Backoff.EXPONENTIAL
+
+
+class StartWorkflow(Input):
+    """`StartWorkflowInput`."""
+
+    workflow: WorkflowName
+    instance_id: InstanceId | None = None
+    reference: ReferenceInput | None = None
+    input: Json = None
+    metadata: Json = None
+    on_conflict: ConflictPolicy = ConflictPolicy.USE_EXISTING
+
+
+class UpdateInstance(Input):
+    """`UpdateWorkflowInstanceInput`."""
+
+    instance_id: InstanceId
+    workflow: WorkflowName | None = None
+    reference: ReferenceInput | None = None
+    status: InstanceStatus | None = None
+    input: Json = None
+    output: Json = None
+    error: ErrorInput | None = None
+    metadata: Json = None
+    sleep_until: str | None = None
+
+
+class UpdateStep(Input):
+    """`UpdateWorkflowStepInput`."""
+
+    instance_id: InstanceId
+    name: StepName
+    index: Annotated[int, Field(ge=1, le=limits.MAX_STEP_INDEX)] | None = None
+    kind: StepKind | None = None
+    status: StepStatus
+    output: Json = None
+    error: ErrorInput | None = None
+    attempt: Annotated[int, Field(ge=1, le=limits.MAX_ATTEMPT)] | None = None
+    retry_policy: RetryPolicyInput | None = None
+    retry_at: str | None = None
+
+
+class RegisterWorkflow(Input):
+    """`RegisterWorkflowInput`."""
+
+    name: WorkflowName
+    description: Annotated[str, Field(max_length=limits.MAX_DESCRIPTION)] | None = None
+    metadata: Json = None
+    retention_days: Annotated[int, Field(ge=1, le=limits.MAX_RETENTION_DAYS)] | None = None
+
+
+class InstanceAction(Input):
+    """`InstanceActionInput`."""
+
+    instance_id: InstanceId
+
+
+class SendEvent(Input):
+    """`SendWorkflowEventInput`."""
+
+    instance_id: InstanceId
+    type: Annotated[str, Field(min_length=1, max_length=limits.MAX_EVENT_TYPE), _PRINTABLE]
+    payload: Json = None
+
+
+class CreateAccessToken(Input):
+    """`CreateAccessTokenInput`."""
+
+    scopes: Annotated[list[Scope], Field(min_length=1)] = [Scope.READ]
+    reference: ReferenceInput | None = None
+    workflows: (
+        Annotated[list[WorkflowName], Field(max_length=limits.MAX_TOKEN_WORKFLOWS)] | None
+    ) = None
+    instance_id: InstanceId | None = None
+    unrestricted: bool | None = None
+    expires_in: Annotated[
+        int, Field(ge=limits.MIN_TOKEN_LIFETIME_MS, le=limits.MAX_TOKEN_LIFETIME_MS)
+    ] = 3_600_000
+
+    @property
+    def restrictions(self) -> Restrictions:
+        """What the token is limited to."""
+        return Restrictions(
+            self.reference.key if self.reference else None,
+            tuple(self.workflows) if self.workflows is not None else None,
+            self.instance_id,
+        )
+
+    @model_validator(mode="after")
+    def _restricted(self) -> Self:
+        """Refuse a token for everything that was not asked for by that name."""
+        if bool(self.unrestricted) is any(self.restrictions.shape):
+            raise PydanticCustomError(
+                _UNRESTRICTED,
+                "must be true for a token without reference, workflows and instanceId,"
+                " and only then",
+            )
+        return self
+
+
+T = TypeVar("T", bound=Input)
+
+
+def parse(model: type[T], value: Mapping[str, Any], path: Sequence[str] = ("input",)) -> T:
+    """The validated input; Refusal (InvalidInput) at the first field that does not fit."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        at = [*path, *(str(part) for part in problem["loc"])]
+        if problem["type"] == _UNRESTRICTED:
+            # Raised of the whole input.
+            at.append(_UNRESTRICTED)
+        too_large = problem["type"] == _TOO_LARGE
+        raise invalid_input(
+            f"{'.'.join(at)}: {problem['msg']}",
+            at,
+            code=ErrorCode.PAYLOAD_TOO_LARGE if too_large else ErrorCode.INVALID_INPUT,
+        ) from error
+
+
+def refuse_over(name: str, values: Sequence[object], limit: int) -> Refusal:
+    """InvalidInput for a list that is too long."""
+    return invalid_input(f"{name}: {len(values)} items; the limit is {limit}", [name])

@@ -1,0 +1,151 @@
+"""Writes to instances: starting and updating."""
+
+from resolvers.access.principals import Principal
+from resolvers.base.limits import MAX_JSON_BYTES
+from resolvers.base.transitions import TERMINAL, sources
+from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports.database import Statement
+from resolvers.ports.sql import NOW, in_list
+from resolvers.writing.inputs import StartWorkflow, UpdateInstance
+from resolvers.writing.statements import Parameters
+
+
+def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
+    """A QUEUED instance, unless the id is taken."""
+    bound = Parameters()
+    ref_type, ref_id = start.reference.key if start.reference else (None, None)
+    values = ",".join(
+        bound.bind(value)
+        for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
+    )
+    return bound.statement(
+        "INSERT INTO instances"
+        " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at)"
+        f" VALUES ({values},'QUEUED',{NOW},{NOW})"
+        " ON CONFLICT (instance_id) DO NOTHING"
+    )
+
+
+def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
+    """The stored input of an instance that the engine may not have taken yet."""
+    bound = Parameters()
+    return bound.statement(
+        "SELECT coalesce(i.input,'null') FROM instances i"
+        f" WHERE i.instance_id={bound.bind(instance_id)}"
+        f" AND i.workflow={bound.bind(start.workflow)} AND i.status='QUEUED'"
+    )
+
+
+def update_instance(
+    update: UpdateInstance, principal: Principal, *, create: bool, number: int | None
+) -> list[Statement]:
+    """Create the instance if that is allowed and it is new, change what is given, and refuse
+    the transaction unless it then is there with the status asked for.
+
+    `number` is the update's place in a batch, for the path of a refusal.
+    """
+    statements = [_insert(update)] if create else []
+    if (change := _change(update, principal)) is not None:
+        statements.append(change)
+    statements.append(_guard(update, principal, number))
+    return statements
+
+
+def _insert(update: UpdateInstance) -> Statement:
+    bound = Parameters()
+    ref_type, ref_id = update.reference.key if update.reference else (None, None)
+    status = update.status or InstanceStatus.QUEUED
+    # A merge patch on nothing: RFC 7396 drops the nulls in it.
+    metadata = (
+        "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.bind(update.metadata)})"
+    )
+    values = ",".join(
+        bound.bind(value)
+        for value in (
+            update.instance_id,
+            update.workflow,
+            ref_type,
+            ref_id,
+            status,
+            update.input,
+            update.output,
+            update.error.as_json if update.error else None,
+            update.sleep_until,
+        )
+    )
+    started = NOW if status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN) else "NULL"
+    completed = NOW if status in TERMINAL else "NULL"
+    return bound.statement(
+        "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
+        "sleep_until,metadata,created_at,updated_at,started_at,completed_at)"
+        f" VALUES ({values},{metadata},{NOW},{NOW},{started},{completed})"
+        " ON CONFLICT (instance_id) DO NOTHING"
+    )
+
+
+def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
+    bound = Parameters(principal)
+    changes: dict[str, str] = {}
+    allowed = ""
+    if update.workflow is not None:
+        changes["workflow"] = bound.bind(update.workflow)
+    if update.given("reference"):
+        ref_type, ref_id = update.reference.key if update.reference else (None, None)
+        changes["ref_type"] = bound.bind(ref_type)
+        changes["ref_id"] = bound.bind(ref_id)
+    for name in ("input", "output", "sleep_until"):
+        if update.given(name):
+            changes[name] = bound.bind(getattr(update, name))
+    if update.given("error"):
+        changes["error"] = bound.bind(update.error.as_json if update.error else None)
+    if update.given("metadata"):
+        merged = changes["metadata"] = _merged(update.metadata, bound)
+        allowed = f" AND coalesce(octet_length({merged}),0)<={MAX_JSON_BYTES}"
+    if update.status is not None:
+        to = bound.bind(update.status)
+        changes["status"] = to
+        allowed += f" AND (status={to} OR status IN {in_list(sources(update.status))})"
+        if update.status is not InstanceStatus.SLEEPING and not update.given("sleep_until"):
+            changes["sleep_until"] = "NULL"
+    if not changes:
+        return None
+    assignments = [f"{column}={value}" for column, value in changes.items()]
+    assignments.append(f"updated_at={NOW}")
+    if update.status is not None:
+        if update.status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN):
+            assignments.append(f"started_at=coalesce(started_at,{NOW})")
+        if update.status in TERMINAL:
+            assignments.append(f"completed_at=coalesce(completed_at,{NOW})")
+    before = ",".join(changes)
+    after = ",".join(changes.values())
+    # What changes nothing is answered, not applied: no new time, no event.
+    return bound.statement(
+        f"UPDATE instances SET {','.join(assignments)}"
+        f" WHERE instance_id={bound.bind(update.instance_id)}{bound.within('instances')}"
+        f"{allowed} AND ({before}) IS NOT ({after})"
+    )
+
+
+def _merged(patch: str | None, bound: Parameters) -> str:
+    """SQL of the stored metadata with a merge patch."""
+    if patch is None:
+        return "NULL"
+    return f"json_patch(coalesce(metadata,'{{}}'),{bound.bind(patch)})"
+
+
+def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> Statement:
+    bound = Parameters(principal)
+    by_id = bound.bind(update.instance_id)
+    wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
+    to = bound.bind(update.status or InstanceStatus.UNKNOWN)
+    # What was merged stays the same when it is merged once more.
+    too_large = "0"
+    if update.metadata is not None:
+        too_large = f"octet_length({_merged(update.metadata, bound)})>{MAX_JSON_BYTES}"
+    return bound.statement(
+        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',status,'to',{to},"
+        f"'metadata',metadata,'number',{bound.bind_integer(number)})"
+        f" FROM (SELECT i.status AS status,{too_large} AS metadata FROM (SELECT 1)"
+        f" LEFT JOIN instances i ON i.instance_id={by_id}{bound.within('i')})"
+        f" WHERE status {wanted} OR metadata"
+    )

@@ -1,0 +1,145 @@
+"""The root fields of mutations: what is known of one ahead, and one call of it."""
+
+from graphql import (
+    GraphQLNamedType,
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
+)
+from graphql.execution.collect_fields import FieldDetails, collect_subfields
+from graphql.type.introspection import TypeNameMetaFieldDef
+
+from resolvers.base.errors import Refusal, RequestError, invalid_input
+from resolvers.base.json_text import encode
+from resolvers.base.limits import MAX_RESULT_BYTES
+from resolvers.base.vocabulary import ErrorCode
+from resolvers.compiling.compiler import (
+    Binding,
+    Compiled,
+    Compiler,
+    Document,
+    Field,
+    Site,
+    refuse_over_cost,
+)
+from resolvers.compiling.planners.payloads import payload
+from resolvers.ports.database import DatabaseError, Statement, Value, share_of
+from resolvers.writing.context import Handler, Pieces, Services
+
+MUTATION = "mutation"  # key of a mutation's handler in its Strawberry metadata
+
+
+class MutationField:
+    """A root field in a document; the SELECTs of its payloads are compiled once."""
+
+    def __init__(
+        self, document: Document, root: GraphQLObjectType, key: str, details: list[FieldDetails]
+    ) -> None:
+        name = details[0].node.name.value
+        definition = TypeNameMetaFieldDef if name == "__typename" else root.fields[name]
+        self._document = document
+        self._details = details
+        self._type: GraphQLNamedType = get_named_type(definition.type)
+        self.is_list = is_list_type(get_nullable_type(definition.type))
+        self._selects: dict[str, Compiled] = {}
+        self.key = key
+        self.site = Site(definition, details[0], (key,))
+        self.handler: Handler = _typename(root)
+        if name != "__typename":
+            self.handler = definition.extensions["strawberry-definition"].metadata[MUTATION]
+
+    def select(self, type_name: str, sample: Binding) -> Compiled:
+        """The SELECT of the selection on a payload type that is read from D1."""
+        compiled = self._selects.get(type_name)
+        if compiled is None:
+            compiler = Compiler(self._document, sample)
+            place = Field(compiler, "", self._type, self._details, self.site)
+            compiled = self._selects[type_name] = compiler.select_written(
+                *payload(place, type_name)
+            )
+        return compiled
+
+    def render(self, type_name: str, values: dict[str, object], binding: Binding) -> str:
+        """The JSON of the selection on a type whose `values` are given.
+
+        A failure that the field's union does not hold is raised as a RequestError.
+        """
+        document = self._document
+        type_ = document.schema.type_map[type_name]
+        assert isinstance(type_, GraphQLObjectType)
+        if not document.schema.is_sub_type(self._type, type_):  # type: ignore[arg-type]  # a union
+            raise RequestError(
+                str(values["message"]),
+                code=str(values["code"]),
+                extensions={"argument": ".".join(values.get("path", ()))},  # type: ignore[arg-type]
+            )
+        grouped = collect_subfields(
+            document.schema,
+            document.fragments,
+            binding.variables,
+            document.operation,
+            type_,
+            self._details,
+        ).grouped_field_set
+        answer = {}
+        for key, details in grouped.items():
+            name = details[0].node.name.value
+            answer[key] = type_name if name == "__typename" else values.get(name)
+        return encode(answer)
+
+
+class MutationExecution:
+    """One call of a field; what its handler sees (`context.MutationContext`)."""
+
+    def __init__(
+        self, field: MutationField, binding: Binding, services: Services, *, fields: int
+    ) -> None:
+        self._field = field
+        self._binding = binding
+        self._fields = fields
+        self.services = services
+        self.last = fields == 1
+        self.principal = binding.principal
+        self.arguments = dict(binding.arguments(field.site))
+
+    async def run(self) -> Pieces:
+        """What the handler answers, its refusals included."""
+        try:
+            return await self._field.handler(self)
+        except Refusal as refusal:
+            return [self.render(refusal.type_name, refusal.fields)]
+        except DatabaseError as error:
+            if not error.is_too_big:
+                raise
+            return [self._render_too_large()]
+
+    def select(self, type_name: str, *, parts: int = 1, **values: Value) -> Statement:
+        """See `context.MutationContext`."""
+        compiled = self._field.select(type_name, self._binding)
+        refuse_over_cost(compiled.cost(self._binding))
+        limit = share_of(self._fields * parts)
+        return compiled.bind(Binding(self._binding.variables, self.principal, values, limit))
+
+    def render(self, type_name: str, values: dict[str, object]) -> str:
+        """See `context.MutationContext`."""
+        return self._field.render(type_name, values, self._binding)
+
+    def _render_too_large(self) -> str:
+        """InvalidInput for a payload that is too long, so that fields before it are answered."""
+        message = (
+            "The result of this field is too large: that of a whole operation may have"
+            f" {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES), each field its share. Nothing was"
+            " changed by it. Select less."
+        )
+        if self._field.is_list:
+            raise RequestError(message, code=ErrorCode.RESULT_TOO_LARGE)
+        refusal = invalid_input(message, [], code=ErrorCode.RESULT_TOO_LARGE)
+        return self.render(refusal.type_name, refusal.fields)
+
+
+def _typename(root: GraphQLObjectType) -> Handler:
+    async def answer(_: object) -> Pieces:
+        return [encode(root.name)]
+
+    return answer

@@ -1,0 +1,94 @@
+"""The mutations that record and register, and `createAccessToken`.
+
+A handler gets a MutationContext and returns the JSON of its field in pieces. An expected failure is
+raised as a Refusal; who calls the handler answers it as the member of the result union.
+"""
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from resolvers.access.gatekeeper import token_claims
+from resolvers.base.errors import AccessError
+from resolvers.base.instants import format_instant
+from resolvers.base.vocabulary import Scope
+from resolvers.ports.database import DatabaseError
+from resolvers.writing import inputs, tracking
+from resolvers.writing.context import MutationContext, Pieces
+from resolvers.writing.steps import update_step
+from resolvers.writing.workflows import register
+
+
+async def update_workflow_instance(context: MutationContext) -> Pieces:
+    """`updateWorkflowInstance`."""
+    update = inputs.parse(inputs.UpdateInstance, context.arguments["input"])
+    statements = [
+        *tracking.instance_statements(update, context.principal, ("input",)),
+        context.select("InstancePayload", instance_id=update.instance_id),
+    ]
+    outcomes = await tracking.apply(
+        context.services.database, statements, ("input",), final=context.last
+    )
+    return [outcomes[-1].text]
+
+
+async def update_workflow_step(context: MutationContext) -> Pieces:
+    """`updateWorkflowStep`: the mutation called most, so its usual course is as short as can be.
+
+    A write that is refused changes nothing, so nothing needs to be rolled back: the step is
+    read back if it has the status asked for. Whatever else came of it, the second course
+    says; it also knows what a limited caller may see.
+    """
+    update = inputs.parse(inputs.UpdateStep, context.arguments["input"])
+    database = context.services.database
+    write, guard = update_step(update, context.principal)
+    named: dict[str, Any] = {"instance_id": update.instance_id, "name": update.name}
+    if context.last and not context.principal.is_restricted:
+        moved = context.select("StepPayload", **named, status=update.status)
+        with suppress(DatabaseError):
+            return [(await database.batch([write, moved], final=True))[-1].text]
+    payload = context.select("StepPayload", **named, status=None)
+    outcomes = await tracking.apply(database, [write, guard, payload], ("input",))
+    return [outcomes[-1].text]
+
+
+async def track(context: MutationContext) -> Pieces:
+    """`track`: several updates, whole or not at all."""
+    updates = context.arguments["updates"]
+    recorded = await tracking.record(context.services.database, context.principal, updates)
+    values = {"applied": recorded.applied, "cursor": recorded.cursor}
+    return [context.render("TrackPayload", values)]
+
+
+async def register_workflow(context: MutationContext) -> Pieces:
+    """`registerWorkflow`."""
+    workflow = inputs.parse(inputs.RegisterWorkflow, context.arguments["input"])
+    limits = context.principal.restrictions
+    if (
+        limits.reference is not None
+        or limits.instance_id is not None
+        or (limits.workflows is not None and workflow.name not in limits.workflows)
+    ):
+        raise AccessError.forbidden("The token is limited and does not allow this workflow.")
+    statements = [register(workflow), context.select("WorkflowPayload", name=workflow.name)]
+    outcomes = await tracking.apply(
+        context.services.database, statements, ("input",), final=context.last
+    )
+    return [outcomes[-1].text]
+
+
+async def create_access_token(context: MutationContext) -> Pieces:
+    """`createAccessToken`: signed, not stored; never wider or longer than the caller's own."""
+    caller = context.principal
+    caller.require(Scope.ADMIN)
+    if caller.is_restricted:
+        raise AccessError.forbidden("A limited token cannot create tokens.")
+    request = inputs.parse(inputs.CreateAccessToken, context.arguments["input"])
+    expires_at = int(time.time() + request.expires_in / 1000)
+    if caller.expires_at is not None:
+        expires_at = min(expires_at, caller.expires_at)
+    claims = token_claims(request.scopes, request.restrictions, expires_at)
+    token = context.services.gatekeeper.issue(claims)
+    expires = format_instant(datetime.fromtimestamp(expires_at, UTC))
+    return [context.render("AccessTokenPayload", {"token": token, "expiresAt": expires})]

@@ -1,0 +1,47 @@
+"""Removing what workflows keep no longer: finished instances older than `retentionDays`."""
+
+import logging
+import time
+
+from resolvers.base.limits import (
+    RETENTION_BATCH,
+    RETENTION_BATCHES,
+    RETENTION_SECONDS,
+    RETENTION_STEPS,
+)
+from resolvers.ports.database import Database, Statement
+from resolvers.ports.sql import now_shifted
+
+_log = logging.getLogger("flowflare")
+
+# What goes with an instance is about as much as it has steps; the last step's number is known
+# without counting them.
+_STEPS = "(SELECT max(step_index) FROM steps WHERE steps.instance=i.id)"
+_OLD = (
+    f"SELECT i.id,1+coalesce({_STEPS},0) AS weight FROM workflows w"
+    " JOIN instances i ON i.workflow=w.name AND i.completed_at<"
+    + now_shifted("'-'||w.retention_days||' days'")
+    + f" WHERE w.retention_days IS NOT NULL LIMIT {RETENTION_BATCH}"
+)
+EXPIRED = (
+    "SELECT id FROM (SELECT id,sum(weight) OVER running AS total,"
+    f"row_number() OVER running AS number FROM ({_OLD})"
+    " WINDOW running AS (ROWS UNBOUNDED PRECEDING))"
+    f" WHERE total<={RETENTION_STEPS} OR number=1"
+)
+REMOVE = Statement(f"DELETE FROM instances WHERE id IN ({EXPIRED})")
+
+
+async def remove_expired(database: Database) -> int:
+    """Remove the oldest expired instances of each workflow, with their steps, attempts and events.
+
+    A transaction removes at most RETENTION_BATCH with RETENTION_STEPS together, or one; a run makes
+    RETENTION_BATCHES of them. Returns in how many transactions something was removed.
+    """
+    deadline = time.monotonic() + RETENTION_SECONDS
+    for number in range(RETENTION_BATCHES):
+        [outcome] = await database.batch([REMOVE])
+        if not outcome.changes or time.monotonic() > deadline:
+            return number + bool(outcome.changes)
+    _log.info("Retention has more to remove; the next run goes on")
+    return RETENTION_BATCHES

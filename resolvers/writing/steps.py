@@ -1,0 +1,183 @@
+"""Writes to steps: created or moved on, with the attempt the update speaks of."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from resolvers.access.principals import Principal, RestrictionsShape
+from resolvers.base.limits import MAX_ATTEMPT, MAX_STEP_INDEX, WRITE_CACHE_SIZE
+from resolvers.base.transitions import STEP_RANK, STEP_TERMINAL, TERMINAL
+from resolvers.base.vocabulary import StepKind, StepStatus
+from resolvers.ports.database import Statement
+from resolvers.ports.sql import NOW, in_list
+from resolvers.writing.inputs import UpdateStep
+from resolvers.writing.statements import Names, Template, restriction_values, within
+
+_TERMINAL = in_list(sorted(TERMINAL))
+_STEP_TERMINAL = in_list(sorted(STEP_TERMINAL))
+_RANK = (
+    "CASE steps.status " + " ".join(f"WHEN '{s}' THEN {r}" for s, r in STEP_RANK.items()) + " END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the statements' text depends on."""
+
+    status: StepStatus
+    index: bool
+    attempt: bool
+    kind: bool
+    policy: bool
+    output: bool
+    error: bool
+    limits: RestrictionsShape
+
+
+def update_step(
+    update: UpdateStep, principal: Principal, *, number: int | None = None
+) -> tuple[Statement, Statement]:
+    """Create or move the step; and refuse the transaction unless it then stands as asked.
+
+    `number` is the update's place in a batch, for the path of a refusal.
+    """
+    given = update.model_fields_set
+    status, policy = update.status, update.retry_policy
+    kind = update.kind or StepKind.TASK
+    # What is pending has begun no attempt, whichever it will be; what is retried makes attempts,
+    # whatever it is.
+    tries = kind is StepKind.TASK or status is StepStatus.RETRYING
+    first = 0 if status is StepStatus.PENDING else update.attempt or int(tries)
+    shape = _Shape(
+        status,
+        index=update.index is not None,
+        attempt=update.attempt is not None,
+        kind=update.kind is not None,
+        policy=policy is not None,
+        output="output" in given,
+        error="error" in given,
+        limits=principal.restrictions.shape,
+    )
+    values = {
+        "instance_id": update.instance_id,
+        "name": update.name,
+        "status": status,
+        "index": update.index,
+        "kind": kind,
+        "output": update.output,
+        "error": update.error.as_json if update.error else None,
+        "retry_limit": policy.limit if policy else None,
+        "retry_delay": policy.delay if policy else None,
+        "retry_backoff": policy.backoff if policy else None,
+        "attempt": update.attempt,
+        "first_attempt": first,
+        "retry_at": update.retry_at if status is StepStatus.RETRYING else None,
+        "number": number,
+        **restriction_values(principal.restrictions),
+    }
+    return _upsert(shape).fill(values), _guard(shape).fill(values)
+
+
+@lru_cache(WRITE_CACHE_SIZE)
+def _upsert(shape: _Shape) -> Template:
+    names = Names()
+    status = shape.status
+    columns = {
+        "instance": "i.id",
+        "step_index": (
+            names.integer("index")
+            if shape.index
+            else "(SELECT min(coalesce(max(s.step_index),0)+1,"
+            f"{MAX_STEP_INDEX}) FROM steps s WHERE s.instance=i.id)"
+        ),
+        "name": names.add("name"),
+        "kind": names.add("kind"),
+        "status": names.add("status"),
+        "output": names.add("output"),
+        "error": names.add("error"),
+        "retry_limit": names.integer("retry_limit"),
+        "retry_delay": names.integer("retry_delay"),
+        "retry_backoff": names.add("retry_backoff"),
+        "attempt": names.integer("first_attempt"),
+        "next_retry_at": names.add("retry_at"),
+        "started_at": "NULL" if status is StepStatus.PENDING else NOW,
+        "completed_at": NOW if status in STEP_TERMINAL else "NULL",
+        "updated_at": NOW,
+    }
+    attempt = _attempt(shape, names)
+    changes = {
+        "status": "excluded.status",
+        "attempt": attempt,
+        "next_retry_at": "excluded.next_retry_at",
+        "started_at": "coalesce(steps.started_at,excluded.started_at)",
+        "completed_at": "excluded.completed_at",
+        "updated_at": "excluded.updated_at",
+    }
+    if shape.output:
+        changes["output"] = "excluded.output"
+    if shape.kind:
+        changes["kind"] = "excluded.kind"
+    if shape.policy:
+        for column in ("retry_limit", "retry_delay", "retry_backoff"):
+            changes[column] = f"excluded.{column}"
+    # A step that goes on keeps the error of the attempt before, until it succeeds.
+    if status is StepStatus.COMPLETED:
+        changes["error"] = "NULL"
+    elif shape.error:
+        changes["error"] = "excluded.error"
+    assignments = ",".join(f"{column}={value}" for column, value in changes.items())
+    succeeds = ""
+    if status is StepStatus.COMPLETED and shape.attempt:
+        # RETRYING says that the current attempt has failed: only a later one can complete.
+        succeeds = f" AND (steps.status<>'RETRYING' OR {attempt}>steps.attempt)"
+    elif status in (StepStatus.RUNNING, StepStatus.COMPLETED):
+        succeeds = f" AND {attempt}<={MAX_ATTEMPT}"
+    # A finished instance takes the end of what was under way, but begins nothing new.
+    alive = "" if status in STEP_TERMINAL else f" AND i.status NOT IN {_TERMINAL}"
+    return names.template(
+        f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
+        f" FROM instances i WHERE i.instance_id={names.add('instance_id')}"
+        f"{within(shape.limits, 'i', names)}{alive}"
+        f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
+        f" WHERE steps.status NOT IN {_STEP_TERMINAL}"
+        f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
+        # The guard says that another step has the index.
+        " ON CONFLICT (instance,step_index) DO NOTHING"
+    )
+
+
+def _attempt(shape: _Shape, names: Names) -> str:
+    """The attempt the update speaks of, given the step as it stands."""
+    if shape.status is StepStatus.PENDING:
+        return "steps.attempt"
+    if shape.attempt:
+        return names.integer("attempt")
+    if shape.status is StepStatus.RETRYING:
+        return "max(steps.attempt,1)"
+    current = "iif(steps.kind='TASK',max(steps.attempt,1),steps.attempt)"
+    if shape.status in (StepStatus.RUNNING, StepStatus.COMPLETED):
+        # The current attempt has failed, so it is the next one that runs or has completed.
+        return f"iif(steps.status='RETRYING',steps.attempt+1,{current})"
+    return current
+
+
+@lru_cache(WRITE_CACHE_SIZE)
+def _guard(shape: _Shape) -> Template:
+    names = Names()
+    by_id, name, to = (names.add(n) for n in ("instance_id", "name", "status"))
+    attempt = names.integer("attempt")
+    index = names.integer("index") if shape.index else str(MAX_STEP_INDEX)
+    late = ""
+    if shape.attempt and shape.status in (StepStatus.RUNNING, StepStatus.RETRYING):
+        # News of an attempt that is past is answered: it was told before, or overtaken.
+        late = f" OR (s.status NOT IN {_STEP_TERMINAL} AND {attempt}<=s.attempt)"
+    return names.template(
+        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',i.status,'to',{to},"
+        f"'step',{name},'stepFrom',s.status,'attempt',{attempt},'current',s.attempt,"
+        f"'number',{names.integer('number')},"
+        "'index',(SELECT t.step_index FROM steps t"
+        f" WHERE t.instance=i.id AND t.step_index={index}))"
+        " FROM (SELECT 1) LEFT JOIN instances i"
+        f" ON i.instance_id={by_id}{within(shape.limits, 'i', names)}"
+        f" LEFT JOIN steps s ON s.instance=i.id AND s.name={name}"
+        f" WHERE (s.status={to}{late}) IS NOT 1"
+    )

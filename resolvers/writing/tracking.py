@@ -1,0 +1,102 @@
+"""Recording progress: what the mutations and the Workflows of this Worker have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resolvers.access.principals import Principal
+from resolvers.base.errors import AccessError
+from resolvers.base.limits import MAX_BATCH_ITEMS
+from resolvers.compiling.planners.events import cursor_text, own_head
+from resolvers.ports.database import Database, DatabaseError, Outcome, Statement
+from resolvers.writing import inputs
+from resolvers.writing.instances import update_instance
+from resolvers.writing.refusals import refusal_of
+from resolvers.writing.statements import Parameters
+from resolvers.writing.steps import update_step
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many updates changed something, and the head of the log after them."""
+
+    applied: int
+    cursor: str
+
+
+async def record(
+    database: Database, principal: Principal, updates: Sequence[Mapping[str, Any]]
+) -> Recorded:
+    """Apply `TrackingUpdate`s in one transaction; Refusal where one of them is refused."""
+    if len(updates) > MAX_BATCH_ITEMS:
+        raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
+    groups = [_statements(update, principal, number) for number, update in enumerate(updates)]
+    statements = [statement for group in groups for statement in group]
+    outcomes = await apply(database, [*statements, _head(principal)], ("updates",))
+    applied, position = 0, 0
+    for group in groups:
+        applied += any(o.changes for o in outcomes[position : position + len(group)])
+        position += len(group)
+    return Recorded(applied, outcomes[-1].text)
+
+
+async def apply(
+    database: Database,
+    statements: Sequence[Statement],
+    path: Sequence[str],
+    *,
+    final: bool = False,
+) -> Sequence[Outcome]:
+    """Run a write's batch; Refusal where its transaction refused itself."""
+    try:
+        return await database.batch(statements, final=final)
+    except DatabaseError as error:
+        refusal = refusal_of(error, path)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def instance_statements(
+    update: inputs.UpdateInstance,
+    principal: Principal,
+    path: Sequence[str],
+    *,
+    number: int | None = None,
+) -> list[Statement]:
+    """The statements of an instance's update; AccessError where it leaves the limits.
+
+    `number` is its place in a batch.
+    """
+    limits = principal.restrictions
+    reference = update.reference.key if update.reference else None
+    leaves_reference = (
+        limits.reference is not None and update.given("reference") and reference != limits.reference
+    )
+    leaves_workflows = (
+        limits.workflows is not None
+        and update.workflow is not None
+        and update.workflow not in limits.workflows
+    )
+    if leaves_reference or leaves_workflows:
+        raise AccessError.forbidden(f"The token is limited and does not allow {'.'.join(path)}.")
+    may_create = update.workflow is not None and limits.allow(
+        instance_id=update.instance_id, workflow=update.workflow, reference=reference
+    )
+    return update_instance(update, principal, create=may_create, number=number)
+
+
+def _head(principal: Principal) -> Statement:
+    """The head of the log, or the last event of a caller with restrictions."""
+    bound = Parameters(principal)
+    head = own_head(principal, "i", [f"1{bound.within('i')}"])
+    return bound.statement(f"SELECT {cursor_text(head)}")
+
+
+def _statements(update: Mapping[str, Any], principal: Principal, number: int) -> list[Statement]:
+    [(kind, given)] = update.items()
+    path = ("updates", str(number), kind)
+    if kind == "instance":
+        instance = inputs.parse(inputs.UpdateInstance, given, path)
+        return instance_statements(instance, principal, path, number=number)
+    return list(update_step(inputs.parse(inputs.UpdateStep, given, path), principal, number=number))

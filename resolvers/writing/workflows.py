@@ -1,0 +1,31 @@
+"""Writes to workflow definitions."""
+
+from resolvers.ports.database import Statement
+from resolvers.ports.sql import NOW
+from resolvers.writing.inputs import RegisterWorkflow
+from resolvers.writing.statements import Parameters
+
+
+def register(workflow: RegisterWorkflow) -> Statement:
+    """Create the definition, or change what is given of the one there is."""
+    bound = Parameters()
+    values = {
+        "description": bound.bind(workflow.description),
+        "metadata": bound.bind(workflow.metadata),
+        "retention_days": bound.bind_integer(workflow.retention_days),
+    }
+    changed = [column for column in values if workflow.given(column)]
+    assignments = [f"{column}=excluded.{column}" for column in changed]
+    conflict = "DO NOTHING"
+    if changed:
+        before = ",".join(f"workflows.{column}" for column in changed)
+        after = ",".join(f"excluded.{column}" for column in changed)
+        conflict = (
+            f"DO UPDATE SET {','.join([*assignments, 'updated_at=excluded.updated_at'])}"
+            f" WHERE ({before}) IS NOT ({after})"
+        )
+    return bound.statement(
+        f"INSERT INTO workflows (name,{','.join(values)},created_at,updated_at)"
+        f" VALUES ({bound.bind(workflow.name)},{','.join(values.values())},{NOW},{NOW})"
+        f" ON CONFLICT (name) {conflict}"
+    )

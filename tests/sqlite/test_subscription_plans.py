@@ -1,0 +1,263 @@
+"""Feeds: what they tell of a window is what Query.events and Query.instance tell of it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolvers.access.principals import Principal, Restrictions, principal
+from resolvers.base.vocabulary import Scope
+from tests.support.client import ADMIN, Client
+from tests.support.seeded import DATABASE, POOL
+from tests.support.subscribing import INSTANCE, REFERENCE, events_feed, feed_of, told
+from tests.support.windows import (
+    ANY_CALLER,
+    ANY_FILTER,
+    ANY_POSITION,
+    CALLERS_BY_LIMITS,
+    FILTER_EXAMPLES,
+    HEAD,
+    LIMITS,
+    PROPERTY,
+    SOME_IDS,
+    expected,
+)
+from tests.support.writing import Writer
+
+
+def assert_equal(after: int, to: int, caller: Principal, **members: Any) -> int:
+    """Compare a window with the query; how many events it holds."""
+    page = told(DATABASE, events_feed(caller, **members), after, to)
+    events = expected(after, to, caller, **members)
+    if not events:
+        assert page is None
+        return 0
+    assert page == {
+        "events": events,
+        # A caller with restrictions does not learn how far the log has come.
+        "cursor": events[-1]["cursor"] if caller.is_restricted else f"{min(to, HEAD):016}",
+        "hasMore": bool(expected(min(to, HEAD), 2**53 - 1, caller, **members)),
+    }
+    return len(events)
+
+
+# --- events
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_windows_tell_what_the_query_tells(limits: str) -> None:
+    told_of = 0
+    for members in FILTER_EXAMPLES:
+        for after, to in ((0, 2**53 - 1), (100, 300), (300, 301), (HEAD - 3, HEAD)):
+            told_of += assert_equal(after, to, CALLERS_BY_LIMITS[limits], **members)
+    assert bool(told_of) == (limits != "no workflow")
+
+
+@PROPERTY
+@given(ANY_FILTER, ANY_CALLER, ANY_POSITION, ANY_POSITION)
+def test_any_window_tells_what_the_query_tells(
+    members: dict[str, Any], caller: Principal, after: int, to: int
+) -> None:
+    assert_equal(after, to, caller, **members)
+
+
+def test_windows_that_follow_one_another_tell_every_event_once() -> None:
+    feed = events_feed()
+    for size in (1, 7, 100):
+        pages = [told(DATABASE, feed, after, after + size) for after in range(0, HEAD, size)]
+        events = [event for page in pages if page is not None for event in page["events"]]
+        assert events == expected(0, HEAD, ADMIN)
+
+
+def test_a_window_that_is_empty_or_beyond_the_log_tells_nothing() -> None:
+    for after, to in ((5, 5), (6, 5), (HEAD, HEAD + 9), (HEAD + 1, 2**53 - 1)):
+        assert told(DATABASE, events_feed(), after, to) is None
+
+
+def test_a_selection_of_the_cursor_alone_is_told_only_of_what_is_selected() -> None:
+    feed = feed_of(
+        'subscription { workflowEvents(filter: {instanceId: "i-004"}) { cursor hasMore } }'
+    )
+    [*_, last] = expected(0, HEAD, ADMIN, instanceId="i-004")
+    position = int(last["cursor"])
+    page = {"cursor": f"{position:016}", "hasMore": False}
+    assert told(DATABASE, feed, position - 1, position) == page
+    assert told(DATABASE, feed, 0, position - 1)["hasMore"] is True
+    assert told(DATABASE, feed, position, HEAD) is None
+
+
+# Selections of the same in other words, with the key of the page.
+_SPELLINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "aliases": (
+        "subscription { workflowEvents { es: events { c: cursor t: type } at: cursor } }",
+        {},
+    ),
+    "an aliased root": ("subscription { es: workflowEvents { events { cursor type } } }", {}),
+    "a named fragment": (
+        "subscription { workflowEvents { ...P } } fragment P on WorkflowEventPage {"
+        " events { ...E } } fragment E on WorkflowEvent { cursor type }",
+        {},
+    ),
+    "a fragment of the root": (
+        "subscription { ... on Subscription { workflowEvents { events { type cursor } } } }",
+        {},
+    ),
+    "fields that are merged": (
+        "subscription { workflowEvents { events { cursor } events { cursor type } } }",
+        {},
+    ),
+    "directives": (
+        "subscription ($yes: Boolean!, $no: Boolean!) { workflowEvents { events {"
+        " cursor @include(if: $yes) type @skip(if: $no) at @include(if: $no) } } }",
+        {"yes": True, "no": False},
+    ),
+    "variables inside a filter": (
+        "subscription ($w: [String!], $t: EventType!) { workflowEvents(filter:"
+        " {workflow: $w, type: [$t], reference: null}) { events { cursor type } } }",
+        {"w": ["order", "billing"], "t": "STEP_STARTED"},
+    ),
+    "a default": (
+        "subscription ($f: EventFilter = {type: [STEP_STARTED]}) { workflowEvents(filter: $f)"
+        " { events { cursor type } } }",
+        {},
+    ),
+    "typenames": (
+        "subscription { workflowEvents { __typename events { __typename cursor type } } }",
+        {},
+    ),
+}
+_SHORT = "query ($f: EventFilter) { events(filter: $f, first: 1000) { events { cursor type } } }"
+_FILTERED = {
+    "variables inside a filter": {"workflow": ["order", "billing"], "type": ["STEP_STARTED"]},
+    "a default": {"type": ["STEP_STARTED"]},
+}
+
+
+@pytest.mark.parametrize("name", _SPELLINGS)
+def test_a_selection_may_be_spelled_in_any_way(name: str) -> None:
+    query, variables = _SPELLINGS[name]
+    feed = feed_of(query, **variables)
+    assert feed.key == ("es" if name == "an aliased root" else "workflowEvents")
+    page = told(DATABASE, feed, 0)
+    events = page["es" if name == "aliases" else "events"]
+    plain = Client(DATABASE)(_SHORT, f=_FILTERED.get(name))["events"]["events"]
+    names = ("c", "t") if name == "aliases" else ("cursor", "type")
+    assert [tuple(event[n] for n in names) for event in events] == [
+        (event["cursor"], event["type"]) for event in plain
+    ]
+    assert {len(event) for event in events} == {3 if name == "typenames" else 2}
+
+
+def test_what_lies_under_an_event_is_limited_as_anywhere() -> None:
+    caller = principal(Scope.READ, restrictions=Restrictions(reference=("order", "1")))
+    deep = """events { instance { reference { refId } workflow { latestInstance { instanceId }
+      instances(first: 100) { nodes { instanceId } } } } }"""
+    subscription = f"subscription {{ workflowEvents {{ {deep} }} }}"
+    query = f"{{ events(first: 100) {{ {deep} }} }}"
+    page = told(DATABASE, feed_of(subscription, caller=caller), 0)
+    shown = Client(DATABASE, caller)(query)["events"]
+    assert page["events"][:100] == shown["events"]
+    assert {event["instance"]["reference"]["refId"] for event in page["events"]} == {"1"}
+
+
+# --- objects
+
+
+def test_an_instance_is_told_as_it_is_and_where_it_has_changed() -> None:
+    writer = Writer()
+    feed = feed_of(INSTANCE, id="i")
+    database = writer.database
+    assert not feed.of_log
+    assert told(database, feed, 0, initial=True) is None
+    assert told(database, feed, 0) is None
+    writer.create("RUNNING")
+    one = {"instanceId": "i", "status": "RUNNING", "output": None}
+    assert told(database, feed, 0) == one
+    before = writer.head()
+    writer.create("RUNNING", "j")
+    assert told(database, feed, before) is None
+    assert told(database, feed, before, initial=True) == one
+    writer.step("RUNNING")
+    assert told(database, feed, before) == one
+    before = writer.head()
+    writer.update(output=5)
+    # It is told as it is now, in whichever window it changed.
+    assert told(database, feed, 0, 1) == told(database, feed, before) == {**one, "output": 5}
+
+
+def test_an_instance_that_is_not_tracked_is_told_as_null() -> None:
+    writer = Writer()
+    feed = feed_of(INSTANCE, id="i")
+    [outcome] = writer.database.rows(
+        "SELECT * FROM (" + feed.statement(0, 9, initial=True).sql + ")",
+        *feed.statement(0, 9, initial=True).parameters,
+    )
+    assert outcome == ("0" * 16 + "null",)
+    [silent] = writer.database.rows(feed.statement(0, 9).sql, *feed.statement(0, 9).parameters)
+    assert silent == (None,)
+
+
+def test_a_reference_is_told_as_it_is_and_where_one_of_its_instances_has_changed() -> None:
+    writer = Writer()
+    feed = feed_of(REFERENCE, t="t", id="1")
+    nothing = {"refType": "t", "refId": "1", "statusCounts": [], "instances": {"nodes": []}}
+    assert told(writer.database, feed, 0, initial=True) == nothing
+    assert told(writer.database, feed, 0) is None
+    for name, ref_id in (("a", "1"), ("b", "2"), ("c", "1")):
+        before = writer.head()
+        writer.create("RUNNING", name, reference={"refType": "t", "refId": ref_id})
+        shown = told(writer.database, feed, before)
+        assert (shown is not None) == (ref_id == "1")
+    assert told(writer.database, feed, 0)["statusCounts"] == [{"status": "RUNNING", "count": 2}]
+    before = writer.head()
+    writer.step("FAILED", "s", "c", error={"message": "x"})
+    names = [
+        node["instanceId"] for node in told(writer.database, feed, before)["instances"]["nodes"]
+    ]
+    assert sorted(names) == ["a", "c"]
+    before = writer.head()
+    writer.update("b", output=1)
+    assert told(writer.database, feed, before) is None
+
+
+@PROPERTY
+@given(SOME_IDS, st.sampled_from(POOL.references), ANY_CALLER, ANY_POSITION, st.integers(0, 60))
+def test_an_object_is_told_where_a_visible_event_of_the_window_is_about_it(
+    instance_id: str, reference: tuple[str, str], caller: Principal, after: int, size: int
+) -> None:
+    seen = expected(after, after + size, caller)
+    names = {event["instance"]["instanceId"] for event in seen}
+    referring = expected(
+        after, after + size, caller, reference={"refType": reference[0], "refId": reference[1]}
+    )
+    live = feed_of(INSTANCE, caller=caller, id=instance_id)
+    whole = told(DATABASE, live, 0, 0, initial=True)
+    shown = told(DATABASE, live, after, after + size)
+    assert shown == (whole if instance_id in names else None)
+    query = INSTANCE.replace("subscription", "query")
+    assert Client(DATABASE, caller)(query, id=instance_id)["instance"] == whole
+    live = feed_of(REFERENCE, caller=caller, t=reference[0], id=reference[1])
+    whole = told(DATABASE, live, 0, 0, initial=True)
+    assert told(DATABASE, live, after, after + size) == (whole if referring else None)
+    query = REFERENCE.replace("subscription", "query")
+    assert Client(DATABASE, caller)(query, t=reference[0], id=reference[1])["reference"] == whole
+
+
+def test_what_a_caller_may_not_see_does_not_tell_when_it_changes() -> None:
+    writer = Writer()
+    writer.create("RUNNING", reference={"refType": "t", "refId": "1"})
+    for limits in (
+        Restrictions(reference=("t", "2")),
+        Restrictions(workflows=("v",)),
+        Restrictions(instance_id="j"),
+    ):
+        caller = principal(Scope.READ, restrictions=limits)
+        for feed in (
+            feed_of(INSTANCE, caller=caller, id="i"),
+            feed_of(REFERENCE, caller=caller, t="t", id="1"),
+            events_feed(caller),
+        ):
+            assert told(writer.database, feed, 0) is None
+        hidden = feed_of(INSTANCE, caller=caller, id="i")
+        assert told(writer.database, hidden, 0, initial=True) is None
