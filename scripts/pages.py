@@ -28,6 +28,7 @@ ORDER = (
     *("docs/moving.md", "docs/transitions.md", "docs/engine.md", "docs/access.md"),
     "docs/security.md",
     *("docs/errors.md", "docs/limits.md", "docs/http.md", "docs/architecture.md"),
+    "docs/glossary.md",
     *("docs/deploying.md", "docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 )
 """In the navigation; what is not named here follows by name."""
