@@ -165,9 +165,9 @@ class Mutation:
 class Subscription:
     workflow_events: WorkflowEventPage = column(
         events.of_window,
-        "Every event that the filter selects, in order, exactly once. With `after`: the events since"
-        " that cursor and then live ones, without a gap; otherwise live ones only. Use the cursor of"
-        " the last page to reconnect",
+        "Every event that the filter selects, in order, exactly once. With `after`: the events"
+        " since that cursor and then live ones, without a gap; otherwise live ones only. Use the"
+        " cursor of the last page to reconnect",
         argument("filter", EventFilter | None, "Events to select; all if absent"),
         argument("after", EventCursor | None, "Start after this cursor; from now on if absent"),
     )

@@ -29,6 +29,7 @@ TYPESCRIPT_PROJECTS = (
     "tsconfig.worker.json",
     "clients/typescript/tsconfig.json",
     "tests/clients/typescript/tsconfig.json",
+    "tests/unit/javascript/tsconfig.json",
     "examples/tsconfig.json",
 )
 GENERATORS = ("scripts.export_schema", "scripts.generate_clients")
