@@ -81,7 +81,7 @@ test("a result is an event whose id is its cursor", async () => {
 test("a cursor inside the data is not the event's id", async () => {
   const { socket, read } = open();
   await read();
-  const data = '{"data":{"x":"\\"extensions\\":{\\"cursor\\":\\"7\\"}}}"}}';
+  const data = '{"data":{"x":{"extensions":{"cursor":"7"}}}}';
   socket.receive(`{"id":"stream","type":"next","payload":${data}}`);
   assert.equal(await read(), `event: next\ndata: ${data}\n\n`);
   socket.end(1000);
