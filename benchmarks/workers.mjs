@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { build } from "esbuild";
+import { BUNDLE_OPTIONS } from "../scripts/beside.mjs";
 import { ROOT, readConfig, readWorker } from "../scripts/config.mjs";
 
 export const KEY = "key-of-the-benchmark";
@@ -22,13 +23,8 @@ export function stagedWorker() {
  */
 export async function bundle(entry) {
   const { outputFiles } = await build({
+    ...BUNDLE_OPTIONS,
     entryPoints: [join(ROOT, entry)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    mainFields: ["browser", "module", "main"],
     // Outside production mode, graphql makes additional checks, which take time.
     define: { "process.env.NODE_ENV": '"production"' },
     minify: true,

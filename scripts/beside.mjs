@@ -31,6 +31,19 @@ const SUPPORTED_KEYS = [
   "workflows",
 ];
 
+/**
+ * esbuild's options for a Worker as one module.
+ * @satisfies {import("esbuild").BuildOptions}
+ */
+export const BUNDLE_OPTIONS = {
+  bundle: true,
+  write: /** @type {const} */ (false),
+  format: /** @type {const} */ ("esm"),
+  target: "es2024",
+  conditions: ["workerd", "worker", "browser"],
+  mainFields: ["browser", "module", "main"],
+};
+
 /** @typedef {import("./config.mjs").Config} Config */
 /** @typedef {import("./config.mjs").Module} Module */
 /** @typedef {{ folder: string, config: Config, worker: any }} Beside */
@@ -114,13 +127,8 @@ function readPython(main) {
 async function bundle(main) {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
+    ...BUNDLE_OPTIONS,
     entryPoints: [main],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    mainFields: ["browser", "module", "main"],
     external: ["cloudflare:*", "node:*"],
     alias: { "@flowflare/client": join(ROOT, "clients", "typescript", "src") },
     nodePaths: [join(ROOT, "node_modules")],
