@@ -36,7 +36,7 @@ def ensure_python_environment() -> None:
     if sys.version_info < OLDEST_PYTHON:
         found = ".".join(map(str, sys.version_info[:3]))
         raise SetupError(
-            f"Python 3.11 or newer is needed; this is {found}. Choose another one with PYTHON=…"
+            f"Python 3.11 or newer is needed; this is {found}. Choose another with `make PYTHON=…`."
         )
     stamp = VENV / ".flowflare-stamp"
     # An environment contains absolute paths, so a checkout that was moved needs a new one.
