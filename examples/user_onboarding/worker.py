@@ -40,7 +40,7 @@ def create_account(user: dict[str, Any]) -> dict[str, Any]:
     email = str(user.get("email", ""))
     name, at, host = email.partition("@")
     if not (name and at and "." in host):
-        raise NonRetryableError(f"{email!r} is no e-mail address")
+        raise NonRetryableError(f"{email!r} is not a valid email address")
     return {"accountId": f"account-{name}", "email": email}
 
 
