@@ -3,13 +3,14 @@
 // Python handler, which saves a call of Python for each request or message.
 
 /**
- * A function that the runtime can call in place of a Python handler.
- * @template {(...given: any[]) => unknown} F
- * @param {F} handle
+ * Make a function that the runtime can call in place of a Python handler.
+ * @template {any[]} Given
+ * @template Result
+ * @param {(...given: Given) => Result} handle
  */
 export function asPythonHandler(handle) {
-  return Object.assign((/** @type {Parameters<F>} */ ...given) => handle(...given), {
-    callWithOptions: (/** @type {unknown} */ _options, /** @type {Parameters<F>} */ ...given) =>
+  return Object.assign((/** @type {Given} */ ...given) => handle(...given), {
+    callWithOptions: (/** @type {unknown} */ _options, /** @type {Given} */ ...given) =>
       handle(...given),
     callRelaxed: handle,
   });
