@@ -110,7 +110,7 @@ export class Connections {
   /** The subscribers of all connections. */
   get subscribers() {
     if (!this.#subscribers) {
-      this.#readStates();
+      for (const socket of this.all()) this.state(socket);
       this.#subscribers = restoreSubscribers(this, this.#livePosition.value, this.#storage);
     }
     return this.#subscribers;
@@ -214,14 +214,7 @@ export class Connections {
     this.#states.delete(socket);
     this.#storage.discard(socket);
     this.#count -= 1;
-    if (!this.#livePosition.forget(socket)) return;
-    // Other sockets may keep the position, too, in attachments that were not read yet.
-    this.#readStates();
-    this.advance(this.#livePosition.value ?? 0);
-  }
-
-  #readStates() {
-    for (const socket of this.all()) this.state(socket);
+    if (this.#livePosition.forget(socket)) this.advance(this.#livePosition.value ?? 0);
   }
 
   /**

@@ -155,6 +155,7 @@ export class Dispatcher {
     } catch {
       // Python polls instead, and finds out whether a statement or the database fails.
     }
+    // Of a poll that is not delivered no text is kept.
     execution.texts = [];
     return undefined;
   }

@@ -1,19 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Backlog } from "../../../tracker_do/backlog.mjs";
-import { install } from "../../../tracker_do/python.mjs";
+import { installPython } from "../../support/tracker.mjs";
 
-const never = () => assert.fail("Python is not called");
-install(
-  JSON.stringify({ limits: { unreadCharacters: 100, operations: 2, pollReplays: 8 } }),
-  never,
-  never,
-  never,
-  never,
-  never,
-);
+installPython({}, { unreadCharacters: 100, operations: 2, pollReplays: 8 });
 
-test("half of what may be unread makes a ping due, all of it is full", () => {
+test("a ping is due at half of the limit, and the backlog is full at the limit", () => {
   const backlog = new Backlog();
   backlog.add(49);
   assert.deepEqual([backlog.isPingDue, backlog.isFull], [false, false]);
@@ -23,7 +15,7 @@ test("half of what may be unread makes a ping due, all of it is full", () => {
   assert.deepEqual([backlog.isPingDue, backlog.isFull], [true, true]);
 });
 
-test("a pong says that what was sent before the ping has been read, and no more", () => {
+test("a pong takes off what was sent before the ping, and no more", () => {
   const backlog = new Backlog();
   backlog.add(60);
   backlog.ping();
@@ -40,7 +32,7 @@ test("a pong that answers no ping changes nothing", () => {
   assert.equal(backlog.isFull, true);
 });
 
-test("an operation waits for room, and goes on with the pong or when the socket is closed", async () => {
+test("an operation waits for room until the pong or the close", async () => {
   for (const end of /** @type {const} */ (["pong", "close"])) {
     const backlog = new Backlog();
     backlog.add(100);
@@ -55,7 +47,7 @@ test("an operation waits for room, and goes on with the pong or when the socket 
   }
 });
 
-test("few operations are executed at the same time, and none once their answers fill the socket", async () => {
+test("few operations run at the same time, and none begins while the backlog is full", async () => {
   const backlog = new Backlog();
   let running = 0;
   let most = 0;
@@ -89,7 +81,7 @@ test("an operation that fails makes room for the next", async () => {
   await backlog.execute(async () => {});
 });
 
-test("fewer subscriptions are read for once their texts fill the socket", () => {
+test("fewer subscriptions are read for once their texts have filled the backlog", () => {
   const backlog = new Backlog();
   assert.equal(backlog.allowance, 8);
   backlog.add(200);
@@ -103,7 +95,7 @@ test("fewer subscriptions are read for once their texts fill the socket", () => 
   }
 });
 
-test("a ping that was not answered when the object was evicted keeps the socket full", () => {
+test("a ping that was unanswered at an eviction makes the backlog full", () => {
   const backlog = new Backlog(5);
   assert.deepEqual([backlog.pingedAt, backlog.isFull, backlog.isPingDue], [5, true, false]);
   backlog.pong();

@@ -85,18 +85,18 @@ test("a group without a text gets no frame, and is not saved for it", () => {
 });
 
 test("the new positions are saved before anything is sent", () => {
-  open("a", { 1: ["plan", "0"] });
-  open("b", { 1: ["plan", "0"] });
+  // More sockets than keep the live position.
+  for (const name of ["a", "b", "c", "d", "e"]) open(name, { 1: ["plan", "0"] });
   object.history.length = 0;
   deliverTexts([`${CURSOR}1`]);
   const acts = object.history.map(([act]) => act);
   assert.ok(acts.lastIndexOf("save") < acts.indexOf("send"), acts.join());
-  assert.equal(acts.filter((act) => act === "send").length, 2);
+  assert.equal(acts.filter((act) => act === "send").length, 5);
   const awake = wake(object).connections;
   assert.equal(awake.livePosition, 9);
   assert.deepEqual(
     awake.subscribers.groups().map(({ position, subscribers }) => [position, subscribers.length]),
-    [[null, 2]],
+    [[null, 5]],
   );
 });
 
@@ -119,10 +119,16 @@ test("a subscriber whose backlog is full gets nothing and stays where it is", ()
 });
 
 test("a full backlog does not keep a subscriber back from events that are not for it", () => {
-  const full = open("full", { live: ["plan", null] });
+  const full = open("full", { live: ["plan", null], behind: ["plan", 2] });
+  const groups = connections.subscribers.groups();
   connections.send(full.webSocket, "x".repeat(1000));
-  deliverTexts([null]);
-  assert.equal(positionOf("full", "live"), null);
+  const advances = /** @type {[number, number | null, null][]} */ ([
+    [0, null, null],
+    [1, 9, null],
+  ]);
+  const delivery = { livePosition: 9, advances, refused: [], keys: ["a", "b"] };
+  deliver(connections, groups, delivery, []);
+  assert.deepEqual([positionOf("full", "live"), positionOf("full", "behind")], [null, 9]);
 });
 
 test("subscriptions of a socket count together: the one that no longer fits waits", () => {

@@ -283,9 +283,15 @@ test("Python polls once the groups are others", async () => {
   open("same group", { 1: ["a", null] });
   await dispatcher.run();
   assert.equal(requests.length, 0);
-  open("new group", { 1: ["b", ""] });
+  const other = open("new group", { 1: ["b", ""] });
+  await becomeRepeatable();
+  tracker.connections.drop(other.webSocket);
+  open("instead", { 1: ["c", null] });
   await dispatcher.run();
-  assert.equal(requests.length, 1);
+  assert.deepEqual(requests[0].groups, [
+    ["a", null],
+    ["c", null],
+  ]);
 });
 
 test("Python polls if the repeated poll fails or a text is too long", async () => {

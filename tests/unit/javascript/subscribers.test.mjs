@@ -2,20 +2,12 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Backlog } from "../../../tracker_do/backlog.mjs";
 import { Subscribers } from "../../../tracker_do/subscribers.mjs";
-import { install } from "../../../tracker_do/python.mjs";
+import { Socket } from "../../support/durable_object.mjs";
+import { installPython } from "../../support/tracker.mjs";
 
-const never = () => assert.fail("Python is not called");
-install(
-  JSON.stringify({ limits: { unreadCharacters: 100, pollReplays: 2 } }),
-  never,
-  never,
-  never,
-  never,
-  never,
-);
+installPython({}, { unreadCharacters: 100, pollReplays: 2 });
 
-/** A stand-in for a socket, which Subscribers takes for a key and no more. */
-const newSocket = () => /** @type {any} */ ({});
+const newSocket = () => new Socket("socket").webSocket;
 const known = () => ({ expiresAt: Infinity, backlog: new Backlog() });
 
 /** @param {Subscribers} subscribers */
@@ -24,7 +16,7 @@ const shown = (subscribers) =>
     .groups()
     .map(({ plan, position, subscribers: all }) => [plan, position, all.map(({ id }) => id)]);
 
-test("subscriptions of one plan at one position are a group", () => {
+test("subscribers of one plan at one position are a group", () => {
   const subscribers = new Subscribers();
   const [a, b] = [newSocket(), newSocket()];
   subscribers.add(a, "1", "plan", null, known());
@@ -40,7 +32,7 @@ test("subscriptions of one plan at one position are a group", () => {
 });
 
 for (const id of ["__proto__", "constructor", "toString", "hasOwnProperty", "1"]) {
-  test(`${id} is an id as any other`, () => {
+  test(`${id} is an id like any other`, () => {
     const subscribers = new Subscribers();
     const socket = newSocket();
     subscribers.add(socket, id, "plan", "", known());
@@ -54,7 +46,7 @@ for (const id of ["__proto__", "constructor", "toString", "hasOwnProperty", "1"]
   });
 }
 
-test("a plan is given up with the last one who follows it", () => {
+test("a plan is reported with the removal of its last subscriber", () => {
   const subscribers = new Subscribers();
   const [a, b] = [newSocket(), newSocket()];
   subscribers.add(a, "1", "plan", null, known());
@@ -77,7 +69,7 @@ test("the version changes with the groups, and not with their size", () => {
   assert.equal(new Set(versions).size, 3);
 });
 
-test("who catches up and has enough to read is left out, who is live is not", () => {
+test("a group that is full is left out unless it is live", () => {
   const subscribers = new Subscribers();
   const full = known();
   full.backlog.add(100);
@@ -90,7 +82,7 @@ test("who catches up and has enough to read is left out, who is live is not", ()
   ]);
 });
 
-test("of a socket with many that catch up some are read for at once, in turns", () => {
+test("subscriptions of one connection take turns in catching up", () => {
   const subscribers = new Subscribers();
   const socket = newSocket();
   const own = known();
@@ -103,7 +95,7 @@ test("of a socket with many that catch up some are read for at once, in turns", 
   );
   assert.equal(subscribers.hasLeftOut, true);
   for (const { subscribers: all } of first)
-    for (const member of all) subscribers.move(member, null);
+    for (const subscriber of all) subscribers.move(subscriber, null);
   assert.deepEqual(
     subscribers.groups().map(({ plan, position }) => [plan, position]),
     [
