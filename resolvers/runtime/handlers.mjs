@@ -4,13 +4,13 @@
 
 /**
  * A function that the runtime can call in place of a Python handler.
- * @template {(...given: any[]) => unknown} F
+ * @template {(...values: any[]) => unknown} F
  * @param {F} handle
  */
 export function asPythonHandler(handle) {
-  return Object.assign((/** @type {Parameters<F>} */ ...given) => handle(...given), {
-    callWithOptions: (/** @type {unknown} */ _options, /** @type {Parameters<F>} */ ...given) =>
-      handle(...given),
+  return Object.assign((/** @type {Parameters<F>} */ ...values) => handle(...values), {
+    callWithOptions: (/** @type {unknown} */ _options, /** @type {Parameters<F>} */ ...values) =>
+      handle(...values),
     callRelaxed: handle,
   });
 }

@@ -7,14 +7,14 @@ from resolvers.writing.statements import Parameters
 
 
 def register(workflow: RegisterWorkflow) -> Statement:
-    """Create the definition, or change what is given of the one there is."""
+    """Insert the definition, or change the fields of the existing one that are set."""
     bound = Parameters()
     values = {
         "description": bound.bind(workflow.description),
         "metadata": bound.bind(workflow.metadata),
         "retention_days": bound.bind_integer(workflow.retention_days),
     }
-    changed = [column for column in values if workflow.given(column)]
+    changed = [column for column in values if workflow.has(column)]
     assignments = [f"{column}=excluded.{column}" for column in changed]
     conflict = "DO NOTHING"
     if changed:

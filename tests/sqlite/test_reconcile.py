@@ -345,5 +345,12 @@ def test_a_page_seeks_what_it_returns() -> None:
 
 
 def test_a_decision_needs_a_recent_instance_to_be_left_alone() -> None:
-    tracked = Tracked(1, "w", "i", I.RUNNING, "2026-01-01T00:00:00.000Z", recent=True)
+    tracked = Tracked(
+        id=1,
+        workflow="w",
+        instance_id="i",
+        status=I.RUNNING,
+        updated_at="2026-01-01T00:00:00.000Z",
+        recent=True,
+    )
     assert remedy(tracked, EngineState(I.COMPLETED)) is Remedy.NONE

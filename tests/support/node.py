@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from scripts.project import VENV_BIN, tool_environment
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _DEADLINE_S = 100
+_PLATFORM = Path(__file__).with_name("cloudflare_workers.mjs")
 
 
 def run_tests(file: Path, **environment: str) -> None:
     """Run a file with `node --test`; fails with its report."""
     done = subprocess.run(
-        [VENV_BIN / "node", "--test", "--test-reporter=spec", file],
+        [VENV_BIN / "node", "--import", _PLATFORM, "--test", "--test-reporter=spec", file],
         env={**tool_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

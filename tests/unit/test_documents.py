@@ -254,7 +254,7 @@ def test_a_document_seen_before_is_not_parsed_again(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_document_is_kept_in_place_of_several() -> None:
-    cached = Documents(core, size=10)
+    cached = Documents(core, capacity=10)
     short, long = "{ __typename }", fields(490)  # 933 tokens
     first = cached.get(short)
     assert cached.get(short) is first

@@ -63,7 +63,7 @@ def test_a_task_that_begins_again_is_told_what_failed() -> None:
 def test_an_engine_that_refuses_raises_in_its_own_words() -> None:
     runner = Runner()
     engine = CommandEngine({"order": "ORDER"})
-    step = json.loads(runner.start(engine.act("order", "i-1", "pause")))
+    step = json.loads(runner.start(engine.act("order", "i-1", action="pause")))
     [request] = step["engine"]["requests"]
     assert request == {"binding": "ORDER", "method": "pause", "id": "i-1", "arguments": []}
     result = {"error": "instance is busy", "state": {"status": "waitingForPause"}}

@@ -12,7 +12,7 @@ from graphql import (
     print_schema,
 )
 
-from resolvers.compiling.compiler import expression_of
+from resolvers.compiling.fields import expression_of
 from resolvers.writing.mutation_fields import MUTATION
 from schema.build import core
 from scripts.export_schema import CONTRACT, broken_promises

@@ -14,7 +14,8 @@ from typing import TypeAlias
 from resolvers.access.principals import Principal
 from resolvers.base.limits import DEFAULT_EVENTS_PAGE_SIZE, MAX_EVENTS_PAGE_SIZE, MAX_EVENTS_SCANNED
 from resolvers.base.names import instance_id
-from resolvers.compiling.compiler import Field, Reader
+from resolvers.compiling.binding import Reader
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.sizes import page_limit
 from resolvers.ports import sql
@@ -100,8 +101,8 @@ def window(field: Field) -> tuple[str, str]:
 
     NULL for the beginning is where the write in whose batch this is read has found the log.
     """
-    after = integer(field.of_request("after"))
-    return f"coalesce({after},{MARK})", integer(field.of_request("to"))
+    after = integer(field.supplied("after"))
+    return f"coalesce({after},{MARK})", integer(field.supplied("to"))
 
 
 def integer(number: str) -> str:

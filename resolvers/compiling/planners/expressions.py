@@ -5,7 +5,8 @@
 
 from resolvers.base.names import step_name
 from resolvers.base.vocabulary import InstanceStatus
-from resolvers.compiling.compiler import Binding, Expression, Field
+from resolvers.compiling.binding import Binding
+from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
 from resolvers.ports import sql
 from resolvers.ports.database import Value
@@ -46,7 +47,7 @@ def member(column: str, name: str) -> Expression:
 
 def supplied(name: str) -> Expression:
     """A value the mutation supplies."""
-    return lambda field: f"json_quote({field.of_request(name)})"
+    return lambda field: f"json_quote({field.supplied(name)})"
 
 
 def duration(start: str, end: str) -> Expression:

@@ -8,7 +8,7 @@ from typing import Any
 from resolvers.access import visibility
 from resolvers.base import names
 from resolvers.base.limits import MAX_FILTER_VALUES, MAX_SEARCH
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.ports.sql import now_shifted
 
 # The greatest code point: a prefix's range ends below prefix + this.
@@ -23,16 +23,16 @@ _RANGES = (
 
 def visible(field: Field, alias: str) -> list[str]:
     """What keeps `alias`, a row of instances, inside the principal's limits."""
-    return visibility.visible(field.principal.restrictions.shape, alias, field.of_principal)
+    return visibility.visible(field.principal.restrictions.shape, alias, field.restriction)
 
 
 def visible_of(field: Field, alias: str, ref_type: str, ref_id: str) -> list[str]:
     """As `visible`, for when the instance belonged to the reference that these parameters name."""
     limited, workflows, instance = field.principal.restrictions.shape
-    conditions = visibility.visible((False, workflows, instance), alias, field.of_principal)
+    conditions = visibility.visible((False, workflows, instance), alias, field.restriction)
     if limited:
-        conditions.append(f"{ref_type}={field.of_principal('ref_type')}")
-        conditions.append(f"{ref_id}={field.of_principal('ref_id')}")
+        conditions.append(f"{ref_type}={field.restriction('ref_type')}")
+        conditions.append(f"{ref_id}={field.restriction('ref_id')}")
     return conditions
 
 
@@ -45,7 +45,7 @@ def workflow_visible(field: Field, alias: str) -> list[str]:
     if limits.reference is None and limits.instance_id is None:
         if limits.workflows is None:
             return []
-        return [f"{alias}.name IN (SELECT value FROM json_each({field.of_principal('workflows')}))"]
+        return [f"{alias}.name IN (SELECT value FROM json_each({field.restriction('workflows')}))"]
     instance = field.new_alias()
     conditions = [f"{instance}.workflow={alias}.name", *visible(field, instance)]
     return [f"EXISTS (SELECT 1 FROM instances {instance} WHERE {all_of(conditions)})"]

@@ -13,7 +13,8 @@ from functools import partial
 from resolvers.base.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.base.names import workflow_name
 from resolvers.base.vocabulary import InstanceOrderField, OrderDirection
-from resolvers.compiling.compiler import Expression, Field, Reader
+from resolvers.compiling.binding import Reader
+from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.sizes import page_limit
 from resolvers.ports import sql

@@ -1,6 +1,6 @@
 """The payloads of mutations that are read back from D1, in the batch that wrote them."""
 
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 
 # The row each is about; names in braces are values that the mutation supplies.
@@ -25,7 +25,7 @@ def payload(field: Field, type_name: str) -> tuple[str, str]:
     condition = on.replace("{r}", alias)
     for name in _VALUES:
         if f"{{{name}}}" in condition:
-            condition = condition.replace(f"{{{name}}}", field.of_request(name))
+            condition = condition.replace(f"{{{name}}}", field.supplied(name))
     conditions = [condition]
     if table == "instances":
         conditions += filters.visible(field, alias)

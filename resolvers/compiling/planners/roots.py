@@ -7,7 +7,7 @@ from typing import Any
 from resolvers.base import names
 from resolvers.base.json_text import decode_untrusted
 from resolvers.base.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, integer, window
 from resolvers.ports import sql
@@ -144,7 +144,7 @@ def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
         f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance"
         f" AND {about(event, row)}"
     )
-    initial = integer(field.of_request("initial"))
+    initial = integer(field.supplied("initial"))
     if field.principal.is_restricted:
         last = f"(SELECT {cursor_text(f'{event}.id')} {changes} ORDER BY {event}.id DESC LIMIT 1)"
         cursor = f"iif({initial},'{NO_CURSOR}',{last})"

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import lru_cache
 
-from resolvers.compiling.compiler import Field, Reader
+from resolvers.compiling.binding import Reader
+from resolvers.compiling.fields import Field
 
 
 @lru_cache

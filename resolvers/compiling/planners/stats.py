@@ -1,7 +1,7 @@
 """Figures for the instances that a filter selects. Only what is selected is computed."""
 
 from resolvers.base.limits import MAX_TIMELINE_SLICES
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.expressions import counted_list, milliseconds
 from resolvers.compiling.planners.pages import counted_by_status
