@@ -7,7 +7,7 @@ Example:
 
     { instance(instanceId: "i-1") { status } }
 
-compiles to
+becomes
 
     SELECT iif(octet_length(body)<=?2,body,octet_length(body)) AS body
     FROM (SELECT coalesce((SELECT …

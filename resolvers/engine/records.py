@@ -1,4 +1,16 @@
-"""Writes that record actions of the engine, and the SELECT of the instance to act on."""
+"""Writes that record actions of the engine, and the SELECT of the instance to act on.
+
+Example:
+
+    mutation { pauseWorkflow(input: { instanceId: "i-1" }) { __typename } }
+
+becomes
+
+    SELECT json_array(i.id,i.workflow,i.status,i.updated_at) FROM instances i
+    WHERE i.instance_id=?1;
+    UPDATE instances SET status=?1,updated_at=…,completed_at=NULL,sleep_until=NULL
+    WHERE instance_id=?2 AND status IN ('QUEUED','RUNNING','SLEEPING','WAITING')
+"""
 
 from resolvers.access.principals import Principal
 from resolvers.base.transitions import TERMINAL

@@ -1,6 +1,17 @@
 """Writes that repair tracked instances, and the SELECT of the instances to compare.
 
 Each write is a compare-and-set on the instance as it was read: a change made meanwhile is newer.
+
+Example:
+
+    mutation { pauseWorkflow(input: { instanceId: "i-1" }) { __typename } }
+
+becomes, if the engine reports that the instance is complete,
+
+    UPDATE instances SET status=?1,sleep_until=NULL,started_at=…,completed_at=…,
+    output=coalesce(nullif(?2,'null'),output),updated_at=…,reconciled_at=…
+    WHERE id=CAST(?3 AS INTEGER) AND status=?4 AND updated_at=?5
+    AND status IN ('PAUSED','QUEUED','RUNNING',…)
 """
 
 import json

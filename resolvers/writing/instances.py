@@ -1,4 +1,21 @@
-"""Writes to instances: starting and updating."""
+"""Writes to instances: starting and updating.
+
+Example:
+
+    mutation {
+      updateWorkflowInstance(input: { instanceId: "i-1", status: PAUSED }) { __typename }
+    }
+
+becomes
+
+    UPDATE instances SET status=?1,sleep_until=NULL,updated_at=…,started_at=coalesce(started_at,…)
+    WHERE instance_id=?2 AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
+    AND (status,sleep_until) IS NOT (?1,NULL);
+    INSERT INTO refusals SELECT json_object('refusal',?1,'from',status,'to',?3,…)
+    FROM (SELECT i.status AS status,0 AS metadata
+        FROM (SELECT 1) LEFT JOIN instances i ON i.instance_id=?1)
+    WHERE status IS NOT ?2 OR metadata
+"""
 
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES

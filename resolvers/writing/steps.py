@@ -1,4 +1,22 @@
-"""Writes to steps: created or moved on, with the attempt the update speaks of."""
+"""Writes to steps: creating and updating one, with the attempt that the update is about.
+
+Example:
+
+    mutation {
+      updateWorkflowStep(input: { instanceId: "i-1", name: "pay", status: COMPLETED }) {
+        __typename
+      }
+    }
+
+becomes
+
+    INSERT INTO steps (instance,step_index,name,kind,status,…) SELECT i.id,…
+    FROM instances i WHERE i.instance_id=?11
+    ON CONFLICT (instance,name) DO UPDATE SET status=excluded.status,…,error=NULL
+    WHERE steps.status NOT IN ('COMPLETED','FAILED')
+    AND (…,3)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
+    ON CONFLICT (instance,step_index) DO NOTHING
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,17 @@
-"""Writes to workflow definitions."""
+"""Writes to workflow definitions.
+
+Example:
+
+    mutation { registerWorkflow(input: { name: "order", retentionDays: 30 }) { __typename } }
+
+becomes
+
+    INSERT INTO workflows (name,description,metadata,retention_days,created_at,updated_at)
+    VALUES (?4,?1,?2,CAST(?3 AS INTEGER),…)
+    ON CONFLICT (name) DO UPDATE
+    SET retention_days=excluded.retention_days,updated_at=excluded.updated_at
+    WHERE (workflows.retention_days) IS NOT (excluded.retention_days)
+"""
 
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW

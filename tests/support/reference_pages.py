@@ -31,7 +31,7 @@ class Ordering:
         instant = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
         match = re.fullmatch(rf"{self.letter}({instant}),(\d{{1,15}})", cursor)
         if self.letter == "N" or match is None:
-            raise GraphQLError("not a cursor of this list and order")
+            raise GraphQLError("must be a cursor of this list in this order")
         return (match[1], int(match[2]))
 
     def before(self, first: Key, second: Key) -> bool:

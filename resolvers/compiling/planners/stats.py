@@ -1,4 +1,15 @@
-"""Figures for the instances that a filter selects. Only what is selected is computed."""
+"""Statistics of the instances that a filter selects. Only the selected members are computed.
+
+Example:
+
+    { stats(filter: { workflow: ["order"] }) { total } }
+
+becomes
+
+    SELECT … format('{"total":%s}',(SELECT coalesce(sum(count),0)
+        FROM (SELECT status,sum(count) AS count
+            FROM status_counts WHERE count>0 AND workflow=?1 GROUP BY status)))…
+"""
 
 from resolvers.base.limits import MAX_TIMELINE_SLICES
 from resolvers.compiling.fields import Field
@@ -46,7 +57,7 @@ def _counts(field: Field) -> str:
 
 
 def _percentile(field: Field, percent: int) -> str:
-    """Nearest rank among completed instances: the least duration that `percent` do not exceed."""
+    """SQL of a percentile of the duration of completed instances, by nearest rank."""
     alias = field.new_alias()
     duration = milliseconds(alias, "started_at", "completed_at")
     where = filters.all_of(
@@ -64,7 +75,7 @@ def _percentile(field: Field, percent: int) -> str:
 
 
 def _retries(field: Field) -> str:
-    """Attempts that failed and were followed, or will be, by another."""
+    """SQL of the number of failed attempts that another attempt followed or will follow."""
     alias, step, attempt = (field.new_alias() for _ in range(3))
     where = filters.all_of(filters.selected(field, alias))
     return (
@@ -75,10 +86,10 @@ def _retries(field: Field) -> str:
 
 
 def _timeline(field: Field, part: Field) -> str:
-    """Equal slices from createdAt.from (a day ago) to createdAt.to (now), one scan a kind.
+    """SQL of equal slices from createdAt.from (a day ago) to createdAt.to (now), one scan a kind.
 
-    Times are integers here, milliseconds since 1970, and slice i of n starts at
-    low + span * i / n rounded down; `slot` is the inverse of that.
+    Times are integers, milliseconds since 1970. Slice i of n starts at low + span * i / n rounded
+    down; `slot` is the inverse of that.
     """
     slices = between(1, MAX_TIMELINE_SLICES)
     size = part.reader("slices", convert=slices)
