@@ -95,13 +95,13 @@ class GraphQLEndpoint:
                 code="SUBSCRIPTION_TRANSPORT",
             )
         after = request.last_event_id or wanted.after
-        feed = self._executor.feed(operation, replace(wanted, after=after), caller)
+        plan = self._executor.subscription_plan(operation, replace(wanted, after=after), caller)
         # Only what the tracker needs: the rest may be longer than a message can be.
         payload = {
             "query": wanted.query,
-            "variables": dict(feed.variables),
+            "variables": dict(plan.variables),
             "operationName": wanted.operation_name,
-            "extensions": {"after": None if feed.after is None else f"{feed.after:016}"},
+            "extensions": {"after": None if plan.after is None else f"{plan.after:016}"},
         }
         return HttpResponse(200, [encode(payload)], {**STREAM_HEADERS}, Kind.STREAM)
 
