@@ -25,35 +25,34 @@ class WorkflowTracker(tracker.WorkflowTracker):
 
 
 class FlowflareService(WorkerEntrypoint):
-    """What other Workers bind to: the same routes as for everybody, without a key. Only a service
-    binding, or `ctx.exports` in this Worker, leads here."""
+    """The entrypoint for service bindings: the same routes as for everybody, without a key. Only a
+    service binding, or `ctx.exports` in this Worker, reaches it."""
 
     async def on_fetch(self, request: Any) -> Any:
-        """Answer a request that may read and write, unless it sends a key or token of its own."""
+        """Respond to a request with the WRITE scope, unless it sends a key or token of its own."""
         return await serve_bound(request.js_object)
 
 
 def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
-    """Answer the isolate's first HTTP request, and hand the later ones to JavaScript.
+    """Respond to the isolate's first HTTP request, and let JavaScript respond to the later ones.
 
-    The runtime looks the handler up by this name at each request. It cannot be JavaScript's
-    from the start: a snapshot of this module keeps no JavaScript state.
+    The runtime finds the handler by this name at each request. It cannot be the JavaScript
+    function from the start: a snapshot of this module keeps no JavaScript state.
     """
     handler = globals()["on_fetch"] = fetch_handler()
     return handler(request)
 
 
 async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
-    """Cron trigger: repair what got lost between a write, the engine and who should have been told,
-    and remove what is kept no longer."""
+    """Cron trigger: repair lost notifications and drift, and remove expired instances."""
     services = application().services
     jobs: dict[str, Coroutine[Any, Any, Any]] = {
-        "looking at the log again": renotify_trackers(services.database),
+        "renewing notifications": renotify_trackers(services.database),
         "reconciling": reconcile(services.database, services.engine),
         "retention": remove_expired(services.database),
     }
     for name, job in jobs.items():
         try:
             await perform(job)
-        except Exception:  # the others have their own reasons to be done
+        except Exception:  # the other jobs must still be done
             _log.exception("The cron trigger failed at %s", name)

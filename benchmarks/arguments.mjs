@@ -1,4 +1,4 @@
-// The command line of run.mjs.
+// Parses the command line of run.mjs.
 
 import { parseArgs } from "node:util";
 import { MEMORY, SCENARIOS } from "./fanout/scenarios.mjs";
@@ -11,25 +11,25 @@ const REQUESTS = 600;
 const MAX_REQUESTS = 100_000;
 const MAX_ROUNDS = 10_000;
 
-const ON_SOCKETS = [...Object.keys(SCENARIOS), MEMORY];
+const FAN_OUT = [...Object.keys(SCENARIOS), MEMORY];
 const TRACKING = /** @type {import("./tracking/run.mjs").Language[]} */ (Object.keys(LANGUAGES));
-const ALL = [...Object.keys(OPERATIONS), ...ON_SOCKETS, ...TRACKING];
+const ALL = [...Object.keys(OPERATIONS), ...FAN_OUT, ...TRACKING];
 
 /**
- * A whole number from 1.
+ * Parse a whole number from 1 to `max`.
  * @param {string} option
  * @param {string} text
- * @param {number} most
+ * @param {number} max
  */
-function count(option, text, most) {
+function parseCount(option, text, max) {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 1 || number > most) {
-    throw new Error(`--${option} takes a number from 1 to ${most}.`);
+  if (!Number.isInteger(number) || number < 1 || number > max) {
+    throw new Error(`--${option} must be a whole number from 1 to ${max}, not ${text}.`);
   }
   return number;
 }
 
-/** What is asked for; throws an Error that says what is wrong with an option. */
+/** Parse the command line; throws an Error that names the wrong option. */
 export function readArguments() {
   const { values } = parseArgs({
     options: {
@@ -45,20 +45,24 @@ export function readArguments() {
     },
   });
   for (const name of values.only) {
-    if (!ALL.includes(name)) throw new Error(`--only takes ${ALL.join(", ")}; not ${name}.`);
+    if (!ALL.includes(name)) {
+      throw new Error(`--only must be one of ${ALL.join(", ")}, not ${name}.`);
+    }
   }
-  if (!values.side.every((name) => isSide(name) || isServer(name))) {
-    throw new Error("--side takes ours, yoga, tracker, gws or floor.");
+  for (const name of values.side) {
+    if (!isSide(name) && !isServer(name)) {
+      throw new Error(`--side must be ours, yoga, tracker, gws or floor, not ${name}.`);
+    }
   }
   return {
-    // Reads before writes, which leave each side's instances with instants of their own.
+    // Reads come before writes, after which the times of instances differ between the sides.
     operations: Object.keys(OPERATIONS).filter((name) => values.only.includes(name)),
-    onSockets: values.only.filter((name) => ON_SOCKETS.includes(name)),
+    fanOut: values.only.filter((name) => FAN_OUT.includes(name)),
     tracking: TRACKING.filter((name) => values.only.includes(name)),
     sides: values.side.filter(isSide),
     servers: values.side.filter(isServer),
-    requests: count("requests", values.requests, MAX_REQUESTS),
-    rounds: values.rounds ? count("rounds", values.rounds, MAX_ROUNDS) : undefined,
+    requests: parseCount("requests", values.requests, MAX_REQUESTS),
+    rounds: values.rounds ? parseCount("rounds", values.rounds, MAX_ROUNDS) : undefined,
     checkTargets: values["check-targets"],
   };
 }

@@ -1,4 +1,4 @@
-// Sends GraphQL requests one after the other over one kept connection.
+// Sends GraphQL requests one after the other over one connection that stays open.
 
 import { Agent, request } from "node:http";
 

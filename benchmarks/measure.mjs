@@ -1,6 +1,7 @@
-// Measuring: answers are compared first, then sides take turns in blocks.
+// Compares the responses of all sides, and then measures the sides in turns.
 
-import { comparable } from "./operations.mjs";
+import { normalise } from "./operations.mjs";
+import { shuffled } from "./statistics.mjs";
 
 /** @typedef {import("./operations.mjs").Operation} Operation */
 /** @typedef {import("./sides.mjs").Side} Side */
@@ -8,10 +9,10 @@ import { comparable } from "./operations.mjs";
 export const BLOCK = 10;
 const COMPARED = 6;
 const WARM_UP = 100;
-/** How a peer is asked to count; ours always tells. */
-const COUNT = { "x-count-d1": "1" };
+/** Makes a peer report its use of D1; ours always reports it. */
+const COUNT_HEADERS = { "x-count-d1": "1" };
 
-/** A side answered wrongly: what is measured would be worth nothing. */
+/** A response or delivery was wrong, so the measurement would be worthless. */
 export class WrongAnswer extends Error {}
 
 /**
@@ -21,18 +22,18 @@ export class WrongAnswer extends Error {}
  */
 function check(side, operation, { status, text }) {
   if (status !== 200 || !text.startsWith('{"data":') || !text.includes(operation.expected)) {
-    const shown = text.slice(0, 2_000);
-    throw new WrongAnswer(`${side.name} answered ${operation.title} with ${status}: ${shown}`);
+    const excerpt = text.slice(0, 2_000);
+    throw new WrongAnswer(`${side.name} answered ${operation.title} with ${status}: ${excerpt}`);
   }
 }
 
 /**
- * Send the same requests to all sides and demand the same answers; what they cost in D1.
+ * Send the same requests to all sides and check that the responses are equal; returns their use of D1.
  * @param {Operation} operation
  * @param {Side[]} sides
  * @returns {Promise<Record<string, Cost>>}
  *
- * @typedef {{ roundTrips: number, rowsRead: number, rowsWritten: number }} Cost averages a request
+ * @typedef {{ roundTrips: number, rowsRead: number, rowsWritten: number }} Cost averages per request
  */
 export async function compare(operation, sides) {
   /** @type {Record<string, Cost>} */
@@ -41,9 +42,9 @@ export async function compare(operation, sides) {
   for (let i = 0; i < COMPARED; i += 1) {
     let first;
     for (const side of sides) {
-      const answer = await side.client.send(side.nextBody(operation), COUNT);
+      const answer = await side.client.send(side.nextBody(operation), COUNT_HEADERS);
       check(side, operation, answer);
-      const text = comparable(operation, answer.text);
+      const text = normalise(operation, answer.text);
       first ??= text;
       if (text !== first) {
         const names = `${sides[0].name} and ${side.name}`;
@@ -59,7 +60,7 @@ export async function compare(operation, sides) {
 }
 
 /**
- * Where two texts begin to differ, with the lines before.
+ * Show the first line in which two texts differ, with the lines around it.
  * @param {string} a
  * @param {string} b
  */
@@ -72,7 +73,7 @@ function difference(a, b) {
 }
 
 /**
- * Times of `count` requests to one side, one after the other.
+ * Measure `count` requests to one side, one after the other.
  * @param {Side} side
  * @param {Operation} operation
  * @param {number} count
@@ -91,11 +92,11 @@ export async function time(side, operation, count) {
 }
 
 /**
- * Samples of every side, by round: each round gives each side a block, in random order.
+ * Measure all sides. In each round every side gets a block of requests, in random order.
  * @param {Operation} operation
  * @param {Side[]} sides
  * @param {{ requests: number, random: () => number }} options
- * @returns {Promise<Record<string, number[][]>>} milliseconds
+ * @returns {Promise<Record<string, number[][]>>} milliseconds by side and round
  */
 export async function measure(operation, sides, { requests, random }) {
   /** @type {Record<string, number[][]>} */
@@ -105,8 +106,9 @@ export async function measure(operation, sides, { requests, random }) {
     await time(side, operation, WARM_UP);
   }
   for (let round = 0; round < Math.ceil(requests / BLOCK); round += 1) {
-    const order = sides.map((side) => ({ side, at: random() })).sort((a, b) => a.at - b.at);
-    for (const { side } of order) samples[side.name].push(await time(side, operation, BLOCK));
+    for (const side of shuffled(sides, random)) {
+      samples[side.name].push(await time(side, operation, BLOCK));
+    }
   }
   return samples;
 }

@@ -1,4 +1,4 @@
-// The measured operations: document, variables of the n-th request, and what to expect.
+// The measured operations: documents, variables and expected responses.
 
 import { HOT_REFERENCE, STEP_TARGETS, instanceIdOf } from "./seed.mjs";
 
@@ -8,10 +8,10 @@ import { HOT_REFERENCE, STEP_TARGETS, instanceIdOf } from "./seed.mjs";
  * @property {string} document
  * @property {string} operationName
  * @property {(n: number) => Record<string, unknown>} variables of the n-th request to one side
- * @property {boolean} writes whether the answer holds the time at which it was made
- * @property {string} expected what every answer's text must hold
- * @property {boolean} [hasFloor] whether benchmarks/floor can answer it
- * @property {number} [target] what the ratio to Yoga should not exceed
+ * @property {boolean} writes true if the response contains the time of the request
+ * @property {string} expected text that every response must contain
+ * @property {boolean} [hasFloor] true if benchmarks/floor can answer it
+ * @property {number} [target] the highest acceptable ratio to Yoga
  */
 
 const STEP_FIELDS = `name index kind status output error { name message } attemptCount
@@ -156,19 +156,19 @@ export const OPERATIONS = {
   },
 };
 
-const TIMES = new Set(["createdAt", "startedAt", "updatedAt", "completedAt"]);
+const TIME_FIELDS = new Set(["createdAt", "startedAt", "updatedAt", "completedAt"]);
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /**
- * An answer's text in a form that can be compared: white space gone, and of a write the instants
- * too, of which only the format must be the same.
+ * Bring a response into a form that can be compared. White space is normalised. The times in the
+ * response to a write are replaced, because only their format must be equal.
  * @param {Operation} operation
  * @param {string} text
  */
-export function comparable(operation, text) {
+export function normalise(operation, text) {
   return JSON.stringify(
     JSON.parse(text, (key, value) =>
-      operation.writes && TIMES.has(key) && INSTANT.test(value) ? "<instant>" : value,
+      operation.writes && TIME_FIELDS.has(key) && INSTANT.test(value) ? "<instant>" : value,
     ),
     null,
     1,

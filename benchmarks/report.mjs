@@ -1,4 +1,4 @@
-// The table on the terminal and the JSON file of a run.
+// Prints the tables of a run and writes its figures to a JSON file.
 
 import { execFileSync } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -51,31 +51,35 @@ const HEADINGS = ["", "side", "median", "p95 ms", "ratio to Yoga", "trips", "rea
 
 /**
  * @param {Result} result
- * @returns {string[][]} one row a side
+ * @returns {string[][]} one row per side
  */
 function rowsOf({ title, target, sides, ratios }) {
-  return Object.entries(sides).map(([side, { median, p95, cost }], index) => {
-    const ratio = ratios[side];
-    const verdict = ratio?.value <= (target ?? 0) ? " ok" : ` > ${target}`;
-    return [
-      index === 0 ? title : "",
-      side,
-      median.toFixed(2),
-      p95.toFixed(2),
-      ratio ? `${shown(ratio)}${side === "ours" && target ? verdict : ""}` : "",
-      number(cost?.roundTrips),
-      number(cost?.rowsRead),
-      number(cost?.rowsWritten),
-    ];
-  });
+  return Object.entries(sides).map(([side, { median, p95, cost }], index) => [
+    index === 0 ? title : "",
+    side,
+    median.toFixed(2),
+    p95.toFixed(2),
+    formatRatio(ratios[side], side === "ours" ? target : undefined),
+    formatCount(cost?.roundTrips),
+    formatCount(cost?.rowsRead),
+    formatCount(cost?.rowsWritten),
+  ]);
 }
 
-/** @param {Ratio} ratio */
-const shown = ({ value, low, high }) =>
-  `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+/**
+ * Format a ratio with its interval, and compare it with its target: "1.15 (1.09–1.20) ok".
+ * @param {Ratio | undefined} ratio
+ * @param {number} [target]
+ */
+export function formatRatio(ratio, target) {
+  if (!ratio) return "";
+  const { value, low, high } = ratio;
+  const verdict = target && (value <= target ? " ok" : ` > ${target}`);
+  return `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})${verdict ?? ""}`;
+}
 
 /** @param {number | undefined} value */
-const number = (value) =>
+const formatCount = (value) =>
   value === undefined || Number.isNaN(value) ? "" : String(Math.round(value));
 
 /**
@@ -83,28 +87,28 @@ const number = (value) =>
  * @returns {string}
  */
 export function table(results) {
-  return layOut([HEADINGS, ...results.flatMap(rowsOf)], [0, 1, 4]);
+  return formatTable([HEADINGS, ...results.flatMap(rowsOf)], [0, 1, 4]);
 }
 
 /**
- * Lines of equal columns.
- * @param {string[][]} rows the first has the headings
- * @param {number[]} textColumns which stand to the left; the others hold numbers
+ * Align the columns of a table.
+ * @param {string[][]} rows the first contains the headings
+ * @param {number[]} textColumns columns to align to the left; the others contain numbers
  */
-export function layOut(rows, textColumns) {
+export function formatTable(rows, textColumns) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const placed = (/** @type {string} */ cell, /** @type {number} */ column) =>
+  const align = (/** @type {string} */ cell, /** @type {number} */ column) =>
     textColumns.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
-  return rows.map((row) => row.map(placed).join("  ").trimEnd()).join("\n");
+  return rows.map((row) => row.map(align).join("  ").trimEnd()).join("\n");
 }
 
-/** Operations whose ratio exceeds its target. */
+/** List the operations whose ratio exceeds the target. */
 export function missedTargets(/** @type {Result[]} */ results) {
   return results.filter(({ target, ratios }) => target && ratios.ours?.value > target);
 }
 
 /**
- * Write the run's figures below benchmarks/results; returns the file's path in the project.
+ * Write the figures of a run below benchmarks/results; returns the path of the file.
  * @param {object} figures by part of the run
  */
 export async function save(figures) {

@@ -1,10 +1,10 @@
-// Measures Flowflare beside its peers: `make bench ARGS="…"`. See README.md here.
+// Compares the speed of Flowflare and its peers: `make bench ARGS="…"`. See README.md in this folder.
 //
 //   node benchmarks/run.mjs [--only NAME]… [--side SIDE]… [--requests N] [--rounds N]
 //     [--check-targets]
 //
-// With one side nothing is compared: that is for profiling. Exits with 1 when an answer or a
-// delivery is wrong, never for being slow, unless --check-targets is given.
+// With a single side nothing is compared, which is useful for profiling. Exits with 1 if a response
+// or a delivery is wrong, and with --check-targets also if a target is missed.
 
 import { loadavg } from "node:os";
 import { readArguments } from "./arguments.mjs";
@@ -19,13 +19,13 @@ import * as trackingReport from "./tracking/report.mjs";
 import { runTracking } from "./tracking/run.mjs";
 
 const PROFILE_WARM_UP = 200;
-const BUSY = 1.0;
+const BUSY_LOAD = 1.0;
 
 /** @typedef {Record<string, import("./report.mjs").Result>} Results */
 /** @typedef {import("./fanout/run.mjs").FanOut} FanOut */
 
 /**
- * Only one side, as fast as it goes.
+ * Measure a single side.
  * @param {Side} side
  * @param {string[]} names
  * @param {number} requests
@@ -40,12 +40,12 @@ async function profile(side, names, requests) {
 }
 
 /**
- * All sides in turn.
+ * Measure and compare several sides.
  * @param {Side[]} sides
  * @param {string[]} names
  * @param {number} requests
  */
-async function race(sides, names, requests) {
+async function compareSides(sides, names, requests) {
   const random = randomNumbers(20261122);
   /** @type {Results} */
   const results = {};
@@ -61,11 +61,11 @@ async function race(sides, names, requests) {
 }
 
 /**
- * The requests: all sides started, each operation measured.
+ * Start the sides and measure each operation.
  * @param {string[]} names of operations
  * @param {import("./sides.mjs").SideName[]} sideNames
  * @param {number} requests
- * @returns {Promise<Results>} empty for one side
+ * @returns {Promise<Results>} empty for a single side
  */
 async function runRequests(names, sideNames, requests) {
   if (names.length === 0 || sideNames.length === 0) return {};
@@ -76,7 +76,7 @@ async function runRequests(names, sideNames, requests) {
       console.log(`Starting ${name} …`);
       sides.push(await Side.start(name));
     }
-    if (sides.length > 1) return await race(sides, names, requests);
+    if (sides.length > 1) return await compareSides(sides, names, requests);
     await profile(sides[0], names, requests);
     return {};
   } finally {
@@ -86,43 +86,47 @@ async function runRequests(names, sideNames, requests) {
 
 /**
  * @param {Results} operations
- * @param {FanOut} onSockets
+ * @param {FanOut} fanOut
  * @param {Record<string, trackingReport.Result>} tracking
  */
-async function report(operations, onSockets, tracking) {
+async function report(operations, fanOut, tracking) {
   const requests = Object.values(operations);
-  const publishes = Object.values(onSockets.scenarios);
+  const publishes = Object.values(fanOut.scenarios);
   const tracked = Object.values(tracking);
-  const { memory } = onSockets;
+  const { memory } = fanOut;
   if (requests.length > 0) console.log(`\n${table(requests)}`);
   if (publishes.length > 0) console.log(`\n${fanOutReport.table(publishes)}`);
   if (memory) console.log(`\n${fanOutReport.memoryTable(memory.sides, memory.sockets)}`);
   if (tracked.length > 0) console.log(`\n${trackingReport.table(tracked)}`);
   if ([requests, publishes, tracked].every(({ length }) => length === 0) && !memory) return;
-  console.log(`\nWritten to ${await save({ operations, onSockets, tracking })}`);
+  const file = await save({ operations, onSockets: fanOut, tracking });
+  console.log(`\nThe figures were written to ${file}.`);
 }
 
 async function main() {
   const chosen = readArguments();
-  if (loadavg()[0] > BUSY) {
-    console.log(`The machine is busy (load ${loadavg()[0].toFixed(1)}); the figures will be too.`);
+  const [load] = loadavg();
+  if (load > BUSY_LOAD) {
+    console.log(
+      `The machine is busy (load ${load.toFixed(1)}), so the figures will be unreliable.`,
+    );
   }
   const operations = await runRequests(chosen.operations, chosen.sides, chosen.requests);
-  const onSockets = await runFanOut(chosen.onSockets, chosen.servers, chosen.rounds);
+  const fanOut = await runFanOut(chosen.fanOut, chosen.servers, chosen.rounds);
   const tracking = await runTracking(chosen.tracking, chosen.rounds);
-  await report(operations, onSockets, tracking);
+  await report(operations, fanOut, tracking);
   const missed = [
     ...missedTargets(Object.values(operations)).map(({ title }) => title),
-    ...fanOutReport.missedTargets(Object.values(onSockets.scenarios)),
+    ...fanOutReport.missedTargets(Object.values(fanOut.scenarios)),
   ];
   if (chosen.checkTargets && missed.length > 0) {
-    console.error(`Over target: ${missed.join("; ")}`);
+    console.error(`These operations exceed their targets: ${missed.join("; ")}`);
     process.exitCode = 1;
   }
 }
 
 main().catch((error) => {
-  const kind = error instanceof WrongAnswer ? "Wrong answer" : "Error";
+  const kind = error instanceof WrongAnswer ? "Wrong response or delivery" : "Error";
   console.error(`${kind}: ${error.message}`);
   process.exitCode = 1;
 });

@@ -1,4 +1,4 @@
-// The data both sides start with: 2,000 instances of 100 references, the same to the last byte.
+// The data with which every side starts: 2,000 instances of 100 references, always the same.
 
 const REFERENCES = 100;
 const INSTANCES_PER_REFERENCE = 20;
@@ -7,7 +7,7 @@ const STEPS_OF_HOT_INSTANCES = 10;
 const ROWS_PER_STATEMENT = 500;
 const START = Date.UTC(2026, 0, 5, 8);
 
-/** The reference whose every instance has ten steps. */
+/** The reference whose instances have ten steps each. */
 export const HOT_REFERENCE = { refType: "order", refId: "order-042" };
 const HOT = 42;
 
@@ -29,14 +29,14 @@ const STEP_NAMES = [
 /** @param {number} n the n-th instance, from 0 */
 export const instanceIdOf = (n) => `instance-${String(n).padStart(5, "0")}`;
 
-/** Running instances outside the hot reference: steps are added to these. */
+/** Running instances of other references, to which steps are added. */
 export const STEP_TARGETS = Array.from({ length: COUNT }, (_, n) => n)
   .filter((n) => n % REFERENCES !== HOT && statusOf(n) === "RUNNING")
   .slice(0, 200);
 
 /** @param {number} n */
 function statusOf(n) {
-  // Spread without pattern, and the same in every run.
+  // Looks random, but is the same in every run.
   return STATUSES[Math.floor(hash(n) * STATUSES.length)];
 }
 
@@ -51,7 +51,7 @@ function hash(n) {
   return ((x ^ (x >>> 16)) >>> 0) / 2 ** 32;
 }
 
-/** @param {number} ms since the data's first moment */
+/** @param {number} ms after START */
 const instant = (ms) => new Date(START + ms).toISOString();
 
 /** @param {string} message */
@@ -84,7 +84,7 @@ function instanceRow(n) {
 
 /**
  * @param {number} n the instance
- * @param {number} count how many steps
+ * @param {number} count of steps
  */
 function stepRows(n, count) {
   const at = n * 60_000 + 200;
@@ -97,7 +97,7 @@ function stepRows(n, count) {
       status: failed ? "FAILED" : "COMPLETED",
       output: failed ? null : JSON.stringify({ step: i + 1, reference: `R-${n}-${i}` }),
       error: failed ? failure("card declined") : null,
-      // Every third step needed a second attempt.
+      // Every third step has a second attempt.
       attempt: (n + i) % 3 === 0 ? 2 : 1,
       startedAt: instant(at + i * 2_000),
       completedAt: instant(at + i * 2_000 + 1_500),
@@ -120,14 +120,14 @@ const INSERT_STEPS = `INSERT INTO steps (instance, step_index, name, kind, statu
     value ->> 'completedAt', value ->> 'completedAt'
   FROM json_each(?) JOIN instances i ON i.instance_id = value ->> 'instance'`;
 
-// The triggers record a step's current attempt; those before it happened before the data begins.
+// The triggers record only the current attempt of a step, so earlier attempts are inserted here.
 const INSERT_FIRST_ATTEMPTS = `INSERT INTO attempts
     (step, number, status, error, started_at, ended_at, retry_at)
   SELECT id, 1, 'FAILED', json_object('name', 'Timeout', 'message', 'no answer', 'stack', NULL),
     started_at, started_at, started_at FROM steps WHERE attempt = 2`;
 
 /**
- * Fill an empty, migrated database.
+ * Fill an empty database that has been migrated.
  * @param {any} database a D1 binding
  */
 export async function seed(database) {
@@ -145,7 +145,7 @@ export async function seed(database) {
 
 /**
  * @param {unknown[]} rows
- * @returns {string[]} JSON texts of some rows each
+ * @returns {string[]} JSON texts of up to ROWS_PER_STATEMENT rows each
  */
 function chunks(rows) {
   const texts = [];

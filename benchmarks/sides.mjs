@@ -1,4 +1,4 @@
-// The servers under measurement, each in a miniflare of its own with a database of its own.
+// The servers of the measured requests, each with its own miniflare and database.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,9 +27,9 @@ async function peer(entry) {
 /** @param {unknown} name @returns {name is SideName} */
 export const isSide = (name) => typeof name === "string" && Object.hasOwn(WORKERS, name);
 
-/** One server, migrated, seeded and answering. */
+/** A server that is migrated, seeded and ready. */
 export class Side {
-  /** How many requests of each operation were sent: the next one's number. */
+  /** The number of requests sent, by operation. */
   #sent = new Map();
 
   /**
@@ -63,7 +63,7 @@ export class Side {
   }
 
   /**
-   * The body of the next request of an operation; the same sequence on every side.
+   * Create the body of the next request of an operation. The sequence is the same on every side.
    * @param {import("./operations.mjs").Operation} operation
    */
   nextBody({ document, operationName, variables }) {

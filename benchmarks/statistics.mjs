@@ -1,8 +1,9 @@
-// Medians, percentiles, and how far a ratio of medians can be trusted.
+// Quantiles, confidence intervals of ratios, and reproducible random numbers.
 
 const RESAMPLES = 2_000;
 
 /**
+ * Compute a quantile by linear interpolation.
  * @param {number[]} values
  * @param {number} fraction 0.5 for the median
  */
@@ -14,8 +15,8 @@ export function quantile(values, fraction) {
 }
 
 /**
- * The 95 % interval of median(a) / median(b) by bootstrap. Whole rounds are drawn, both sides
- * together: samples of one round share the machine's mood.
+ * Compute the 95 % interval of median(a) / median(b) by bootstrap. It draws whole rounds, the same
+ * for both sides, because the samples of a round met the same load of the machine.
  * @param {number[][]} a samples by round
  * @param {number[][]} b samples of the same rounds
  * @param {() => number} random
@@ -41,7 +42,21 @@ export function ratioInterval(a, b, random) {
 }
 
 /**
- * Random numbers that are the same in every run (mulberry32).
+ * Put values into a random order.
+ * @template T
+ * @param {T[]} values
+ * @param {() => number} random
+ * @returns {T[]} a new array
+ */
+export function shuffled(values, random) {
+  return values
+    .map((value) => ({ value, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ value }) => value);
+}
+
+/**
+ * Create a generator of random numbers that are the same in every run (mulberry32).
  * @param {number} state
  */
 export function randomNumbers(state) {

@@ -1,15 +1,15 @@
-// The Workers under measurement, as options for miniflare: ours as it is staged, and peers
-// written in JavaScript.
+// Options for miniflare of the measured Workers: ours as it is staged, and peers in JavaScript.
 
 import { join } from "node:path";
 import { build } from "esbuild";
+import { BUNDLE_OPTIONS } from "../scripts/beside.mjs";
 import { ROOT, readConfig, readWorker } from "../scripts/config.mjs";
 
 export const KEY = "key-of-the-benchmark";
 
 /**
- * The staged Worker without its static files: miniflare answers for a Worker that has them through
- * one more Worker, which costs each request 0.4 ms on any side.
+ * Return the staged Worker without its static files. For a Worker with static files miniflare adds
+ * another Worker, which costs each request 0.4 ms on any side.
  */
 export function stagedWorker() {
   const { assets: _, ...worker } = readWorker({ FLOWFLARE_API_KEY: KEY });
@@ -17,20 +17,15 @@ export function stagedWorker() {
 }
 
 /**
- * A JavaScript Worker as one module, for the runtime and date that ours has.
- * @param {string} entry from the project's root
- * @returns {Promise<any>} without bindings to databases or objects
+ * Bundle a JavaScript Worker into one module, with the compatibility date of ours.
+ * @param {string} entry relative to the project's root
+ * @returns {Promise<any>} without bindings of databases and objects
  */
 export async function bundle(entry) {
   const { outputFiles } = await build({
+    ...BUNDLE_OPTIONS,
     entryPoints: [join(ROOT, entry)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    mainFields: ["browser", "module", "main"],
-    // graphql checks more, and slower, where it does not know that this is production.
+    // Outside production mode, graphql makes additional checks, which take time.
     define: { "process.env.NODE_ENV": '"production"' },
     minify: true,
     logLevel: "warning",

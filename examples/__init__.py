@@ -1,1 +1,1 @@
-"""Whole workflows that run."""
+"""Examples of complete workflows."""

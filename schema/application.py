@@ -1,4 +1,4 @@
-"""The routes: what a request is answered with, CORS included."""
+"""The routes of the Worker, with CORS."""
 
 import json
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from schema.messages import HttpRequest, HttpResponse
 
 _NO_STORE = {"cache-control": "no-store"}
 _COSTS = "D1-Round-Trips, D1-Rows-Read, D1-Rows-Written"
-# It fails where the migrations are missing, too.
+# Also fails if the migrations have not been applied.
 _ALIVE = Statement("SELECT 1 FROM workflows LIMIT 1")
 
 
 def bound_workflows(value: object) -> tuple[dict[str, str], str]:
-    """The binding of each workflow by the variable WORKFLOWS, an object or its JSON text.
+    """Read the binding of each workflow from the variable WORKFLOWS, an object or its JSON text.
 
-    Where it is neither, nothing is bound: tracking must not depend on it. The second value then
-    says what is wrong.
+    If it is neither, nothing is bound and the second value names the fault: tracking must not
+    depend on it.
     """
     if not value:
         return {}, ""
@@ -39,7 +39,7 @@ def bound_workflows(value: object) -> tuple[dict[str, str], str]:
 
 
 class Services:
-    """What operations act on, by the configuration of the Worker."""
+    """The database, the engine and the gatekeeper, by the configuration of the Worker."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.database: Database = CommandDatabase()
@@ -52,7 +52,7 @@ class Services:
 
 
 class Application:
-    """One Worker's routes. `configuration` holds its variables and secrets."""
+    """The routes of one Worker. `configuration` holds its variables and secrets."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.services = Services(configuration)
@@ -62,7 +62,7 @@ class Application:
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())
 
     async def respond(self, request: HttpRequest) -> HttpResponse:
-        """The response to a request."""
+        """Respond to a request."""
         if request.method == "OPTIONS":
             response = HttpResponse(204, [], {"allow": "GET, POST, OPTIONS"})
         elif request.path == "/graphql":
@@ -82,7 +82,7 @@ class Application:
         return _json(200, {"status": "ok"})
 
     def _allow_origin(self, request: HttpRequest, response: HttpResponse) -> None:
-        """CORS (fetch.spec.whatwg.org): only listed origins, `*` listing all of them."""
+        """Add the headers of CORS (fetch.spec.whatwg.org) for listed origins; `*` lists all."""
         origin = request.origin
         if not origin:
             return
@@ -99,7 +99,7 @@ class Application:
 
 
 def _count(given: object, default: int) -> int:
-    """A variable that says how many, from 1; the default where it says nothing of the kind."""
+    """Read a variable that holds a count, from 1; the default if it does not."""
     text = str(given)
     return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else default
 
@@ -110,7 +110,7 @@ def _json(status: int, value: object) -> HttpResponse:
 
 
 def present(response: HttpResponse) -> dict[str, object]:
-    """A response as JSON-able members, for the runner."""
+    """Turn a response into JSON-able members, for the runner."""
     return {
         "status": response.status,
         "kind": response.kind,

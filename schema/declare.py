@@ -1,4 +1,4 @@
-"""How fields are declared: a description, arguments, and what the field is in SQL."""
+"""Declarations of fields: a description, arguments, and the SQL or the handler of the field."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,6 @@
-"""Where Python meets the runtime: the one application of this isolate, and what runs it.
+"""The edge between Python and the runtime: the one application of this isolate, and its runner.
 
-With `edge.mjs` the only module of this package that needs workerd.
+It is the only Python module of this package that needs workerd.
 """
 
 import gc
@@ -33,31 +33,34 @@ _applications: list[Application] = []
 
 
 def application() -> Application:
-    """This isolate's application, made when it is first needed: not at import, when there is
-    no configuration yet and the runtime may be taking a snapshot."""
+    """Return this isolate's application.
+
+    It is made at the first call, not at import: there is no configuration yet then, and the
+    runtime may be taking a snapshot.
+    """
     if not _applications:
         _applications.append(Application(json.loads(_EDGE.configuration())))
         functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.valid_until)
         _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))
-        # What is there now lives as long as the isolate: no collection needs to look at it again.
+        # All objects made so far live as long as the isolate, so collections can skip them.
         gc.freeze()
     return _applications[0]
 
 
 def fetch_handler() -> Any:
-    """The JavaScript function that answers HTTP requests."""
+    """Return the JavaScript function that responds to HTTP requests."""
     application()
     return _EDGE.serve
 
 
 async def serve_bound(request: Any) -> Any:
-    """The response to a request that came over a service binding: it needs no key."""
+    """Respond to a request that came over a service binding and so needs no key."""
     application()
     return await _EDGE.serveBound(request)
 
 
 async def perform(coroutine: Coroutine[Command, Any, Any]) -> Any:
-    """Run domain code from where there is an event loop: a Workflow, a cron trigger.
+    """Run domain code where there is an event loop: in a Workflow or a cron trigger.
 
     Its result crosses as JSON. What it raises is raised here.
     """

@@ -12,15 +12,15 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
         " Every status Cloudflare Workflows reports maps to one of these without loss"
     ),
     vocabulary.StepStatus: "State of one step",
-    vocabulary.StepKind: "What a step does",
+    vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
-    vocabulary.Backoff: "How the delay between attempts grows",
-    vocabulary.EventType: "What an entry of the log records",
+    vocabulary.Backoff: "Growth of the delay between attempts",
+    vocabulary.EventType: "Type of an event in the log",
     vocabulary.ErrorCode: "Stable codes of a mutation's expected failures",
-    vocabulary.InstanceOrderField: "What a list of instances is ordered by",
+    vocabulary.InstanceOrderField: "Field that a list of instances is ordered by",
     vocabulary.OrderDirection: "Direction of an order",
-    vocabulary.ConflictPolicy: "What startWorkflow answers where the instance id is taken",
-    vocabulary.Scope: "What a key or token allows; ADMIN includes WRITE, and WRITE includes READ",
+    vocabulary.ConflictPolicy: "Behaviour of startWorkflow if the instance id is taken",
+    vocabulary.Scope: "Permission of a key or token; ADMIN includes WRITE, and WRITE includes READ",
 }
 
 for _vocabulary, _description in _DESCRIPTIONS.items():
@@ -29,19 +29,19 @@ for _vocabulary, _description in _DESCRIPTIONS.items():
 _VALUES = {
     vocabulary.ConflictPolicy: {
         "USE_EXISTING": "Return the instance that already has this id",
-        "FAIL": "Answer with InstanceConflict",
+        "FAIL": "Return InstanceConflict",
     },
     vocabulary.StepKind: {
-        "TASK": "Work, made in attempts",
+        "TASK": "Work, done in attempts",
         "SLEEP": "A sleep",
         "WAIT_FOR_EVENT": "A wait for an event from outside",
     },
     vocabulary.StepStatus: {
-        "PENDING": "Known, not begun",
-        "RUNNING": "An attempt is under way",
-        "RETRYING": "The last attempt failed and another is due",
+        "PENDING": "Not started yet",
+        "RUNNING": "An attempt is running",
+        "RETRYING": "The last attempt failed and another will follow",
         "COMPLETED": "Succeeded",
-        "FAILED": "Failed for good",
+        "FAILED": "Failed, and will not be retried",
     },
 }
 for _vocabulary, _values in _VALUES.items():

@@ -1,8 +1,8 @@
-"""What each failure of a GraphQL request over HTTP is answered with.
+"""The response to each failure of a GraphQL request over HTTP.
 
-A request error has no `data`: it is 400 as `application/graphql-response+json` and 200 as the
-older `application/json`. In a stream of events it is an event. Access and HTTP's own refusals keep
-their status in all of them.
+A request error has no `data`. Its status is 400 as `application/graphql-response+json` and 200 as
+the older `application/json`; in a stream of events it is an event. Refusals of access and of HTTP
+itself keep their status in all media types.
 """
 
 import json
@@ -29,17 +29,17 @@ _CODES = {
 
 
 def failure(error: Exception, media_type: str) -> HttpResponse:
-    """The response to a request that raised `error`; called where it is being handled."""
+    """Make the response to a request that raised `error`; call it while handling the error."""
     if isinstance(error, HttpError):
         headers = {"allow": "GET, POST"} if error.status == 405 else {}
         code = _CODES.get(error.status, "BAD_REQUEST")
         return _errors([error_of(error.message, code)], error.status, media_type, headers)
-    told = report(error)
-    status = told.status
+    reported = report(error)
+    status = reported.status
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     if status == 400 and media_type != RESPONSE_JSON:
         status = 200
-    return _errors(told.errors, status, media_type, headers, data=told.executed)
+    return _errors(reported.errors, status, media_type, headers, data=reported.executed)
 
 
 def _errors(
@@ -55,5 +55,5 @@ def _errors(
         return graphql_response(status, body, media_type, headers)
     if status == 200:
         return event_response(body)
-    # No stream begins: there is nobody to stream to.
+    # A refused request gets a plain response: no stream begins.
     return graphql_response(status, body, PLAIN_JSON, headers)

@@ -1,8 +1,8 @@
 """GraphQL over HTTP: `/graphql`, by the draft at graphql.github.io/graphql-over-http.
 
-Strawberry's own HTTP view would do the same around a schema that executes itself. Here
-executing is a batch of compiled statements, and the view's layers cost more than everything
-else Python does for a request (docs/architecture.md has the figures).
+Strawberry's own HTTP view is made for a schema that executes itself. Here an operation is a batch
+of compiled statements, and the view's layers would cost more than all else that Python does for a
+request (docs/architecture.md has the figures).
 """
 
 import re
@@ -36,9 +36,9 @@ from schema.messages import (
 _UTF_8 = re.compile(r'charset\s*=\s*"?utf-?8"?\s*(;|$)')
 
 _TYPES = {"variables": dict, "extensions": dict, "operationName": str}
-# Why the edge hands over no body, as a status and a message.
+# Status and message for each reason that the edge has for not passing a body.
 _PROBLEMS = {
-    # The key is looked at first, so only a token that ended just now comes to this.
+    # The key is checked first, so this happens only to a token that has expired just now.
     "UNREAD": (401, "The token has expired."),
     "TOO_LARGE": (413, f"The body may have {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."),
     "NOT_UTF8": (400, "The body is not UTF-8."),
@@ -48,21 +48,21 @@ _PROBLEMS = {
 
 
 class GraphQLEndpoint:
-    """Answers the requests for `/graphql`."""
+    """Responds to requests for `/graphql`."""
 
     def __init__(self, executor: Executor, services: Services) -> None:
         self._executor = executor
         self._services = services
 
     async def respond(self, request: HttpRequest) -> HttpResponse:
-        """The response to any request; nothing is raised."""
+        """Respond to any request; nothing is raised."""
         media_type = PLAIN_JSON
         try:
             if _wants_graphiql(request):
                 return HttpResponse(200, ["/graphiql/"], kind=Kind.ASSET)
             media_type = negotiate(request.accept)
             return await self._execute(request, media_type)
-        except Exception as error:  # the last line: nothing internal may be shown
+        except Exception as error:  # the last resort: nothing internal may be shown
             return failure(error, media_type)
 
     async def _execute(self, request: HttpRequest, media_type: str) -> HttpResponse:
@@ -87,7 +87,7 @@ class GraphQLEndpoint:
         request: HttpRequest,
         media_type: str,
     ) -> HttpResponse:
-        """The request as the tracker will have it, refused here as far as it can be."""
+        """Make the request for the tracker; whatever can be refused is refused here."""
         if media_type != EVENT_STREAM:
             raise RequestError(
                 "Subscriptions are served over a WebSocket (graphql-transport-ws) or, with"
@@ -95,19 +95,19 @@ class GraphQLEndpoint:
                 code="SUBSCRIPTION_TRANSPORT",
             )
         after = request.last_event_id or wanted.after
-        feed = self._executor.feed(operation, replace(wanted, after=after), caller)
-        # Nothing of what was sent beside it: that may be more than a message holds.
+        plan = self._executor.subscription_plan(operation, replace(wanted, after=after), caller)
+        # Only what the tracker needs: the rest may be longer than a message can be.
         payload = {
             "query": wanted.query,
-            "variables": dict(feed.variables),
+            "variables": dict(plan.variables),
             "operationName": wanted.operation_name,
-            "extensions": {"after": None if feed.after is None else f"{feed.after:016}"},
+            "extensions": {"after": None if plan.after is None else f"{plan.after:016}"},
         }
         return HttpResponse(200, [encode(payload)], {**STREAM_HEADERS}, Kind.STREAM)
 
 
 def parse_request(request: HttpRequest) -> Request:
-    """The GraphQL request inside; HttpError where there is none."""
+    """Parse the GraphQL request; HttpError if it is not one."""
     if request.method == "POST":
         content_type, _, parameters = request.content_type.lower().partition(";")
         if content_type.strip() != PLAIN_JSON:
@@ -138,7 +138,7 @@ def parse_request(request: HttpRequest) -> Request:
 
 
 def parse_json(text: str) -> Any:
-    """The value of JSON text; HttpError where it is none, or nested too deeply."""
+    """Parse JSON text; HttpError if it is invalid or nested too deeply."""
     try:
         return decode_untrusted(text)
     except ValueError as error:
@@ -146,7 +146,7 @@ def parse_json(text: str) -> Any:
 
 
 def _query_parameters(request: HttpRequest) -> dict[str, Any]:
-    """Those of the query string; of a repeated name the last."""
+    """Parse the query string; the last value of a repeated name counts."""
     found: dict[str, Any] = dict(parse_qsl(request.query_string, keep_blank_values=True))
     for name in ("variables", "extensions"):
         if name in found:
@@ -155,7 +155,7 @@ def _query_parameters(request: HttpRequest) -> dict[str, Any]:
 
 
 def _wants_graphiql(request: HttpRequest) -> bool:
-    """A browser that opens the address, not a client that accepts anything."""
+    """True for a browser that opens the address, not for a client that accepts anything."""
     return (
         request.method == "GET"
         and "text/html" in request.accept

@@ -1,4 +1,4 @@
-"""Input types, as the contract words them; `resolvers.writes.inputs` checks their values."""
+"""Input types; `resolvers.writing.inputs` checks their values."""
 
 import strawberry
 from strawberry import UNSET
@@ -22,35 +22,41 @@ field = strawberry.field
 
 @strawberry.input(description="Names an external entity")
 class ReferenceInput:
-    ref_type: str = field(description="Kind of entity, at most 64 characters: order")
-    ref_id: str = field(description="Its id, at most 256 characters")
+    ref_type: str = field(
+        description="Kind of the entity, at most 64 characters, for example `order`"
+    )
+    ref_id: str = field(description="Id of the entity, at most 256 characters")
 
 
-@strawberry.input(description="Selects by reference; what is absent matches any")
+@strawberry.input(description="Selects by reference; an absent field matches any value")
 class ReferenceFilter:
-    ref_type: str | None = field(default=UNSET, description="Kind of entity")
-    ref_id: str | None = field(default=UNSET, description="Its id")
+    ref_type: str | None = field(default=UNSET, description="Kind of the entity")
+    ref_id: str | None = field(default=UNSET, description="Id of the entity")
 
 
-@strawberry.input(description="A span of time; an absent end is open")
+@strawberry.input(description="A span of time; an absent bound leaves that side open")
 class DateTimeRange:
-    from_: DateTime | None = field(name="from", default=UNSET, description="Inclusive")
-    to: DateTime | None = field(default=UNSET, description="Exclusive")
+    from_: DateTime | None = field(name="from", default=UNSET, description="Start, inclusive")
+    to: DateTime | None = field(default=UNSET, description="End, exclusive")
 
 
-@strawberry.input(description="Selects instances for which every given member holds")
+@strawberry.input(description="Selects the instances that match every field given")
 class InstanceFilter:
     workflow: list[str] | None = field(
-        default=UNSET, description="Names of workflows, any of them; at most 100"
+        default=UNSET, description="Instances of any of these workflows; at most 100 names"
     )
-    status: list[InstanceStatus] | None = field(default=UNSET, description="Any of these")
-    reference: ReferenceFilter | None = field(default=UNSET, description="What it works on")
+    status: list[InstanceStatus] | None = field(
+        default=UNSET, description="Instances with any of these statuses"
+    )
+    reference: ReferenceFilter | None = field(
+        default=UNSET, description="Reference of the instance"
+    )
     search: str | None = field(
         default=UNSET, description="Prefix of an instance id, a reference id or a workflow name"
     )
-    created_at: DateTimeRange | None = field(default=UNSET, description="When it was created")
-    updated_at: DateTimeRange | None = field(default=UNSET, description="When it last changed")
-    completed_at: DateTimeRange | None = field(default=UNSET, description="When it ended")
+    created_at: DateTimeRange | None = field(default=UNSET, description="Created in this span")
+    updated_at: DateTimeRange | None = field(default=UNSET, description="Last changed in this span")
+    completed_at: DateTimeRange | None = field(default=UNSET, description="Ended in this span")
     retrying: bool | None = field(
         default=UNSET, description="Only instances with a step that waits for its next attempt"
     )
@@ -63,134 +69,163 @@ class InstanceFilter:
 @strawberry.input(description="Order of a list of instances")
 class InstanceOrder:
     field: InstanceOrderField = strawberry.field(
-        default=InstanceOrderField.CREATED_AT, description="By what"
+        default=InstanceOrderField.CREATED_AT, description="Field to order by"
     )
     direction: OrderDirection = strawberry.field(
-        default=OrderDirection.DESC, description="Which way"
+        default=OrderDirection.DESC, description="Direction"
     )
 
 
-@strawberry.input(description="Selects events for which every given member holds")
+@strawberry.input(description="Selects the events that match every field given")
 class EventFilter:
     instance_id: str | None = field(default=UNSET, description="Events of this instance")
     reference: ReferenceFilter | None = field(
-        default=UNSET, description="Of instances that work on this"
+        default=UNSET, description="Events of instances with this reference"
     )
-    workflow: list[str] | None = field(default=UNSET, description="Of these workflows; at most 100")
+    workflow: list[str] | None = field(
+        default=UNSET,
+        description="Events of instances of any of these workflows; at most 100 names",
+    )
     status: list[InstanceStatus] | None = field(
-        default=UNSET, description="That left the instance in one of these"
+        default=UNSET, description="Events after which the instance had one of these statuses"
     )
-    type: list[EventType] | None = field(default=UNSET, description="Of these types")
+    type: list[EventType] | None = field(default=UNSET, description="Events of any of these types")
 
 
-@strawberry.input(description="What went wrong; over-long texts are cut")
+@strawberry.input(description="An error; longer texts are cut")
 class ErrorInput:
-    message: str = field(description="What happened, at most 8,192 characters")
+    message: str = field(description="Message, at most 8,192 characters")
     name: str = field(default="Error", description="Class of the error, at most 256 characters")
-    stack: str | None = field(default=UNSET, description="Where, at most 32,768 characters")
+    stack: str | None = field(default=UNSET, description="Stack trace, at most 32,768 characters")
 
 
-@strawberry.input(description="How a step is retried")
+@strawberry.input(description="Retry policy of a step")
 class RetryPolicyInput:
     limit: int = field(description="Retries after the first attempt")
-    delay: Duration = field(description="Base delay")
-    backoff: Backoff = field(default=Backoff.EXPONENTIAL, description="How the delay grows")
+    delay: Duration = field(description="Base delay between attempts")
+    backoff: Backoff = field(default=Backoff.EXPONENTIAL, description="Growth of the delay")
 
 
-@strawberry.input(description="What to start")
+@strawberry.input(description="An instance to start")
 class StartWorkflowInput:
     workflow: str = field(description="Name of the workflow; an unknown one is registered")
     instance_id: str | None = field(
         default=UNSET, description="Makes the call idempotent; generated if absent"
     )
-    reference: ReferenceInput | None = field(default=UNSET, description="What it works on")
-    input: JSON | None = field(default=UNSET, description="What the workflow is given; 512 KiB")
-    metadata: JSON | None = field(default=UNSET, description="Anything to keep with it; 512 KiB")
+    reference: ReferenceInput | None = field(default=UNSET, description="Reference of the instance")
+    input: JSON | None = field(
+        default=UNSET, description="Input of the workflow, at most 512 KiB as JSON"
+    )
+    metadata: JSON | None = field(
+        default=UNSET, description="Metadata of your own, at most 512 KiB as JSON"
+    )
     on_conflict: ConflictPolicy = field(
-        default=ConflictPolicy.USE_EXISTING, description="If the instance id is taken"
+        default=ConflictPolicy.USE_EXISTING, description="Behaviour if the instance id is taken"
     )
 
 
 @strawberry.input(
     description=(
-        "Creates the instance where it is not yet tracked (then `workflow` is required), else"
-        " changes what is given: absent means unchanged, null clears"
+        "Creates the instance if it is not tracked yet (`workflow` is required then), otherwise"
+        " changes the fields given: an absent field stays unchanged, null clears it"
     )
 )
 class UpdateWorkflowInstanceInput:
-    instance_id: str = field(description="The engine's own id; at most 100 characters")
-    workflow: str | None = field(default=UNSET, description="Its workflow; null changes nothing")
-    reference: ReferenceInput | None = field(default=UNSET, description="What it works on")
+    instance_id: str = field(description="Id of the instance in the engine, at most 100 characters")
+    workflow: str | None = field(
+        default=UNSET, description="Name of its workflow; null changes nothing"
+    )
+    reference: ReferenceInput | None = field(default=UNSET, description="Reference of the instance")
     status: InstanceStatus | None = field(
-        default=UNSET, description="Its new status, by a legal transition; null changes nothing"
+        default=UNSET, description="New status, by a legal transition; null changes nothing"
     )
-    input: JSON | None = field(default=UNSET, description="What it was given; 512 KiB")
-    output: JSON | None = field(default=UNSET, description="What it returned; 512 KiB")
-    error: ErrorInput | None = field(default=UNSET, description="Why it failed")
+    input: JSON | None = field(default=UNSET, description="Input, at most 512 KiB as JSON")
+    output: JSON | None = field(default=UNSET, description="Output, at most 512 KiB as JSON")
+    error: ErrorInput | None = field(default=UNSET, description="Error that it failed with")
     metadata: JSON | None = field(
-        default=UNSET, description="JSON Merge Patch (RFC 7396) on what is there"
+        default=UNSET, description="JSON Merge Patch (RFC 7396) that is applied to the metadata"
     )
-    sleep_until: DateTime | None = field(default=UNSET, description="With SLEEPING: until when")
+    sleep_until: DateTime | None = field(
+        default=UNSET, description="With SLEEPING: the end of the sleep"
+    )
 
 
 @strawberry.input(
-    description="Creates the step where the instance has none of this name, else moves it on"
+    description="Creates the step if the instance has none of this name, otherwise updates it"
 )
 class UpdateWorkflowStepInput:
-    instance_id: str = field(description="The instance's id")
-    name: str = field(description="The step's name, at most 256 characters")
-    status: StepStatus = field(description="Its new status")
+    instance_id: str = field(description="Id of the instance")
+    name: str = field(description="Name of the step, at most 256 characters")
+    status: StepStatus = field(description="New status")
     index: int | None = field(
-        default=UNSET, description="Place in the order of execution, from 1; the next if absent"
+        default=UNSET,
+        description="Position in the order of execution, from 1; the next one if absent",
     )
-    kind: StepKind | None = field(default=UNSET, description="TASK if absent")
-    output: JSON | None = field(default=UNSET, description="What the step returned; 512 KiB")
-    error: ErrorInput | None = field(default=UNSET, description="Why the attempt failed")
+    kind: StepKind | None = field(default=UNSET, description="Kind of the step; TASK if absent")
+    output: JSON | None = field(
+        default=UNSET, description="Output of the step, at most 512 KiB as JSON"
+    )
+    error: ErrorInput | None = field(
+        default=UNSET, description="Error that the attempt failed with"
+    )
     attempt: int | None = field(
         default=UNSET,
-        description="Attempt the update speaks of, from 1; the current one if absent",
+        description="Number of the attempt that is reported, from 1; the current one if absent",
     )
-    retry_policy: RetryPolicyInput | None = field(default=UNSET, description="How it is retried")
+    retry_policy: RetryPolicyInput | None = field(
+        default=UNSET, description="Retry policy of the step"
+    )
     retry_at: DateTime | None = field(
-        default=UNSET, description="With RETRYING: when the next attempt is due"
+        default=UNSET, description="With RETRYING: the time of the next attempt"
     )
 
 
-@strawberry.input(one_of=True, description="One update of a batch: exactly one field is set")
+@strawberry.input(one_of=True, description="One update of a batch; set exactly one field")
 class TrackingUpdate:
     instance: UpdateWorkflowInstanceInput | None = field(
-        default=UNSET, description="As updateWorkflowInstance takes it"
+        default=UNSET, description="Input of updateWorkflowInstance"
     )
     step: UpdateWorkflowStepInput | None = field(
-        default=UNSET, description="As updateWorkflowStep takes it"
+        default=UNSET, description="Input of updateWorkflowStep"
     )
 
 
-@strawberry.input(description="A workflow's definition; what is absent stays, null clears")
+@strawberry.input(
+    description="Definition of a workflow; an absent field stays unchanged, null clears it"
+)
 class RegisterWorkflowInput:
-    name: str = field(description="Its name, at most 64 characters")
-    description: str | None = field(default=UNSET, description="At most 4,096 characters")
-    metadata: JSON | None = field(default=UNSET, description="Anything to keep with it; 512 KiB")
+    name: str = field(description="Name of the workflow, at most 64 characters")
+    description: str | None = field(
+        default=UNSET, description="Description, at most 4,096 characters"
+    )
+    metadata: JSON | None = field(
+        default=UNSET, description="Metadata of your own, at most 512 KiB as JSON"
+    )
     retention_days: int | None = field(
-        default=UNSET, description="Finished instances older than this are removed; null: never"
+        default=UNSET,
+        description="Number of days after which finished instances are removed; null keeps them",
     )
 
 
-@strawberry.input(description="Which instance to act on")
+@strawberry.input(description="The instance to act on")
 class InstanceActionInput:
-    instance_id: str = field(description="The instance's id")
+    instance_id: str = field(description="Id of the instance")
 
 
-@strawberry.input(description="An event for an instance that waits for it")
+@strawberry.input(description="An event to deliver to an instance")
 class SendWorkflowEventInput:
-    instance_id: str = field(description="The instance's id")
-    type: str = field(description="The event's type, at most 100 characters")
-    payload: JSON | None = field(default=UNSET, description="What the event carries; 512 KiB")
+    instance_id: str = field(description="Id of the instance")
+    type: str = field(description="Type of the event, at most 100 characters")
+    payload: JSON | None = field(
+        default=UNSET, description="Payload of the event, at most 512 KiB as JSON"
+    )
 
 
-@strawberry.input(description="What a new token allows")
+@strawberry.input(description="Permissions of a new token")
 class CreateAccessTokenInput:
-    scopes: list[Scope] = field(default_factory=lambda: [Scope.READ], description="What it may do")
+    scopes: list[Scope] = field(
+        default_factory=lambda: [Scope.READ], description="Scopes of the token"
+    )
     reference: ReferenceInput | None = field(
         default=UNSET, description="Restricts the token to one reference"
     )
@@ -202,9 +237,9 @@ class CreateAccessTokenInput:
     )
     unrestricted: bool | None = field(
         default=UNSET,
-        description="Must be true for a token without reference, workflows and instanceId, which"
-        " allows its scopes on everything; and only then",
+        description="Must be true for a token without reference, workflows and instanceId, whose"
+        " scopes then apply to everything; otherwise it must not be true",
     )
     expires_in: Duration = field(
-        default=Duration(3_600_000), description="At least a minute, at most 30 days"
+        default=Duration(3_600_000), description="Lifetime, from one minute to 30 days"
     )

@@ -1,4 +1,4 @@
-"""Requests and responses, as this side of the edge sees them, and which media type is spoken."""
+"""HTTP requests and responses as Python sees them, and the choice of the media type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ STREAM_HEADERS = {
 
 @dataclass(slots=True)
 class HttpRequest:
-    """A request, with the headers that matter here; an absent one is empty."""
+    """A request, with the headers that are used; an absent header is empty."""
 
     method: str
     path: str
@@ -30,22 +30,22 @@ class HttpRequest:
     origin: str = ""
     last_event_id: str = ""
     body: str = ""
-    # Why there is no body: TOO_LARGE, NOT_UTF8, TOO_DEEP, TOO_MANY_VALUES, UNREAD; else empty.
+    # The reason if there is no body: TOO_LARGE, NOT_UTF8, TOO_DEEP, TOO_MANY_VALUES or UNREAD.
     problem: str = ""
-    # Whether it came over a service binding, which vouches for it.
+    # True if it came over a service binding and so needs no key.
     bound: bool = False
 
 
 class Kind(StrEnum):
-    """What the edge makes of a response."""
+    """The kinds of responses that the edge can make."""
 
-    # A response as it is.
+    # An ordinary response.
     ANSWER = "answer"
-    # The body is the path of a static file to answer with.
+    # The body is the path of the static file to respond with.
     ASSET = "asset"
     # The body is a request for the tracker, whose results are streamed.
     STREAM = "stream"
-    # The body is the only result of a stream, which is over with it.
+    # The body is the only result of a stream, which ends after it.
     EVENT = "event"
 
 
@@ -57,12 +57,12 @@ class HttpResponse:
     body: Pieces
     headers: dict[str, str] = field(default_factory=dict)
     kind: Kind = Kind.ANSWER
-    # Whether the caller may be told what the request cost in D1.
+    # True if the response may show the cost of the request in D1.
     show_cost: bool = False
 
 
 class HttpError(Exception):
-    """A request that is refused before GraphQL is looked at."""
+    """A request that is refused before its GraphQL is parsed."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -78,18 +78,18 @@ def graphql_response(
     *,
     show_cost: bool = False,
 ) -> HttpResponse:
-    """A response in the negotiated media type."""
+    """Make a response in the negotiated media type."""
     content_type = {"content-type": f"{media_type}; charset=utf-8"}
     return HttpResponse(status, body, {**content_type, **(headers or {})}, show_cost=show_cost)
 
 
 def event_response(body: Pieces) -> HttpResponse:
-    """A stream of events that is over with its only result; the edge writes the events."""
+    """Make a stream of events with one result; the edge writes the events."""
     return HttpResponse(200, body, {**STREAM_HEADERS}, Kind.EVENT)
 
 
 def negotiate(accept: str) -> str:
-    """The media type to answer with; HttpError (406) where none is acceptable."""
+    """Choose the media type of the response; HttpError (406) if none is acceptable."""
     if not accept or accept == PLAIN_JSON:
         return PLAIN_JSON
     best, best_quality = "", 0.0
@@ -108,5 +108,5 @@ def negotiate(accept: str) -> str:
         if known and quality > best_quality:
             best, best_quality = offered, quality
     if not best:
-        raise HttpError(406, f"Answers are {RESPONSE_JSON}, {PLAIN_JSON} or {EVENT_STREAM}.")
+        raise HttpError(406, f"Responses are {RESPONSE_JSON}, {PLAIN_JSON} or {EVENT_STREAM}.")
     return best

@@ -10,8 +10,8 @@ from schema.declare import column, given
 from schema.objects import Workflow, WorkflowInstance, WorkflowStep
 from schema.scalars import DateTime, EventCursor
 
-_CODE = "Stable code, for programs"
-_MESSAGE = "What is wrong, for people"
+_CODE = "Stable code for programs"
+_MESSAGE = "Explanation for people"
 
 
 @strawberry.interface(description="An expected failure of a mutation")
@@ -20,42 +20,44 @@ class Error:
     message: str = strawberry.field(description=_MESSAGE)
 
 
-@strawberry.type(description="A value of the input cannot be accepted; nothing was changed")
+@strawberry.type(description="A value of the input is not acceptable; nothing was changed")
 class InvalidInput(Error):
     code: ErrorCode = given(_CODE)
     message: str = given(_MESSAGE)
-    path: list[str] = given("Path of the offending field, outermost first")
+    path: list[str] = given("Path of the invalid field, outermost first")
 
 
-@strawberry.type(description="No such instance is tracked, or the token does not show it")
+@strawberry.type(description="No such instance is tracked, or it is not visible to the token")
 class NotFound(Error):
     code: ErrorCode = given(_CODE)
     message: str = given(_MESSAGE)
 
 
-@strawberry.type(description="The instance id is taken, and the call asked to fail then")
+@strawberry.type(description="The instance id is taken and onConflict was FAIL")
 class InstanceConflict(Error):
     code: ErrorCode = column(e.supplied("code"), _CODE)
     message: str = column(e.supplied("message"), _MESSAGE)
     existing: WorkflowInstance = column(e.same_row(), "The instance that has the id")
 
 
-@strawberry.type(description="The state does not allow the change; nothing was changed")
+@strawberry.type(description="The current status does not allow the change; nothing was changed")
 class IllegalTransition(Error):
     code: ErrorCode = given(_CODE)
     message: str = given(_MESSAGE)
     from_: InstanceStatus = given(
-        "Status the instance has; of a step's update, what the step's status means for it", "from"
+        "Status of the instance; for an update of a step, the instance status that corresponds to"
+        " the status of the step",
+        "from",
     )
-    to: InstanceStatus = given("Status that was asked for; likewise")
-    step_from: StepStatus | None = given("Status the step has, where its update is refused")
-    step_to: StepStatus | None = given("Status that was asked for the step")
+    to: InstanceStatus = given("Requested status, likewise")
+    step_from: StepStatus | None = given("Status of the step, if its update was refused")
+    step_to: StepStatus | None = given("Requested status of the step")
 
 
-@strawberry.type(description="The engine refused, could not be reached, or is not bound")
+@strawberry.type(description="The engine refused, could not be reached, or has no bound Workflow")
 class EngineUnavailable(Error):
     code: ErrorCode = given(_CODE)
-    message: str = given("What is wrong, in the engine's own words where it has any")
+    message: str = given("Explanation, with the engine's own message if there is one")
 
 
 @strawberry.type(description="The instance after the change")
@@ -73,47 +75,49 @@ class WorkflowPayload:
     workflow: Workflow = column(e.same_row(), "The workflow")
 
 
-@strawberry.type(description="What a batch of updates did")
+@strawberry.type(description="Result of a batch of updates")
 class TrackPayload:
     applied: int = given(
-        "How many updates changed something; the batch is applied whole or not at all"
+        "Number of updates that changed something; the batch is applied completely or not at all"
     )
     cursor: EventCursor = given(
-        "Head of the log after the batch; for a token with restrictions its own last event"
+        "Head of the log after the batch; for a token with restrictions, its own last event"
     )
 
 
 @strawberry.type(description="A new token")
 class AccessTokenPayload:
-    token: str = given("To be sent as `Authorization: Bearer <token>`; it is not stored")
-    expires_at: DateTime = given("When it ends")
+    token: str = given("The token, to send as `Authorization: Bearer <token>`; it is not stored")
+    expires_at: DateTime = given("Time at which it expires")
 
 
 StartWorkflowResult = Annotated[
     InstancePayload | InvalidInput | InstanceConflict | EngineUnavailable,
-    strawberry.union("StartWorkflowResult", description="What starting came to"),
+    strawberry.union("StartWorkflowResult", description="Result of startWorkflow"),
 ]
 UpdateWorkflowInstanceResult = Annotated[
     InstancePayload | InvalidInput | NotFound | IllegalTransition,
-    strawberry.union("UpdateWorkflowInstanceResult", description="What the update came to"),
+    strawberry.union(
+        "UpdateWorkflowInstanceResult", description="Result of updateWorkflowInstance"
+    ),
 ]
 UpdateWorkflowStepResult = Annotated[
     StepPayload | InvalidInput | NotFound | IllegalTransition,
-    strawberry.union("UpdateWorkflowStepResult", description="What the update came to"),
+    strawberry.union("UpdateWorkflowStepResult", description="Result of updateWorkflowStep"),
 ]
 TrackResult = Annotated[
     TrackPayload | InvalidInput | NotFound | IllegalTransition,
-    strawberry.union("TrackResult", description="What the batch came to"),
+    strawberry.union("TrackResult", description="Result of track"),
 ]
 RegisterWorkflowResult = Annotated[
     WorkflowPayload | InvalidInput,
-    strawberry.union("RegisterWorkflowResult", description="What registering came to"),
+    strawberry.union("RegisterWorkflowResult", description="Result of registerWorkflow"),
 ]
 InstanceActionResult = Annotated[
     InstancePayload | NotFound | IllegalTransition | EngineUnavailable,
-    strawberry.union("InstanceActionResult", description="What the action came to"),
+    strawberry.union("InstanceActionResult", description="Result of an action on an instance"),
 ]
 CreateAccessTokenResult = Annotated[
     AccessTokenPayload | InvalidInput,
-    strawberry.union("CreateAccessTokenResult", description="What creating the token came to"),
+    strawberry.union("CreateAccessTokenResult", description="Result of createAccessToken"),
 ]

@@ -44,18 +44,18 @@ from schema.results import (
 from schema.scalars import EventCursor
 
 
-@strawberry.type(description="Reads. A whole operation is one D1 round trip and one snapshot")
+@strawberry.type(description="Queries. A whole operation is one D1 round trip and one snapshot")
 class Query:
     node: Node | None = column(
-        roots.node, "What has this global id", argument("id", strawberry.ID, "A global id")
+        roots.node, "The object with this global id", argument("id", strawberry.ID, "A global id")
     )
     nodes: list[Node | None] = column(
         roots.nodes,
-        "What has these global ids, in their order",
+        "The objects with these global ids, in the same order; null where there is none",
         argument("ids", list[strawberry.ID], "Global ids, at most 100"),
     )
     workflow: Workflow | None = column(
-        roots.workflow, "A workflow by name", argument("name", str, "Its name")
+        roots.workflow, "The workflow with this name", argument("name", str, "Name of the workflow")
     )
     workflows: WorkflowConnection = column(
         pages.workflows,
@@ -64,84 +64,90 @@ class Query:
         *PAGE_ARGUMENTS,
     )
     instance: WorkflowInstance | None = column(
-        roots.instance, "An instance by the engine's id", argument("instance_id", str, "Its id")
+        roots.instance,
+        "The instance with this id in the engine",
+        argument("instance_id", str, "Id of the instance"),
     )
     instances: WorkflowInstanceConnection = column(
         pages.instances, "Instances, newest first", *INSTANCE_ARGUMENTS
     )
     reference: Reference = column(
         roots.reference,
-        "Never null: what nothing refers to has no instances",
-        argument("ref_type", str, "Kind of entity"),
-        argument("ref_id", str, "Its id"),
+        "A reference; never null: one that no instance refers to has no instances",
+        argument("ref_type", str, "Kind of the entity"),
+        argument("ref_id", str, "Id of the entity"),
     )
     references: list[Reference] = column(
         roots.references,
-        "In the order of `keys`, one for each; looked up together",
-        argument("keys", list[ReferenceInput], "Which, at most 1,000"),
+        "One reference for each key, in their order; found in one statement",
+        argument("keys", list[ReferenceInput], "References to find, at most 1,000"),
     )
     stats: InstanceStats = column(
-        stats.of_filter, "Figures", argument("filter", InstanceFilter | None, "For which instances")
+        stats.of_filter,
+        "Figures for the selected instances",
+        argument("filter", InstanceFilter | None, "Instances to select; all if absent"),
     )
     events: WorkflowEventPage = column(
         events.of_log,
         "The log, oldest first",
-        argument("filter", EventFilter | None, "Which events"),
+        argument("filter", EventFilter | None, "Events to select; all if absent"),
         *EVENT_PAGE_ARGUMENTS,
     )
 
 
-@strawberry.type(description="Writes. Each field is one transaction, its payload included")
+@strawberry.type(
+    description="Mutations. Each field is one transaction, including the read of its payload"
+)
 class Mutation:
     start_workflow: StartWorkflowResult = mutation(
         starts.start_workflow,
         "Start a workflow; idempotent by instanceId",
-        argument("input", StartWorkflowInput, "What to start"),
+        argument("input", StartWorkflowInput, "The instance to start"),
     )
     start_workflows: list[StartWorkflowResult] = mutation(
         starts.start_workflows,
-        "One result for each input, in order; at most 100",
-        argument("inputs", list[StartWorkflowInput], "What to start"),
+        "Start several instances, at most 100; one result for each input, in order",
+        argument("inputs", list[StartWorkflowInput], "The instances to start"),
     )
     update_workflow_instance: UpdateWorkflowInstanceResult = mutation(
         mutations.update_workflow_instance,
-        "Report on an instance",
-        argument("input", UpdateWorkflowInstanceInput, "What is new"),
+        "Report the progress of an instance",
+        argument("input", UpdateWorkflowInstanceInput, "The changes"),
     )
     update_workflow_step: UpdateWorkflowStepResult = mutation(
         mutations.update_workflow_step,
-        "Report on a step",
-        argument("input", UpdateWorkflowStepInput, "What is new"),
+        "Report the progress of a step",
+        argument("input", UpdateWorkflowStepInput, "The changes"),
     )
     track: TrackResult = mutation(
         mutations.track,
-        "Several updates in one transaction and one round trip; at most 100",
+        "Apply several updates in one transaction and one round trip; at most 100",
         argument("updates", list[TrackingUpdate], "The updates, applied in order"),
     )
     register_workflow: RegisterWorkflowResult = mutation(
         mutations.register_workflow,
-        "Describe a workflow",
+        "Register a workflow or change its definition",
         argument("input", RegisterWorkflowInput, "The definition"),
     )
     pause_workflow: InstanceActionResult = mutation(
         actions.pause_workflow,
-        "Have the engine pause an instance",
-        argument("input", InstanceActionInput, "Which"),
+        "Pause an instance in the engine",
+        argument("input", InstanceActionInput, "The instance"),
     )
     resume_workflow: InstanceActionResult = mutation(
         actions.resume_workflow,
-        "Have the engine resume an instance",
-        argument("input", InstanceActionInput, "Which"),
+        "Resume an instance in the engine",
+        argument("input", InstanceActionInput, "The instance"),
     )
     terminate_workflow: InstanceActionResult = mutation(
         actions.terminate_workflow,
-        "Have the engine end an instance",
-        argument("input", InstanceActionInput, "Which"),
+        "Terminate an instance in the engine",
+        argument("input", InstanceActionInput, "The instance"),
     )
     restart_workflow: InstanceActionResult = mutation(
         actions.restart_workflow,
-        "Have the engine run an instance from its beginning",
-        argument("input", InstanceActionInput, "Which"),
+        "Run an instance again from its beginning in the engine",
+        argument("input", InstanceActionInput, "The instance"),
     )
     send_workflow_event: InstanceActionResult = mutation(
         actions.send_workflow_event,
@@ -150,30 +156,30 @@ class Mutation:
     )
     create_access_token: CreateAccessTokenResult = mutation(
         mutations.create_access_token,
-        "Needs the ADMIN scope",
-        argument("input", CreateAccessTokenInput, "What the token allows"),
+        "Create an access token; needs the ADMIN scope",
+        argument("input", CreateAccessTokenInput, "Permissions of the token"),
     )
 
 
-@strawberry.type(description="Live results, over a WebSocket or as a stream of events")
+@strawberry.type(description="Subscriptions, over a WebSocket or as server-sent events")
 class Subscription:
     workflow_events: WorkflowEventPage = column(
         events.of_window,
-        "Every event that the filter selects, in order and each once. With `after`: first all"
-        " that came since that cursor, then live, with no gap; without it: from now on. The cursor"
-        " of the last page is what to reconnect with",
-        argument("filter", EventFilter | None, "Which events"),
-        argument("after", EventCursor | None, "Begin behind this cursor; now where absent"),
+        "Every event that the filter selects, in order, exactly once. With `after`: the events"
+        " since that cursor and then live ones, without a gap; otherwise live ones only. Use the"
+        " cursor of the last page to reconnect",
+        argument("filter", EventFilter | None, "Events to select; all if absent"),
+        argument("after", EventCursor | None, "Start after this cursor; from now on if absent"),
     )
     instance: WorkflowInstance | None = column(
         roots.live_instance,
-        "The instance as it is now, and again whenever it has changed; null while no such instance"
-        " is tracked",
-        argument("instance_id", str, "Its id"),
+        "The instance in its current state, and again whenever it changes; null while no such"
+        " instance is tracked",
+        argument("instance_id", str, "Id of the instance"),
     )
     reference: Reference = column(
         roots.live_reference,
-        "The reference as it is now, and again whenever one of its instances has changed",
-        argument("ref_type", str, "Kind of entity"),
-        argument("ref_id", str, "Its id"),
+        "The reference in its current state, and again whenever an instance of it changes",
+        argument("ref_type", str, "Kind of the entity"),
+        argument("ref_id", str, "Id of the entity"),
     )

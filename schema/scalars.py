@@ -1,4 +1,4 @@
-"""The custom scalars. Values inside are what D1 stores, so nothing is converted on the way out."""
+"""The custom scalars. D1 stores their values as they are sent, so results need no conversion."""
 
 from typing import Any, NewType
 
@@ -16,7 +16,7 @@ Duration = NewType("Duration", int)
 EventCursor = NewType("EventCursor", str)
 
 
-# A ValueError, unlike a GraphQLError, is reported with the place of the literal.
+# A ValueError, unlike a GraphQLError, is reported with the location of the literal.
 def _duration(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -30,7 +30,7 @@ def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> A
 
 
 def _without_undefined(value: Any) -> Any:
-    """A variable that was not given leaves out its member, and is null in a list."""
+    """Drop members whose variable was not given; in a list such a variable is null."""
     if isinstance(value, list):
         return [None if item is Undefined else _without_undefined(item) for item in value]
     if isinstance(value, dict):

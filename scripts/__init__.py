@@ -1,5 +1,5 @@
-"""Flowflare's own tools: they prepare, run, check and measure the project.
+"""Scripts that set up, run and check the project.
 
-What runs before the virtual environment exists (`setup`, `host`, `project`) uses the standard
-library alone.
+`setup`, `host` and `project` run before the virtual environment exists, so they use only the
+standard library.
 """

@@ -1,8 +1,8 @@
-// Further Workers in the same workerd as the service: a folder with a wrangler.jsonc each.
+// Other Workers in the same workerd as the service, each from a folder with a wrangler.jsonc.
 //
 // Their service bindings reach the service by its name, and the service is bound to their
-// Workflows, so that `startWorkflow` runs them. Deployed, it takes the same in the service's
-// wrangler.jsonc: an entry of `workflows` with `script_name`, and one of the variable WORKFLOWS.
+// Workflows, so that `startWorkflow` runs them. A deployment needs the same bindings in the
+// service's wrangler.jsonc: see docs/development.md.
 
 import { existsSync } from "node:fs";
 import { dirname, extname, join, relative } from "node:path";
@@ -16,8 +16,8 @@ import {
   readPackages,
 } from "./config.mjs";
 
-/** What these Workers may configure; anything else would silently be missing. */
-const KNOWN = [
+/** The supported keys of wrangler.jsonc. Any other key would be ignored silently. */
+const SUPPORTED_KEYS = [
   "$schema",
   "name",
   "main",
@@ -31,24 +31,39 @@ const KNOWN = [
   "workflows",
 ];
 
+/**
+ * esbuild's options for a Worker as one module.
+ * @satisfies {import("esbuild").BuildOptions}
+ */
+export const BUNDLE_OPTIONS = {
+  bundle: true,
+  write: /** @type {const} */ (false),
+  format: /** @type {const} */ ("esm"),
+  target: "es2024",
+  conditions: ["workerd", "worker", "browser"],
+  mainFields: ["browser", "module", "main"],
+};
+
 /** @typedef {import("./config.mjs").Config} Config */
 /** @typedef {import("./config.mjs").Module} Module */
 /** @typedef {{ folder: string, config: Config, worker: any }} Beside */
 
 /**
- * The Worker of a folder, its code included.
+ * Read the Worker of a folder, including its code.
  * @param {string} folder absolute
  * @returns {Promise<Beside>} `worker` in the form of `readWorker`
  */
 export async function readBeside(folder) {
   const shown = relative(process.cwd(), folder) || ".";
   if (!existsSync(join(folder, "wrangler.jsonc"))) {
-    throw new Error(`${shown} has no wrangler.jsonc, so it is no Worker to run beside.`);
+    throw new Error(`${shown} has no wrangler.jsonc. Name the folder of a Worker.`);
   }
   const config = readConfig(folder);
-  const unknown = Object.keys(config).filter((key) => !KNOWN.includes(key));
-  if (unknown.length > 0) {
-    throw new Error(`${shown}/wrangler.jsonc: ${unknown.join(", ")} cannot run here.`);
+  const unsupported = Object.keys(config).filter((key) => !SUPPORTED_KEYS.includes(key));
+  if (unsupported.length > 0) {
+    throw new Error(
+      `${shown}/wrangler.jsonc: ${unsupported.join(", ")} cannot run here. Remove these keys.`,
+    );
   }
   const main = join(folder, config.main);
   const options = readBindings(config, readDevVars(folder));
@@ -60,7 +75,7 @@ export async function readBeside(folder) {
 }
 
 /**
- * Bind the Workflows that `others` define to the service, under the names they have there.
+ * Bind the Workflows that `others` define to the service, under the same names.
  * @param {any} service
  * @param {any[]} others
  */
@@ -70,12 +85,17 @@ export function bindWorkflows(service, others) {
   const names = { ...(typeof known === "string" ? JSON.parse(known) : known) };
   const workers = new Set([service.name]);
   for (const other of others) {
-    if (workers.has(other.name)) throw new Error(`There are two Workers named ${other.name}.`);
+    if (workers.has(other.name)) {
+      throw new Error(`Two Workers are named ${other.name}. Change one name in wrangler.jsonc.`);
+    }
     workers.add(other.name);
     for (const [binding, workflow] of Object.entries(other.workflows)) {
       if (workflow.scriptName) continue;
       if (binding in service.workflows || workflow.name in names) {
-        throw new Error(`${other.name}: the service has a Workflow ${binding} already.`);
+        throw new Error(
+          `${other.name}: the service has a Workflow ${binding} or ${workflow.name} already. ` +
+            "Use another binding and name.",
+        );
       }
       service.workflows[binding] = { ...workflow, scriptName: other.name };
       names[workflow.name] = binding;
@@ -85,8 +105,8 @@ export function bindWorkflows(service, others) {
 }
 
 /**
- * A Python Worker's modules. Its packages are those of this project, its own in `python_modules`
- * beside `main`, and this project's client.
+ * Read the modules of a Python Worker: its code, this project's packages and Python client, and
+ * its own packages in `python_modules` next to `main`.
  * @param {string} main
  * @returns {Module[]}
  */
@@ -94,30 +114,25 @@ function readPython(main) {
   const root = dirname(main);
   const own = readPackages(join(root, "python_modules"), root);
   const client = readPackages(join(ROOT, "clients", "python", "src"), root);
-  // Of two files in the same place the last counts.
+  // If two files have the same path, the last one is used.
   const modules = [...readModules(main), ...client, ...own];
   return [...new Map(modules.map((module) => [module.path, module])).values()];
 }
 
 /**
- * A JavaScript or TypeScript Worker as one module.
+ * Bundle a JavaScript or TypeScript Worker into one module.
  * @param {string} main
  * @returns {Promise<Module>}
  */
 async function bundle(main) {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
+    ...BUNDLE_OPTIONS,
     entryPoints: [main],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    mainFields: ["browser", "module", "main"],
     external: ["cloudflare:*", "node:*"],
     alias: { "@flowflare/client": join(ROOT, "clients", "typescript", "src") },
     nodePaths: [join(ROOT, "node_modules")],
-    // The names of errors and functions are recorded, and must be those of the source.
+    // Names of errors are recorded, so they must be those of the source.
     keepNames: true,
     logLevel: "silent",
   });

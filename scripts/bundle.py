@@ -1,9 +1,8 @@
-"""The Pyodide bundle workerd runs Python with, made from the npm package `pyodide`.
+"""Make the Pyodide bundle with which workerd runs Python, from the npm package `pyodide`.
 
-workerd would download it. With the compatibility flag `python_workers_development` it takes
-the bundle named `dev` from its disk cache instead, so the project runs wherever npm can be
-reached. It is the same interpreter: the file differs from the released one in nothing but its
-origin, and a deployment never carries the flag.
+workerd would download the bundle. With the compatibility flag `python_workers_development` it
+reads the bundle named `dev` from its disk cache instead, so the project needs only npm. It is the
+same interpreter, and deployments never have the flag.
 """
 
 from __future__ import annotations
@@ -54,31 +53,30 @@ ADAPTATIONS: tuple[tuple[str, str, Replacement], ...] = (
         "export{_createPyodideModule};export default _createPyodideModule;",
     ),
 )
-"""(what the glue does there, pattern, replacement): what workerd's sandbox requires."""
+"""The changes that workerd's sandbox requires: (purpose of the code, pattern, replacement)."""
 
 
 def adapt_glue(source: str) -> str:
-    """Pyodide's Emscripten glue, calling workerd's wrappers.
+    """Make Pyodide's Emscripten glue call workerd's wrappers.
 
-    Raises SetupError if an adaptation finds nothing: then Pyodide changed, and the list above
-    has to be looked at again.
+    Raises SetupError if a pattern does not match, which means that Pyodide has changed.
     """
     for purpose, pattern, replacement in ADAPTATIONS:
         source, count = re.subn(pattern, replacement, source, flags=re.DOTALL)
         if count == 0:
             raise SetupError(
-                f"pyodide {installed_version('pyodide')} does not {purpose} where workerd's "
-                f"wrapper has to step in (no match for {pattern!r}). Use the pyodide version "
-                "that package.json pins, or adjust ADAPTATIONS in scripts/bundle.py."
+                f"The code with which pyodide {installed_version('pyodide')} should {purpose} was "
+                f"not found (no match for {pattern!r}). Use the version of pyodide that "
+                "package.json pins, or adjust ADAPTATIONS in scripts/bundle.py."
             )
     return PRELUDE + source
 
 
 def workerd_binary() -> Path:
-    """The native workerd program that npm installed for this platform."""
+    """Return the path of the workerd program that npm installed for this platform."""
     found = sorted(NODE_MODULES.glob("@cloudflare/workerd-*/bin/workerd*"))
     if not found:
-        raise SetupError("npm installed no workerd program for this platform.")
+        raise SetupError("workerd has no program for this platform, so npm did not install one.")
     return found[0]
 
 
@@ -88,14 +86,14 @@ def check_versions() -> None:
     if f"'{version}'".encode() in workerd_binary().read_bytes():
         return
     raise SetupError(
-        f"workerd {installed_version('workerd')} does not know Pyodide {version}: the two are "
-        "released in step. Change the version of pyodide in package.json to one that this "
-        "workerd names (`strings` shows them), then `make lock`."
+        f"workerd {installed_version('workerd')} does not know Pyodide {version}. Change the "
+        "version of pyodide in package.json to one that this workerd supports (`strings` applied "
+        "to the workerd program lists them), then run `make lock`."
     )
 
 
 def ensure_bundle() -> Path:
-    """The folder for `--pyodide-bundle-disk-cache-dir`; made once for each version."""
+    """Make the bundle once for each version; return the folder for workerd's disk cache."""
     versions = (installed_version("workerd"), installed_version("pyodide"))
     folder = CACHE / f"bundle-{digest(*versions, Path(__file__), SCHEMA)}"
     target = folder / BUNDLE_NAME
@@ -103,7 +101,7 @@ def ensure_bundle() -> Path:
         with step(f"Making workerd's Python bundle from pyodide {versions[1]}"):
             check_versions()
             folder.mkdir(parents=True, exist_ok=True)
-            # Written beside and renamed: a half-written bundle must never be taken for one.
+            # Written under another name first, so that an interrupted run leaves no broken bundle.
             partial = target.with_suffix(".partial")
             write_bundle(partial)
             partial.replace(target)
@@ -112,7 +110,7 @@ def ensure_bundle() -> Path:
 
 def write_bundle(target: Path) -> None:
     """Write the bundle as one unpacked Cap'n Proto message."""
-    import capnp  # noqa: PLC0415 - exists in .venv only; the rest runs without
+    import capnp  # noqa: PLC0415 - exists in .venv only
 
     glue = adapt_glue((PYODIDE / "pyodide.asm.mjs").read_text(encoding="utf-8"))
     schema = capnp.load(str(SCHEMA))
@@ -132,7 +130,7 @@ def write_bundle(target: Path) -> None:
 
 
 def main() -> None:
-    """Make the bundle and say where it is."""
+    """Make the bundle and print its path."""
     say(str(ensure_bundle() / BUNDLE_NAME))
 
 

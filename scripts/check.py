@@ -1,4 +1,4 @@
-"""`make check`: format, lint, types and generated files. Runs everything, then says what failed.
+"""`make check`: check format, lint, types and generated files. All checks run, even if one fails.
 
 Usage: `python -m scripts.check`.
 """
@@ -29,15 +29,16 @@ TYPESCRIPT_PROJECTS = (
     "tsconfig.worker.json",
     "clients/typescript/tsconfig.json",
     "tests/clients/typescript/tsconfig.json",
+    "tests/unit/javascript/tsconfig.json",
     "examples/tsconfig.json",
 )
 GENERATORS = ("scripts.export_schema", "scripts.generate_clients")
-"""Modules that compare with --check what they generate with what is committed."""
+"""Modules that, with --check, compare the files they generate with the committed ones."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One tool's run."""
+    """A command to run."""
 
     name: str
     command: tuple[str, ...]
@@ -45,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check ended."""
+    """Result of a check."""
 
     check: Check
     passed: bool
@@ -54,7 +55,7 @@ class Outcome:
 
 
 def checks() -> Iterator[Check]:
-    """The checks, longest first."""
+    """List the checks, longest first."""
     python = str(VENV_BIN / "python")
     ruff = str(VENV_BIN / "ruff")
     sources = [name for name in PYTHON_SOURCES if _has_python(name)]
@@ -73,7 +74,7 @@ def checks() -> Iterator[Check]:
 
 
 def _has_inputs(project: str) -> bool:
-    """Whether a tsconfig's patterns match anything: tsc calls an empty project an error."""
+    """True if a tsconfig's patterns match any file; tsc reports an empty project as an error."""
     path = ROOT / project
     patterns = parse_jsonc(path.read_text(encoding="utf-8")).get("include", ["*"])
     return any(any(path.parent.glob(pattern)) for pattern in patterns)
@@ -85,7 +86,7 @@ def _has_python(name: str) -> bool:
 
 
 def run_check(check: Check) -> Outcome:
-    """Run one check; never raises for a check that fails."""
+    """Run one check; a check that fails does not raise."""
     start = time.monotonic()
     done = subprocess.run(
         check.command,

@@ -1,6 +1,6 @@
-// wrangler.jsonc and the staged build, as options for miniflare's Node API.
+// Translates wrangler.jsonc and the staged build to options of miniflare's Node API.
 //
-// wrangler can do this too, but loading it costs more than the start of the whole server.
+// wrangler can do this too, but loading wrangler takes longer than starting the whole server.
 // tests/scripts/test_config.py compares the two.
 
 import { readdirSync, readFileSync, existsSync } from "node:fs";
@@ -9,14 +9,14 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Accepted by local runtimes only; it selects the bundle that scripts/bundle.py makes. */
+/** A flag that only local runtimes accept; it selects the bundle that scripts/bundle.py makes. */
 export const DEVELOPMENT_FLAG = "python_workers_development";
 
 /** @typedef {Record<string, any>} Config */
 /** @typedef {"PythonModule" | "ESModule" | "Data"} ModuleType */
 /** @typedef {{ type: ModuleType, path: string, contents: string | Uint8Array }} Module */
 
-/** Folders that hold packages, and no module of the Worker they lie beside. */
+/** Folders that contain packages instead of modules of the Worker. */
 const PACKAGE_FOLDERS = ["node_modules", "python_modules"];
 
 /** @type {Record<string, ModuleType>} */
@@ -46,7 +46,7 @@ export function readConfig(folder = ROOT) {
 }
 
 /**
- * `.dev.vars`: NAME=value lines, quotes optional, # comments.
+ * Read `.dev.vars`: lines NAME=value with optional quotes, and # comments.
  * @param {string} [folder]
  * @returns {Record<string, string>}
  */
@@ -86,7 +86,7 @@ function* filesBelow(folder) {
 const posix = (path) => path.split(sep).join("/");
 
 /**
- * A Python Worker's modules, the entry first, then the vendored packages.
+ * Read a Python Worker's modules: the entry first, then the others, then the vendored packages.
  * @param {string} main the entry, absolute
  * @returns {Module[]}
  */
@@ -103,7 +103,7 @@ export function readModules(main) {
 }
 
 /**
- * `python_modules/`: data to workerd, except the SDK's JavaScript (as wrangler has it).
+ * Read `python_modules/`. As in wrangler, files are data, except the SDK's JavaScript.
  * @param {string} root the folder of the entry
  * @returns {Module[]}
  */
@@ -112,8 +112,8 @@ export function readVendored(root) {
 }
 
 /**
- * Packages as vendored ones.
- * @param {string} folder holds the packages
+ * Read the packages of a folder in the form of `readVendored`.
+ * @param {string} folder with the packages
  * @param {string} root the folder of the entry
  * @returns {Module[]}
  */
@@ -131,7 +131,7 @@ export function readPackages(folder, root) {
 }
 
 /**
- * Everything but the code: bindings, vars, assets and triggers, in miniflare's terms.
+ * Translate everything except the code: bindings, vars, assets and triggers.
  * @param {Config} config
  * @param {Record<string, string>} vars on top of the configuration's own
  * @returns {Config}
@@ -197,9 +197,9 @@ export function readBindings(config, vars) {
 }
 
 /**
- * One complete worker for `convertV4MiniflareOptions({workers: [...]})`, development flag set.
+ * Read the service as a Worker for `convertV4MiniflareOptions`, with the development flag.
  * @param {Record<string, string>} vars
- * @returns {any} miniflare's own types leave no room for options put together step by step
+ * @returns {any} because miniflare's types do not allow options that are built step by step
  */
 export function readWorker(vars) {
   const config = readConfig();

@@ -1,4 +1,4 @@
-// A line protocol on standard input and output, with which tests reach into a running server.
+// Commands from tests to a running server: lines of JSON on standard input and output.
 //
 // Request:  {"id": 1, "call": "evict", "class": "WorkflowTracker", "name": "…"}
 //           {"id": 2, "call": "query", "binding": "DB", "sql": "…", "params": []}
@@ -12,17 +12,18 @@ import { createInterface } from "node:readline";
 
 /** @typedef {Record<string, any>} Request */
 
-const CALLER = "control";
+const CONTROL_WORKER = "control";
 
 /**
- * A Worker that calls Durable Objects of `worker` and its entrypoint for other Workers, and queries
- * the D1 databases of `worker` and `others`.
- * miniflare's own way in keeps an object from being evicted for as long as Node remembers that it
- * was called, and blocks Node during a query (see `migrateAll`).
+ * Create a Worker that calls Durable Objects of `worker` and its entrypoint for other Workers, and
+ * queries the D1 databases of `worker` and `others`.
+ *
+ * miniflare's own proxies are not used: an object cannot be evicted while Node keeps a proxy of it,
+ * and a query blocks Node (see `migrateAll`).
  * @param {any} worker
  * @param {any[]} others
  */
-export function callerOf(worker, others) {
+export function createControlWorker(worker, others) {
   const durableObjects = Object.fromEntries(
     Object.entries(worker.durableObjects).map(([binding, object]) => [
       binding,
@@ -35,16 +36,16 @@ export function callerOf(worker, others) {
     ),
   );
   const script = `import { WorkerEntrypoint } from "cloudflare:workers";
-  // Stands in for the engine: takes a start, and never gets to it.
+  // An engine that accepts a start but does not answer for a minute.
   export class SlowEngine extends WorkerEntrypoint {
     create() { return scheduler.wait(60_000); }
   }
   export default {
     async fetch(request, env) {
       const path = new URL(request.url).pathname;
-      const { binding, name, method, ...asked } = await request.json();
-      if (path === "/bound") return Response.json(await bound(env.SERVICE, asked));
-      if (path === "/query") return query(env[binding], asked);
+      const { binding, name, method, ...options } = await request.json();
+      if (path === "/bound") return Response.json(await bound(env.SERVICE, options));
+      if (path === "/query") return query(env[binding], options);
       const answer = await env[binding].get(env[binding].idFromName(name))[method]();
       return Response.json(answer ?? null);
     },
@@ -83,7 +84,7 @@ export function callerOf(worker, others) {
     });
   }`;
   return {
-    name: CALLER,
+    name: CONTROL_WORKER,
     compatibilityDate: worker.compatibilityDate,
     modules: [{ type: "ESModule", path: "control.mjs", contents: script }],
     d1Databases,
@@ -92,31 +93,33 @@ export function callerOf(worker, others) {
   };
 }
 
-/** @param {any} worker the service, whose variable WORKFLOWS may name this binding */
+/**
+ * Bind the engine that does not answer, so that the variable WORKFLOWS can name it.
+ * @param {any} worker the service
+ */
 export function bindSlowEngine(worker) {
   worker.serviceBindings = {
     ...worker.serviceBindings,
-    SLOW_ENGINE: { name: CALLER, entrypoint: "SlowEngine" },
+    SLOW_ENGINE: { name: CONTROL_WORKER, entrypoint: "SlowEngine" },
   };
 }
 
 /**
- * Serve requests until standard input ends.
+ * Answer requests until standard input ends.
  * @param {any} miniflare
  * @param {string} worker the Worker's name
  */
 export async function serveControl(miniflare, worker) {
-  const callFrom = async (/** @type {string} */ path, /** @type {object} */ asked) => {
-    const caller = await miniflare.getWorker(CALLER);
-    const body = JSON.stringify(asked);
-    const response = await caller.fetch(`http://control${path}`, { method: "POST", body });
+  const callControlWorker = async (/** @type {string} */ path, /** @type {object} */ options) => {
+    const target = await miniflare.getWorker(CONTROL_WORKER);
+    const body = JSON.stringify(options);
+    const response = await target.fetch(`http://control${path}`, { method: "POST", body });
     if (!response.ok) throw new Error(await response.text());
     return response.json();
   };
   /** @type {Record<string, (request: Request) => Promise<unknown>>} */
   const calls = {
-    // Throws a Durable Object out of memory; its hibernating sockets stay open. Answers whether it
-    // was there.
+    // Evict a Durable Object from memory; its hibernating sockets stay open. True if it was there.
     evict: async ({ class: className, name }) => {
       const options = { name, webSockets: "hibernate" };
       try {
@@ -127,34 +130,38 @@ export async function serveControl(miniflare, worker) {
         throw error;
       }
     },
-    // Calls a method of a Durable Object, without arguments.
-    object: ({ binding, name, method }) => callFrom("/object", { binding, name, method }),
-    // Sends a request to a Worker by its name; answers with the status and the text.
+    // Call a method of a Durable Object, without arguments.
+    object: ({ binding, name, method }) => callControlWorker("/object", { binding, name, method }),
+    // Send a request to a Worker by its name; returns the status and the text.
     fetch: async ({ worker: name, path, method, headers, body }) => {
       const target = await miniflare.getWorker(name);
       const response = await target.fetch(`http://${name}${path}`, { method, headers, body });
       return { status: response.status, text: await response.text() };
     },
-    // Runs a Worker's cron handler, and waits for its end.
+    // Run a Worker's cron handler to its end.
     scheduled: async ({ worker: name, cron, time }) => {
       const target = await miniflare.getWorker(name);
       const scheduledTime = time === null ? undefined : new Date(time);
       const { outcome } = await target.scheduled({ cron, scheduledTime });
       return outcome;
     },
-    // Sends a request to /graphql from a Worker that is bound to this one. A socket is sent
-    // `messages`; it and an endless body are read up to what holds the text `until`.
-    bound: ({ request, messages, until }) => callFrom("/bound", { request, messages, until }),
-    // Runs one statement on a D1 database; answers with its rows, and how many D1 has read.
+    // Send a request to /graphql over a service binding. If it opens a socket, `messages` are sent.
+    // A socket or an endless body is read until the text `until` has arrived.
+    bound: ({ request, messages, until }) =>
+      callControlWorker("/bound", { request, messages, until }),
+    // Run one statement on a D1 database; returns its rows, and how many rows D1 has read.
     query: ({ worker: name, binding, sql, params }) =>
-      callFrom("/query", { binding: `${name ?? worker}/${binding}`, sql, params }),
+      callControlWorker("/query", { binding: `${name ?? worker}/${binding}`, sql, params }),
   };
   for await (const line of createInterface({ input: process.stdin })) {
     if (line.trim() === "") continue;
     const request = JSON.parse(line);
     try {
       const call = calls[request.call];
-      if (!call) throw new Error(`There is no call ${JSON.stringify(request.call)}.`);
+      if (!call) {
+        const known = Object.keys(calls).join(", ");
+        throw new Error(`call must be one of ${known}, not ${JSON.stringify(request.call)}.`);
+      }
       const result = await call(request);
       console.log(`control: ${JSON.stringify({ id: request.id, result })}`);
     } catch (error) {

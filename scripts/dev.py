@@ -1,7 +1,7 @@
-"""`make dev`: wrangler's development server on the staged build, reloading after edits.
+"""`make dev`: run wrangler's development server, which reloads after edits.
 
-wrangler runs the build command of wrangler.jsonc whenever a watched file changes; that stages
-the change into build/, which wrangler watches too.
+When a watched file changes, wrangler runs the build command of wrangler.jsonc. That stages the
+change into build/, from which wrangler serves.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ DEVELOPMENT_FLAG = "python_workers_development"
 
 
 def compatibility_flags() -> list[str]:
-    """The flags of wrangler.jsonc and the development flag, which is never deployed."""
+    """Return the flags of wrangler.jsonc and the development flag, which is never deployed."""
     return [*wrangler_config()["compatibility_flags"], DEVELOPMENT_FLAG]
 
 
 def wrangler_command(*, port: int, state: str) -> list[str]:
-    """`wrangler dev` on the staged build, with everything local."""
+    """Return the command `wrangler dev` for the staged build, with everything local."""
     return [
         str(VENV_BIN / "node"),
         str(NODE_MODULES / "wrangler" / "bin" / "wrangler.js"),
@@ -49,15 +49,15 @@ def wrangler_command(*, port: int, state: str) -> list[str]:
 
 
 def key_place() -> str:
-    """Where the key is that GraphiQL and curl need; it is not printed itself, logs are kept."""
+    """Describe where the API key is. The key itself is not printed, because logs are kept."""
     text = DEV_VARS.read_text(encoding="utf-8") if DEV_VARS.is_file() else ""
     if re.search(r"^\s*(?:export\s+)?FLOWFLARE_API_KEY\s*=\s*\S", text, re.MULTILINE):
         return "Key: in .dev.vars (FLOWFLARE_API_KEY)"
-    return "Key: none. Set FLOWFLARE_API_KEY in .dev.vars and start again."
+    return "Key: none. Set FLOWFLARE_API_KEY in .dev.vars and restart."
 
 
 def announce_when_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Print the ready line once /healthz answers; give up when the process ends."""
+    """Print the ready line once /healthz answers; stop waiting if the process ends."""
     deadline = time.monotonic() + READY_DEADLINE_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -66,7 +66,7 @@ def announce_when_ready(url: str, process: subprocess.Popen[bytes]) -> None:
                 say(f"Flowflare is ready: {url}")
                 return
         except urllib.error.HTTPError as error:
-            say(f"/healthz answered {error.code}; see the log above.")
+            say(f"/healthz answered {error.code} instead of 200; see the log above.")
             say(key_place())
             say(f"Flowflare is ready: {url}")
             return
@@ -77,8 +77,8 @@ def announce_when_ready(url: str, process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     """Run until interrupted; the exit status is wrangler's."""
     port = os.environ.get("PORT", "8787")
-    if not port.isdigit():
-        fail(f"PORT must be a port number, not {port!r}.")
+    if not port.isdigit() or int(port) > 65535:
+        fail(f"PORT must be a port number from 0 to 65535, not {port!r}.")
     state = os.path.abspath(os.environ.get("FLOWFLARE_STATE") or DEFAULT_STATE)
     environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": str(WORKERD_WRAPPER)}
     migrate = [str(VENV_BIN / "node"), "scripts/migrate.mjs", "--state", state]
@@ -88,7 +88,7 @@ def main() -> None:
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        # A terminal's Ctrl-C reaches wrangler by itself; a SIGTERM does not.
+        # Ctrl-C in a terminal reaches wrangler directly; a SIGTERM does not.
         if number == signal.SIGTERM:
             process.terminate()
 

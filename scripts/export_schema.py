@@ -1,8 +1,8 @@
-"""Write `schema/schema.graphql` from the code, and hold it to the public contract.
+"""Write `schema/schema.graphql` from the code, and check it against the public contract.
 
-Usage: `python -m scripts.export_schema [--check]`. With `--check` nothing is written: it fails
-where the file is stale. Both fail where the schema no longer contains `schema/contract.graphql`:
-a name gone, a type or an argument that is no longer compatible.
+Usage: `python -m scripts.export_schema [--check]`. With `--check` it writes nothing, and fails if
+the file is stale. In both cases it fails if the schema breaks `schema/contract.graphql`: a name is
+missing, or a type or an argument is no longer compatible.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ EXPORTED = ROOT / "schema" / "schema.graphql"
 
 
 def broken_promises(exported: GraphQLSchema, contract: str) -> list[str]:
-    """What the contract promises and the schema does not hold.
+    """List the breaking changes from the contract to the exported schema.
 
-    The contract's Subscription type counts once the schema has one.
+    The contract's Subscription type is ignored if the schema has none.
     """
     document = parse(contract)
     if exported.subscription_type is None:
@@ -47,7 +47,7 @@ def broken_promises(exported: GraphQLSchema, contract: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Export or check; exits with 1 and says why where something does not hold."""
+    """Export or check; exits with 1 and the reason if the file is stale or breaks the contract."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)

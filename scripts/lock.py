@@ -4,7 +4,7 @@ Usage: `python -m scripts.lock`.
 
 The files in locks/ pin Python packages with hashes: for the host, for the Worker, for Workers that
 import the Python client, and for its generator; package-lock.json pins the npm packages. Versions
-that still fit are kept; delete a lock file first to upgrade everything in it.
+that still meet the requirements are kept. To upgrade everything in a lock file, delete it first.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from scripts.vendor import CLIENT_LOCK, PYTHON, WORKER_LOCK
 
 CLIENT_PROJECT = ROOT / "clients" / "python" / "pyproject.toml"
 PYODIDE_PLATFORM = "wasm32-pyodide2025"
-"""uv's newest name for Pyodide: it decides about markers, and wheels are chosen by pip."""
+"""uv's newest name for Pyodide. It only decides about markers, because pip chooses the wheels."""
 
 CPU_NAMES = {"64": "x64", "arm64": "arm64"}
 OS_NAMES = {"windows": "win32"}
 
 
 def uv_command() -> str:
-    """uv at the version pyproject.toml pins, installed for locking only."""
+    """Install uv at the version pyproject.toml pins, for locking only; return its path."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     requirements = project["dependency-groups"]["lock"]
     target = CACHE / "lock-tools"
@@ -41,7 +41,7 @@ def uv_command() -> str:
 def lock_python() -> None:
     """Write the Python lock files."""
     uv = uv_command()
-    # A machine's own mirrors have no place in a lock file.
+    # Mirrors that this machine configures must not get into a lock file.
     environment = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
     common = (uv, "pip", "compile", "--quiet", "--no-header", "--generate-hashes")
     LOCKS.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def lock_python() -> None:
     run([*common, *host, project, "-o", HOST_LOCK], env=environment)
     worker = ("--python-platform", PYODIDE_PLATFORM, "--python-version", PYTHON)
     run([*common, *worker, project, "-o", WORKER_LOCK], env=environment)
-    # What the client needs in a Worker beside the service's own packages, at their versions.
+    # Packages that the client needs in addition to the service's, which keep their versions.
     own = (f"--no-emit-package={name}" for name in pinned_names(WORKER_LOCK))
     client = (*worker, "--constraints", str(WORKER_LOCK), *own)
     run([*common, *client, CLIENT_PROJECT, "-o", CLIENT_LOCK], env=environment)
@@ -59,7 +59,7 @@ def lock_python() -> None:
 
 
 def pinned_names(lock: Path) -> list[str]:
-    """The packages of a lock file."""
+    """Return the names of the packages in a lock file."""
     return re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -73,11 +73,11 @@ def lock_node() -> None:
 
 
 def complete_platforms(packages: dict[str, Any]) -> list[str]:
-    """Add workerd's programs for platforms that the registry at hand does not carry.
+    """Add workerd's programs for platforms that the npm registry in use does not have.
 
-    npm leaves out an optional package it cannot find, and `npm ci` then refuses the lock file
-    for being incomplete. Returns the names added; they have no hash, and only their own
-    platforms install them.
+    npm leaves out an optional package that it cannot find, and `npm ci` then refuses the lock file
+    as incomplete. Returns the names added. They have no hash, and only their own platforms install
+    them.
     """
     added = []
     for entry in list(packages.values()):
@@ -98,7 +98,7 @@ def complete_platforms(packages: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Write all lock files; commit them together with what changed."""
+    """Write all lock files."""
     with step("Locking the Python packages"):
         lock_python()
     with step("Locking the npm packages"):

@@ -1,9 +1,9 @@
-// Applies migrations to local D1 databases, with wrangler's own ledger.
+// Applies migrations to local D1 databases, and records them in wrangler's own ledger table.
 //
 //   node scripts/migrate.mjs [--state DIR]
 //
-// `wrangler d1 migrations apply --local` does the same to the same files, but takes seconds to
-// find out that nothing is pending.
+// `wrangler d1 migrations apply --local` does the same, but needs seconds to find that no
+// migration is pending.
 
 import { createHash, createHmac } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -12,12 +12,12 @@ import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
 import { ROOT, readBindings, readConfig } from "./config.mjs";
 import { splitStatements } from "./sql.mjs";
-import { startMiniflare } from "./start.mjs";
+import { DEFAULT_STATE, startMiniflare } from "./start.mjs";
 
 /** @typedef {{ folder: string, config: import("./config.mjs").Config }} Source */
 /** @typedef {{ binding: string, id: string, migrations: string }} Database */
 
-/** The namespace of the Durable Objects in which miniflare keeps D1 databases, one in each. */
+/** The namespace of the Durable Objects in which miniflare stores D1 databases, one in each. */
 const D1_NAMESPACE = "miniflare-D1DatabaseObject";
 
 const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS "d1_migrations"(
@@ -27,7 +27,7 @@ const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS "d1_migrations"(
 );`;
 
 /**
- * The names of the migrations in a folder, in their order.
+ * List the migrations in a folder, in order.
  * @param {string} folder
  */
 function readNames(folder) {
@@ -38,10 +38,10 @@ function readNames(folder) {
 }
 
 /**
- * Apply the pending files of `folder` in order, each with its ledger row in one transaction.
+ * Apply the pending migrations of `folder` in order, each with its ledger row in one transaction.
  * @param {any} database a D1 binding
  * @param {string} folder
- * @returns {Promise<string[]>} the names of the files applied now
+ * @returns {Promise<string[]>} the names of the files applied
  */
 export async function applyMigrations(database, folder) {
   const names = readNames(folder);
@@ -66,7 +66,7 @@ export async function applyMigrations(database, folder) {
 }
 
 /**
- * The D1 databases of a Worker.
+ * List the D1 databases of a Worker.
  * @param {Source} source
  * @returns {Database[]}
  */
@@ -82,8 +82,8 @@ function databasesOf({ folder, config }) {
 }
 
 /**
- * The id of the Durable Object that holds a database, which its file is named after: the one that
- * workerd's `idFromName` derives.
+ * Derive the id of the Durable Object that contains a database, as workerd's `idFromName` does.
+ * The database's file is named after it.
  * @param {string} name
  */
 function objectId(name) {
@@ -95,7 +95,7 @@ function objectId(name) {
 }
 
 /**
- * True if a migration is missing in the database's ledger, which is read from its file.
+ * True if a migration is missing from the ledger, which is read from the database's file.
  * @param {string} state
  * @param {Database} database
  */
@@ -109,18 +109,18 @@ function hasPending(state, { id, migrations }) {
     const applied = new Set(rows.map(({ name }) => name));
     return names.some((name) => !applied.has(name));
   } catch {
-    // There is no file or no ledger yet. If it is anything else, D1 will report it.
+    // There is no file or no ledger yet. D1 reports any other fault.
     return true;
   }
 }
 
 /**
- * Bring the D1 databases of all Workers up to date, and say what was applied.
+ * Apply the pending migrations of all Workers, and print their names.
  *
- * Call this before the Workers are started. They would answer requests without their tables, and
- * could stop for ever: a call to a binding blocks Node until workerd answers, and workerd blocks
- * when it prints more than the pipe holds and Node does not read. So the migrations run in a
- * workerd without the Workers' code, on another port. None is started if nothing is pending.
+ * Call this before the Workers are started. Otherwise they would answer requests without their
+ * tables, and could deadlock: a call to a binding blocks Node until workerd answers, and workerd
+ * blocks if it prints more than fits in the pipe while Node does not read. So the migrations run in
+ * a workerd without the Workers' code, on another port. If none is pending, no workerd is started.
  * @param {string} state
  * @param {Source[]} sources the folders of the Workers, with their configurations
  */
@@ -149,12 +149,7 @@ export async function migrateAll(state, sources) {
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: {
-      state: {
-        type: "string",
-        default: process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state"),
-      },
-    },
+    options: { state: { type: "string", default: DEFAULT_STATE } },
   });
   try {
     await migrateAll(resolve(values.state), [{ folder: ROOT, config: readConfig() }]);

@@ -1,6 +1,6 @@
-"""The documentation as HTML: README.md, docs/ and what goes with them become /docs/.
+"""Render the documentation (README.md, docs/ and others) as HTML pages below /docs/.
 
-Markdown is rendered by markdown-it-py, which lives in `.venv`: this module imports without it.
+markdown-it-py, which renders Markdown, is in `.venv`; this module can be imported without it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ ORDER = (
     *("docs/moving.md", "docs/transitions.md", "docs/engine.md", "docs/access.md"),
     "docs/security.md",
     *("docs/errors.md", "docs/limits.md", "docs/http.md", "docs/architecture.md"),
+    "docs/glossary.md",
     *("docs/deploying.md", "docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 )
-"""In the navigation; what is not named here follows by name."""
+"""Order in the navigation. Other files follow, sorted by name."""
 TITLES = {FRONT: "Getting started"}
 
 
 def sources(root: Path) -> list[str]:
-    """The Markdown files that are rendered, in the navigation's order; none without docs/."""
+    """List the Markdown files to render, in the navigation's order; empty without docs/."""
     names = {path.relative_to(root).as_posix() for path in root.glob("docs/*.md")}
     if not names:
         return []
@@ -46,23 +47,23 @@ def sources(root: Path) -> list[str]:
 
 
 def file_name(source: str) -> str:
-    """The file below docs/ of the static files that a source becomes."""
+    """Name of the HTML file for a source, below docs/ of the static files."""
     return "index.html" if source == FRONT else f"{Path(source).stem.lower()}.html"
 
 
 def address(source: str) -> str:
-    """The path under which a source is served."""
+    """URL path at which a source is served."""
     return "/docs/" + ("" if source == FRONT else Path(source).stem.lower())
 
 
 def key(root: Path) -> str:
-    """Changes when a page may: by its sources, the template or this module."""
+    """Digest of all that pages depend on: their sources, the template and this module."""
     parts = [part for name in sources(root) for part in (name, root / name)]
     return digest(*parts, TEMPLATE, Path(__file__))
 
 
 def render(root: Path) -> dict[str, str]:
-    """Every page by its file name. Raises ModuleNotFoundError without markdown-it-py."""
+    """Render every page, by its file name. Raises ModuleNotFoundError without markdown-it-py."""
     names = sources(root)
     texts = {name: (root / name).read_text(encoding="utf-8") for name in names}
     titles = {name: TITLES.get(name) or _title(text) for name, text in texts.items()}
@@ -78,13 +79,13 @@ def render(root: Path) -> dict[str, str]:
 
 
 def slug(heading: str) -> str:
-    """The anchor of a heading's text, as GitHub makes it."""
+    """Anchor of a heading, as GitHub derives it from the text."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _title(text: str) -> str:
     match = re.search(r"^# (.+)$", text, re.MULTILINE)
-    assert match, "a page begins with its title"
+    assert match, "a page needs a title: a line that begins with '# '"
     return match[1]
 
 
@@ -109,7 +110,7 @@ def _content(text: str, source: str, names: Sequence[str]) -> str:
         elif token.type == "inline":
             token.children = list(_linked(token.children or [], source, names))
     rendered: str = markdown.renderer.render(tokens, markdown.options, {})
-    # What is wider than the page scrolls by itself, with the keyboard too.
+    # Blocks wider than the page can be scrolled, also with the keyboard.
     rendered = rendered.replace("<pre>", '<pre tabindex="0">')
     rendered = rendered.replace("<table>", '<div class="table" tabindex="0"><table>')
     return rendered.replace("</table>", "</table></div>")
@@ -120,7 +121,7 @@ def _plain(heading: Token) -> str:
 
 
 def _linked(parts: Sequence[Token], source: str, names: Sequence[str]) -> Iterator[Token]:
-    """Links lead to pages; those to other files of the repository become plain text."""
+    """Turn links to sources into links to pages, and links to other files into plain text."""
     dropped = False
     for part in parts:
         if part.type == "link_open":
@@ -136,7 +137,7 @@ def _linked(parts: Sequence[Token], source: str, names: Sequence[str]) -> Iterat
 
 
 def page_link(href: str, source: str, names: Sequence[str]) -> str | None:
-    """Where a link of a Markdown file leads on the site; None where the site has no such page."""
+    """Translate a link of a Markdown file to the site; None if the site has no such page."""
     parts = urlsplit(href)
     if parts.scheme or parts.netloc or not parts.path:
         return href

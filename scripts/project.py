@@ -1,4 +1,4 @@
-"""Where things lie in the repository, and the few habits every tool shares."""
+"""Paths of the repository, and helpers that all scripts share."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ NODE_MODULES = ROOT / "node_modules"
 PYTHON_MODULES = ROOT / "python_modules"
 LOCKS = ROOT / "locks"
 LOCAL = ROOT / ".flowflare"
-"""Everything generated that is neither a package nor the build; git ignores it."""
+"""Generated files other than packages and the build; git ignores them."""
 CACHE = LOCAL / "cache"
 DEFAULT_STATE = LOCAL / "state"
 WORKERD_WRAPPER = LOCAL / "workerd"
-"""A start script for workerd with this project's flags, for MINIFLARE_WORKERD_PATH."""
+"""Script that starts workerd with this project's flags, for MINIFLARE_WORKERD_PATH."""
 DEV_VARS = ROOT / ".dev.vars"
 WRANGLER_CONFIG = ROOT / "wrangler.jsonc"
 
 
 class SetupError(Exception):
-    """A step cannot be done; the message says why and what to do, in plain words."""
+    """A step of the set-up failed; the message gives the reason and the fix."""
 
 
 def say(message: str) -> None:
-    """Print one line of progress at once, even into a pipe."""
+    """Print one line of progress, flushed so that it also appears at once in a pipe."""
     print(message, flush=True)
 
 
 def fail(message: str) -> NoReturn:
-    """End the program with status 1 and a plain message."""
+    """Print an error and exit with status 1."""
     print(f"Error: {message}", file=sys.stderr, flush=True)
     raise SystemExit(1)
 
 
 @contextmanager
 def step(message: str) -> Iterator[None]:
-    """Say what begins, and how many seconds it took."""
+    """Print a message at the start, and the seconds taken at the end."""
     say(f"{message} …")
     start = time.monotonic()
     yield
@@ -56,12 +56,12 @@ def step(message: str) -> Iterator[None]:
 
 
 def digest(*parts: bytes | str | Path) -> str:
-    """A short hash of texts and of the content of files: 16 hexadecimal digits."""
+    """Hash texts and the content of files to 16 hexadecimal digits."""
     hasher = hashlib.sha256()
     for part in parts:
         data = part.read_bytes() if isinstance(part, Path) else part
         data = data.encode() if isinstance(data, str) else data
-        # The length keeps ("ab", "c") and ("a", "bc") apart.
+        # The length makes ("ab", "c") and ("a", "bc") differ.
         hasher.update(len(data).to_bytes(8, "big"))
         hasher.update(data)
     return hasher.hexdigest()[:16]
@@ -81,7 +81,7 @@ def wrangler_config() -> dict[str, Any]:
 
 
 def is_stamped(stamp: Path, key: str) -> bool:
-    """Whether the step that writes `stamp` was finished for `key`."""
+    """True if the step that writes `stamp` was finished for `key`."""
     return stamp.is_file() and stamp.read_text().strip() == key
 
 
@@ -92,23 +92,20 @@ def write_stamp(stamp: Path, key: str) -> None:
 
 
 def tool_environment() -> dict[str, str]:
-    """The environment for Node tools: this project's Node first, no usage reports.
-
-    A tool that finds no terminal must not wait for one, and none needs the network.
-    """
+    """Return the environment for Node tools: this project's Node first, no usage reports."""
     environment = dict(os.environ)
     environment["PATH"] = f"{VENV_BIN}{os.pathsep}{environment.get('PATH', '')}"
     environment["WRANGLER_SEND_METRICS"] = "false"
     environment["WRANGLER_HIDE_BANNER"] = "true"
     environment.setdefault("WRANGLER_LOG_PATH", str(LOCAL / "logs"))
-    # Nothing here reads request.cf, so there is no need to ask the network for a sample.
+    # Otherwise miniflare downloads a sample of request.cf, which nothing here reads.
     environment.setdefault("CLOUDFLARE_CF_FETCH_ENABLED", "false")
     environment["npm_config_update_notifier"] = "false"
     return environment
 
 
 def run(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> None:
-    """Run a command quietly from the root; raise SetupError with its output if it fails."""
+    """Run a command at the root, silently; raises SetupError with its output if it fails."""
     words = [str(word) for word in command]
     done = subprocess.run(
         words,

@@ -1,4 +1,4 @@
-# The bundle format workerd reads (workerd/jsg/modules.capnp there), as far as it is used here.
+# The part of workerd's bundle format (workerd/jsg/modules.capnp there) that is used here.
 @0xd9c2a8f4b1e63075;
 
 struct Bundle {

@@ -2,31 +2,28 @@
 //
 //   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]… [--beside DIR]… [--control]
 //
-// --beside runs the Worker of another folder beside it, and binds its Workflows (see beside.mjs).
-// Needs what `python3 -m scripts.setup` prepares. PORT and FLOWFLARE_STATE stand in for the
-// options. The port is opened after the pending migrations are applied. Prints "Flowflare is ready: URL" when /healthz has answered; SIGINT and SIGTERM stop
-// the server and workerd with it. With --control it takes commands on standard input, and ends
-// with it (see control.mjs).
+// Run `python3 -m scripts.setup` first. PORT and FLOWFLARE_STATE are the defaults of --port and
+// --state. --beside also runs the Worker of another folder, and binds its Workflows (see
+// beside.mjs). The port opens after the pending migrations are applied. When /healthz has answered,
+// "Flowflare is ready: URL" is printed. SIGINT and SIGTERM stop the server and workerd. With
+// --control it reads commands from standard input until that ends (see control.mjs).
 
-import { join, relative, resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bindWorkflows, readBeside } from "./beside.mjs";
 import { ROOT, readConfig, readDevVars, readWorker } from "./config.mjs";
-import { bindSlowEngine, callerOf, serveControl } from "./control.mjs";
+import { bindSlowEngine, createControlWorker, serveControl } from "./control.mjs";
 import { migrateAll } from "./migrate.mjs";
-import { startMiniflare } from "./start.mjs";
+import { DEFAULT_STATE, startMiniflare } from "./start.mjs";
 
 const READY_DEADLINE_MS = 120_000;
 
-/** The command line's options; throws an Error that says what is wrong with one. */
+/** Parse the command line; throws an Error that names the wrong option. */
 function readArguments() {
   const { values } = parseArgs({
     options: {
       port: { type: "string", default: process.env.PORT || "8787" },
-      state: {
-        type: "string",
-        default: process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state"),
-      },
+      state: { type: "string", default: DEFAULT_STATE },
       var: { type: "string", multiple: true, default: [] },
       beside: { type: "string", multiple: true, default: [] },
       control: { type: "boolean", default: false },
@@ -34,7 +31,8 @@ function readArguments() {
   });
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    throw new Error(`PORT must be a port number, not ${JSON.stringify(values.port)}.`);
+    const given = JSON.stringify(values.port);
+    throw new Error(`PORT must be a port number from 0 to 65535, not ${given}.`);
   }
   const vars = Object.fromEntries(
     values.var.map((/** @type {string} */ pair) => {
@@ -48,7 +46,7 @@ function readArguments() {
 }
 
 /**
- * Wait for /healthz. A refused connection is tried again; an answer other than 200 is reported.
+ * Wait until /healthz answers. A refused connection is retried; a status other than 200 is printed.
  * @param {URL} url
  */
 async function waitForHealth(url) {
@@ -57,7 +55,8 @@ async function waitForHealth(url) {
     try {
       const response = await fetch(new URL("/healthz", url));
       const text = await response.text();
-      if (!response.ok) console.error(`/healthz answered ${response.status}: ${text}`);
+      if (!response.ok)
+        console.error(`/healthz answered ${response.status} instead of 200: ${text}`);
       return;
     } catch (error) {
       if (Date.now() > deadline) throw error;
@@ -77,7 +76,7 @@ async function main() {
   const workers = others.map((other) => other.worker);
   bindWorkflows(worker, workers);
   if (control) {
-    workers.push(callerOf(worker, workers));
+    workers.push(createControlWorker(worker, workers));
     bindSlowEngine(worker);
   }
   await migrateAll(state, [{ folder: ROOT, config }, ...others]);
@@ -87,12 +86,12 @@ async function main() {
   const stop = async (/** @type {number} */ status) => {
     if (stopping) return;
     stopping = true;
-    // After a failed start, disposing fails with the same error once more.
+    // After a failed start, `dispose` fails with the same error again.
     await miniflare.dispose().catch(() => {});
     process.exit(status);
   };
   for (const signal of ["SIGINT", "SIGTERM"]) {
-    // miniflare's own handlers end the process at once, before workerd has closed its files.
+    // miniflare's own handlers exit at once, before workerd has closed its files.
     process.removeAllListeners(signal);
     process.on(signal, () => stop(0));
   }
@@ -100,7 +99,7 @@ async function main() {
   try {
     const url = await miniflare.ready;
     await waitForHealth(url);
-    // Where it is, not what it is: logs are kept.
+    // The key itself is not printed, because logs are kept.
     if (secrets.FLOWFLARE_API_KEY && !vars.FLOWFLARE_API_KEY) {
       console.log("Key: in .dev.vars (FLOWFLARE_API_KEY)");
     }

@@ -1,8 +1,8 @@
-"""Prepare everything that running and checking need; what is done already is skipped.
+"""Install and prepare everything that running and checking need; finished steps are skipped.
 
 Usage: `python3 -m scripts.setup`.
 
-Works on a fresh clone with nothing but Python 3.11 or newer.
+A fresh clone needs only Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scripts.project import DEV_VARS, LOCAL, ROOT, VENV_BIN, SetupError, fail, s
 
 
 def ensure_dev_vars() -> None:
-    """Create `.dev.vars` with a random API key; an existing file is never touched."""
+    """Create `.dev.vars` with a random API key; an existing file is left alone."""
     try:
         descriptor = os.open(DEV_VARS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -32,14 +32,14 @@ def ensure_dev_vars() -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let one set-up run at a time; a second one waits, then finds everything done."""
+    """Let one set-up run at a time; another one waits, and then finds everything done."""
     LOCAL.mkdir(exist_ok=True)
-    # Closed when the interpreter changes below; the second one takes the lock again.
+    # `os.execv` in `prepare` closes this descriptor; the new process takes the lock again.
     descriptor = os.open(LOCAL / "setup.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("Waiting for another set-up to finish …")
+        say("Another set-up is running in this folder; waiting until it has finished …")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         yield
@@ -48,18 +48,18 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Do the steps in order; raises SetupError with a plain message."""
+    """Run the steps in order; raises SetupError if one fails."""
     host.ensure_python_environment()
     host.ensure_node_packages()
     ensure_dev_vars()
     if sys.prefix != str(VENV_BIN.parent):
-        # The bundle needs packages that only the new environment has.
+        # The next steps need packages that only the new environment has.
         os.execv(VENV_BIN / "python", [str(VENV_BIN / "python"), "-m", "scripts.setup"])
     prepare_worker()
 
 
 def prepare_worker() -> None:
-    """Vendor, bundle, stage and snapshot: what needs the virtual environment."""
+    """Run the steps that need the virtual environment: vendor, bundle, stage and snapshot."""
     from scripts import bundle, snapshot, stage, vendor  # noqa: PLC0415 - after the environment
 
     vendor.ensure_python_modules()
@@ -69,7 +69,7 @@ def prepare_worker() -> None:
 
 
 def main() -> None:
-    """Prepare, or end with a plain message."""
+    """Prepare everything; exits with 1 and the reason if a step fails."""
     os.chdir(ROOT)
     try:
         with one_at_a_time():

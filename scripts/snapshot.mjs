@@ -1,5 +1,5 @@
-// Starts a worker once, so that workerd writes its memory snapshot (see snapshot.py, which sets
-// the flags through MINIFLARE_WORKERD_PATH).
+// Starts a Worker once, so that workerd writes its memory snapshot. snapshot.py sets the flags for
+// this through MINIFLARE_WORKERD_PATH.
 //
 //   node scripts/snapshot.mjs WORKER.py
 
@@ -10,8 +10,8 @@ import { DEVELOPMENT_FLAG, ROOT, readConfig, readVendored } from "./config.mjs";
 
 const worker = process.argv[2];
 const config = readConfig();
-// Named unlike any module of the project: the snapshot keeps this one as imported, and a `worker`
-// in it would be taken for the real one.
+// The name must differ from every module of the project: the snapshot contains this module as
+// imported, so one named `worker` would be used instead of the real one.
 const main = join(dirname(join(ROOT, config.main)), "flowflare_warm.py");
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({

@@ -1,7 +1,7 @@
-"""The warm memory snapshot that spares each start the import of the third-party packages.
+"""Take a memory snapshot of the imported third-party packages, so that servers start faster.
 
-It is taken from a small worker that imports nothing of this project: a snapshot freezes the
-modules it holds, and edits to them would be ignored.
+It is taken from a small Worker that imports nothing of this project, because edits to the modules
+in a snapshot are ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SNAPSHOT_NAME = "snapshot.bin"
 
 
 def ensure_snapshot(bundle: Path) -> Path:
-    """The folder that holds the snapshot for these packages, this workerd and this bundle."""
+    """Take the snapshot once for these packages, workerd and bundle; return its folder."""
     maker = Path(__file__).with_name("snapshot.mjs")
     key = digest(installed_version("workerd"), bundle.name, STAMP, maker, WARM_WORKER)
     folder = CACHE / f"snapshot-{key}"
@@ -51,14 +51,16 @@ def _take_snapshot(bundle: Path, folder: Path) -> None:
     environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": str(wrapper)}
     run([VENV_BIN / "node", ROOT / "scripts" / "snapshot.mjs", WARM_WORKER], env=environment)
     if not (partial / SNAPSHOT_NAME).is_file():
-        raise SetupError("workerd ended without writing its snapshot.")
+        raise SetupError(
+            "workerd exited without writing a memory snapshot. Run `make setup` again."
+        )
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     wrapper.unlink()
 
 
 def write_wrapper(target: Path, bundle: Path, *flags: str) -> None:
-    """Write the start script that gives workerd its flags, after the sub-command."""
+    """Write a script that starts workerd with flags, after the sub-command."""
     words = [f"--pyodide-bundle-disk-cache-dir={bundle}", *flags]
     quoted = " ".join(_quote(word) for word in words)
     binary = _quote(str(workerd_binary()))
@@ -79,7 +81,7 @@ def write_wrapper(target: Path, bundle: Path, *flags: str) -> None:
 
 
 def ensure_workerd(bundle: Path, snapshot: Path) -> None:
-    """Write the start script that serving and testing use."""
+    """Write the script that starts workerd for serving and testing."""
     write_wrapper(
         WORKERD_WRAPPER,
         bundle,

@@ -1,11 +1,11 @@
-// Splits a migration into statements: D1 prepares one statement at a time.
+// Splits a migration into statements, because D1 prepares one statement at a time.
 
 const TOKEN =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?\*\/|;|\w+|\s+|./gs;
 
 /**
- * The statements of a script, without comments around them and without the closing semicolon.
- * A trigger's body (CREATE … TRIGGER … BEGIN … END) stays in one piece.
+ * Split a script into statements without comments and closing semicolons: "SELECT 1; -- one"
+ * becomes ["SELECT 1"]. A trigger (CREATE … TRIGGER … BEGIN …; END) is one statement.
  * @param {string} script
  * @returns {string[]}
  */
@@ -46,7 +46,7 @@ export function splitStatements(script) {
 }
 
 /**
- * @param {string[]} words the statement so far, in capitals
+ * @param {string[]} words the beginning of a statement, in capitals
  */
 function isTrigger(words) {
   return words[0] === "CREATE" && words.slice(1, 3).includes("TRIGGER");

@@ -1,8 +1,8 @@
-"""Stage what is deployed into `build/`: the Worker's modules and the static files.
+"""Copy the Worker's modules and the static files into `build/`, which wrangler deploys.
 
-With `main` at the repository's root wrangler would attach every .py file below it, tests and
-virtual environments included; below `build/` lies only what belongs to the Worker. Files that
-did not change are left alone, so a watching server reloads for real changes only.
+With `main` at the root of the repository, wrangler would upload every .py file below it, including
+tests and virtual environments. Unchanged files are not written, so that a watching server reloads
+only after real changes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from scripts.project import BUILD, NODE_MODULES, ROOT, fail, is_stamped, say, wr
 
 MODULES = ("worker.py", "examples/__init__.py")
 PACKAGES = ("schema", "resolvers", "tracker_do", "examples/order_processing")
-"""Of the examples only the one that the service itself runs; the others are Workers."""
+"""Only one example runs in the service's Worker; the others are Workers of their own."""
 CLIENT = "clients/python/src/flowflare"
-"""What that example is tracked with: the modules at the top. The typed client, the command line
-and the wizard below it need packages that the Worker does not carry."""
+"""The package that tracks this example. Only its top modules are staged: the typed client, the
+command line and the wizard need packages that the Worker does not have."""
 MODULE_SUFFIXES = (".py", ".mjs")
 
 STATIC_FOLDERS = (("public", "."), ("dashboard", "dashboard"))
@@ -34,11 +34,11 @@ GRAPHIQL_FILES = (
     "react/umd/react.production.min.js",
     "react-dom/umd/react-dom.production.min.js",
 )
-"""GraphiQL and what it runs on, served from here rather than from somebody's CDN."""
+"""GraphiQL and React, which the Worker serves itself instead of using a CDN."""
 
 
 def planned_files() -> dict[Path, Path]:
-    """Every staged file below `build/`, with the file it is copied from."""
+    """Map every staged file below `build/` to the file it is copied from."""
     plan: dict[Path, Path] = {}
     for module in MODULES:
         if (ROOT / module).is_file():
@@ -58,7 +58,7 @@ def planned_files() -> dict[Path, Path]:
 
 
 def planned_pages() -> set[Path]:
-    """Every page of the documentation below `build/`."""
+    """List the pages of the documentation below `build/`."""
     return {_page(pages.file_name(source)) for source in pages.sources(ROOT)}
 
 
@@ -94,8 +94,7 @@ def stage() -> int:
 
 
 def _render_if_changed(documentation: set[Path]) -> int:
-    """Bring the pages up to date. Rendering takes longer than all the rest, so it is skipped
-    where no source has changed."""
+    """Bring the pages up to date. Rendering is slow, so it is skipped if no source has changed."""
     if not documentation:
         return 0
     stamp = BUILD / ".pages-stamp"
@@ -105,10 +104,10 @@ def _render_if_changed(documentation: set[Path]) -> int:
     try:
         rendered = pages.render(ROOT)
     except ModuleNotFoundError:
-        # wrangler calls any python3 that comes first in the PATH.
+        # wrangler runs the first python3 in the PATH.
         say(
-            "The pages of the documentation stay as they are: this Python has no markdown-it-py."
-            " `make setup` brings them up to date."
+            "The documentation was not rendered again, because this Python has no markdown-it-py."
+            " Run `make setup` to update it."
         )
         return 0
     changes = 0
@@ -136,8 +135,10 @@ def _write_if_changed(content: bytes, target: Path) -> bool:
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
-    """Renamed into place, so that a server that reloads now never reads half a file. The name
-    begins with a dot: watchers and wrangler pass it over."""
+    """Write a file under another name and rename it, so that a server never reads half of it.
+
+    The name begins with a dot, so watchers and wrangler ignore it.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     yield partial
@@ -145,7 +146,7 @@ def _replacing(target: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Stage once; wrangler calls this as its build command."""
+    """Stage once. wrangler runs this as its build command."""
     if not (NODE_MODULES / "graphiql").is_dir():
         fail("The npm packages are missing; run `make setup` first.")
     changes = stage()

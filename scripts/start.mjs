@@ -1,16 +1,18 @@
-// One Worker in miniflare, with the options that every local run shares: `make serve`, the tests
-// and the benchmarks.
+// Starts miniflare with the options that `make serve`, tests and benchmarks share.
 
 import { join } from "node:path";
 import { ROOT } from "./config.mjs";
 
+/** The folder of the local data, unless another one is given. */
+export const DEFAULT_STATE = process.env.FLOWFLARE_STATE || join(ROOT, ".flowflare", "state");
+
 process.env.MINIFLARE_WORKERD_PATH ??= join(ROOT, ".flowflare", "workerd");
 
 /**
- * Start `worker`; await the result's `ready` before anything else.
- * @param {any} worker as `readWorker` gives it, or one of the same form
- * @param {{ port: number, state: string, beside?: any[] }} options port 0 takes any free one;
- *   `beside` are Workers that no request reaches
+ * Start `worker`. Await `ready` of the result before using it.
+ * @param {any} worker in the form of `readWorker`
+ * @param {{ port: number, state: string, beside?: any[] }} options port 0 takes any free port;
+ *   `beside` are Workers that the port does not reach
  */
 export async function startMiniflare(worker, { port, state, beside = [] }) {
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await import("miniflare");
@@ -20,7 +22,7 @@ export async function startMiniflare(worker, { port, state, beside = [] }) {
       port,
       log: new Log(LogLevel.WARN),
       logRequests: false,
-      // No look-up of the request.cf of a real request: it goes to the network.
+      // Otherwise miniflare downloads a sample of request.cf.
       cf: false,
       unsafeTriggerHandlers: true,
       resourcePersistencePath: join(state, "v3"),

@@ -1,7 +1,7 @@
-"""`python_modules/`: the Worker's packages, as `pywrangler sync` would vendor them.
+"""Install the Worker's packages into `python_modules/`, as `pywrangler sync` would.
 
-pywrangler downloads interpreters to do this. pip alone can: it takes the wheels for Pyodide's
-platform from the lock file, checked against their hashes.
+pywrangler downloads interpreters for this. pip needs none: it installs the wheels of the lock file
+for Pyodide's platform, and checks their hashes.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from scripts.project import (
 
 WORKER_LOCK = LOCKS / "worker.txt"
 CLIENT_LOCK = LOCKS / "client.txt"
-"""For Workers that import the Python client: what it needs beyond the service's packages."""
-# Beside the folder, not in it: wrangler uploads whatever is in there.
+"""Packages that Workers with the Python client need in addition to the service's."""
+# Not in the folder itself, because wrangler uploads everything in it.
 STAMP = LOCAL / "python_modules.stamp"
 PLATFORM = "pyemscripten_2026_0_wasm32"
 PYTHON = "3.14"
 
 
 def ensure_python_modules() -> None:
-    """Vendor the Worker's packages, unless that was done for this lock file."""
+    """Vendor the Worker's packages, unless they are up to date."""
     excluded = json.dumps(wrangler_config()["python_modules"])
     key = digest(WORKER_LOCK, excluded, Path(__file__))
     if PYTHON_MODULES.is_dir() and is_stamped(STAMP, key):
@@ -46,9 +46,9 @@ def ensure_python_modules() -> None:
 
 
 def ensure_client_packages() -> Path:
-    """The packages that the Python client needs in a Worker beside those of the service.
+    """Install what the Python client needs in a Worker in addition to the service's packages.
 
-    For tests: a Worker elsewhere has them by pywrangler. Returns their folder.
+    For tests only: other projects use pywrangler. Returns the folder.
     """
     folder = CACHE / f"client-modules-{digest(CLIENT_LOCK, Path(__file__))}"
     if not folder.is_dir():
@@ -59,7 +59,7 @@ def ensure_client_packages() -> Path:
 
 
 def vendor(lock: Path, target: Path) -> None:
-    """Install what a lock file says for Pyodide's platform, into a new folder."""
+    """Install the packages of a lock file for Pyodide's platform into a new folder."""
     shutil.rmtree(target, ignore_errors=True)
     run(
         [
@@ -75,7 +75,7 @@ def vendor(lock: Path, target: Path) -> None:
 
 
 def prune(modules: Path) -> None:
-    """Delete what wrangler.jsonc leaves out of the upload, so that nothing loads it either."""
+    """Delete what wrangler.jsonc excludes from uploads, so that local Workers do not have it."""
     excluded = [_glob(pattern) for pattern in wrangler_config()["python_modules"]["exclude"]]
     for path in sorted(modules.rglob("*"), reverse=True):
         if path.is_dir():
@@ -86,7 +86,7 @@ def prune(modules: Path) -> None:
 
 
 def _glob(pattern: str) -> re.Pattern[str]:
-    """wrangler's globs: `**` crosses folders, `*` does not."""
+    """Compile one of wrangler's globs: `**` matches across folders, `*` does not."""
     parts = re.split(r"(\*\*/|\*\*|\*)", pattern)
     special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
     return re.compile("".join(special.get(part, re.escape(part)) for part in parts))

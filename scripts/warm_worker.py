@@ -1,7 +1,7 @@
-"""The worker whose memory becomes the warm snapshot: third-party imports, nothing else.
+"""A Worker that only imports packages; its memory becomes the snapshot.
 
-Runs in workerd only. Whatever is imported here costs nothing at start-up. pydantic imports its
-parts when they are first used, so they are named one by one.
+It runs in workerd. Modules imported here take no time when a server starts. pydantic imports its
+parts only when they are used, so they are listed one by one.
 """
 
 import asyncio
@@ -46,5 +46,5 @@ from workers import Response
 
 
 async def on_fetch(_request: object, _env: object, _ctx: object) -> Response:
-    """Answer, which tells the taker that everything is imported."""
+    """Respond, which shows that everything is imported."""
     return Response("warm")

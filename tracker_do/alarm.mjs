@@ -2,31 +2,31 @@
 
 export class Alarm {
   #storage;
-  /** @type {number | null | undefined} when it is due; undefined until it was asked */
-  #at;
+  /** @type {number | null | undefined} when it is due; undefined until the storage was read */
+  #dueAt;
 
   /** @param {DurableObjectStorage} storage */
   constructor(storage) {
     this.#storage = storage;
   }
 
-  /** It rings now: nothing is due until it is set again. */
-  rings() {
-    this.#at = null;
+  /** Note that the alarm has fired: nothing is due until it is scheduled again. */
+  fired() {
+    this.#dueAt = null;
   }
 
   /**
-   * Have it ring at a time, or before.
+   * Have the alarm fire at a time, or before.
    * @param {number} at milliseconds since 1970
    */
-  async by(at) {
-    if (this.#at === undefined) {
+  async schedule(at) {
+    if (this.#dueAt === undefined) {
       const stored = await this.#storage.getAlarm();
-      // Somebody else may have set it meanwhile.
-      if (this.#at === undefined) this.#at = stored;
+      // Another call may have scheduled it meanwhile.
+      if (this.#dueAt === undefined) this.#dueAt = stored;
     }
-    if (this.#at !== null && this.#at <= at) return;
-    this.#at = at;
+    if (this.#dueAt !== null && this.#dueAt <= at) return;
+    this.#dueAt = at;
     // Nothing that is sent depends on it, so nothing waits until it is durable.
     await this.#storage.setAlarm(at, { allowUnconfirmed: true });
   }

@@ -16,7 +16,7 @@ export class Backlog {
   #running = 0;
   #isClosed = false;
   /** Grows while texts fit, and begins again with one where they fill the socket. */
-  #allowance = limits.replays;
+  #allowance = limits.pollReplays;
 
   /** @param {number} [pingedAt] of a ping that was not answered when the object was evicted */
   constructor(pingedAt) {
@@ -44,7 +44,7 @@ export class Backlog {
     return this.#sent - this.#read >= 2 * limits.unreadCharacters;
   }
 
-  /** How many subscriptions that catch up are read for in a round: what is read and not sent is lost. */
+  /** How many subscriptions that catch up are read for in a poll: what is read and not sent is lost. */
   get allowance() {
     return this.isFull ? 0 : this.#allowance;
   }
@@ -52,7 +52,7 @@ export class Backlog {
   /** @param {number} characters that are sent */
   add(characters) {
     this.#sent += characters;
-    this.#allowance = this.isFull ? 1 : Math.min(limits.replays, 2 * this.#allowance);
+    this.#allowance = this.isFull ? 1 : Math.min(limits.pollReplays, 2 * this.#allowance);
   }
 
   /** A ping is sent. */

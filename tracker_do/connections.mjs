@@ -1,53 +1,39 @@
-// The sockets of a shard, with what is known of each.
+// The connections of a shard: their sockets, their states and what is sent to them.
 
 import { Backlog } from "./backlog.mjs";
-import { Members } from "./subscribers.mjs";
-import { python } from "./python.mjs";
+import { expiryOf } from "./connection_state.mjs";
+import { LivePosition } from "./live_position.mjs";
+import { closes, limits } from "./python.mjs";
+import { restoreSubscribers } from "./restoring.mjs";
 
-/** The codes of frames.py that are decided on this side. */
-export const CODES = {
-  internal: 1011,
-  restart: 1012,
-  tryAgainLater: 1013,
-  forbidden: 4403,
-  initTimeout: 4408,
-};
-export const EXPIRED = "The token has expired.";
 const PING = '{"type":"ping"}';
 
-/** @typedef {import("./storage.mjs").State} State */
+/** @typedef {import("./connection_state.mjs").ConnectionState} ConnectionState */
 
-/** How many sockets keep the shard's position: one may be lost without a word. */
-const KEEPERS = 3;
-
-export class Sockets {
+export class Connections {
   #ctx;
   #storage;
+  #alarm;
   #count;
-  /** @type {Map<WebSocket, State>} those looked at since the object woke */
+  /** @type {Map<WebSocket, ConnectionState>} those that were read since the object woke */
   #states = new Map();
   /** @type {WeakMap<WebSocket, Backlog>} */
   #backlogs = new WeakMap();
   /** @type {WeakSet<WebSocket>} */
   #dropped = new WeakSet();
-  /** @type {Members | undefined} made when it is first needed */
-  #members;
-  /** @type {number | undefined} */
-  #position;
-  /**
-   * The position is in the attachments of some sockets: like these it outlives the object's
-   * eviction, is lost with the last socket, and does not keep messages waiting for a disk.
-   * @type {Set<WebSocket>}
-   */
-  #keepers = new Set();
+  /** @type {import("./subscribers.mjs").Subscribers | undefined} made when they are first needed */
+  #subscribers;
+  #livePosition = new LivePosition();
 
   /**
    * @param {DurableObjectState} ctx
    * @param {import("./storage.mjs").Storage} storage
+   * @param {import("./alarm.mjs").Alarm} alarm
    */
-  constructor(ctx, storage) {
+  constructor(ctx, storage, alarm) {
     this.#ctx = ctx;
     this.#storage = storage;
+    this.#alarm = alarm;
     this.#count = ctx.getWebSockets().length;
   }
 
@@ -55,7 +41,7 @@ export class Sockets {
     return this.#count;
   }
 
-  /** All that are open. */
+  /** The sockets that are open. */
   *all() {
     for (const socket of this.#ctx.getWebSockets()) {
       if (!this.#dropped.has(socket)) yield socket;
@@ -63,18 +49,18 @@ export class Sockets {
   }
 
   /**
-   * A socket is new.
+   * Add a new socket.
    * @param {WebSocket} socket
-   * @param {State} state
+   * @param {ConnectionState} state
    */
   accept(socket, state) {
     this.#ctx.acceptWebSocket(socket);
     this.#count += 1;
-    this.keep(socket, state);
+    this.update(socket, state);
   }
 
   /**
-   * Whether the socket is one of the shard's still: what it sends after a close is ignored.
+   * True if the socket is still open for the shard: messages after a close are ignored.
    * @param {WebSocket} socket
    */
   has(socket) {
@@ -83,39 +69,68 @@ export class Sockets {
 
   /**
    * @param {WebSocket} socket
-   * @returns {State}
+   * @returns {ConnectionState}
    */
   state(socket) {
     const known = this.#states.get(socket);
     if (known) return known;
     const { state, position } = this.#storage.load(socket);
     this.#states.set(socket, state);
-    if (position !== undefined) {
-      this.#keepers.add(socket);
-      this.#position = Math.max(position, this.#position ?? 0);
-    }
+    if (position !== undefined) this.#livePosition.restore(socket, position);
     return state;
   }
 
   /**
+   * Set a connection's state, and make and remove subscribers accordingly.
    * @param {WebSocket} socket
-   * @param {State} state
+   * @param {ConnectionState} state
    */
-  keep(socket, state) {
-    const before = this.#states.get(socket);
+  update(socket, state) {
+    const before = this.#states.get(socket)?.subscriptions;
     this.#states.set(socket, state);
-    for (const id of before?.streams.keys() ?? []) {
-      if (!state.streams.has(id)) this.#leave(socket, id);
+    for (const id of before?.keys() ?? []) {
+      if (!state.subscriptions.has(id)) this.#removeSubscriber(socket, id);
     }
-    for (const [id, [feed, place]] of state.streams) {
-      if (before?.streams.has(id)) continue;
-      this.#members?.add(socket, id, feed, place, this.#known(socket, state));
+    const known = { expiresAt: expiryOf(state), backlog: this.backlog(socket) };
+    for (const [id, [plan, position]] of state.subscriptions) {
+      if (!before?.has(id)) this.#subscribers?.add(socket, id, plan, position, known);
     }
     this.save(socket);
   }
 
   /**
-   * What the socket has not read.
+   * Store a connection's state where it outlives eviction.
+   * @param {WebSocket} socket
+   */
+  save(socket) {
+    this.#storage.save(socket, this.state(socket), this.#livePosition.keptBy(socket));
+  }
+
+  /** The subscribers of all connections. */
+  get subscribers() {
+    if (!this.#subscribers) {
+      this.#readStates();
+      this.#subscribers = restoreSubscribers(this, this.#livePosition.value, this.#storage);
+    }
+    return this.#subscribers;
+  }
+
+  /** The position of the live subscribers in the log; has no meaning while there are none. */
+  get livePosition() {
+    if (!this.#subscribers) void this.subscribers;
+    return this.#livePosition.value ?? 0;
+  }
+
+  /**
+   * Advance the live subscribers to a position: to be called before anything that follows is sent.
+   * @param {number} position
+   */
+  advance(position) {
+    for (const socket of this.#livePosition.advance(position, this.all())) this.save(socket);
+  }
+
+  /**
+   * What the client has not read yet.
    * @param {WebSocket} socket
    */
   backlog(socket) {
@@ -128,23 +143,23 @@ export class Sockets {
   }
 
   /**
-   * Ask a socket with a ping how far it has read, if it has much to read.
+   * Ask a client with a ping how far it has read, if it has much to read, and have the alarm check
+   * the answer.
    * @param {WebSocket} socket
-   * @returns {boolean} true if it was asked
    */
   ping(socket) {
-    if (!this.has(socket)) return false;
+    if (!this.has(socket)) return;
     const backlog = this.backlog(socket);
-    if (!backlog.isPingDue) return false;
+    if (!backlog.isPingDue) return;
     backlog.ping();
     this.state(socket).pingedAt = backlog.pingedAt;
     this.save(socket);
-    this.put(socket, PING);
-    return true;
+    this.sendCounted(socket, PING);
+    void this.#alarm.schedule(Date.now() + limits.pongTimeoutMs);
   }
 
   /**
-   * A socket has sent a pong.
+   * Note the pong of a client.
    * @param {WebSocket} socket
    */
   pong(socket) {
@@ -154,64 +169,33 @@ export class Sockets {
   }
 
   /**
-   * What has changed in a socket's state is to outlive eviction.
-   * @param {WebSocket} socket
-   */
-  save(socket) {
-    const position = this.#keepers.has(socket) ? this.#position : undefined;
-    this.#storage.save(socket, this.state(socket), position);
-  }
-
-  /** Where the live subscribers stand in the log; means nothing while there are none. */
-  get position() {
-    this.members();
-    return this.#position ?? 0;
-  }
-
-  /**
-   * The live subscribers go on to a position: to be called before anything that follows is sent.
-   * @param {number} position
-   */
-  advance(position) {
-    if (position === this.#position && this.#keepers.size > 0) return;
-    this.#position = position;
-    if (this.#keepers.size < KEEPERS) {
-      for (const socket of this.all()) {
-        if (this.#keepers.add(socket).size === KEEPERS) break;
-      }
-    }
-    for (const socket of this.#keepers) this.save(socket);
-  }
-
-  /**
-   * A socket that cannot be sent to is closed, and the others go on.
+   * Send a text. A socket that fails is closed, and the others go on.
    * @param {WebSocket} socket
    * @param {string} text
    */
   send(socket, text) {
     this.backlog(socket).add(text.length);
-    this.put(socket, text);
+    this.sendCounted(socket, text);
   }
 
   /**
-   * Send what its backlog has been told of.
+   * Send a text that its backlog counts already, or need not count.
    * @param {WebSocket} socket
    * @param {string} text
    */
-  put(socket, text) {
+  sendCounted(socket, text) {
     try {
       socket.send(text);
     } catch {
-      this.close(socket, CODES.internal, "The socket took no more messages");
+      this.close(socket, closes.sendFailed);
     }
   }
 
   /**
    * @param {WebSocket} socket
-   * @param {number} code
-   * @param {string} reason
+   * @param {import("./python.mjs").Close} close
    */
-  close(socket, code, reason) {
+  close(socket, [code, reason]) {
     if (this.#dropped.has(socket)) return;
     this.drop(socket);
     socket.close(code, reason);
@@ -223,70 +207,28 @@ export class Sockets {
    */
   drop(socket) {
     if (this.#dropped.has(socket)) return;
-    for (const id of this.state(socket).streams.keys()) this.#leave(socket, id);
+    for (const id of this.state(socket).subscriptions.keys()) this.#removeSubscriber(socket, id);
     this.backlog(socket).close();
     this.#dropped.add(socket);
     this.#states.delete(socket);
     this.#storage.discard(socket);
     this.#count -= 1;
-    if (this.#keepers.delete(socket) && this.#keepers.size === 0) this.advance(this.position);
+    if (!this.#livePosition.forget(socket)) return;
+    // Attachments that were not read yet may have the position as well.
+    this.#readStates();
+    this.advance(this.#livePosition.value ?? 0);
   }
 
-  /** All subscriptions, from the sockets' attachments where the object has just woken. */
-  members() {
-    if (this.#members) return this.#members;
-    this.#members = new Members();
-    for (const socket of this.all()) {
-      const state = this.state(socket);
-      for (const [id, [feed, place]] of state.streams) {
-        this.#members.add(socket, id, feed, place, this.#known(socket, state));
-      }
-    }
-    if (this.#position === undefined) this.#refuseLost();
-    this.#refuseUnwelcome();
-    this.#storage.keepFeeds(this.#members.feeds());
-    this.#storage.keepLoaded();
-    return this.#members;
-  }
-
-  /** Where live subscribers stand is known, or they come anew, which costs them no event. */
-  #refuseLost() {
-    for (const socket of this.all()) {
-      const streams = [...this.state(socket).streams.values()];
-      if (streams.every(([, place]) => place !== null)) continue;
-      this.close(socket, CODES.restart, "The shard has lost its position");
-    }
-  }
-
-  /** A key may have been taken out while the object slept: where it wakes, its code is new. */
-  #refuseUnwelcome() {
-    const keys = new Set(Array.from(this.all(), (socket) => this.state(socket).who?.key ?? ""));
-    keys.delete("");
-    const unwelcome = new Set(JSON.parse(python.unwelcome(JSON.stringify([...keys]))));
-    if (unwelcome.size === 0) return;
-    for (const socket of this.all()) {
-      if (!unwelcome.has(this.state(socket).who?.key)) continue;
-      this.close(socket, CODES.forbidden, "The key is not valid any more.");
-    }
-  }
-
-  /**
-   * @param {WebSocket} socket
-   * @param {State} state
-   */
-  #known(socket, state) {
-    return { expires: expiryOf(state), backlog: this.backlog(socket) };
+  #readStates() {
+    for (const socket of this.all()) this.state(socket);
   }
 
   /**
    * @param {WebSocket} socket
    * @param {string} id
    */
-  #leave(socket, id) {
-    const feed = this.#members?.remove(socket, id);
-    if (feed) this.#storage.forgetFeed(feed);
+  #removeSubscriber(socket, id) {
+    const plan = this.#subscribers?.remove(socket, id);
+    if (plan) this.#storage.deleteDefinition(plan);
   }
 }
-
-/** @param {State} state */
-const expiryOf = ({ who }) => (who?.exp ?? Infinity) * 1000;

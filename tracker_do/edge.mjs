@@ -1,7 +1,7 @@
 // The tracker as the runtime calls it.
 //
 // Frames are joined on this side: Python never sees the texts that SQLite made, nor one socket
-// after the other. What must survive eviction is execution before anything that follows from it is
+// after the other. What must survive eviction is stored before anything that follows from it is
 // sent: in the sockets' attachments or in SQLite, where the runtime holds messages back until it is
 // durable.
 
@@ -17,14 +17,14 @@ export { install } from "./python.mjs";
 export function open(ctx) {
   const shard = new Shard(ctx);
   return {
-    message: asPythonHandler((socket, data) => shard.message(socket, data)),
-    closed: asPythonHandler((socket, code, reason) => shard.closed(socket, code, reason)),
-    broken: asPythonHandler((socket) => shard.closed(socket)),
-    alarm: asPythonHandler(() => shard.alarm()),
-    accept: (/** @type {boolean} */ bound) => shard.accept(bound),
+    onMessage: asPythonHandler((socket, data) => shard.onMessage(socket, data)),
+    onClose: asPythonHandler((socket, code, reason) => shard.onClose(socket, code, reason)),
+    onError: asPythonHandler((socket) => shard.onClose(socket)),
+    onAlarm: asPythonHandler(() => shard.onAlarm()),
+    accept: (/** @type {boolean} */ isBound) => shard.accept(isBound),
     notify: asPythonHandler(async (/** @type {string | undefined} */ prefetched) => {
-      const offer = await shard.notify(prefetched ? JSON.parse(prefetched) : undefined);
-      return offer && JSON.stringify(offer);
+      const prefetch = await shard.notify(prefetched ? JSON.parse(prefetched) : undefined);
+      return prefetch && JSON.stringify(prefetch);
     }),
     status: () => shard.status(),
   };

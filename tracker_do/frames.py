@@ -26,10 +26,11 @@ Payload: TypeAlias = dict[str, Any] | None
 
 
 class CloseCode(IntEnum):
-    """Why the server closes a socket; the codes of the protocol, and three of RFC 6455."""
+    """Codes of the server's closes: those of the protocol, and four of RFC 6455's registry."""
 
     MESSAGE_TOO_BIG = 1009
     INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
     BAD_REQUEST = 4400
     UNAUTHORIZED = 4401

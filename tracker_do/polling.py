@@ -1,14 +1,14 @@
-"""A round: one look at the log for everybody who waits for it.
+"""A poll: reading the log once for all subscribers of a shard.
 
-Subscribers that stand at the same place of the same feed are a group: it is read once. All live
-groups stand at `position`, and move on together; who has come later catches up, a window a
-round, in the same batch of D1, and so meets the others exactly where they are. What a round says
-is kept before anything is sent, so a round that is lost is simply made again.
+Subscribers of one plan at one position are a group, which is read for once. All live groups share
+`live_position` and advance together. Those that came later catch up, a window a poll, in the same
+batch of D1, and so meet the others exactly at their position. The result of a poll is stored before
+anything is sent, so a poll that is lost is simply made again.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from resolvers.access.principals import Principal
@@ -23,59 +23,17 @@ from resolvers.base.limits import (
 from resolvers.executing.reporting import report
 from resolvers.ports.database import Database, DatabaseError, Outcome, Statement, share_of
 from resolvers.ports.sql import HEAD
-from resolvers.subscriptions.plans import SubscriptionPlan, Touched
+from resolvers.subscriptions.plans import Touched
 from tracker_do import replays
-from tracker_do.protocol import Place
+from tracker_do.polls import Advance, Group, PollRequest, PollResult
 
 HEAD_OF_LOG = Statement(f"SELECT {HEAD}")
-# Fails where the database as a whole does not serve what feeds read.
+# Fails where the database as a whole does not serve what plans read.
 _PROBE = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM events e JOIN instances i ON i.id=e.instance LIMIT 1)"
 )
-_END = 2**53 - 1  # behind every event
+MAX_POSITION = 2**53 - 1  # behind every event
 _SHRINK = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The subscribers of one feed that stand at one place."""
-
-    feed: SubscriptionPlan
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """What a round is made for. `position` is where the live groups stand."""
-
-    name: str
-    # Whether it is among the trackers that writes poke.
-    registered: bool
-    position: int
-    groups: Sequence[Group]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """What a group gets: its new place, and a text where there is something to tell."""
-
-    place: Place
-    text: Any = None
-
-
-@dataclass(slots=True)
-class Result:
-    """What a round came to, by the groups' numbers in the shard's list."""
-
-    position: int
-    moves: dict[int, Move] = field(default_factory=dict)
-    refused: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    # How many events the next round may take at once.
-    window: int = MAX_POLL_EVENTS
-    # Whether there is more to read already.
-    more: bool = False
-    # Whether all groups are live, and what they were read for is all that the next round reads.
-    steady: bool = False
 
 
 @dataclass(slots=True)
@@ -89,7 +47,7 @@ class _Own:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a round reads for a group: a window, the object as it is, or nothing but the head."""
+    """What a poll reads for a group: a window, the object as it is, or nothing but the head."""
 
     group: int
     after: int
@@ -98,39 +56,47 @@ class _Read:
     nothing: bool = False
 
 
-async def look(database: Database, shard: Shard, window: int) -> Result:
+async def poll(database: Database, request: PollRequest, window: int) -> PollResult:
     """Read the log for all groups, at most `window` events each.
 
     Raises DatabaseError where the database did not answer. A group whose statement fails by
     itself is refused, and the others go on.
     """
-    window = min([window, *(group.feed.window for group in shard.groups)])
-    round_ = _Round(database, shard)
+    widest = widest_window(request.groups)
+    window = min(window, widest)
+    attempt = _Poll(database, request)
     while True:
         try:
-            result = await round_.run(window)
+            result = await attempt.run(window)
         except DatabaseError as error:
             if error.is_too_big and window > 1:
                 window = max(1, window // _SHRINK)
                 continue
             if not error.is_of_statement:
                 raise
-            await round_.isolate(error)
+            await attempt.isolate(error)
             continue
         result.window = min(window * 2, MAX_POLL_EVENTS)
+        # JavaScript knows no rule by which windows grow, so it begins when they have grown.
+        result.repeatable = result.repeatable and result.window >= widest
         return result
 
 
-async def leave(database: Database, shard: str) -> None:
+def widest_window(groups: Sequence[Group]) -> int:
+    """How many events a poll may read for each of these groups."""
+    return min((group.plan.window for group in groups), default=MAX_POLL_EVENTS)
+
+
+async def unregister(database: Database, shard: str) -> None:
     """The shard has no subscribers: writes need not poke it."""
     await database.batch([Statement("DELETE FROM trackers WHERE shard=?1", (shard,))])
 
 
-class _Round:
-    def __init__(self, database: Database, shard: Shard) -> None:
+class _Poll:
+    def __init__(self, database: Database, request: PollRequest) -> None:
         self._database = database
-        self._shard = shard
-        self._groups = shard.groups
+        self._request = request
+        self._groups = request.groups
         self._refused: dict[int, list[dict[str, Any]]] = {}
         # What the last batch read.
         self._tried: Sequence[_Read] = ()
@@ -140,33 +106,33 @@ class _Round:
         return [
             n
             for n, group in enumerate(self._groups)
-            if group.place is None and n not in self._refused
+            if group.position is None and n not in self._refused
         ]
 
-    async def run(self, window: int) -> Result:
+    async def run(self, window: int) -> PollResult:
         """One try."""
         live = self._live
         upper = self._upper(live, window)
         first = [HEAD_OF_LOG]
-        if not self._shard.registered:
+        if not self._request.registered:
             # In the batch that says from where on writes have to be told of.
-            first = [HEAD_OF_LOG, _registration(self._shard.name)]
-        # With many feeds it is asked first which of them an event may be for.
+            first = [HEAD_OF_LOG, _registration(self._request.shard)]
+        # With many plans it is asked first which of them an event may be for.
         ask = len(live) > MAX_POLL_STATEMENTS
         reads = [] if ask else self._reads(live, upper, window)
         together = self._tried = reads[:MAX_POLL_STATEMENTS]
         first += (
-            [_touched(self._shard.position, upper)]
+            [_touched(self._request.live_position, upper)]
             if ask
             else self._statements(together, share=share_of(len(reads)))
         )
         outcomes = await self._database.batch(first)
         head = int(outcomes[0].text)
-        found = list(outcomes[1 if self._shard.registered else 2 :])
+        found = list(outcomes[1 if self._request.registered else 2 :])
         upper = min(upper, head)
         if ask:
             touched = Touched(json.loads(found.pop().text))
-            concerned = [n for n in live if self._groups[n].feed.concerns(touched)]
+            concerned = [n for n in live if self._groups[n].plan.concerns(touched)]
             reads = self._reads(concerned, upper, window)
         for start in range(len(together), len(reads), MAX_POLL_STATEMENTS):
             # These see a later log, but read no further than the first batch did.
@@ -184,11 +150,15 @@ class _Round:
         end = min(upper, head)
         statements: list[tuple[_Read, bool, Statement]] = []
         for read in reads:
-            caller, place = self._principal(read), self._groups[read.group].place
-            if place is None or not caller.sees_few_instances or end - read.to <= MAX_POLL_EVENTS:
+            caller, position = self._principal(read), self._groups[read.group].position
+            if (
+                position is None
+                or not caller.sees_few_instances
+                or end - read.to <= MAX_POLL_EVENTS
+            ):
                 continue
             statements.append((read, False, replays.next_own(caller, read.to, end)))
-            if isinstance(place, str):
+            if isinstance(position, str):
                 statements.append((read, True, replays.count_own(caller, read.after)))
         own: dict[int, _Own] = {}
         batch = [statement for *_, statement in statements]
@@ -202,7 +172,7 @@ class _Round:
         return own
 
     def _principal(self, read: _Read) -> Principal:
-        return self._groups[read.group].feed.principal
+        return self._groups[read.group].plan.principal
 
     async def _reread(
         self, reads: Sequence[_Read], outcomes: Sequence[Outcome], head: int
@@ -253,36 +223,38 @@ class _Round:
     def _upper(self, live: Sequence[int], window: int) -> int:
         """How far the live groups may go: not past anybody who waits for them further on."""
         if not live:
-            return _END
-        position = self._shard.position
-        places = (int(group.place) for group in self._groups if group.place)
-        return min([position + window, *(place for place in places if place > position)])
+            return MAX_POSITION
+        live_position = self._request.live_position
+        others = (int(group.position) for group in self._groups if group.position)
+        return min([live_position + window, *(n for n in others if n > live_position)])
 
     def _reads(self, live: Sequence[int], upper: int, window: int) -> list[_Read]:
-        """Live groups first; of those that catch up, as many as a round takes."""
-        reads = [_Read(n, self._shard.position, upper) for n in live]
+        """Live groups first; of those that catch up, as many as a poll takes."""
+        reads = [_Read(n, self._request.live_position, upper) for n in live]
         taken = 0
         for n, group in enumerate(self._groups):
-            if group.place is None or n in self._refused:
+            if group.position is None or n in self._refused:
                 continue
-            if group.place == "":
-                of_log = group.feed.of_log
-                reads.append(_Read(n, 0, _END, initial=not of_log, nothing=of_log))
-            elif (after := int(group.place)) < upper:
+            if group.position == "":
+                selects_events = group.plan.selects_events
+                reads.append(
+                    _Read(n, 0, MAX_POSITION, initial=not selects_events, nothing=selects_events)
+                )
+            elif (after := int(group.position)) < upper:
                 taken += 1
                 if taken <= MAX_POLL_REPLAYS:
                     reads.append(_Read(n, after, min(after + window, upper)))
-            elif isinstance(group.place, str):
+            elif isinstance(group.position, str):
                 # Ahead of the live ones, which come to it; only whether it may wait is asked.
                 reads.append(_Read(n, after, after, nothing=True))
         return reads
 
     def _statements(
-        self, reads: Sequence[_Read], head: int = _END, *, share: int | None = None
+        self, reads: Sequence[_Read], head: int = MAX_POSITION, *, share: int | None = None
     ) -> list[Statement]:
         share = share or share_of(len(reads))
         return [
-            self._groups[read.group].feed.statement(
+            self._groups[read.group].plan.statement(
                 read.after, min(read.to, head), initial=read.initial, max_bytes=share
             )
             for read in reads
@@ -298,37 +270,43 @@ class _Round:
         *,
         head: int,
         upper: int,
-    ) -> Result:
-        position = upper if live else head
-        result = Result(position, refused=dict(self._refused))
+    ) -> PollResult:
+        live_position = upper if live else head
+        result = PollResult(live_position, refused=dict(self._refused))
         # Live groups move on whether or not what happened concerned them.
-        result.moves = dict.fromkeys(live, Move(None))
+        result.advances = dict.fromkeys(live, Advance(None))
         for read in reads:
             outcome = outcomes.get(read)
-            place = self._groups[read.group].place
+            position = self._groups[read.group].position
             few = own.get(read.group)
-            if isinstance(place, str) and place:
-                events = head - int(place) if few is None else few.events
+            if isinstance(position, str) and position:
+                events = head - int(position) if few is None else few.events
                 if errors := replays.refusal(self._principal(read), events):
                     result.refused[read.group] = errors
                     continue
             if outcome is not None and outcome.is_oversized:
-                # It is read in a later round, with fewer others. A live group stays behind for it.
-                result.moves.pop(read.group, None)
-                if place is None:
-                    result.moves[read.group] = Move(self._shard.position)
+                # It is read in a later poll, with fewer others. A live group stays behind for it.
+                result.advances.pop(read.group, None)
+                if position is None:
+                    result.advances[read.group] = Advance(self._request.live_position)
                 continue
             reached = min(read.to, head) if few is None else few.reached
             text = None if outcome is None else outcome.text
-            result.moves[read.group] = Move(None if reached == position else reached, text)
+            result.advances[read.group] = Advance(
+                None if reached == live_position else reached, text
+            )
         for n, group in enumerate(self._groups):
             # The live ones have come to who was ahead of them.
-            if group.place == position and n not in result.moves and n not in result.refused:
-                result.moves[n] = Move(None)
-        arrived = sum(move.place is None for move in result.moves.values())
+            if (
+                group.position == live_position
+                and n not in result.advances
+                and n not in result.refused
+            ):
+                result.advances[n] = Advance(None)
+        arrived = sum(advance.position is None for advance in result.advances.values())
         waiting = len(self._groups) - len(result.refused) - arrived
-        result.more = waiting > 0 or position < head
-        result.steady = (
+        result.more = waiting > 0 or live_position < head
+        result.repeatable = (
             arrived == len(live) == len(reads) == len(self._groups) <= MAX_POLL_STATEMENTS
         )
         return result

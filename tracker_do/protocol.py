@@ -17,15 +17,15 @@ from tracker_do.frames import ClientFrame, CloseCode, Malformed, SubscribePayloa
 
 # Where a subscriber stands in the log: None where all live ones do, a number while it catches up.
 # A text says that nothing was read for it yet: the cursor to begin behind, empty for now.
-Place: TypeAlias = int | str | None
+Position: TypeAlias = int | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """A subscription of a connection: to which feed, and how far it has come."""
+class Subscription:
+    """A subscription of a connection: the digest of its plan, and the position it has reached."""
 
-    feed: str
-    place: Place
+    plan: str
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Connection:
 
     # None until connection_init was accepted.
     principal: Principal | None = None
-    streams: Mapping[str, Stream] = field(default_factory=dict)
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
     # Queries and mutations that are being executed.
     running: tuple[str, ...] = ()
 
@@ -55,7 +55,7 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PongReceived:
     """The client has read all that was sent before the server's last ping."""
 
 
@@ -67,7 +67,7 @@ class Start:
     payload: SubscribePayload
 
 
-Action: TypeAlias = Send | Close | Answered | Start
+Action: TypeAlias = Send | Close | PongReceived | Start
 Transition: TypeAlias = tuple[Connection, list[Action]]
 Authenticate: TypeAlias = Callable[[str | None], Principal]
 
@@ -84,24 +84,28 @@ def receive(
         case frames.Ping():
             return connection, [Send(frames.pong(frame.payload))]
         case frames.Pong():
-            return connection, [Answered()]
+            return connection, [PongReceived()]
         case frames.Subscribe():
             return _subscribe(connection, frame)
         case frames.Complete():
             return end(connection, frame.id), []
 
 
-def follow(connection: Connection, operation_id: str, stream: Stream) -> Connection:
+def begin_subscription(
+    connection: Connection, operation_id: str, subscription: Subscription
+) -> Connection:
     """The operation has turned out to be a subscription."""
     ended = end(connection, operation_id)
-    return replace(ended, streams={**ended.streams, operation_id: stream})
+    return replace(ended, subscriptions={**ended.subscriptions, operation_id: subscription})
 
 
 def end(connection: Connection, operation_id: str) -> Connection:
     """The operation is over, if there is one of this id: an end may cross with another."""
     return replace(
         connection,
-        streams={key: value for key, value in connection.streams.items() if key != operation_id},
+        subscriptions={
+            key: value for key, value in connection.subscriptions.items() if key != operation_id
+        },
         running=tuple(key for key in connection.running if key != operation_id),
     )
 
@@ -126,10 +130,10 @@ def _init(
 def _subscribe(connection: Connection, frame: frames.Subscribe) -> Transition:
     if connection.principal is None:
         return connection, [Close(CloseCode.UNAUTHORIZED, "Unauthorized")]
-    if frame.id in connection.streams or frame.id in connection.running:
+    if frame.id in connection.subscriptions or frame.id in connection.running:
         reason = f"Subscriber for {frame.id} already exists"
         return connection, [Close(CloseCode.SUBSCRIBER_EXISTS, reason)]
-    if len(connection.streams) + len(connection.running) >= MAX_SUBSCRIPTIONS:
+    if len(connection.subscriptions) + len(connection.running) >= MAX_SUBSCRIPTIONS:
         refusal = error_of(
             f"A socket may have {MAX_SUBSCRIPTIONS} operations at once (MAX_SUBSCRIPTIONS).",
             "SUBSCRIPTION_LIMIT",

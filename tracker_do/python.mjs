@@ -1,44 +1,61 @@
-// What Python lends this side, once an isolate.
+// The functions and data of Python that this side uses, installed once an isolate.
 
 /**
  * All that crosses is text, JSON but for messages (see server.py).
  * @typedef {object} Python
  * @property {(state: string, message: string, problem: string) => string} receive
- * @property {(fingerprints: string) => string} unwelcome
- * @property {(who: string, id: string, payload: string, failure: string) => string} execute
- * @property {(look: string) => string} look
- * @property {(task: number, answer: string) => string} resume
+ * @property {(fingerprints: string) => string} revokedKeys
+ * @property {(principal: string, id: string, payload: string, failure: string) => string} execute
+ * @property {(request: string) => string} poll
+ * @property {(task: number, result: string) => string} resume
  *
- * @typedef {object} Limits
+ * @typedef {object} Limits (see settings.py)
  * @property {number} sockets
- * @property {number} roundEvents
+ * @property {number} pollEvents
+ * @property {number} pollReplays
+ * @property {number} pollAgainMs
+ * @property {number} firstRetryMs
+ * @property {number} maxRetryMs
+ * @property {number} maxPosition
+ * @property {number} cursorLength
  * @property {number} unreadCharacters
  * @property {number} pongTimeoutMs
  * @property {number} initTimeoutMs
- * @property {number} watchAgainMs
- * @property {number} maxRetryMs
  * @property {number} frameBytes
  * @property {number} initFrameBytes
  * @property {number} initFrames
  * @property {number} operations
- * @property {number} replays
  * @property {import("../resolvers/runtime/json_text.mjs").JsonLimits} json
+ *
+ * @typedef {[code: number, reason: string]} Close
+ * @typedef {object} Closes (see closes.py)
+ * @property {Close} tokenExpired
+ * @property {Close} keyRevoked
+ * @property {Close} initTimeout
+ * @property {Close} unread
+ * @property {Close} shardFull
+ * @property {Close} positionLost
+ * @property {Close} subscriptionLost
+ * @property {Close} sendFailed
+ * @property {Close} unexpected
  */
 
 /** @type {Python} */
 export let python;
 /** @type {Limits} */
 export let limits;
+/** @type {Closes} */
+export let closes;
 
 /**
- * @param {string} numbers the limits, JSON text
+ * @param {string} settings limits and closes, JSON text
  * @param {Python["receive"]} receive
- * @param {Python["unwelcome"]} unwelcome
+ * @param {Python["revokedKeys"]} revokedKeys
  * @param {Python["execute"]} execute
- * @param {Python["look"]} look
+ * @param {Python["poll"]} poll
  * @param {Python["resume"]} resume
  */
-export function install(numbers, receive, unwelcome, execute, look, resume) {
-  limits = JSON.parse(numbers);
-  python = { receive, unwelcome, execute, look, resume };
+export function install(settings, receive, revokedKeys, execute, poll, resume) {
+  ({ limits, closes } = JSON.parse(settings));
+  python = { receive, revokedKeys, execute, poll, resume };
 }

@@ -1,69 +1,66 @@
-// A round like the one before: where all groups are live, only the window differs, and there is
-// nothing for Python to decide.
+// Polls from a template: where all groups are live, only the window differs from the last poll, and
+// Python has nothing to decide.
 
 import { isOversized, runBatch } from "../resolvers/runtime/batches.mjs";
 import { limits } from "./python.mjs";
 
-/** Behind every event. */
-const END = Number.MAX_SAFE_INTEGER;
-
 /**
  * @typedef {import("../resolvers/runtime/commands.mjs").Statement} Statement
- * @typedef {import("./dispatcher.mjs").Round} Round
+ * @typedef {import("./poll.mjs").PollResult} PollResult
  *
- * @typedef {object} Again how a round is made again
- * @property {Statement} head of the log
+ * @typedef {object} Template of a poll (see `template_of` in poll_json.py)
+ * @property {Statement} head reads the head of the log
  * @property {Read[]} reads one for each group
- * @property {number} window how many events they take at most
- * @property {boolean} light whether they are few, and select little of an event
+ * @property {number} window how many events they read at most
+ * @property {boolean} isPrefetchable true if a write may run the reads
  *
  * @typedef {[sql: string, parameters: any[], after: number[], to: number[]]} Read a statement, and
- *   at which of its parameters the window's beginning and end go
+ *   the indexes of the parameters that take the window's beginning and end
+ *
+ * @typedef {object} RepeatablePoll
+ * @property {Template} template
+ * @property {string} version of the subscribers that it was made for
+ * @property {string[]} plans of its groups
+ * @property {string[]} keys
  */
 
 /**
- * The same reads from the mark on, which stands where a write has found the log (see pokes.mjs).
- * @param {Again} again
- * @param {string[]} feeds of the groups
+ * The reads from the head that a write finds and stores (see notifications.mjs).
+ * @param {RepeatablePoll} poll
  * @returns {import("../resolvers/runtime/notifications.mjs").Prefetch["reads"]}
  */
-export function fromMark({ reads }, feeds) {
-  return reads.map((read, group) => {
-    const [sql, parameters] = filled(null, END)(read);
-    return [feeds[group], sql, parameters];
+export function prefetchReads({ template, plans }) {
+  return template.reads.map((read, group) => {
+    const [sql, parameters] = filled(null, limits.maxPosition)(read);
+    return [plans[group], sql, parameters];
   });
 }
 
 /**
- * Read the next window for the groups of a round; throws where D1 fails.
- * @param {import("./dispatcher.mjs").Steady} steady
- * @param {number} position where the groups stand
- * @param {number} window
+ * Read the next window for the groups of a poll; throws if D1 fails.
+ * @param {RepeatablePoll} poll
+ * @param {number} livePosition
  * @param {import("../resolvers/runtime/commands.mjs").Execution} execution
- * @returns {Promise<Round | undefined>} undefined if a text was too long to be read like that
+ * @returns {Promise<PollResult | undefined>} undefined if a text was too long to be read like that
  */
-export async function repeat(steady, position, window, execution) {
-  const { head: headOfLog, reads, window: most } = steady.again;
-  const taken = Math.min(window, most);
-  const to = position + taken;
-  const [[head], ...texts] = await runBatch(
-    [headOfLog, ...reads.map(filled(position, to))],
-    execution,
-  );
+export async function repeat({ template, keys }, livePosition, execution) {
+  const to = livePosition + template.window;
+  const reads = template.reads.map(filled(livePosition, to));
+  const [[headText], ...texts] = await runBatch([template.head, ...reads], execution);
   if (texts.some(isOversized)) return undefined;
-  const reached = Math.min(to, Number(head));
+  const head = Number(headText);
+  const reached = Math.min(to, head);
   return {
-    ...steady,
+    livePosition: reached,
+    advances: texts.map(([text], group) => [group, null, /** @type {number} */ (text)]),
     refused: [],
-    position: reached,
-    window: Math.min(taken * 2, limits.roundEvents),
-    more: reached < Number(head),
-    moves: texts.map(([text], group) => [group, null, /** @type {number} */ (text)]),
+    keys,
+    more: reached < head,
   };
 }
 
 /**
- * @param {number | null} from null for the mark
+ * @param {number | null} from null for the head that the write stored
  * @param {number} until
  * @returns {(read: Read) => Statement}
  */

@@ -3,22 +3,22 @@
 import { runTask, join, newExecution } from "../resolvers/runtime/commands.mjs";
 import { excessOf, isLonger } from "../resolvers/runtime/json_text.mjs";
 import { Alarm } from "./alarm.mjs";
-import { Pump } from "./dispatcher.mjs";
-import { limits, python } from "./python.mjs";
-import { CODES, EXPIRED, Sockets } from "./connections.mjs";
-import { Storage, stateOf, stateText } from "./storage.mjs";
+import { expiryOf, stateOf, stateText } from "./connection_state.mjs";
+import { Connections } from "./connections.mjs";
+import { Dispatcher } from "./dispatcher.mjs";
+import { closes, limits, python } from "./python.mjs";
+import { Storage } from "./storage.mjs";
 
-/** @typedef {import("./storage.mjs").State} State */
+/** @typedef {import("./connection_state.mjs").ConnectionState} ConnectionState */
 
 const SUBPROTOCOL = "graphql-transport-ws";
-const UNREAD = "Messages were sent and not read (PONG_TIMEOUT_MS)";
 
 export class Shard {
   #ctx;
   #storage;
-  #sockets;
+  #connections;
   #alarm;
-  #pump;
+  #dispatcher;
   /** @type {WeakMap<WebSocket, number>} messages of sockets that were not let in yet */
   #received = new WeakMap();
   /** When this object was made: another one answers after an eviction. */
@@ -28,9 +28,10 @@ export class Shard {
   constructor(ctx) {
     this.#ctx = ctx;
     this.#storage = new Storage(ctx);
-    this.#sockets = new Sockets(ctx, this.#storage);
     this.#alarm = new Alarm(ctx.storage);
-    this.#pump = new Pump(String(ctx.id.name), this.#storage, this.#sockets, this.#alarm);
+    this.#connections = new Connections(ctx, this.#storage, this.#alarm);
+    const name = String(ctx.id.name);
+    this.#dispatcher = new Dispatcher(name, this.#storage, this.#connections, this.#alarm);
     // The runtime answers this ping without waking the object. It takes one text: what graphql-ws
     // sends; other spellings are answered by Python.
     ctx.setWebSocketAutoResponse(
@@ -40,29 +41,30 @@ export class Shard {
 
   /**
    * Accept a socket.
-   * @param {boolean} bound whether it came over a service binding, and needs no key
+   * @param {boolean} isBound true if it came over a service binding, and needs no key
    */
-  accept(bound) {
+  accept(isBound) {
     const [client, server] = Object.values(new WebSocketPair());
-    if (this.#sockets.count >= limits.sockets) {
+    if (this.#connections.count >= limits.sockets) {
       server.accept();
-      server.close(CODES.tryAgainLater, "This shard has as many sockets as it takes (MAX_SOCKETS)");
+      server.close(...closes.shardFull);
     } else {
-      const until = Date.now() + limits.initTimeoutMs;
-      this.#sockets.accept(server, { until, bound, streams: new Map(), running: [] });
-      this.#ctx.waitUntil(this.#alarm.by(until));
+      const initDeadline = Date.now() + limits.initTimeoutMs;
+      const subscriptions = new Map();
+      this.#connections.accept(server, { initDeadline, isBound, subscriptions, running: [] });
+      this.#ctx.waitUntil(this.#alarm.schedule(initDeadline));
     }
     const headers = { "sec-websocket-protocol": SUBPROTOCOL };
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 
   /**
-   * A message from a client.
+   * Handle a message from a client.
    * @param {WebSocket} socket
    * @param {string | ArrayBuffer} data
    */
-  message(socket, data) {
-    if (!this.#sockets.has(socket)) return;
+  onMessage(socket, data) {
+    if (!this.#connections.has(socket)) return;
     try {
       this.#receive(socket, data);
     } catch (error) {
@@ -75,7 +77,7 @@ export class Shard {
    * @param {string | ArrayBuffer} data
    */
   #receive(socket, data) {
-    const before = this.#sockets.state(socket);
+    const before = this.#connections.state(socket);
     const problem = this.#problemOf(socket, data, before);
     const text = problem ? "" : /** @type {string} */ (data);
     /** @type {{ state?: any, actions: any[][] }} */
@@ -84,22 +86,26 @@ export class Shard {
     );
     const state = written && stateOf(written);
     for (const [kind, ...made] of actions) {
-      if (kind === "follow") this.#storage.rememberFeed(made);
+      if (kind === "subscribe") this.#storage.storeDefinition(made);
     }
     if (state) {
       state.pingedAt = before.pingedAt;
-      if (!state.who) Object.assign(state, { until: before.until, bound: before.bound });
-      this.#sockets.keep(socket, state);
-      if (state.who?.exp && !before.who) this.#ctx.waitUntil(this.#alarm.by(state.who.exp * 1000));
+      if (!state.principal) {
+        state.initDeadline = before.initDeadline;
+        state.isBound = before.isBound;
+      }
+      this.#connections.update(socket, state);
+      const expiry = expiryOf(state);
+      if (expiry < Infinity && !before.principal) this.#ctx.waitUntil(this.#alarm.schedule(expiry));
     }
     for (const [kind, ...rest] of actions) {
       if (kind === "send") this.#answer(socket, rest[0]);
-      else if (kind === "close") this.#sockets.close(socket, rest[0], rest[1]);
-      else if (kind === "answered") this.#answered(socket);
+      else if (kind === "close") this.#connections.close(socket, [rest[0], rest[1]]);
+      else if (kind === "pong") this.#onPong(socket);
       // What follows is not waited for: the socket's next message would be.
       else if (kind === "execute") {
         const operation = () => this.#execute(socket, rest[0], rest[1]);
-        this.#ctx.waitUntil(this.#sockets.backlog(socket).execute(operation));
+        this.#ctx.waitUntil(this.#connections.backlog(socket).execute(operation));
       } else this.#ctx.waitUntil(this.notify());
     }
   }
@@ -110,31 +116,31 @@ export class Shard {
    * @param {string} text
    */
   #answer(socket, text) {
-    if (this.#sockets.backlog(socket).isOverfull) {
-      return this.#sockets.close(socket, CODES.tryAgainLater, UNREAD);
+    if (this.#connections.backlog(socket).isOverfull) {
+      return this.#connections.close(socket, closes.unread);
     }
-    this.#sockets.send(socket, text);
-    this.#pump.ping(socket);
+    this.#connections.send(socket, text);
+    this.#connections.ping(socket);
   }
 
   /** @param {WebSocket} socket that has read what was sent */
-  #answered(socket) {
-    this.#sockets.pong(socket);
+  #onPong(socket) {
+    this.#connections.pong(socket);
     // What was sent since the ping may be too much to send more.
-    this.#pump.ping(socket);
-    const { streams } = this.#sockets.state(socket);
-    if ([...streams.values()].every(([, place]) => place === null)) return;
-    this.#ctx.waitUntil(this.#pump.run());
+    this.#connections.ping(socket);
+    const { subscriptions } = this.#connections.state(socket);
+    if ([...subscriptions.values()].every(([, position]) => position === null)) return;
+    this.#ctx.waitUntil(this.#dispatcher.run());
   }
 
   /**
-   * A socket was closed by its client, or is broken.
+   * Handle a socket that was closed by its client, or has failed.
    * @param {WebSocket} socket
    * @param {number} [code]
    * @param {string} [reason]
    */
-  closed(socket, code, reason) {
-    this.#sockets.drop(socket);
+  onClose(socket, code, reason) {
+    this.#connections.drop(socket);
     // Without an answer the client waits ten seconds for its close; 1005, 1006 and 1015 are no
     // codes to send.
     const answer = code === undefined || [1005, 1006, 1015].includes(code) ? 1000 : code;
@@ -142,53 +148,55 @@ export class Shard {
   }
 
   /**
-   * Something was written, or somebody has come: look at the log, and once more in a while.
-   * @param {import("../resolvers/runtime/notifications.mjs").Prefetched} [prefetched] what there is to see
+   * Poll the log, which has grown or has a new subscriber, and once more in a while.
+   * @param {import("../resolvers/runtime/notifications.mjs").Prefetched} [prefetched]
    * @returns {Promise<import("../resolvers/runtime/notifications.mjs").Prefetch | undefined>}
    */
   async notify(prefetched) {
-    await this.#alarm.by(Date.now() + limits.watchAgainMs);
-    await ((prefetched && this.#pump.take(prefetched)) ?? this.#pump.run());
-    return this.#pump.offer();
+    await this.#alarm.schedule(Date.now() + limits.pollAgainMs);
+    await ((prefetched && this.#dispatcher.deliverPrefetched(prefetched)) ??
+      this.#dispatcher.run());
+    return this.#dispatcher.prefetch();
   }
 
-  /** A time has come: of a socket, or to see whether a notify was lost. */
-  async alarm() {
-    this.#alarm.rings();
+  /** Handle the alarm: close the sockets whose time is up, and poll, in case a notification was lost. */
+  async onAlarm() {
+    this.#alarm.fired();
     const now = Date.now();
     let next = Infinity;
-    for (const socket of this.#sockets.all()) {
-      const { who, until = Infinity, pingedAt = Infinity } = this.#sockets.state(socket);
-      const end = who ? (who.exp ?? Infinity) * 1000 : until;
-      const answer = pingedAt + limits.pongTimeoutMs;
-      if (end > now && answer > now) next = Math.min(next, end, answer);
-      else if (end > now) this.#sockets.close(socket, CODES.tryAgainLater, UNREAD);
-      else if (who) this.#sockets.close(socket, CODES.forbidden, EXPIRED);
-      else this.#sockets.close(socket, CODES.initTimeout, "Connection initialisation timeout");
+    for (const socket of this.#connections.all()) {
+      const state = this.#connections.state(socket);
+      const { principal, initDeadline = Infinity, pingedAt = Infinity } = state;
+      const end = principal ? expiryOf(state) : initDeadline;
+      const pongDeadline = pingedAt + limits.pongTimeoutMs;
+      if (end > now && pongDeadline > now) next = Math.min(next, end, pongDeadline);
+      else if (end > now) this.#connections.close(socket, closes.unread);
+      else if (principal) this.#connections.close(socket, closes.tokenExpired);
+      else this.#connections.close(socket, closes.initTimeout);
     }
-    if (next < Infinity) await this.#alarm.by(next);
-    await this.#pump.run();
-    if (this.#pump.hasMoved()) await this.#alarm.by(now + limits.watchAgainMs);
+    if (next < Infinity) await this.#alarm.schedule(next);
+    await this.#dispatcher.run();
+    if (this.#dispatcher.hasAdvanced()) await this.#alarm.schedule(now + limits.pollAgainMs);
   }
 
   /**
-   * What should not have happened concerns the socket it happened to, and no other.
+   * Close a socket for an unexpected failure, which concerns no other.
    * @param {WebSocket} socket
    * @param {unknown} error
    */
   #fail(socket, error) {
     console.error(`A socket is closed for an unexpected failure: ${error}`);
-    this.#sockets.close(socket, CODES.internal, "Something went wrong here");
+    this.#connections.close(socket, closes.unexpected);
   }
 
-  /** What the shard is at, for tests and operators. */
+  /** The shard's status as JSON text, for tests and operators. */
   status() {
     const subscriptions = Array.from(
-      this.#sockets.all(),
-      (socket) => this.#sockets.state(socket).streams.size,
+      this.#connections.all(),
+      (socket) => this.#connections.state(socket).subscriptions.size,
     ).reduce((sum, count) => sum + count, 0);
-    const { count: sockets, position } = this.#sockets;
-    const { counts } = this.#pump;
+    const { count: sockets, livePosition: position } = this.#connections;
+    const { counts } = this.#dispatcher;
     return JSON.stringify({ since: this.#since, sockets, subscriptions, position, ...counts });
   }
 
@@ -198,10 +206,11 @@ export class Shard {
    * @param {string} payload
    */
   async #execute(socket, id, payload) {
-    if (!this.#sockets.has(socket)) return;
-    const who = JSON.stringify(this.#sockets.state(socket).who);
+    if (!this.#connections.has(socket)) return;
+    const principal = JSON.stringify(this.#connections.state(socket).principal);
     const execution = newExecution();
-    const begin = (/** @type {string} */ failure) => python.execute(who, id, payload, failure);
+    const begin = (/** @type {string} */ failure) =>
+      python.execute(principal, id, payload, failure);
     /** @type {(string | number)[][]} */
     let frames;
     try {
@@ -210,24 +219,24 @@ export class Shard {
       return this.#fail(socket, error);
     }
     // The client may have ended the operation meanwhile, or gone.
-    if (!this.#sockets.has(socket)) return;
-    const state = this.#sockets.state(socket);
+    if (!this.#connections.has(socket)) return;
+    const state = this.#connections.state(socket);
     if (!state.running.includes(id)) return;
     state.running = state.running.filter((running) => running !== id);
-    for (const frame of frames) this.#sockets.send(socket, join(frame, execution.texts));
-    this.#pump.ping(socket);
+    for (const frame of frames) this.#connections.send(socket, join(frame, execution.texts));
+    this.#connections.ping(socket);
   }
 
   /**
    * Say why a message is not handed to Python (see `parse` in frames.py); "" where it is.
    * @param {WebSocket} socket
    * @param {string | ArrayBuffer} data
-   * @param {State} state
+   * @param {ConnectionState} state
    */
-  #problemOf(socket, data, { who }) {
+  #problemOf(socket, data, { principal }) {
     if (typeof data !== "string") return "BINARY";
-    if (isLonger(data, who ? limits.frameBytes : limits.initFrameBytes)) return "TOO_LARGE";
-    if (!who) {
+    if (isLonger(data, principal ? limits.frameBytes : limits.initFrameBytes)) return "TOO_LARGE";
+    if (!principal) {
       // Before there is a key, little is looked at.
       const received = (this.#received.get(socket) ?? 0) + 1;
       this.#received.set(socket, received);

@@ -1,34 +1,8 @@
-// What a shard keeps where eviction does not reach: the sockets' attachments and SQLite.
+// What a shard stores where it survives eviction: the sockets' attachments and SQLite.
 
-/**
- * What is known of a socket (`Connection` in protocol.py). The streams are by their clients' ids.
- * @typedef {object} State
- * @property {Record<string, any>} [who] once it was let in
- * @property {number} [until] till then: when it must have been, milliseconds since 1970
- * @property {boolean} [bound] till then: whether it is let in without a key
- * @property {Map<string, [feed: string, place: import("./subscribers.mjs").Place]>} streams
- * @property {number} [pingedAt] when it was asked how far it has read, until it has answered,
- *   milliseconds since 1970
- * @property {string[]} running what is being executed; not stored, for it ends with the object
- */
+import { stateOf, stateText } from "./connection_state.mjs";
 
-/**
- * A state as JSON text, its streams as pairs.
- * @param {State} state
- * @param {object} [more] members beside it
- */
-export function stateText({ streams, ...state }, more) {
-  return JSON.stringify({ ...state, streams: [...streams], ...more });
-}
-
-/**
- * A state from what `stateText` or Python wrote.
- * @param {any} written parsed
- * @returns {State}
- */
-export function stateOf({ streams, ...state }) {
-  return { ...state, streams: new Map(streams) };
-}
+/** @typedef {import("./connection_state.mjs").ConnectionState} ConnectionState */
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS failures (
@@ -58,7 +32,7 @@ export class Storage {
     this.#sql.exec(TABLES);
   }
 
-  /** How many rounds have failed since the last one that did not. */
+  /** The number of polls that have failed since the last one that did not. */
   get failures() {
     this.#failures ??= Number(this.#sql.exec("SELECT count FROM failures").one().count);
     return this.#failures;
@@ -70,16 +44,19 @@ export class Storage {
     this.#sql.exec("UPDATE failures SET count = ?", count);
   }
 
-  /** @param {string[]} feed its digest, and what it is made from, the document with its digest */
-  rememberFeed([digest, documentDigest, document, rest]) {
-    const insert = "INSERT INTO documents VALUES (?, ?) ON CONFLICT DO NOTHING";
-    this.#sql.exec(insert, documentDigest, document);
-    const follow = "INSERT INTO feeds VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-    this.#sql.exec(follow, digest, documentDigest, rest);
+  /**
+   * Store the definition of a subscription plan.
+   * @param {string[]} row digest of the plan, digest of the document, document, rest
+   */
+  storeDefinition([digest, documentDigest, document, rest]) {
+    const insertDocument = "INSERT INTO documents VALUES (?, ?) ON CONFLICT DO NOTHING";
+    this.#sql.exec(insertDocument, documentDigest, document);
+    const insertPlan = "INSERT INTO feeds VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    this.#sql.exec(insertPlan, digest, documentDigest, rest);
   }
 
   /**
-   * What feeds are made from, for those that are there.
+   * Read the definitions of subscription plans, of those that are stored.
    * @param {string[]} digests
    * @returns {Record<string, [document: string, rest: string]>} by digest
    */
@@ -92,29 +69,29 @@ export class Storage {
     return Object.fromEntries(Array.from(rows.raw(), ([digest, ...made]) => [digest, made]));
   }
 
-  /** @param {string} digest of a feed that nobody follows */
-  forgetFeed(digest) {
+  /** @param {string} digest of a plan without subscribers */
+  deleteDefinition(digest) {
     this.#sql.exec("DELETE FROM feeds WHERE digest = ?", digest);
-    this.#forgetDocuments();
+    this.#deleteUnusedDocuments();
   }
 
-  /** @param {Iterable<string>} digests of the feeds to keep */
-  keepFeeds(digests) {
+  /** @param {Iterable<string>} digests of the plans whose definitions stay; the others are deleted */
+  keepDefinitions(digests) {
     this.#sql.exec(
       "DELETE FROM feeds WHERE digest NOT IN (SELECT value FROM json_each(?))",
       JSON.stringify([...digests]),
     );
-    this.#forgetDocuments();
+    this.#deleteUnusedDocuments();
   }
 
-  #forgetDocuments() {
+  #deleteUnusedDocuments() {
     this.#sql.exec("DELETE FROM documents WHERE digest NOT IN (SELECT document FROM feeds)");
   }
 
   /**
-   * What was saved of a socket.
+   * Load the state of a connection, and the live position if its socket keeps it.
    * @param {WebSocket} socket
-   * @returns {{ state: State, position?: number }}
+   * @returns {{ state: ConnectionState, position?: number }}
    */
   load(socket) {
     let text = socket.deserializeAttachment();
@@ -122,14 +99,15 @@ export class Storage {
       this.#overflowed.set(socket, text);
       text = this.#sql.exec("SELECT state FROM attachments WHERE key = ?", text).one().state;
     }
-    const { position, ...state } = JSON.parse(text);
-    return { state: { ...stateOf(/** @type {any} */ (state)), running: [] }, position };
+    const { position, ...written } = JSON.parse(text);
+    return { state: stateOf(written), position };
   }
 
   /**
+   * Save the state of a connection.
    * @param {WebSocket} socket
-   * @param {State} state
-   * @param {number} [position] of the shard, where the socket keeps it
+   * @param {ConnectionState} state
+   * @param {number} [position] the live position, if the socket keeps it
    */
   save(socket, state, position) {
     const text = stateText(state, { running: undefined, position });
@@ -146,7 +124,7 @@ export class Storage {
   }
 
   /**
-   * What was stored of a socket beside its attachment is not needed any more.
+   * Delete what was stored of a socket beside its attachment.
    * @param {WebSocket} socket
    */
   discard(socket) {
@@ -156,8 +134,8 @@ export class Storage {
     this.#sql.exec("DELETE FROM attachments WHERE key = ?", key);
   }
 
-  /** All sockets that are open have been loaded: what is stored of others is not needed. */
-  keepLoaded() {
+  /** Delete what was stored of sockets that are gone; the open ones have all been loaded. */
+  keepAttachments() {
     this.#sql.exec(
       "DELETE FROM attachments WHERE key NOT IN (SELECT value FROM json_each(?))",
       JSON.stringify([...this.#overflowed.values()]),

@@ -1,92 +1,92 @@
-// Who subscribes to what: the subscriptions of a shard's sockets, grouped by feed and place.
+// The subscribers of a shard: the subscriptions of its connections, grouped by plan and position.
 
-/** @typedef {number | string | null} Place where a subscriber stands in the log (see protocol.py) */
+/** @typedef {import("./connection_state.mjs").Position} Position */
 
 /**
- * @typedef {object} Member one subscription
+ * @typedef {object} Subscriber one subscription of a connection
  * @property {WebSocket} socket
  * @property {string} id the client's
- * @property {string} feed
- * @property {Place} place
+ * @property {string} plan
+ * @property {Position} position
  * @property {string} prefix of its `next` frames
- * @property {number} expires when its key does, milliseconds since 1970
- * @property {boolean} gone
+ * @property {number} expiresAt when its key does, milliseconds since 1970
+ * @property {boolean} isRemoved
  * @property {import("./backlog.mjs").Backlog} backlog of its socket
  *
- * @typedef {{ feed: string, place: Place, members: Member[] }} Group
+ * @typedef {{ plan: string, position: Position, subscribers: Subscriber[] }} Group
  */
 
-export class Members {
-  /** @type {Map<string, Set<Member>>} */
+export class Subscribers {
+  /** @type {Map<string, Set<Subscriber>>} */
   #groups = new Map();
-  /** @type {Map<WebSocket, Map<string, Member>>} */
+  /** @type {Map<WebSocket, Map<string, Subscriber>>} by the ids of each socket */
   #sockets = new Map();
-  /** True if the last groups were without some that can be read for already. */
-  leftOut = false;
-  /** Another one whenever a group comes to be, or ceases to. */
+  /** True if the last `groups()` left out subscribers that have room for more. */
+  hasLeftOut = false;
+  /** Changes whenever a group is added or removed. */
   version = crypto.randomUUID();
-  /** @type {Map<string, number>} how many members a feed has */
-  #feeds = new Map();
+  /** @type {Map<string, number>} how many subscribers each plan has */
+  #plans = new Map();
 
   get isEmpty() {
     return this.#sockets.size === 0;
   }
 
-  /** The feeds that somebody follows. */
-  feeds() {
-    return this.#feeds.keys();
+  /** The plans that have subscribers. */
+  plans() {
+    return this.#plans.keys();
   }
 
   /**
    * @param {WebSocket} socket
    * @param {string} id
-   * @param {string} feed
-   * @param {Place} place
-   * @param {{ expires: number, backlog: import("./backlog.mjs").Backlog }} known of the socket
+   * @param {string} plan
+   * @param {Position} position
+   * @param {{ expiresAt: number, backlog: import("./backlog.mjs").Backlog }} known of the socket
    */
-  add(socket, id, feed, place, { expires, backlog }) {
+  add(socket, id, plan, position, { expiresAt, backlog }) {
     const prefix = `{"id":${JSON.stringify(id)},"type":"next","payload":{`;
-    /** @type {Member} */
-    const member = { socket, id, feed, place, prefix, expires, gone: false, backlog };
+    /** @type {Subscriber} */
+    const subscriber = { socket, id, plan, position, prefix, expiresAt, isRemoved: false, backlog };
     const own = this.#sockets.get(socket);
-    if (own) own.set(id, member);
-    else this.#sockets.set(socket, new Map([[id, member]]));
-    this.#feeds.set(feed, (this.#feeds.get(feed) ?? 0) + 1);
-    this.#enter(member);
+    if (own) own.set(id, subscriber);
+    else this.#sockets.set(socket, new Map([[id, subscriber]]));
+    this.#plans.set(plan, (this.#plans.get(plan) ?? 0) + 1);
+    this.#enter(subscriber);
   }
 
   /**
    * @param {WebSocket} socket
    * @param {string} id
-   * @returns {string | undefined} the feed, if nobody follows it any more
+   * @returns {string | undefined} the plan, if it has no subscribers any more
    */
   remove(socket, id) {
     const own = this.#sockets.get(socket);
-    const member = own?.get(id);
-    if (!own || !member) return undefined;
+    const subscriber = own?.get(id);
+    if (!own || !subscriber) return undefined;
     own.delete(id);
     if (own.size === 0) this.#sockets.delete(socket);
-    member.gone = true;
-    this.#exit(member);
-    const left = /** @type {number} */ (this.#feeds.get(member.feed)) - 1;
-    if (left > 0) this.#feeds.set(member.feed, left);
-    else this.#feeds.delete(member.feed);
-    return left > 0 ? undefined : member.feed;
+    subscriber.isRemoved = true;
+    this.#exit(subscriber);
+    const left = /** @type {number} */ (this.#plans.get(subscriber.plan)) - 1;
+    if (left > 0) this.#plans.set(subscriber.plan, left);
+    else this.#plans.delete(subscriber.plan);
+    return left > 0 ? undefined : subscriber.plan;
   }
 
   /**
-   * @param {Member} member
-   * @param {Place} place
+   * @param {Subscriber} subscriber
+   * @param {Position} position
    */
-  move(member, place) {
-    this.#exit(member);
-    member.place = place;
-    this.#enter(member);
+  move(subscriber, position) {
+    this.#exit(subscriber);
+    subscriber.position = position;
+    this.#enter(subscriber);
   }
 
   /**
-   * The groups as they are now, without those that catch up and have enough to read; who moved last
-   * comes last.
+   * The groups as they are now, without subscribers that catch up and have enough to read. Who moved
+   * last comes last.
    * @returns {Group[]}
    */
   groups() {
@@ -94,37 +94,37 @@ export class Members {
     const groups = [];
     /** @type {Map<import("./backlog.mjs").Backlog, number>} */
     const taken = new Map();
-    this.leftOut = false;
-    const hasRoom = (/** @type {Member} */ { backlog }) => {
+    this.hasLeftOut = false;
+    const hasRoom = (/** @type {Subscriber} */ { backlog }) => {
       const count = taken.get(backlog) ?? 0;
       if (count < backlog.allowance) return taken.set(backlog, count + 1);
-      this.leftOut ||= !backlog.isFull;
+      this.hasLeftOut ||= !backlog.isFull;
       return false;
     };
     for (const all of this.#groups.values()) {
-      const [{ feed, place }] = all;
-      const members = place === null ? [...all] : [...all].filter(hasRoom);
-      if (members.length > 0) groups.push({ feed, place, members });
+      const [{ plan, position }] = all;
+      const subscribers = position === null ? [...all] : [...all].filter(hasRoom);
+      if (subscribers.length > 0) groups.push({ plan, position, subscribers });
     }
     return groups;
   }
 
-  /** @param {Member} member */
-  #enter(member) {
-    const key = keyOf(member);
+  /** @param {Subscriber} subscriber */
+  #enter(subscriber) {
+    const key = keyOf(subscriber);
     const group = this.#groups.get(key);
-    if (group) group.add(member);
+    if (group) group.add(subscriber);
     else {
-      this.#groups.set(key, new Set([member]));
+      this.#groups.set(key, new Set([subscriber]));
       this.version = crypto.randomUUID();
     }
   }
 
-  /** @param {Member} member */
-  #exit(member) {
-    const key = keyOf(member);
+  /** @param {Subscriber} subscriber */
+  #exit(subscriber) {
+    const key = keyOf(subscriber);
     const group = this.#groups.get(key);
-    group?.delete(member);
+    group?.delete(subscriber);
     if (group?.size === 0) {
       this.#groups.delete(key);
       this.version = crypto.randomUUID();
@@ -132,5 +132,5 @@ export class Members {
   }
 }
 
-/** @param {Member} member */
-const keyOf = ({ feed, place }) => `${feed} ${JSON.stringify(place)}`;
+/** @param {Subscriber} subscriber */
+const keyOf = ({ plan, position }) => `${plan} ${JSON.stringify(position)}`;

@@ -6,32 +6,18 @@ from typing import Any, Protocol
 from pyodide.ffi import create_proxy
 from workers import DurableObject, import_from_javascript
 
-from resolvers.base import limits
 from resolvers.runtime.database import CommandDatabase
 from resolvers.runtime.runner import Runner
-from tracker_do import server
+from tracker_do import operations
 from tracker_do.server import Server
+from tracker_do.settings import settings
 
 _EDGE = import_from_javascript("tracker_do/edge.mjs")
 _RUNNER = Runner()
-_LIMITS = {
-    "roundEvents": limits.MAX_POLL_EVENTS,
-    "unreadCharacters": limits.MAX_UNREAD_CHARACTERS,
-    "pongTimeoutMs": limits.PONG_TIMEOUT_MS,
-    "initTimeoutMs": limits.INIT_TIMEOUT_MS,
-    "watchAgainMs": limits.POLL_AGAIN_MS,
-    "maxRetryMs": limits.MAX_RETRY_MS,
-    "frameBytes": limits.MAX_FRAME_BYTES,
-    "initFrameBytes": limits.MAX_INIT_FRAME_BYTES,
-    "initFrames": limits.MAX_INIT_FRAMES,
-    "operations": limits.MAX_CONCURRENT_OPERATIONS,
-    "replays": limits.MAX_POLL_REPLAYS,
-    "json": {"depth": limits.MAX_BODY_DEPTH, "values": limits.MAX_BODY_VALUES},
-}
 _servers: list[Server] = []
 
 
-class Host(server.Host, Protocol):
+class Host(operations.Host, Protocol):
     """What the Worker lends the tracker."""
 
     @property
@@ -41,7 +27,7 @@ class Host(server.Host, Protocol):
 
 
 class WorkflowTracker(DurableObject):
-    """One shard of the tracker. Its handlers are JavaScript's, so that a message or a round costs
+    """One shard of the tracker. Its handlers are JavaScript's, so that a message or a poll costs
     one call of Python with text, and no task of an event loop."""
 
     def __init__(self, ctx: Any, env: Any, host: Host) -> None:
@@ -49,10 +35,10 @@ class WorkflowTracker(DurableObject):
         _install(host)
         shard = _EDGE.open(self.ctx._ctx)
         # The names that the runtime asks for where handlers are allowed at module level.
-        self.on_webSocketMessage = shard.message
-        self.on_webSocketClose = shard.closed
-        self.on_webSocketError = shard.broken
-        self.on_alarm = shard.alarm
+        self.on_webSocketMessage = shard.onMessage
+        self.on_webSocketClose = shard.onClose
+        self.on_webSocketError = shard.onError
+        self.on_alarm = shard.onAlarm
         self.notify = shard.notify
         self._shard = shard
 
@@ -77,9 +63,9 @@ def _install(host: Host) -> None:
         task = instance.execute(who, operation_id, payload)
         return _RUNNER.start(task, speculate=True, failure=failure)
 
-    def look(asked: str) -> str:
-        return _RUNNER.start(instance.look(asked))
+    def poll(request: str) -> str:
+        return _RUNNER.start(instance.poll(request))
 
-    functions = (instance.receive, instance.unwelcome, execute, look, _RUNNER.resume)
-    numbers = {"sockets": host.max_sockets, **_LIMITS}
-    _EDGE.install(json.dumps(numbers), *(create_proxy(function) for function in functions))
+    functions = (instance.receive, instance.revoked_keys, execute, poll, _RUNNER.resume)
+    data = json.dumps(settings(max_sockets=host.max_sockets))
+    _EDGE.install(data, *(create_proxy(function) for function in functions))

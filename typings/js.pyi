@@ -1,4 +1,4 @@
-# workerd's JavaScript globals as Pyodide hands them out; the attributes are JavaScript's own.
+# JavaScript's globals in workerd, as Pyodide exposes them. Their attributes are not typed.
 
 from typing import Any
 

@@ -1,11 +1,10 @@
-// What is subscribed to, and the requests that publish.
+// The subscriptions, and the requests that publish events.
 
 import { REFERENCE, pageOf, updateOf } from "./events.mjs";
 
-/** Members that a selection can leave out: those of an event, then those of its instance. */
-const OF_EVENT = ["type", "at", "status"];
-const OF_INSTANCE = ["workflow { name }", "startedAt", "updatedAt"];
-export const MAX_SELECTIONS = 2 ** (OF_EVENT.length + OF_INSTANCE.length);
+/** Fields of an event and of its instance that a selection can leave out. */
+const EVENT_FIELDS = ["type", "at", "status"];
+const INSTANCE_FIELDS = ["workflow { name }", "startedAt", "updatedAt"];
 
 const UPDATE = `mutation Update($input: UpdateWorkflowInstanceInput!) {
   updateWorkflowInstance(input: $input) {
@@ -22,13 +21,16 @@ const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
 }`;
 
 /**
- * One of the distinct selections; the first has all members.
- * @param {number} number from 0
+ * Create a `subscribe` payload. Each bit of `number` leaves out one field, so the selection of 0 is
+ * complete, and 64 selections differ.
+ * @param {number} number
  */
-export function subscriptionTo(number) {
-  const chosen = [...OF_EVENT, ...OF_INSTANCE].filter((_, bit) => ((number >> bit) & 1) === 0);
-  const [ofEvent, ofInstance] = [OF_EVENT, OF_INSTANCE].map((members) =>
-    members.filter((member) => chosen.includes(member)).join(" "),
+export function subscriptionPayload(number) {
+  const chosen = [...EVENT_FIELDS, ...INSTANCE_FIELDS].filter(
+    (_, bit) => ((number >> bit) & 1) === 0,
+  );
+  const [ofEvent, ofInstance] = [EVENT_FIELDS, INSTANCE_FIELDS].map((fields) =>
+    fields.filter((field) => chosen.includes(field)).join(" "),
   );
   return {
     operationName: "Follow",
@@ -48,11 +50,11 @@ export function subscriptionTo(number) {
 /**
  * @typedef {object} Publication
  * @property {string} body of the request
- * @property {string} expected what the answer must hold
+ * @property {string} expected text that the response must contain
  */
 
 /**
- * The mutation that publishes these numbers, the same for both GraphQL sides.
+ * Create the mutation that publishes these events, the same for both GraphQL sides.
  * @param {number[]} numbers
  * @returns {Publication}
  */
@@ -70,13 +72,13 @@ export function mutation(numbers) {
 }
 
 /**
- * The frame that the floor passes on as it is.
+ * Create the frame that the floor forwards without changes.
  * @param {number[]} numbers
  * @returns {Publication}
  */
 export function readyFrame(numbers) {
   const workflowEvents = pageOf(numbers.map(updateOf), numbers[0] - 1);
-  // The cursor again, as ours has it, so that the frames are of one size.
+  // Our frames repeat the cursor here, so this makes the sizes equal.
   const extensions = { cursor: workflowEvents.cursor };
   const frame = { id: "1", type: "next", payload: { data: { workflowEvents }, extensions } };
   return { body: JSON.stringify(frame), expected: "published" };

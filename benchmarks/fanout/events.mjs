@@ -1,29 +1,29 @@
-// The events that all sides deliver: the n-th publish changes one instance, and one event tells of
-// it. The peers, which have no database of instances, make theirs here.
+// The events that all sides deliver. The n-th event reports a change of one instance. The peers have
+// no database of instances, so they create their events here.
 
-/** What the instances work on; subscribers ask for its events. */
+/** The reference of all instances; subscribers filter by it. */
 export const REFERENCE = { refType: "order", refId: "order-fanout" };
 export const WORKFLOW = "fulfilment";
-/** No burst has more events: of an instance that changes twice, both would show its last state. */
+/** A burst must not change an instance twice, because both events would show its last state. */
 export const INSTANCES = 500;
-/** As many updates as one `track` takes. */
+/** The maximum number of updates in one `track`. */
 export const BATCH = 100;
 
-/** What stands before an event's number in a frame, nowhere else, and once an event. */
-export const MARK = '"p-';
+/** The text before the number of an event in a frame. It occurs exactly once per event. */
+export const NUMBER_PREFIX = '"p-';
 const DIGITS = 6;
-export const MARK_LENGTH = MARK.length + DIGITS;
+export const NUMBER_LENGTH = NUMBER_PREFIX.length + DIGITS;
 
 const STARTED_AT = "2026-01-05T08:00:00.150Z";
 const CURSOR_LENGTH = 16;
 
 /** @typedef {{ instanceId: string, metadata: Record<string, unknown> }} Update */
 
-/** @param {number} n the publish */
+/** @param {number} n the event */
 export const instanceIdOf = (n) => `fanout-${String(n % INSTANCES).padStart(5, "0")}`;
 
 /**
- * What the n-th publish changes.
+ * Create the update that causes the n-th event.
  * @param {number} n
  * @returns {Update}
  */
@@ -33,9 +33,9 @@ export function updateOf(n) {
 }
 
 /**
- * The page that tells of some updates, its members as ours has them.
+ * Create a page with the events of some updates, in our form.
  * @param {Update[]} updates
- * @param {number} last position in the log of the event before these
+ * @param {number} last position of the event before these
  */
 export function pageOf(updates, last) {
   const at = new Date().toISOString();

@@ -1,11 +1,12 @@
-// Measuring a scenario: sockets of every side are open, and the sides take turns.
+// Measures a scenario. The sockets of all sides are open while the sides take turns.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { Crowd } from "./crowd.mjs";
+import { shuffled } from "../statistics.mjs";
+import { SubscriberPool } from "./subscriber_pool.mjs";
 
 const WARM_UP = 5;
 const WARM_UP_EVENTS = 500;
-/** What a side does after its last frame must not be charged to the next. */
+/** Time for work that a side does after its last frame, so that it does not slow the next side. */
 const PAUSE_MS = 10;
 
 /**
@@ -13,24 +14,24 @@ const PAUSE_MS = 10;
  * @typedef {import("./servers.mjs").Server} Server
  *
  * @typedef {object} Samples
- * @property {number[][]} rounds milliseconds, one a round
- * @property {number} frames a socket and publish
- * @property {number} bytes an event and socket
+ * @property {number[][]} rounds milliseconds, one per round
+ * @property {number} frames per socket and publish
+ * @property {number} bytes per event and socket
  */
 
 /**
- * From the start of a publish to the last event at the last socket.
+ * Measure the time from the start of a publish to the last event at the last socket.
  * @param {Server} server
- * @param {Crowd} crowd
+ * @param {SubscriberPool} pool
  * @param {number} events
  * @returns {Promise<number>} milliseconds
  */
-async function timePublish(server, crowd, events) {
+async function timePublish(server, pool, events) {
   await server.store(events);
   await pause(PAUSE_MS);
   const start = performance.now();
-  const arrived = crowd.until(server.published + events);
-  const [end] = await Promise.all([arrived, server.publish(events)]);
+  const received = pool.waitForEvent(server.published + events);
+  const [end] = await Promise.all([received, server.publish(events)]);
   return end - start;
 }
 
@@ -42,27 +43,26 @@ async function timePublish(server, crowd, events) {
  */
 export async function measure(scenario, servers, random) {
   const { events, rounds } = scenario;
-  /** @type {{ server: Server, crowd: Crowd, times: number[][] }[]} */
+  /** @type {{ server: Server, pool: SubscriberPool, times: number[][] }[]} */
   const sides = [];
   try {
     for (const server of servers) {
-      const crowd = await Crowd.open(server, scenario);
-      sides.push({ server, crowd, times: [] });
-      await crowd.goLive();
+      const pool = await SubscriberPool.open(server, scenario);
+      sides.push({ server, pool, times: [] });
+      await pool.confirmSubscriptions();
       const warmUp = Math.ceil(Math.min(WARM_UP * events, WARM_UP_EVENTS) / events);
-      for (let i = 0; i < warmUp; i += 1) await timePublish(server, crowd, events);
-      crowd.frames = 0;
-      crowd.bytes = 0;
+      for (let i = 0; i < warmUp; i += 1) await timePublish(server, pool, events);
+      pool.frames = 0;
+      pool.bytes = 0;
     }
     for (let round = 0; round < rounds; round += 1) {
-      const order = sides.map((side) => ({ side, at: random() })).sort((a, b) => a.at - b.at);
-      for (const { side } of order) {
-        side.times.push([await timePublish(side.server, side.crowd, events)]);
+      for (const { server, pool, times } of shuffled(sides, random)) {
+        times.push([await timePublish(server, pool, events)]);
       }
     }
     const samples = Object.fromEntries(
-      sides.map(({ server, crowd, times }) => {
-        const { frames, bytes, size } = crowd;
+      sides.map(({ server, pool, times }) => {
+        const { frames, bytes, size } = pool;
         return [
           server.name,
           {
@@ -73,10 +73,10 @@ export async function measure(scenario, servers, random) {
         ];
       }),
     );
-    // A frame too many of the last round comes before this.
-    for (const { server, crowd } of sides) await timePublish(server, crowd, 1);
+    // If the last round caused surplus frames, they arrive before this event and are detected.
+    for (const { server, pool } of sides) await timePublish(server, pool, 1);
     return samples;
   } finally {
-    for (const { crowd } of sides) await crowd.close();
+    for (const { pool } of sides) await pool.close();
   }
 }

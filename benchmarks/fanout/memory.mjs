@@ -1,13 +1,13 @@
-// What idle sockets cost a server's process.
+// Measures the memory that idle sockets take in a server's process.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { Crowd } from "./crowd.mjs";
 import { residentBytes } from "./processes.mjs";
+import { SubscriberPool } from "./subscriber_pool.mjs";
 
-/** So many come and go first: what is loaded or compiled once is not a socket's. */
+/** These sockets are opened and closed first, so that code is loaded and compiled. */
 const WARM_UP_SOCKETS = 100;
 const SETTLE_MS = 2_000;
-/** Longer than the runtime lets an idle object live. */
+/** Longer than the runtime keeps an idle object in memory. */
 const IDLE_MS = 12_000;
 
 /**
@@ -16,30 +16,30 @@ const IDLE_MS = 12_000;
  */
 
 /**
- * Resident memory without sockets and with many idle ones, of each side. To be taken from servers
- * that have done nothing else: what a process has once used it keeps.
+ * Measure each side's resident memory without sockets and with many idle ones. The servers must be
+ * new, because a process keeps memory that it has used.
  * @param {Server[]} servers
  * @param {number} sockets
  * @returns {Promise<Record<string, Memory>>} by side
  */
 export async function measureMemory(servers, sockets) {
   for (const server of servers) {
-    const crowd = await Crowd.open(server, { sockets: WARM_UP_SOCKETS, selections: 1 });
-    await crowd.goLive();
-    await crowd.close();
+    const pool = await SubscriberPool.open(server, { sockets: WARM_UP_SOCKETS, selections: 1 });
+    await pool.confirmSubscriptions();
+    await pool.close();
   }
   await pause(SETTLE_MS);
   const before = servers.map(resident);
-  /** @type {Crowd[]} */
-  const crowds = [];
+  /** @type {SubscriberPool[]} */
+  const pools = [];
   try {
     for (const server of servers) {
-      crowds.push(await Crowd.open(server, { sockets, selections: 1 }));
+      pools.push(await SubscriberPool.open(server, { sockets, selections: 1 }));
     }
     await pause(IDLE_MS);
     const after = servers.map(resident);
-    // Only now, because a publish takes memory too: all of them were subscribed.
-    for (const crowd of crowds) await crowd.goLive();
+    // This comes after the measurement, because a publish takes memory too.
+    for (const pool of pools) await pool.confirmSubscriptions();
     return Object.fromEntries(
       servers.map(({ name }, i) => {
         const perSocket = (after[i] - before[i]) / sockets;
@@ -47,12 +47,12 @@ export async function measureMemory(servers, sockets) {
       }),
     );
   } finally {
-    for (const crowd of crowds) await crowd.close();
+    for (const pool of pools) await pool.close();
   }
 }
 
 /** @param {Server} server */
 function resident({ name, pid }) {
-  if (pid === undefined) throw new Error(`The process of ${name} was not found.`);
+  if (pid === undefined) throw new Error(`The workerd process of ${name} was not found in /proc.`);
   return residentBytes(pid);
 }

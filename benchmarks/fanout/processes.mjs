@@ -1,4 +1,4 @@
-// The workerd processes that another process has started, and the memory they hold. Linux only.
+// Finds the workerd processes of a process and reads their memory, on Linux only.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 
@@ -7,7 +7,7 @@ const KIB = 1024;
 export const HAS_PROC = existsSync("/proc/self/status");
 
 /**
- * A line of /proc/PID/status; undefined where the process is gone.
+ * Read a line of /proc/PID/status; undefined if the process has ended.
  * @param {number | string} pid
  * @param {string} name
  */
@@ -21,8 +21,8 @@ function status(pid, name) {
 }
 
 /**
- * @param {number} [parent] this process, unless another one is given
- * @returns {number[]} their ids; none where there is no /proc
+ * @param {number} [parent] this process by default
+ * @returns {number[]} process ids; empty if there is no /proc
  */
 export function workerdProcesses(parent = process.pid) {
   if (!HAS_PROC) return [];
@@ -35,10 +35,10 @@ export function workerdProcesses(parent = process.pid) {
 
 /**
  * @param {number} pid
- * @returns {number} bytes resident
+ * @returns {number} resident bytes
  */
 export function residentBytes(pid) {
   const resident = status(pid, "VmRSS");
-  if (!resident) throw new Error(`Process ${pid} is gone.`);
+  if (!resident) throw new Error(`Process ${pid} has ended.`);
   return parseInt(resident) * KIB;
 }

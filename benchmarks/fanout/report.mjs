@@ -1,6 +1,6 @@
-// The fan-out's figures and tables.
+// Figures and tables of the fan-out.
 
-import { layOut } from "../report.mjs";
+import { formatRatio, formatTable } from "../report.mjs";
 import { quantile, ratioInterval } from "../statistics.mjs";
 
 const PEERS = /** @type {const} */ (["gws", "floor"]);
@@ -16,8 +16,8 @@ const MIB = 2 ** 20;
  * @property {number} median milliseconds
  * @property {number} p95
  * @property {number} rounds
- * @property {number} frames a socket and publish
- * @property {number} bytes an event and socket
+ * @property {number} frames per socket and publish
+ * @property {number} bytes per event and socket
  * @property {Record<string, Ratio>} ratios to the peers' medians
  *
  * @typedef {object} Result
@@ -53,7 +53,7 @@ export function summarise({ title, targets }, samples, random) {
 }
 
 /**
- * The scenarios' titles whose ratio to a peer exceeds its target.
+ * List the titles of scenarios whose ratio to a peer exceeds the target.
  * @param {Result[]} results
  */
 export function missedTargets(results) {
@@ -75,24 +75,15 @@ export function table(results) {
       side,
       median.toFixed(1),
       p95.toFixed(1),
-      ...PEERS.map((peer) => shown(ratios[peer], side === "ours" ? targets?.[peer] : undefined)),
+      ...PEERS.map((peer) =>
+        formatRatio(ratios[peer], side === "ours" ? targets?.[peer] : undefined),
+      ),
       frames.toFixed(1),
       bytes.toFixed(0),
     ]),
   );
   const headings = ["", "side", "median", "p95 ms", "ratio to gws", "to the floor"];
-  return layOut([[...headings, "frames", "bytes"], ...rows], [0, 1, 4, 5]);
-}
-
-/**
- * @param {Ratio | undefined} ratio
- * @param {number | undefined} target
- */
-function shown(ratio, target) {
-  if (!ratio) return "";
-  const { value, low, high } = ratio;
-  const verdict = target && (value <= target ? " ok" : ` > ${target}`);
-  return `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})${verdict ?? ""}`;
+  return formatTable([[...headings, "frames", "bytes"], ...rows], [0, 1, 4, 5]);
 }
 
 /**
@@ -107,6 +98,6 @@ export function memoryTable(memory, sockets) {
     (after / MIB).toFixed(1),
     (perSocket / 1024).toFixed(1),
   ]);
-  const headings = ["side", "MiB before", `with ${sockets} idle sockets`, "KiB a socket"];
-  return layOut([headings, ...rows], [0]);
+  const headings = ["side", "MiB before", `with ${sockets} idle sockets`, "KiB per socket"];
+  return formatTable([headings, ...rows], [0]);
 }

@@ -1,4 +1,4 @@
-// The part of the run that is about sockets: all sides started, each scenario measured.
+// Runs the fan-out: starts all sides and measures each scenario.
 
 import { randomNumbers } from "../statistics.mjs";
 import { measure } from "./measure.mjs";
@@ -15,9 +15,9 @@ import { Server } from "./servers.mjs";
  */
 
 /**
- * @param {string[]} chosen names of scenarios, and MEMORY
- * @param {import("./servers.mjs").ServerName[]} names
- * @param {number} [rounds] instead of the scenarios' own
+ * @param {string[]} chosen names of scenarios, or MEMORY
+ * @param {import("./servers.mjs").ServerName[]} names of servers
+ * @param {number} [rounds] overrides the scenarios' own
  * @returns {Promise<FanOut>}
  */
 export async function runFanOut(chosen, names, rounds) {
@@ -29,18 +29,18 @@ export async function runFanOut(chosen, names, rounds) {
   const servers = [];
   try {
     for (const name of names) {
-      console.log(`Starting ${name} for sockets …`);
+      console.log(`Starting ${name} for subscriptions …`);
       servers.push(await Server.start(name));
     }
     if (chosen.includes(MEMORY)) {
       if (HAS_PROC) {
-        // The tracker by itself is ours once more.
+        // The side `tracker` would measure `ours` again.
         const measured = servers.filter(({ name }) => name !== "tracker");
         const sides = await measureMemory(measured, IDLE_SOCKETS);
         results.memory = { sockets: IDLE_SOCKETS, sides };
         console.log("memory of idle sockets: done");
       } else {
-        console.log("memory of idle sockets: left out, there is no /proc here");
+        console.log("memory of idle sockets: skipped, because this system has no /proc");
       }
     }
     for (const [name, scenario] of Object.entries(SCENARIOS)) {

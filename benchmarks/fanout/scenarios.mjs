@@ -1,14 +1,14 @@
-// What is measured: to how many sockets, with how many selections, and how many events at once.
+// The scenarios of the fan-out: numbers of sockets, selections and events.
 
 /**
  * @typedef {object} Scenario
  * @property {string} title as the table shows it
  * @property {number} sockets
- * @property {number} selections how many distinct documents they subscribe with
- * @property {number} events of one publish
- * @property {number} rounds how many publishes are timed
- * @property {Partial<Record<import("./servers.mjs").ServerName, number>>} [targets] what our
- *   median should not exceed, as a ratio to another side's
+ * @property {number} selections number of distinct documents they subscribe with
+ * @property {number} events per publish
+ * @property {number} rounds number of publishes to time
+ * @property {Partial<Record<import("./servers.mjs").ServerName, number>>} [targets] the highest
+ *   acceptable ratio of our median to another side's
  */
 
 /** @type {Record<string, Scenario>} */
@@ -39,6 +39,6 @@ export const SCENARIOS = {
   },
 };
 
-/** The name that asks for memory per idle socket, and of how many it is taken. */
+/** The name that --only takes for the memory of idle sockets. */
 export const MEMORY = "memory";
 export const IDLE_SOCKETS = 2_000;

@@ -1,4 +1,4 @@
-// The servers of the fan-out, each in a miniflare of its own, and how one publishes to them.
+// The servers of the fan-out, each in a miniflare of its own.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,30 +17,30 @@ import { workerdProcesses } from "./processes.mjs";
 /** @typedef {"ours" | "tracker" | "gws" | "floor"} ServerName */
 
 /**
- * @typedef {object} Kind
+ * @typedef {object} Definition
  * @property {() => Promise<any>} worker for miniflare
- * @property {() => any[]} [beside] further Workers
- * @property {(miniflare: any, numbers: number[]) => Promise<void>} [store] what is not timed
- * @property {(miniflare: any, client: Client) => Promise<void>} prepare what its database needs
+ * @property {() => any[]} [beside] other Workers
+ * @property {(miniflare: any, client: Client) => Promise<void>} prepare fill the database
+ * @property {(miniflare: any, numbers: number[]) => Promise<void>} [store] prepare a publish, untimed
  * @property {(numbers: number[]) => import("./documents.mjs").Publication} publication
- * @property {boolean} speaksGraphql whether sockets are to subscribe
- * @property {(miniflare: any) => Promise<boolean>} isQuiet whether closed sockets are forgotten
+ * @property {boolean} speaksGraphql true if sockets must subscribe
+ * @property {(miniflare: any) => Promise<boolean>} isCleanedUp true if closed sockets are removed
  */
 
 const LIBRARY_MIGRATIONS = "node_modules/graphql-workers-subscriptions/migrations";
-const QUIET_DEADLINE_MS = 60_000;
+const CLEANUP_DEADLINE_MS = 60_000;
 const POLL_MS = 50;
 
-/** @type {Record<ServerName, Kind>} */
-const KINDS = {
+/** @type {Record<ServerName, Definition>} */
+const DEFINITIONS = {
   ours: {
     worker: async () => stagedWorker(),
     prepare: prepareOurs,
     publication: mutation,
     speaksGraphql: true,
-    isQuiet: async () => true,
+    isCleanedUp: async () => true,
   },
-  // Ours without the write: the events are in D1 before the clock starts, and a poke publishes.
+  // Ours without the write: the events are in D1 before timing starts, and a poke publishes them.
   tracker: {
     worker: async () => {
       const { name, durableObjects, d1Databases } = stagedWorker();
@@ -70,7 +70,7 @@ const KINDS = {
     },
     publication: () => ({ body: '"poke"', expected: "published" }),
     speaksGraphql: true,
-    isQuiet: async () => true,
+    isCleanedUp: async () => true,
   },
   gws: {
     worker: async () => ({
@@ -85,7 +85,7 @@ const KINDS = {
     publication: mutation,
     speaksGraphql: true,
     // It deletes the rows of closed sockets one by one, after they have closed.
-    isQuiet: async (miniflare) => {
+    isCleanedUp: async (miniflare) => {
       const database = await miniflare.getD1Database("SUBSCRIPTIONS");
       return (await database.prepare("SELECT 1 FROM Subscriptions LIMIT 1").first()) === null;
     },
@@ -98,12 +98,12 @@ const KINDS = {
     prepare: async () => {},
     publication: readyFrame,
     speaksGraphql: false,
-    isQuiet: async () => true,
+    isCleanedUp: async () => true,
   },
 };
 
 /** @param {unknown} name @returns {name is ServerName} */
-export const isServer = (name) => typeof name === "string" && Object.hasOwn(KINDS, name);
+export const isServer = (name) => typeof name === "string" && Object.hasOwn(DEFINITIONS, name);
 
 /**
  * @param {any} miniflare
@@ -117,7 +117,7 @@ async function prepareOurs(miniflare, client) {
 }
 
 /**
- * Running instances that work on the reference: what the publishes change.
+ * Create running instances with the reference, which the publishes change.
  * @param {Client} client
  */
 async function createInstances(client) {
@@ -134,7 +134,9 @@ async function createInstances(client) {
       track(updates: $updates) { ... on TrackPayload { applied } }
     }`;
     const { text } = await client.send(JSON.stringify({ query, variables: { updates } }));
-    if (!text.includes(`"applied":${BATCH}`)) throw new Error(`No instances: ${text}`);
+    if (!text.includes(`"applied":${BATCH}`)) {
+      throw new Error(`The instances could not be created: ${text}`);
+    }
   }
 }
 
@@ -144,11 +146,11 @@ async function createInstances(client) {
  */
 const range = (first, count) => Array.from({ length: count }, (_, index) => first + index);
 
-/** One server, ready for sockets. */
+/** A server that is ready for sockets. */
 export class Server {
   /** The number of the last event published. */
   published = 0;
-  #kind;
+  #definition;
   #miniflare;
   #client;
   #folder;
@@ -160,9 +162,9 @@ export class Server {
   constructor(name, { miniflare, url, client, folder, pid }) {
     this.name = name;
     this.url = url;
-    /** Of its workerd; absent where processes cannot be listed. */
+    /** The process of its workerd; undefined if there is no /proc. */
     this.pid = pid;
-    this.#kind = KINDS[name];
+    this.#definition = DEFINITIONS[name];
     this.#miniflare = miniflare;
     this.#client = client;
     this.#folder = folder;
@@ -172,14 +174,14 @@ export class Server {
   static async start(name) {
     const folder = await mkdtemp(join(tmpdir(), `flowflare-fanout-${name}-`));
     const others = new Set(workerdProcesses());
-    const { worker, beside } = KINDS[name];
+    const { worker, beside, prepare } = DEFINITIONS[name];
     const options = { port: 0, state: folder, beside: beside?.() };
     const miniflare = await startMiniflare(await worker(), options);
     try {
       const url = await miniflare.ready;
       const [pid] = workerdProcesses().filter((process) => !others.has(process));
       const client = new Client(url, KEY);
-      await KINDS[name].prepare(miniflare, client);
+      await prepare(miniflare, client);
       return new Server(name, { miniflare, url, client, folder, pid });
     } catch (error) {
       await miniflare.dispose().catch(() => {});
@@ -189,7 +191,7 @@ export class Server {
   }
 
   get speaksGraphql() {
-    return this.#kind.speaksGraphql;
+    return this.#definition.speaksGraphql;
   }
 
   get authorization() {
@@ -197,11 +199,11 @@ export class Server {
   }
 
   /**
-   * Do what publishing the next `count` events takes and is not timed.
+   * Prepare the publish of the next `count` events. This is not timed.
    * @param {number} count
    */
   async store(count) {
-    await this.#kind.store?.(this.#miniflare, range(this.published + 1, count));
+    await this.#definition.store?.(this.#miniflare, range(this.published + 1, count));
   }
 
   /**
@@ -212,7 +214,7 @@ export class Server {
     const numbers = range(this.published + 1, count);
     this.published += count;
     for (let at = 0; at < count; at += BATCH) {
-      const { body, expected } = this.#kind.publication(numbers.slice(at, at + BATCH));
+      const { body, expected } = this.#definition.publication(numbers.slice(at, at + BATCH));
       const { status, text } = await this.#client.send(body);
       if (status !== 200 || !text.includes(expected)) {
         throw new WrongAnswer(`${this.name} answered a publish with ${status}: ${text}`);
@@ -220,11 +222,13 @@ export class Server {
     }
   }
 
-  /** Wait until the server has done what closed sockets make it do. */
-  async quiet() {
-    const deadline = performance.now() + QUIET_DEADLINE_MS;
-    while (!(await this.#kind.isQuiet(this.#miniflare))) {
-      if (performance.now() > deadline) throw new Error(`${this.name} keeps closed sockets.`);
+  /** Wait until the server has removed what it stores for closed sockets. */
+  async waitForCleanup() {
+    const deadline = performance.now() + CLEANUP_DEADLINE_MS;
+    while (!(await this.#definition.isCleanedUp(this.#miniflare))) {
+      if (performance.now() > deadline) {
+        throw new Error(`${this.name} has not removed its closed sockets in time.`);
+      }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

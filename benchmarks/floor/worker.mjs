@@ -1,5 +1,5 @@
-// The floor: what remains without any GraphQL library. Three of the operations, known by their
-// operationName, each as one hand-written statement whose JSON is passed on as it is.
+// The floor: two of the operations without a GraphQL library. The operationName selects a hand-written
+// statement, whose JSON is returned without changes.
 
 /** @typedef {import("@cloudflare/workers-types").D1Database} Database */
 

@@ -1,10 +1,10 @@
-// Writes to the service, and what its log says of them.
+// Writes events to the service and reads them back from its log.
 
 import { Client } from "../client.mjs";
 import { KEY } from "../workers.mjs";
 import { cursorOf } from "./subscriber.mjs";
 
-const DEADLINE_MS = 20_000;
+const RESPONSE_DEADLINE_MS = 20_000;
 const PAGE = 1_000;
 
 const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
@@ -16,8 +16,8 @@ const EVENTS = `query Events($filter: EventFilter, $after: EventCursor) {
   }
 }`;
 
-/** One connection; its requests come one after the other. */
-export class Caller {
+/** Sends operations one after the other over one connection. */
+export class LogClient {
   #client;
 
   /** @param {URL} url */
@@ -26,20 +26,23 @@ export class Caller {
   }
 
   /**
-   * `data` of an operation; throws where there is none.
+   * Execute an operation; returns its `data`, and throws if it has errors.
    * @param {string} query
    * @param {Record<string, unknown>} [variables]
    */
-  async data(query, variables = {}) {
-    const { status, text } = await inTime(this.#client.send(JSON.stringify({ query, variables })));
-    const body = status === 200 ? JSON.parse(text) : {};
-    if (!body.data || body.errors) throw new Error(`Answered ${status}: ${text.slice(0, 500)}`);
-    return body.data;
+  async execute(query, variables = {}) {
+    const body = JSON.stringify({ query, variables });
+    const { status, text } = await withDeadline(this.#client.send(body));
+    const { data, errors } = status === 200 ? JSON.parse(text) : {};
+    if (!data || errors) {
+      throw new Error(`The service answered with ${status}: ${text.slice(0, 500)}`);
+    }
+    return data;
   }
 
-  /** @returns {Promise<number>} the position of the last event */
-  async head() {
-    return Number((await this.data("{ events(first: 0) { cursor } }")).events.cursor);
+  /** @returns {Promise<number>} the position of the last event in the log */
+  async lastPosition() {
+    return Number((await this.execute("{ events(first: 0) { cursor } }")).events.cursor);
   }
 
   close() {
@@ -52,47 +55,49 @@ export class Caller {
  * @param {Promise<T>} promise
  * @returns {Promise<T>}
  */
-function inTime(promise) {
+function withDeadline(promise) {
   /** @type {NodeJS.Timeout} */
   let timer;
+  const seconds = RESPONSE_DEADLINE_MS / 1000;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("No answer in time.")), DEADLINE_MS);
+    const error = new Error(`The service did not answer within ${seconds} s.`);
+    timer = setTimeout(() => reject(error), RESPONSE_DEADLINE_MS);
   });
   return /** @type {Promise<T>} */ (Promise.race([promise, late])).finally(() =>
     clearTimeout(timer),
   );
 }
 
-/** A client that changes instances, and remembers which changes the service has confirmed. */
+/** Changes instances, and records the changes that the service has confirmed. */
 export class Writer {
-  /** @type {[position: number, instanceId: string][]} the last event of each batch */
+  /** @type {[position: number, instanceId: string][]} */
   confirmed = [];
-  /** The number of events there are to be. */
+  /** The number of confirmed events. */
   written = 0;
-  #caller;
+  #client;
   #instances;
   #count = 0;
 
   /**
    * @param {URL} url
-   * @param {string[]} instances that nobody else changes
+   * @param {string[]} instances that no other writer changes
    */
   constructor(url, instances) {
-    this.#caller = new Caller(url);
+    this.#client = new LogClient(url);
     this.#instances = instances;
   }
 
   /**
    * Create the instances.
-   * @param {Record<string, unknown>} given of each
+   * @param {Record<string, unknown>} fields of each
    */
-  async create(given) {
+  async create(fields) {
     for (const instanceId of this.#instances) {
-      await this.#track([{ instance: { instanceId, status: "RUNNING", ...given } }]);
+      await this.#track([{ instance: { instanceId, status: "RUNNING", ...fields } }]);
     }
   }
 
-  /** Change each instance once, in one transaction: an event each. */
+  /** Change each instance once, in one transaction, which writes an event for each. */
   async write() {
     this.#count += 1;
     const updates = this.#instances.map((instanceId) => ({
@@ -100,7 +105,7 @@ export class Writer {
     }));
     const position = await this.#track(updates);
     this.written += updates.length;
-    // Nothing comes between the events of a transaction.
+    // The events of a transaction have consecutive positions.
     this.#instances.forEach((instanceId, index) => {
       this.confirmed.push([position - updates.length + 1 + index, instanceId]);
     });
@@ -108,30 +113,31 @@ export class Writer {
 
   /** @param {object[]} updates @returns {Promise<number>} position of the last event */
   async #track(updates) {
-    const { track } = await this.#caller.data(TRACK, { updates });
-    if (track.__typename !== "TrackPayload")
-      throw new Error(`A write was refused: ${track.message}`);
+    const { track } = await this.#client.execute(TRACK, { updates });
+    if (track.__typename !== "TrackPayload") {
+      throw new Error(`The service refused a write: ${track.message}`);
+    }
     return Number(track.cursor);
   }
 
   close() {
-    this.#caller.close();
+    this.#client.close();
   }
 }
 
 /**
- * The events of a workflow in the log: positions in order, each with its instance.
- * @param {Caller} caller
+ * Read the events of a workflow from the log.
+ * @param {LogClient} client
  * @param {string} workflow
  * @param {number} after
- * @returns {Promise<Map<number, string>>}
+ * @returns {Promise<Map<number, string>>} positions in order, each with the id of its instance
  */
-export async function logged(caller, workflow, after) {
+export async function readLog(client, workflow, after) {
   /** @type {Map<number, string>} */
   const found = new Map();
   for (let more = true, at = after; more;) {
     const variables = { filter: { workflow: [workflow] }, after: cursorOf(at) };
-    const { events: page } = await caller.data(EVENTS, variables);
+    const { events: page } = await client.execute(EVENTS, variables);
     for (const { cursor, instance } of page.events) found.set(Number(cursor), instance.instanceId);
     at = Number(page.cursor);
     more = page.hasMore;

@@ -1,4 +1,4 @@
-// The service as `make serve` runs it, in a process group of its own that can be killed.
+// Runs the server of `make serve` in a process group of its own, so that it can be killed.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -15,7 +15,7 @@ const SAMPLE_MS = 200;
 const LOG_LINES = 50;
 
 export class Server {
-  /** Of the newest workerd; the greatest of all since it was last read. */
+  /** The greatest resident size of workerd since the start. */
   peakBytes = 0;
   url = new URL("http://127.0.0.1");
   #folder;
@@ -28,7 +28,7 @@ export class Server {
   /** @type {string[]} */
   #log = [];
 
-  /** @param {string} folder of its data */
+  /** @param {string} folder for the data */
   constructor(folder) {
     this.#folder = folder;
   }
@@ -36,7 +36,7 @@ export class Server {
   static async start() {
     const server = new Server(await mkdtemp(join(tmpdir(), "flowflare-soak-")));
     try {
-      await server.run();
+      await server.spawn();
     } catch (error) {
       await server.stop();
       throw error;
@@ -45,8 +45,8 @@ export class Server {
     return server;
   }
 
-  /** Start it, on the port and the data that it had. */
-  async run() {
+  /** Start the process. After a kill it uses the same port and data again. */
+  async spawn() {
     const port = this.url.port || "0";
     const options = ["--port", port, "--state", this.#folder, "--var", `FLOWFLARE_API_KEY:${KEY}`];
     const child = spawn(process.execPath, ["scripts/serve.mjs", ...options], {
@@ -56,10 +56,11 @@ export class Server {
     });
     this.#process = child;
     this.url = await new Promise((resolve, reject) => {
-      const fail = (/** @type {string} */ why) =>
-        reject(new Error(`The server ${why}:\n${this.#log.join("\n")}`));
-      const timer = setTimeout(() => fail("did not start in time"), START_DEADLINE_MS);
-      child.on("exit", () => fail("has ended"));
+      const fail = (/** @type {string} */ reason) =>
+        reject(new Error(`The server ${reason}. Its log:\n${this.log}`));
+      const seconds = START_DEADLINE_MS / 1000;
+      const timer = setTimeout(() => fail(`did not start in ${seconds} s`), START_DEADLINE_MS);
+      child.on("exit", () => fail("exited"));
       for (const output of [child.stdout, child.stderr]) {
         createInterface({ input: output }).on("line", (line) => {
           this.#log = [...this.#log, line].slice(-LOG_LINES);
@@ -72,12 +73,12 @@ export class Server {
     [this.#workerd] = workerdProcesses(child.pid);
   }
 
-  /** The last lines that it printed. */
+  /** The last lines of output. */
   get log() {
     return this.#log.join("\n");
   }
 
-  /** @returns {number} of workerd; 0 where it is gone, or there is no /proc */
+  /** @returns {number} the size of workerd; 0 if it has ended, or there is no /proc */
   residentBytes() {
     try {
       const bytes = this.#workerd === undefined ? 0 : residentBytes(this.#workerd);
@@ -88,25 +89,20 @@ export class Server {
     }
   }
 
-  /** Kill the server and workerd in the middle of what they do. */
+  /** Kill the server and workerd without warning. */
   async kill() {
-    await this.#end("SIGKILL");
-  }
-
-  /** Kill it, and remove its data. */
-  async stop() {
-    clearInterval(this.#sampling);
-    await this.kill();
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-
-  /** @param {NodeJS.Signals} signal */
-  async #end(signal) {
     const child = this.#process;
     this.#process = undefined;
     if (child?.pid === undefined || child.exitCode !== null) return;
     const ended = new Promise((resolve) => child.once("close", resolve));
-    process.kill(-child.pid, signal);
+    process.kill(-child.pid, "SIGKILL");
     await ended;
+  }
+
+  /** Kill the server and remove its data. */
+  async stop() {
+    clearInterval(this.#sampling);
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
   }
 }

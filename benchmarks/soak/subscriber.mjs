@@ -1,46 +1,47 @@
-// A subscriber that keeps an account of what it gets, and comes back with its cursor.
+// A subscriber that records the events it receives, and reconnects with its cursor.
 
 import { WebSocket } from "ws";
 import { KEY } from "../workers.mjs";
 
-const AGAIN_MS = 200;
+const RECONNECT_MS = 200;
 
 /** @typedef {{ query: string, variables: Record<string, unknown> }} Payload */
 
 export class Subscriber {
-  /** @type {Set<number>} positions in the log of the events it has */
-  seen = new Set();
-  doubled = 0;
-  disordered = 0;
-  /** @type {string[]} messages that it should not have got */
-  faults = [];
-  /** The position of its last page; moves over what its filter leaves out, too. */
-  reached;
+  /** @type {Set<number>} positions of the events received */
+  received = new Set();
+  duplicated = 0;
+  outOfOrder = 0;
+  /** @type {string[]} unexpected messages */
+  errors = [];
+  /** The position of the last page, which also counts events that the filter excludes. */
+  #position;
+  /** The position of the last event. */
   #last;
   #url;
   #payload;
   #closes;
   /** @type {WebSocket | undefined} */
   #socket;
-  #isLeaving = false;
+  #isClosing = false;
   #isStalled = false;
 
   /**
    * @param {URL} url of the server
    * @param {Payload} payload
-   * @param {{ after: number, closes: Map<number, number> }} options where to begin, and where to
-   *   count the codes with which the server closes
+   * @param {{ after: number, closes: Map<number, number> }} options `after` is the position
+   *   to start from; `closes` counts the close codes of the server
    */
   constructor(url, payload, { after, closes }) {
-    /** Where it began. */
+    /** The position from which the subscription started. */
     this.after = after;
     this.#url = new URL("/graphql", url.href.replace("http", "ws"));
     this.#payload = payload;
     this.#closes = closes;
-    this.reached = this.#last = after;
+    this.#position = this.#last = after;
   }
 
-  /** Connect and subscribe; again whenever the connection is lost. Resolves once it is let in. */
+  /** Connect and subscribe, again after each loss of the connection. Resolves when acknowledged. */
   open() {
     const socket = new WebSocket(this.#url, ["graphql-transport-ws"], { perMessageDeflate: false });
     this.#socket = socket;
@@ -50,52 +51,52 @@ export class Subscriber {
         wasOpen = true;
         send(socket, { type: "connection_init", payload: { authorization: `Bearer ${KEY}` } });
       });
-      // An error is followed by a close, which says why.
+      // Every error is followed by a close, which is handled below.
       socket.on("error", () => {});
       socket.on("message", (data) => {
         if (socket !== this.#socket) return;
         const message = JSON.parse(data.toString());
         if (message.type === "connection_ack") {
-          const extensions = { after: cursorOf(this.reached) };
+          const extensions = { after: cursorOf(this.#position) };
           send(socket, { type: "subscribe", id: "1", payload: { ...this.#payload, extensions } });
           resolve(undefined);
         } else this.#receive(socket, message);
       });
       socket.on("close", (code) => {
-        if (socket !== this.#socket || this.#isLeaving) return resolve(undefined);
+        if (socket !== this.#socket || this.#isClosing) return resolve(undefined);
         if (wasOpen) this.#closes.set(code, (this.#closes.get(code) ?? 0) + 1);
         if (this.#isStalled) return resolve(undefined);
-        setTimeout(() => resolve(this.#isLeaving ? undefined : this.open()), AGAIN_MS);
+        setTimeout(() => resolve(this.#isClosing ? undefined : this.open()), RECONNECT_MS);
       });
     });
   }
 
-  /** Lose the connection, and come back at once. */
-  drop() {
-    const lost = this.#socket;
-    const back = this.open();
-    lost?.terminate();
-    return back;
+  /** Break the connection and reconnect at once. */
+  reconnect() {
+    const old = this.#socket;
+    const opened = this.open();
+    old?.terminate();
+    return opened;
   }
 
   get isOpen() {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Take nothing more from the network: what the server sends stays with it. */
+  /** Stop reading from the network, so that messages pile up at the server. */
   stall() {
     this.#isStalled = true;
     this.#socket?.pause();
   }
 
-  /** Go on, without an account of what comes. */
+  /** Read again, but ignore the messages. */
   resume() {
     this.#socket?.removeAllListeners("message");
     this.#socket?.resume();
   }
 
-  leave() {
-    this.#isLeaving = true;
+  close() {
+    this.#isClosing = true;
     this.#socket?.terminate();
   }
 
@@ -106,16 +107,16 @@ export class Subscriber {
   #receive(socket, message) {
     if (message.type === "ping") return send(socket, { type: "pong" });
     if (message.type !== "next" || message.payload.errors) {
-      return void this.faults.push(JSON.stringify(message).slice(0, 500));
+      return void this.errors.push(JSON.stringify(message).slice(0, 500));
     }
     for (const { cursor } of message.payload.data.workflowEvents.events) {
       const position = Number(cursor);
-      if (this.seen.has(position)) this.doubled += 1;
-      else if (position < this.#last) this.disordered += 1;
-      this.seen.add(position);
+      if (this.received.has(position)) this.duplicated += 1;
+      else if (position < this.#last) this.outOfOrder += 1;
+      this.received.add(position);
       this.#last = Math.max(this.#last, position);
     }
-    this.reached = Number(message.payload.extensions.cursor);
+    this.#position = Number(message.payload.extensions.cursor);
   }
 }
 

@@ -1,6 +1,6 @@
-// The figures and the table of what tracking costs.
+// Figures and table of the cost of tracking.
 
-import { layOut } from "../report.mjs";
+import { formatRatio, formatTable } from "../report.mjs";
 import { quantile, ratioInterval } from "../statistics.mjs";
 
 const TITLES = /** @type {Record<string, string>} */ ({
@@ -11,7 +11,7 @@ const TITLES = /** @type {Record<string, string>} */ ({
 /**
  * @typedef {object} Result
  * @property {string} title
- * @property {number} bare median milliseconds a step
+ * @property {number} bare median milliseconds per step
  * @property {number} tracked
  * @property {import("../report.mjs").Ratio} ratio
  * @property {number} rounds
@@ -20,7 +20,7 @@ const TITLES = /** @type {Record<string, string>} */ ({
 
 /**
  * @param {string} language
- * @param {Record<"bare" | "tracked", number[][]>} samples milliseconds a step, by round
+ * @param {Record<"bare" | "tracked", number[][]>} samples milliseconds per step, by round
  * @param {{ steps: number, calls: number, random: () => number }} options
  * @returns {Result}
  */
@@ -42,14 +42,14 @@ export function summarise(language, { bare, tracked }, { steps, calls, random })
  * @returns {string}
  */
 export function table(results) {
-  const headings = ["", "bare", "tracked ms", "more", "ratio", "calls a step"];
+  const headings = ["", "bare", "tracked ms", "more", "ratio", "calls per step"];
   const rows = results.map(({ title, bare, tracked, ratio, callsPerStep }) => [
     title,
     bare.toFixed(2),
     tracked.toFixed(2),
     (tracked - bare).toFixed(2),
-    `${ratio.value.toFixed(2)} (${ratio.low.toFixed(2)}–${ratio.high.toFixed(2)})`,
+    formatRatio(ratio),
     callsPerStep.toFixed(2),
   ]);
-  return layOut([headings, ...rows], [0, 4]);
+  return formatTable([headings, ...rows], [0, 4]);
 }

@@ -1,4 +1,4 @@
-// What tracking costs a workflow: runs of the same steps, bare and tracked, in turns.
+// Measures the cost of tracking: runs the same steps bare and tracked, in turns.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { randomNumbers } from "../statistics.mjs";
 import { stagedWorker } from "../workers.mjs";
 import { summarise } from "./report.mjs";
 
-/** The names that ask for this part. */
+/** The names that --only takes for this part. */
 export const LANGUAGES = { trackJavaScript: "JAVASCRIPT", trackPython: "PYTHON" };
 
 /** @typedef {keyof typeof LANGUAGES} Language */
@@ -25,7 +25,7 @@ const DEADLINE_MS = 60_000;
 
 /**
  * @param {Language[]} chosen
- * @param {number} [rounds] how many runs of each are timed
+ * @param {number} [rounds] number of runs of each kind to time
  * @returns {Promise<Record<string, import("./report.mjs").Result>>}
  */
 export async function runTracking(chosen, rounds = ROUNDS) {
@@ -75,11 +75,11 @@ async function measure(runner, language, { rounds, random }) {
       if (round >= 0) samples[kind].push([elapsed / STEPS]);
     }
   }
-  const calls = await runner.calls(`${language}_COUNTED`);
+  const calls = await runner.countCalls(`${language}_COUNTED`);
   return summarise(language, samples, { steps: STEPS, calls, random });
 }
 
-/** Starts workflows through the driver, and waits for their ends. */
+/** Starts workflows through the driver and waits until they end. */
 class Runner {
   #miniflare;
   #started = 0;
@@ -90,7 +90,7 @@ class Runner {
   }
 
   /**
-   * The milliseconds of one run.
+   * Run a workflow; returns its duration in milliseconds.
    * @param {string} binding
    */
   async run(binding) {
@@ -110,10 +110,10 @@ class Runner {
   }
 
   /**
-   * How many calls one run makes to the service.
+   * Run a workflow; returns the number of its calls to the service.
    * @param {string} binding
    */
-  async calls(binding) {
+  async countCalls(binding) {
     const counter = await this.#miniflare.getWorker("counter");
     await counter.fetch("http://counter/");
     await this.run(binding);

@@ -1,13 +1,14 @@
-// Counts what a request costs in D1, when the harness asks: it does so outside the timed requests.
+// Counts the use of D1 by a request, for requests that are compared but not timed.
 
 /** @typedef {import("./rows.mjs").Database} Database */
 
 /**
- * The database, and the headers that tell what it was asked; as Flowflare's own are named.
+ * Wrap a database to count its use.
  * @param {Database} database
- * @returns {{ database: Database, headers: () => Record<string, string> }}
+ * @returns {{ database: Database, headers: () => Record<string, string> }} the wrapped database, and
+ *   the counts as headers with the names of Flowflare's own
  */
-export function counting(database) {
+export function countUse(database) {
   const counts = { roundTrips: 0, rowsRead: 0, rowsWritten: 0 };
   const count = (/** @type {any[]} */ results) => {
     counts.roundTrips += 1;

@@ -1,4 +1,4 @@
-// One DataLoader for each relation: whatever a request asks of it becomes one D1 query.
+// A DataLoader for each relation, which combines the keys of a request in one D1 query.
 
 import DataLoader from "dataloader";
 import { ATTEMPT, INSTANCE, STEP, WORKFLOW } from "./rows.mjs";
@@ -8,7 +8,7 @@ import { ATTEMPT, INSTANCE, STEP, WORKFLOW } from "./rows.mjs";
 /** @typedef {ReturnType<typeof createLoaders>} Loaders */
 
 /**
- * The loaders of one request.
+ * Create the loaders for a request.
  * @param {Database} db
  */
 export function createLoaders(db) {
@@ -21,10 +21,10 @@ export function createLoaders(db) {
 }
 
 /**
- * Loads the one row of each key.
+ * Create a loader for one row per key.
  * @param {Database} db
  * @param {string} select up to and including IN
- * @param {string} key the column that holds the key
+ * @param {string} key the column with the key
  * @returns {DataLoader<string | number, Row | undefined>}
  */
 function one(db, select, key) {
@@ -36,10 +36,10 @@ function one(db, select, key) {
 }
 
 /**
- * Loads all rows of each key, in the order of a column.
+ * Create a loader for all rows of each key, sorted by a column.
  * @param {Database} db
  * @param {string} select up to and including IN
- * @param {string} key the column that holds the key
+ * @param {string} key the column with the key
  * @param {string} order
  * @returns {DataLoader<number, Row[]>}
  */

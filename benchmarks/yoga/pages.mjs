@@ -9,7 +9,7 @@ import { INSTANCE } from "./rows.mjs";
 const CURSOR = /^C(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(\d{1,15})$/;
 
 /**
- * A connection: one query for its rows, and one row more that tells whether others follow.
+ * Query a connection. It reads one row more than requested, to see if there is a next page.
  * @param {Context} context
  * @param {{ first?: number | null, after?: string | null }} page
  * @param {{ refType: string, refId: string }} [reference]

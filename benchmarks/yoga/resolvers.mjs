@@ -1,4 +1,4 @@
-// The resolvers. Fields without one here are properties of the row (see rows.mjs).
+// The resolvers. Fields without a resolver are properties of the row (see rows.mjs).
 
 import { GraphQLScalarType } from "graphql";
 import { INSTANCE } from "./rows.mjs";
@@ -18,10 +18,10 @@ const duration = (row) =>
     : Date.parse(row.completedAt) - Date.parse(row.startedAt);
 
 /**
- * A field of a workflow whose name is known already: only other fields need its row.
+ * Create the resolver of a field that needs the workflow's row; the name is known without it.
  * @param {string} name
  */
-function ofWorkflow(name) {
+function workflowField(name) {
   /** @type {(row: Row, _: unknown, context: Context) => Promise<unknown>} */
   return async (row, _, { loaders }) => (await loaders.workflows.load(row.name))?.[name];
 }
@@ -65,13 +65,13 @@ export const resolvers = {
   Workflow: {
     /** @param {Row} row */
     id: (row) => `Workflow:${row.name}`,
-    description: ofWorkflow("description"),
+    description: workflowField("description"),
     /** @type {(row: Row, _: unknown, context: Context) => Promise<unknown>} */
     metadata: async (row, _, { loaders }) =>
       json((await loaders.workflows.load(row.name))?.metadata ?? null),
-    retentionDays: ofWorkflow("retentionDays"),
-    createdAt: ofWorkflow("createdAt"),
-    updatedAt: ofWorkflow("updatedAt"),
+    retentionDays: workflowField("retentionDays"),
+    createdAt: workflowField("createdAt"),
+    updatedAt: workflowField("updatedAt"),
   },
 
   Reference: {

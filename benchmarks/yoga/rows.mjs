@@ -1,4 +1,4 @@
-// The columns that are read, named as the GraphQL fields are, so that most need no resolver.
+// The columns to read. They are named like the GraphQL fields, so that most need no resolver.
 
 /** @typedef {import("@cloudflare/workers-types").D1Database} Database */
 /** @typedef {Record<string, any>} Row */

@@ -1,4 +1,4 @@
-// The part of schema/schema.graphql that the benchmarks use, word for word.
+// The part of schema/schema.graphql that the benchmarks use, copied without changes.
 
 export const typeDefs = /* GraphQL */ `
   scalar DateTime

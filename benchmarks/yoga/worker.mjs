@@ -1,11 +1,11 @@
 // The peer: the same API on GraphQL Yoga, as a JavaScript Worker on the same tables.
 //
-// Yoga's parser and validation caches are on (its default), relations go through DataLoader, and
-// each mutation is one statement. It has no subscriptions, so it tells nobody about a write.
+// Yoga's caches of parsed and validated documents are on (its default), relations are loaded with
+// DataLoader, and each mutation is one statement. It has no subscriptions.
 
 import { GraphQLError } from "graphql";
 import { createSchema, createYoga } from "graphql-yoga";
-import { counting } from "./counting.mjs";
+import { countUse } from "./counting.mjs";
 import { createLoaders } from "./loaders.mjs";
 import { resolvers } from "./resolvers.mjs";
 import { typeDefs } from "./schema.mjs";
@@ -52,7 +52,7 @@ export default {
    */
   async fetch(request, env, ctx) {
     if (!request.headers.has("x-count-d1")) return yoga.fetch(request, { env, ctx });
-    const { database, headers } = counting(env.DB);
+    const { database, headers } = countUse(env.DB);
     const response = await yoga.fetch(request, { env: { ...env, DB: database }, ctx });
     return new Response(response.body, { headers: headers(), status: response.status });
   },

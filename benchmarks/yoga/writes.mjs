@@ -1,4 +1,4 @@
-// The mutations: one upsert that answers with the row it wrote, a look only where it wrote none.
+// The mutations. Each is one upsert that returns the row; a second query is made only if it wrote none.
 
 import { INSTANCE, STEP } from "./rows.mjs";
 
@@ -35,10 +35,10 @@ class Refusal extends Error {
 }
 
 /**
- * Answer a refusal as data; anything else is an error.
+ * Run a write and return a refusal as data; other errors are thrown.
  * @param {() => Promise<Row>} write
  */
-async function answered(write) {
+async function catchRefusal(write) {
   try {
     return await write();
   } catch (error) {
@@ -53,7 +53,7 @@ async function answered(write) {
  * @param {Context} context
  */
 export function startWorkflow(_, { input }, { env }) {
-  return answered(async () => {
+  return catchRefusal(async () => {
     const instanceId = input.instanceId ?? crypto.randomUUID();
     checkText(input.workflow, "workflow", 64);
     checkText(instanceId, "instanceId", 100);
@@ -96,7 +96,7 @@ export function startWorkflow(_, { input }, { env }) {
  * @param {Context} context
  */
 export function updateWorkflowStep(_, { input }, { env }) {
-  return answered(async () => {
+  return catchRefusal(async () => {
     checkText(input.instanceId, "instanceId", 100);
     checkText(input.name, "name", 256);
     checkNumber(input.index, "index");
@@ -111,7 +111,7 @@ export function updateWorkflowStep(_, { input }, { env }) {
 }
 
 /**
- * The upsert of a step: it moves only upwards, and never from a terminal status.
+ * Build the upsert of a step. Its status only moves forward, and never from a terminal status.
  * @param {Row} input
  */
 function stepUpsert(input) {
@@ -181,7 +181,8 @@ function stepUpsert(input) {
 }
 
 /**
- * Why the upsert wrote nothing: told before (the step stands as asked), unknown, or illegal.
+ * Return the result if the upsert wrote nothing: the step if it has the status already, or a refusal
+ * if the instance is unknown or the transition illegal.
  * @param {Context["env"]} env
  * @param {Row} input
  */
@@ -242,7 +243,7 @@ function checkNumber(value, field) {
 function jsonText(value, field) {
   if (value == null) return null;
   const text = JSON.stringify(value);
-  // No character takes more than three bytes for each of its UTF-16 units.
+  // UTF-8 needs at most three bytes per UTF-16 unit, so most texts need not be encoded.
   if (text.length * 3 > MAX_JSON_BYTES && new TextEncoder().encode(text).length > MAX_JSON_BYTES) {
     throw invalidInput(field, `the value is larger than ${MAX_JSON_BYTES} bytes`);
   }

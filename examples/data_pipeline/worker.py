@@ -1,7 +1,7 @@
-"""Data pipeline: a batch is read page by page from a flaky source, cleaned, and added up.
+"""Data pipeline: read a batch page by page from an unreliable source, clean it and add it up.
 
-Input: `{"pages": 3, "pageSize": 4, "failures": 1}`, all optional; `failures` is how often the
-source fails at each page before it answers.
+Input: `{"pages": 3, "pageSize": 4, "failures": 1}`, all optional. `failures` is the number of
+attempts at which the source fails for each page.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _RETRIES = Retries(limit=4, delay=timedelta(milliseconds=100), backoff="exponent
 
 
 class SourceUnavailable(Exception):
-    """The source did not answer; it may answer later."""
+    """The source did not answer, so the step is retried."""
 
 
 class DataPipeline(TrackedWorkflow):
-    """For each page: extract (retried) and transform; then load."""
+    """Extract (retried) and transform each page, then load them all."""
 
     async def run(self, event: Any, step: TrackedStep) -> Any:
-        """Run one batch; the result is its totals."""
+        """Run one batch; returns its totals."""
         batch = event["payload"] or {}
         size, failures = batch.get("pageSize", 4), batch.get("failures", 1)
         cleaned = []
@@ -38,7 +38,7 @@ class DataPipeline(TrackedWorkflow):
 
 
 def read_page(attempt: Attempt, *, page: int, size: int, failures: int) -> list[dict[str, Any]]:
-    """A page of the source, which stands here for somebody's API. Its last row is spoiled."""
+    """Read a page from the source, which represents an external API. The last row is invalid."""
     if attempt.number <= failures:
         raise SourceUnavailable(f"page {page} timed out")
     ids = range((page - 1) * size + 1, page * size + 1)
@@ -46,7 +46,7 @@ def read_page(attempt: Attempt, *, page: int, size: int, failures: int) -> list[
 
 
 def clean(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The amounts in cents, and the ids of the rows that have none."""
+    """Convert the amounts to cents, and reject the rows without a valid amount."""
     amounts, rejected = [], []
     for row in rows:
         whole, point, cents = row["amount"].partition(".")
@@ -58,12 +58,12 @@ def clean(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def add_up(pages: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the batch comes to."""
+    """Add up the pages."""
     amounts = [cents for page in pages for cents in page["cents"]]
     rejected = [id_ for page in pages for id_ in page["rejected"]]
     return {"rows": len(amounts), "totalCents": sum(amounts), "rejected": rejected}
 
 
 async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
-    """Say what to do; the Worker has no interface of its own."""
+    """Explain how to start the workflow; the Worker has no other HTTP interface."""
     return Response("Start the workflow data-pipeline through Flowflare.\n")

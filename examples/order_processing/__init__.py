@@ -1,1 +1,1 @@
-"""An order: validated, paid for with retries, held back a moment, shipped."""
+"""Order processing: validate an order, charge the card with retries, wait, and ship."""

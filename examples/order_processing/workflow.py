@@ -1,4 +1,4 @@
-"""The workflow itself: started by `startWorkflow`, executed by Cloudflare Workflows.
+"""The order workflow, which `startWorkflow` starts and Cloudflare Workflows executes.
 
 Input: `{"items": […], "failPayments": 2, "holdMs": 500}`, all optional.
 """
@@ -13,19 +13,21 @@ RETRIES = Retries(limit=3, delay=timedelta(milliseconds=300), backoff="constant"
 
 
 class PaymentDeclined(Exception):
-    """The payment provider said no; it may say yes later."""
+    """The payment provider declined the card, so the step is retried."""
 
 
 class OrderProcessing(TrackedWorkflow):
     """validate → charge card (retried) → hold for stock (a sleep) → ship."""
 
     def flowflare(self) -> Flowflare:
-        """The service is this Worker itself, so it needs neither a binding nor a key. In a Worker
-        of its own a workflow leaves this out and binds FLOWFLARE."""
+        """Return the service, which is this Worker itself, so no binding or key is needed.
+
+        In a separate Worker, leave this method out and bind FLOWFLARE.
+        """
         return Flowflare(service_binding=self.ctx.exports.FlowflareService)
 
     async def run(self, event: Any, step: TrackedStep) -> Any:
-        """Run one order; the result is what the instance's `output` shows."""
+        """Process one order; the result becomes the instance's `output`."""
         order = event["payload"] or {}
         items = await step.do("validate", lambda: _validate(order), retries=RETRIES)
         payment = await step.do(

@@ -1,6 +1,6 @@
 """Scheduled maintenance: every night a cron trigger starts a workflow that removes old sessions.
 
-The instance's id is the night's, so a trigger that fires twice starts it once.
+The instance's id contains the date, so a trigger that fires twice starts one instance.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _COUNT = "SELECT count(*) AS sessions FROM sessions"
 
 
 class ScheduledMaintenance(TrackedWorkflow):
-    """Removes expired sessions, a batch a step, until none is left; then counts."""
+    """Remove all expired sessions, one batch per step, and then count the others."""
 
     async def run(self, event: Any, step: TrackedStep) -> Any:
-        """Remove what expired before `payload.before`, an RFC 3339 text in UTC."""
+        """Remove sessions that expired before `payload.before`, an RFC 3339 time in UTC."""
         before = event["payload"]["before"]
         sessions = self.env.SESSIONS
 
@@ -45,18 +45,18 @@ class ScheduledMaintenance(TrackedWorkflow):
 
 
 async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
-    """Cron trigger: start the night's instance through Flowflare."""
+    """Start tonight's instance through Flowflare; the cron trigger calls this."""
     at = datetime.fromtimestamp(controller.scheduledTime / 1000, UTC)
-    night = {
+    start = {
         "workflow": "scheduled-maintenance",
         "instanceId": f"maintenance-{at:%Y-%m-%d}",
         "input": {"before": f"{at:%Y-%m-%dT%H:%M:%SZ}"},
     }
-    answer = (await Flowflare.from_env(env).execute(_START, {"input": night}))["startWorkflow"]
+    answer = (await Flowflare.from_env(env).execute(_START, {"input": start}))["startWorkflow"]
     if answer["__typename"] != "InstancePayload":
         raise RuntimeError(f"The maintenance did not start: {answer['message']}")
 
 
 async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
-    """Say what to do; the Worker has no interface of its own."""
+    """Explain when the workflow starts; the Worker has no other HTTP interface."""
     return Response("The workflow scheduled-maintenance starts every night at three.\n")

@@ -1,21 +1,23 @@
-// What GraphiQL shows on the first visit: one tab each. Lines are short, the editor is narrow.
+// The tabs that GraphiQL opens on the first visit. Lines are short because the editor is narrow.
 
 const EXAMPLES = [
   {
-    query: `# Put the key into the field above. Locally it
-# is in .dev.vars, as FLOWFLARE_API_KEY.
+    query: `# Enter the API key in the field above. On your
+# own machine it is FLOWFLARE_API_KEY in
+# .dev.vars.
 #
-# Run this with the button or Ctrl-Enter.
-# Ctrl-Space completes; the book on the left
-# describes every type. The next tab starts
-# a workflow.
+# Press the button or Ctrl-Enter to run this
+# query. Ctrl-Space completes names, and the
+# book on the left describes every type. The
+# next tab starts a workflow.
 
 query Overview {
   stats {
     total
     statusCounts { status count }
   }
-  # The newest; none before the first start.
+  # The newest instances. The list is empty
+  # until a workflow has been started.
   instances(first: 5) {
     nodes {
       instanceId
@@ -29,12 +31,13 @@ query Overview {
 `,
   },
   {
-    query: `# Two operations: the button asks which one
-# to run, Ctrl-Enter runs the one the cursor
-# is in. Run Start, then Read several times.
+    query: `# This tab has two operations. The button
+# asks which one to run; Ctrl-Enter runs the
+# one under the cursor. Run Start once, and
+# then Read several times.
 #
-# The order is executed here. Its payment
-# fails twice before it succeeds.
+# The example workflow runs in this Worker.
+# Its payment fails twice, then succeeds.
 
 mutation Start {
   startWorkflow(input: {
@@ -68,9 +71,10 @@ query Read {
 `,
   },
   {
-    query: `# Run this, then Start in the second tab of
-# another window: every event appears here as
-# it happens. The button stops it.
+    query: `# Run this, and then run Start from the second
+# tab in another window. Every event appears
+# here when it happens. The button stops the
+# subscription.
 
 subscription Live {
   workflowEvents {

@@ -1,27 +1,29 @@
-// GraphiQL on /graphql, with the key from the field above it.
+// Shows GraphiQL at /graphql, and sends requests with the API key from the field above it.
 
-const STORED = "flowflare:key";
-const LOCAL = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
-const WHERE = LOCAL ? "It is in the file .dev.vars (FLOWFLARE_API_KEY)." : "Ask who runs this.";
+const STORAGE_KEY = "flowflare:key";
+const IS_LOCAL = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+const KEY_HINT = IS_LOCAL
+  ? "It is FLOWFLARE_API_KEY in the file .dev.vars."
+  : "Ask the operator of this service for one.";
 
 const form = document.getElementById("access");
 const field = document.getElementById("key");
 const hint = document.getElementById("hint");
 const root = ReactDOM.createRoot(document.getElementById("graphiql"));
 
-// Gone with the tab: the key is kept for this session only.
-let key = sessionStorage.getItem(STORED) ?? "";
-let shown = 0;
-let subscribe = subscriber();
+// The browser forgets the key when the tab is closed.
+let key = sessionStorage.getItem(STORAGE_KEY) ?? "";
+let renders = 0;
+let subscribe = createSubscriber();
 
-function say(text, isProblem) {
+function showHint(text, isProblem) {
   hint.textContent = text;
   form.classList.toggle("problem", isProblem);
   field.setAttribute("aria-invalid", String(isProblem));
 }
 
-/** Subscriptions go over a socket, which is opened with the first and then shared. */
-function subscriber() {
+/** Create a fetcher for subscriptions. They share one socket, which opens with the first. */
+function createSubscriber() {
   return GraphiQL.createFetcher({
     url: "/graphql",
     subscriptionUrl: `${location.origin.replace("http", "ws")}/graphql`,
@@ -37,42 +39,42 @@ function isSubscription({ operationName }, { documentAST } = {}) {
 }
 
 async function fetcher(parameters, options) {
-  // GraphiQL shows what it is given; an Error it would show with its stack.
-  if (!key) return { errors: [{ message: `A key is needed, in the field above. ${WHERE}` }] };
+  // This is returned, because GraphiQL would show a thrown Error with its stack.
+  if (!key) return { errors: [{ message: `A key is needed in the field above. ${KEY_HINT}` }] };
   if (isSubscription(parameters, options)) return subscribe(parameters, options);
-  const used = key;
+  const usedKey = key;
   const response = await fetch("/graphql", {
     method: "POST",
     headers: {
       Accept: "application/graphql-response+json, application/json",
       "Content-Type": "application/json",
-      Authorization: `Bearer ${used}`,
+      Authorization: `Bearer ${usedKey}`,
     },
     body: JSON.stringify(parameters),
   });
   const answer = await response.json();
-  if (used === key) {
+  if (usedKey === key) {
     if (response.status === 401) {
-      say(`${answer.errors[0].message} (401) ${WHERE}`, true);
+      showHint(`${answer.errors[0].message} (401) ${KEY_HINT}`, true);
     } else if (response.status === 403) {
-      say(`${answer.errors[0].message} (403)`, true);
+      showHint(`${answer.errors[0].message} (403)`, true);
     } else {
-      say("The key is accepted.", false);
+      showHint("The key is accepted.", false);
     }
   }
   return answer;
 }
 
-function show() {
-  shown += 1;
+function render() {
+  renders += 1;
   root.render(
-    // A new key asks for the schema anew; the tabs are kept by GraphiQL itself.
     React.createElement(GraphiQL, {
-      key: shown,
+      // A new element loads the schema again, with the new key. GraphiQL keeps the tabs.
+      key: renders,
       fetcher,
       defaultTabs: EXAMPLES,
       defaultEditorToolsVisibility: false,
-      // The key field does what a header editor would be used for.
+      // The only header that is needed comes from the key field.
       isHeadersEditorEnabled: false,
       showPersistHeadersSettings: false,
     }),
@@ -81,15 +83,15 @@ function show() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  // A header takes printable ASCII only, and what is copied often brings white space along.
+  // A copied key often has white space around it, and headers accept only ASCII.
   key = field.value.replace(/[^\x21-\x7e]/g, "");
-  sessionStorage.setItem(STORED, key);
-  subscribe = subscriber();
-  say(key ? "Asking …" : `A key is needed. ${WHERE}`, !key);
-  show();
+  sessionStorage.setItem(STORAGE_KEY, key);
+  subscribe = createSubscriber();
+  showHint(key ? "Checking the key …" : `A key is needed. ${KEY_HINT}`, !key);
+  render();
 });
 
 field.value = key;
-say(key ? "" : `A key is needed. ${WHERE}`, !key);
+showHint(key ? "" : `A key is needed. ${KEY_HINT}`, !key);
 if (!key) field.focus();
-show();
+render();

@@ -37,10 +37,10 @@ from resolvers.compiling.statement_builder import Document
 from resolvers.compiling.variables import coerce_variables
 from resolvers.ports.database import Database, Outcome, OversizedError, Statement, share_of
 from resolvers.subscriptions.plans import (
-    LOG_FIELD,
+    EVENTS_FIELD,
     CompiledSubscription,
     SubscriptionPlan,
-    feed_of,
+    bind_subscription,
     resuming_variable,
 )
 from resolvers.writing.context import Pieces, Services
@@ -112,23 +112,23 @@ class Executor:
                 self._plans.put(key, plan, operation.weight)
         return await self._query(plan, binding, services)
 
-    def feed(
+    def subscription_plan(
         self, operation: Operation, request: Request, principal: Principal
     ) -> SubscriptionPlan:
-        """The feed of a subscription; RequestError or InvalidDocument where it cannot be served."""
+        """The plan of a subscription; RequestError or InvalidDocument where it cannot be served."""
         principal.require(Scope.READ)
         binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._feed_plan(operation, binding)
+            plan = self._compile_subscription(operation, binding)
             self._plans.put(key, plan, operation.weight)
         # Of what a client sends beside them nothing is kept.
         declared = (d.variable.name.value for d in operation.definition.variable_definitions or ())
         given = {name: request.variables[name] for name in declared if name in request.variables}
-        return feed_of(plan, binding, given, request.after)
+        return bind_subscription(plan, binding, given, request.after)
 
-    def _feed_plan(self, operation: Operation, sample: Binding) -> CompiledSubscription:
+    def _compile_subscription(self, operation: Operation, sample: Binding) -> CompiledSubscription:
         root = self._schema.subscription_type
         assert root is not None
         fields = self._root_fields(operation, root, sample.variables)
@@ -141,7 +141,7 @@ class Executor:
             key,
             Site(root.fields[name], details[0], (key,)),
             compiled,
-            of_log=name == LOG_FIELD,
+            selects_events=name == EVENTS_FIELD,
             resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
         )
 

@@ -143,7 +143,7 @@ async function getStatus(workflow, id) {
     /** @type {State} */
     const state = { status };
     if (status === settings.hasOutput) state.output = JSON.stringify(output ?? null);
-    if (status === settings.hasError) state.error = nameAndMessage(error);
+    if (status === settings.hasError && error) state.error = nameAndMessage(error);
     return state;
   } catch (error) {
     if (noInstance.test(messageOf(error))) return { status: null };
@@ -157,8 +157,8 @@ async function getStatus(workflow, id) {
  * @returns {[string, string]}
  */
 function nameAndMessage(error) {
-  if (error && typeof error === "object") return [`${error.name ?? "Error"}`, `${error.message}`];
-  return ["Error", `${error ?? "the engine gives no reason"}`];
+  if (typeof error === "object") return [`${error.name ?? "Error"}`, `${error.message}`];
+  return ["Error", String(error)];
 }
 
 /** @param {State} state */

@@ -3,13 +3,14 @@
 // Python handler, which saves a call of Python for each request or message.
 
 /**
- * A function that the runtime can call in place of a Python handler.
- * @template {(...values: any[]) => unknown} F
- * @param {F} handle
+ * Make a function that the runtime can call in place of a Python handler.
+ * @template {any[]} Values
+ * @template Result
+ * @param {(...values: Values) => Result} handle
  */
 export function asPythonHandler(handle) {
-  return Object.assign((/** @type {Parameters<F>} */ ...values) => handle(...values), {
-    callWithOptions: (/** @type {unknown} */ _options, /** @type {Parameters<F>} */ ...values) =>
+  return Object.assign((/** @type {Values} */ ...values) => handle(...values), {
+    callWithOptions: (/** @type {unknown} */ _options, /** @type {Values} */ ...values) =>
       handle(...values),
     callRelaxed: handle,
   });

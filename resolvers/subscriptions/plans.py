@@ -1,8 +1,8 @@
-"""Feeds: what a subscription selects of the log, a window at a time.
+"""Subscription plans: the SQL that renders a subscription's results from windows of the log.
 
 `workflowEvents` selects the events of a window as a page; `instance` and `reference` select the
-object as it is now, where an event of the window is about it. Subscribers with the same document,
-variables and limits share a feed, so that it is read and rendered once for all of them.
+object as it is now, if an event of the window is about it. Subscribers with the same document,
+variables and restrictions share a plan, so it is read and rendered once for all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ from resolvers.compiling.planners.events import parse_cursor
 from resolvers.ports.database import Statement
 
 # The root field that selects events; the others select an object as it is.
-LOG_FIELD = "workflowEvents"
+EVENTS_FIELD = "workflowEvents"
 ORIGIN = "0" * 16  # the cursor in front of the first event
 
 # Where the values of a window go.
 _AFTER, _TO, _INITIAL, _MAX_BYTES = object(), object(), object(), object()
-_MARKS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
+_PLACEHOLDERS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class CompiledSubscription:
     key: str
     site: Site
     compiled: Compiled
-    of_log: bool
+    selects_events: bool
     # The variable that holds the cursor to begin at, where it is used for nothing else.
     resumed_by: VariableDefinitionNode | None
 
@@ -58,7 +58,7 @@ class SubscriptionPlan:
     key: str
     sql: str
     # Whether it selects events; else it begins with the object as it is.
-    of_log: bool
+    selects_events: bool
     principal: Principal
     arguments: Mapping[str, Any]
     # Where to begin, as given; None for now.
@@ -66,9 +66,9 @@ class SubscriptionPlan:
     # How many events one statement may render, and how many objects with one of them.
     window: int
     nodes: int
-    # Without what differs between subscribers that can share the feed.
+    # Without what differs between subscribers that can share the plan.
     variables: Mapping[str, Any]
-    # The parameters of every statement, with marks where a window's own stand.
+    # The parameters of every statement, with placeholders where a window's own stand.
     _parameters: tuple[Any, ...]
 
     def statement(
@@ -89,19 +89,19 @@ class SubscriptionPlan:
         parameters = tuple([values.get(value, value) for value in self._parameters])
         return Statement(self.sql, parameters, opaque=True)
 
-    def repeated(self, max_bytes: int) -> tuple[str, list[Any], list[int], list[int]]:
+    def template(self, max_bytes: int) -> tuple[str, list[Any], list[int], list[int]]:
         """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
         window's beginning and its end go. Without a beginning it is read from the mark on."""
         statement = self.statement(0, 0, max_bytes=max_bytes)
         after, to = (
-            [n for n, value in enumerate(self._parameters) if value is mark]
-            for mark in (_AFTER, _TO)
+            [n for n, value in enumerate(self._parameters) if value is placeholder]
+            for placeholder in (_AFTER, _TO)
         )
         return statement.sql, list(statement.parameters), after, to
 
     def concerns(self, touched: "Touched") -> bool:
         """Whether events about these instances may be for it; true more often than they are."""
-        wanted = self.arguments.get("filter") or {} if self.of_log else self.arguments
+        wanted = self.arguments.get("filter") or {} if self.selects_events else self.arguments
         reference = wanted.get("reference") or wanted
         limits = self.principal.restrictions
         ref_type, ref_id = limits.reference or (None, None)
@@ -129,16 +129,19 @@ class Touched:
         self.instances, self.workflows, self.ref_types, self.ref_ids = columns
 
 
-def feed_of(
-    plan: CompiledSubscription, binding: Binding, variables: Mapping[str, Any], resume: object
+def bind_subscription(
+    subscription: CompiledSubscription,
+    binding: Binding,
+    variables: Mapping[str, Any],
+    resume: object,
 ) -> SubscriptionPlan:
-    """The feed; ArgumentError or RequestError where a value is out of bounds.
+    """Bind a plan to variables; ArgumentError or RequestError where a value is out of bounds.
 
     `resume` is the cursor in the request's extensions, which the argument yields to.
     """
     after = None
-    if plan.of_log:
-        after = binding.arguments(plan.site).get("after")
+    if subscription.selects_events:
+        after = binding.arguments(subscription.site).get("after")
         if resume is not None:
             try:
                 after = parse_cursor(resume)
@@ -146,22 +149,22 @@ def feed_of(
                 raise ArgumentError(
                     f"extensions.after: {error}", argument="extensions.after"
                 ) from error
-    if plan.resumed_by is not None:
-        # Neither where subscribers begin nor whether they say so makes their feeds differ.
-        name = plan.resumed_by.variable.name.value
+    if subscription.resumed_by is not None:
+        # Neither where subscribers begin nor whether they say so makes their plans differ.
+        name = subscription.resumed_by.variable.name.value
         variables = {key: value for key, value in variables.items() if key != name}
-        if isinstance(plan.resumed_by.type, NonNullTypeNode):
+        if isinstance(subscription.resumed_by.type, NonNullTypeNode):
             variables[name] = ORIGIN
-    window, nodes = _size(plan.compiled, binding)
-    binding.values, binding.max_bytes = _MARKS, _MAX_BYTES
-    parameters = plan.compiled.bind(binding).parameters
+    window, nodes = _size(subscription.compiled, binding)
+    binding.values, binding.max_bytes = _PLACEHOLDERS, _MAX_BYTES
+    parameters = subscription.compiled.bind(binding).parameters
     begin = None if after is None else int(after)
     return SubscriptionPlan(
-        plan.key,
-        plan.compiled.sql,
-        plan.of_log,
+        subscription.key,
+        subscription.compiled.sql,
+        subscription.selects_events,
         binding.principal,
-        binding.arguments(plan.site),
+        binding.arguments(subscription.site),
         begin,
         window,
         nodes,

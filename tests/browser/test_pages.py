@@ -1,4 +1,4 @@
-"""The pages in a real browser: the landing page leads to GraphiQL, and GraphiQL works."""
+"""Tests of the pages in a real browser: the landing page links to GraphiQL, and GraphiQL works."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START = """mutation { startWorkflow(input: {
 
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """A server with one instance to show."""
+    """Start a server that has one instance."""
     with LocalServer() as running:
         started = httpx.post(
             f"{running.url}/graphql",
@@ -38,8 +38,8 @@ def server(prepared: None) -> Iterator[LocalServer]:
 
 @pytest.fixture(scope="module")
 def seen(server: LocalServer) -> dict[str, Any]:
-    """What a visit showed; see visit.mjs."""
-    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: apt-get install -y chromium"
+    """Visit the pages, and return what visit.mjs has recorded."""
+    assert CHROMIUM.exists(), f"{CHROMIUM} is missing. Run: apt-get install -y chromium"
     environment = {"URL": server.url, "KEY": server.key, "CHROMIUM": str(CHROMIUM)}
     done = subprocess.run(
         [VENV_BIN / "node", "tests/browser/visit.mjs"],
@@ -55,7 +55,7 @@ def seen(server: LocalServer) -> dict[str, Any]:
     return found
 
 
-def test_the_landing_page_leads_to_graphiql_and_the_docs(
+def test_the_landing_page_links_to_graphiql_and_the_docs(
     seen: dict[str, Any], server: LocalServer
 ) -> None:
     assert seen["landing"]["status"] == 200
@@ -64,9 +64,7 @@ def test_the_landing_page_leads_to_graphiql_and_the_docs(
     assert {"/graphql", "/docs/"} <= linked
 
 
-def test_every_link_of_the_landing_page_leads_somewhere(
-    seen: dict[str, Any], server: LocalServer
-) -> None:
+def test_every_link_of_the_landing_page_works(seen: dict[str, Any], server: LocalServer) -> None:
     broken = [
         link
         for link in seen["landing"]["linked"]
@@ -79,7 +77,7 @@ def test_graphiql_is_at_the_address_of_the_api(seen: dict[str, Any], server: Loc
     assert seen["graphiql"]["address"] == f"{server.url}/graphql"
 
 
-def test_nothing_is_loaded_from_elsewhere(seen: dict[str, Any], server: LocalServer) -> None:
+def test_nothing_is_loaded_from_other_sites(seen: dict[str, Any], server: LocalServer) -> None:
     foreign = [url for url in seen["requests"] if not url.startswith((server.url, "data:"))]
     assert foreign == []
     assert any(url.endswith("graphiql.min.js") for url in seen["requests"])
@@ -109,7 +107,7 @@ def test_with_the_key_the_first_query_shows_data(seen: dict[str, Any], shown: st
     assert found["shown-1"] == "seen-in-the-browser"
 
 
-def test_a_subscription_shows_an_event_as_it_happens(seen: dict[str, Any]) -> None:
+def test_a_subscription_shows_an_event_when_it_happens(seen: dict[str, Any]) -> None:
     [event] = json.loads(seen["graphiql"]["live"])["data"]["workflowEvents"]["events"]
     assert event["type"] == "INSTANCE_QUEUED"
 

@@ -1,5 +1,5 @@
-// Visits the pages of the server at URL as a newcomer with the key KEY would (both from the
-// environment), in the system's Chromium, and prints what was seen as JSON.
+// Visits the pages of a server in Chromium, as a new user would, and prints a record as JSON. The
+// environment names the server (URL), its API key (KEY) and the browser (CHROMIUM).
 
 import { chromium } from "playwright-core";
 
@@ -9,7 +9,7 @@ const [url, key, executablePath] = ["URL", "KEY", "CHROMIUM"].map((name) => {
   return value;
 });
 
-// Chromium refuses its sandbox to root, as whom CI runs.
+// CI runs as root, for whom Chromium's sandbox does not work.
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
   console.log(JSON.stringify(await visit()));
@@ -54,13 +54,13 @@ async function visit() {
   await execute(page);
   const withoutKey = await result(page, "A key is needed");
 
-  await enter(page, `${key}-wrong`);
+  await enterKey(page, `${key}-wrong`);
   await execute(page);
   const wrongKey = await result(page, "UNAUTHENTICATED");
-  // A browser logs every 401 as an error of its own.
+  // The browser logs every 401 as an error.
   const refused = problems.splice(0);
 
-  await enter(page, key);
+  await enterKey(page, key);
   await page.getByText("The key is accepted.").waitFor();
   await execute(page);
   const answer = await result(page, '"data"');
@@ -68,7 +68,7 @@ async function visit() {
   const documented = await page.locator(".graphiql-doc-explorer").innerText();
 
   await executeTab(page, "Live");
-  const live = await events(page);
+  const live = await liveEvents(page);
   await page.getByRole("button", { name: /^Stop query/ }).click();
 
   await page.reload();
@@ -83,27 +83,27 @@ async function visit() {
   };
 }
 
-/** @param {import("playwright-core").Page} page @param {string} typed */
-async function enter(page, typed) {
-  await page.getByRole("textbox", { name: "Key" }).fill(typed);
+/** @param {import("playwright-core").Page} page @param {string} value */
+async function enterKey(page, value) {
+  await page.getByRole("textbox", { name: "Key" }).fill(value);
   await page.getByRole("button", { name: "Use", exact: true }).click();
   await page.locator(".graphiql-query-editor").waitFor();
 }
 
 /**
- * Open the tab of an operation and execute it. GraphiQL takes a moment to know the operation of
- * another tab; until then it asks for that of the last.
+ * Open the tab of an operation and execute it. GraphiQL needs a moment to parse another tab; until
+ * then it would execute the operation of the last one.
  * @param {import("playwright-core").Page} page
  * @param {string} operation
  */
 async function executeTab(page, operation) {
   const editor = page.locator(".graphiql-query-editor .CodeMirror");
-  const known = () =>
+  const current = () =>
     editor.evaluate((element) => /** @type {any} */ (element).CodeMirror.operationName);
   await page.getByRole("tab", { name: operation }).click();
   const deadline = Date.now() + 10_000;
-  while ((await known()) !== operation) {
-    if (Date.now() > deadline) throw new Error(`GraphiQL does not know ${operation}.`);
+  while ((await current()) !== operation) {
+    if (Date.now() > deadline) throw new Error(`GraphiQL did not open the tab ${operation}.`);
     await page.waitForTimeout(50);
   }
   await execute(page);
@@ -115,11 +115,11 @@ async function execute(page) {
 }
 
 /**
- * What a running subscription shows of a change made elsewhere. It says nothing when it begins, so
- * changes are made until one is shown.
+ * Start instances until a running subscription shows an event; returns the text. GraphiQL does not
+ * show when a subscription begins, so the first instances may be missed.
  * @param {import("playwright-core").Page} page
  */
-async function events(page) {
+async function liveEvents(page) {
   const query = `mutation { startWorkflow(input: {workflow: "seen-live"}) { __typename } }`;
   const headers = { authorization: `Bearer ${key}` };
   for (let tries = 0; tries < 20; tries += 1) {
@@ -137,14 +137,14 @@ async function events(page) {
 }
 
 /**
- * The text of the answer, once it holds `words`.
+ * Wait until the response contains `words`, and return its text.
  * @param {import("playwright-core").Page} page
  * @param {string} words
  */
 async function result(page, words) {
   const shown = page.locator(".result-window").filter({ hasText: words });
   await shown.waitFor();
-  // The editor renders only the lines in view; its model has all.
+  // The editor renders only the lines in view, so the text is read from its model.
   return shown
     .locator(".CodeMirror")
     .evaluate((element) => /** @type {any} */ (element).CodeMirror.getValue());

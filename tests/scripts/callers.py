@@ -1,4 +1,4 @@
-"""Clients that call a port from before a server is there."""
+"""Clients that call a server before and while it starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BETWEEN_CALLS_S = 0.01
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Find a port of 127.0.0.1 on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def call(url: str) -> int | str:
-    """The status of the answer to a GET, or the name of the error that comes in its place."""
+    """Send a GET; returns the status of the response, or the name of the error."""
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
             status: int = response.status
@@ -43,8 +43,10 @@ def call(url: str) -> int | str:
 
 @contextmanager
 def refused_until_ready(url: str) -> Iterator[None]:
-    """Call a URL all the time while the body starts a server; assert that connections are refused
-    first, and that each request that follows is answered with 200."""
+    """Keep calling a URL while the block starts a server.
+
+    Asserts that connections are refused first, and that every later request gets a 200.
+    """
     stop = threading.Event()
     answers: list[list[int | str]] = [[] for _ in range(CALLERS)]
 
@@ -55,7 +57,7 @@ def refused_until_ready(url: str) -> Iterator[None]:
     with ThreadPoolExecutor(CALLERS) as pool:
         callers = [pool.submit(keep_calling, seen) for seen in answers]
         try:
-            until(lambda: all(answers), "no caller before the start")
+            until(lambda: all(answers), "the callers did not begin before the start")
             yield
             until(lambda: all(seen[-1] != REFUSED for seen in answers), answers)
         finally:

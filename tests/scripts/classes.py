@@ -1,4 +1,4 @@
-"""Source of the classes that wrangler.jsonc names, for small Workers in its place."""
+"""Source of the classes that wrangler.jsonc names, for test Workers that replace the service."""
 
 CLASSES = """
 class FlowflareService(WorkerEntrypoint):

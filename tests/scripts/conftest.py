@@ -1,4 +1,4 @@
-"""A copy of the project with a Worker of three lines, to run the tools on."""
+"""Fixtures: a copy of the project with a small Worker, on which the scripts run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LINKED = (".venv", "clients", "node_modules", "python_modules")
 
 @pytest.fixture
 def project(prepared: None, tmp_path: Path) -> Path:
-    """The tools, the installed packages and a tiny Worker, in a folder of their own."""
+    """Create a project with the scripts, the installed packages and a small Worker."""
     folder = tmp_path / "project"
     folder.mkdir()
     for name in COPIED:
@@ -65,7 +65,7 @@ def project(prepared: None, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def run_node() -> Callable[[str], str]:
-    """Runs an ES module's text at the project's root; returns what it prints."""
+    """Return a function that runs the text of an ES module at the root and returns its output."""
 
     def run(script: str) -> str:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a process leaves behind."""
+"""Helpers that find processes of a process group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def group_members(group: int) -> list[int]:
-    """The living processes of a process group."""
+    """List the running processes of a process group."""
     members = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -20,8 +20,8 @@ def group_members(group: int) -> list[int]:
 
 
 def wait_until_gone(group: int, *, seconds: float = 10) -> None:
-    """Wait until a process group has no members; AssertionError names those that stay."""
+    """Wait until a process group has no members; an AssertionError names those that remain."""
     deadline = time.monotonic() + seconds
     while alive := group_members(group):
-        assert time.monotonic() < deadline, f"left behind: {alive}"
+        assert time.monotonic() < deadline, f"still running: {alive}"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Further Workers beside the service: a JavaScript and a Python one, bound both ways."""
+"""Tests of Workers beside the service, in TypeScript and Python, bound in both directions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def on_fetch(request, env, ctx):
         return Response(json.dumps([status.status, status.output]))
     if path.startswith("start/"):
         _, name, instance_id = path.split("/")
-        wish = {"id": instance_id, "params": {"word": "hello"}}
-        await getattr(env, name).create(JSON.parse(json.dumps(wish)))
+        options = {"id": instance_id, "params": {"word": "hello"}}
+        await getattr(env, name).create(JSON.parse(json.dumps(options)))
         return Response("started")
     if path == "workflows":
         return Response(json.dumps(env.WORKFLOWS.to_py()))
@@ -89,7 +89,7 @@ class Shout(WorkflowEntrypoint):
 
 
 def worker(folder: Path, files: dict[str, str], **config: Any) -> Path:
-    """A folder with a Worker bound to the service."""
+    """Write a Worker that is bound to the service into a folder."""
     settings = {
         "name": folder.name,
         "compatibility_date": "2026-11-01",
@@ -136,7 +136,7 @@ def python(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
-    """Not started yet, so that a test can say what runs beside it."""
+    """Return a server that is not started yet, so that a test can set what runs beside it."""
     monkeypatch.setattr(local_server, "ROOT", project)
     (project / "worker.py").write_text(SERVICE)
     command = [str(VENV_BIN / "python"), "-m", "scripts.stage"]
@@ -147,7 +147,7 @@ def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServ
 
 
 def outcome(server: LocalServer, binding: str) -> list[str]:
-    """How an instance ended that the service starts."""
+    """Let the service start an instance; returns its final status and output."""
     assert server.fetch("flowflare", f"/start/{binding}/one").text == "started"
     deadline = time.monotonic() + 30
     while True:
@@ -192,7 +192,7 @@ def test_a_folder_without_a_configuration_is_refused(server: LocalServer, tmp_pa
         server.start()
 
 
-def test_what_cannot_run_here_is_refused_by_name(server: LocalServer, tmp_path: Path) -> None:
+def test_an_unsupported_configuration_key_is_refused(server: LocalServer, tmp_path: Path) -> None:
     folder = worker(tmp_path / "queues", {"a.js": ""}, main="a.js", queues={}, kv_namespaces=[])
     server.beside = (folder,)
     with pytest.raises(ServerError, match="queues, kv_namespaces cannot run here"):
@@ -207,7 +207,7 @@ def test_a_binding_the_service_has_is_refused(server: LocalServer, tmp_path: Pat
         server.start()
 
 
-def test_code_that_does_not_build_is_reported(server: LocalServer, tmp_path: Path) -> None:
+def test_a_build_error_is_reported(server: LocalServer, tmp_path: Path) -> None:
     server.beside = (worker(tmp_path / "typo", {"a.js": "export default {"}, main="a.js"),)
     with pytest.raises(ServerError, match=r"a\.js:1:16: ERROR: Expected identifier"):
         server.start()

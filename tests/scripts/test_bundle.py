@@ -1,4 +1,4 @@
-"""The adapted Pyodide: every adaptation is needed, and versions that do not fit are refused."""
+"""Tests of the adapted Pyodide: every adaptation is needed, and wrong versions are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading wrangler.jsonc without wrangler gives what wrangler would read."""
+"""Tests that wrangler.jsonc is read as wrangler reads it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def both(prepared: None, run_node: Callable[[str], str]) -> dict[str, dict[str, 
         "workflows",
     ],
 )
-def test_option_is_wranglers(both: dict[str, dict[str, Any]], option: str) -> None:
+def test_an_option_equals_wranglers(both: dict[str, dict[str, Any]], option: str) -> None:
     assert both["ours"][option] == both["theirs"][option]
 
 
-def test_assets_are_wranglers(both: dict[str, dict[str, Any]]) -> None:
+def test_assets_equal_wranglers(both: dict[str, dict[str, Any]]) -> None:
     ours, theirs = both["ours"]["assets"], both["theirs"]["assets"]
     for option in ("directory", "binding", "run_worker_first", "routerConfig"):
         assert ours.get(option) == theirs.get(option)
 
 
-def test_vars_are_wranglers(both: dict[str, dict[str, Any]]) -> None:
+def test_vars_equal_wranglers(both: dict[str, dict[str, Any]]) -> None:
     theirs = both["theirs"]["bindings"]
     assert both["ours"]["bindings"].items() <= theirs.items()
     assert set(theirs) - set(both["ours"]["bindings"]) <= {"FLOWFLARE_API_KEY"}

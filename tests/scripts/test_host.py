@@ -1,4 +1,4 @@
-"""What a host cannot do is said in plain words, before anything is installed."""
+"""Tests of the installed tools, and of the errors if a machine cannot install them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host whose virtual environment does not exist yet."""
+    """Return a folder in which the virtual environment does not exist yet."""
     monkeypatch.setattr(host, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(host, "VENV_BIN", tmp_path / ".venv" / "bin")
     return tmp_path
@@ -44,13 +44,13 @@ def test_a_package_that_is_not_installed_is_named() -> None:
         host.installed_version("no-such-package")
 
 
-def test_node_is_the_program_itself(prepared: None) -> None:
-    # A wrapper script would not hand on the signals that stop a server.
+def test_node_is_not_a_wrapper_script(prepared: None) -> None:
+    # A wrapper script would not forward the signals that stop a server.
     with (VENV_BIN / "node").open("rb") as file:
         assert file.read(2) != b"#!"
 
 
-def test_tools_send_no_reports_and_ask_no_network() -> None:
+def test_tools_send_no_usage_reports_and_need_no_network() -> None:
     environment = tool_environment()
     assert environment["WRANGLER_SEND_METRICS"] == "false"
     assert environment["CLOUDFLARE_CF_FETCH_ENABLED"] == "false"

@@ -1,4 +1,4 @@
-"""The lock files agree with what is asked for, with each other and with what is installed."""
+"""Tests that the lock files agree with the requirements, each other and the installed packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUNTIME: list[str] = PROJECT["project"]["dependencies"]
 
 
 def requirements(text: str) -> dict[str, str]:
-    """Name and version of every requirement without a marker that excludes this machine."""
+    """Parse the names and versions of the requirements without a marker."""
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", text, flags=re.MULTILINE))
 
 
@@ -31,7 +31,7 @@ WORKER = requirements(WORKER_LOCK.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("requirement", RUNTIME)
-def test_what_the_worker_needs_is_the_same_on_the_host(requirement: str) -> None:
+def test_the_workers_packages_have_the_same_versions_on_the_host(requirement: str) -> None:
     name, pinned = requirement.split("==")
     assert WORKER[name] == HOST[name] == version(name) == pinned
 
@@ -47,17 +47,17 @@ def test_every_requirement_is_pinned_with_hashes(lock: Any) -> None:
 
 
 @pytest.mark.parametrize("lock", [*PYTHON_LOCKS, NPM_LOCK], ids=lambda path: path.name)
-def test_lock_files_name_no_place(lock: Any) -> None:
+def test_lock_files_contain_no_urls_or_paths(lock: Any) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in re.sub(r'"(url|funding)": (".*"|\{[^}]*\}|\[[^\]]*\])', "", text)
     assert str(ROOT) not in text
 
 
-def test_the_client_s_packages_in_a_worker_are_those_of_the_host() -> None:
+def test_the_clients_packages_have_the_same_versions_on_the_host() -> None:
     client = requirements(CLIENT_LOCK.read_text(encoding="utf-8"))
     assert "gql" in client
     assert client.items() <= HOST.items()
-    # They lie beside the Worker's own, so none may be there twice.
+    # They are installed next to the Worker's packages, so none may be in both lock files.
     assert not client.keys() & WORKER.keys()
 
 

@@ -1,4 +1,4 @@
-"""The documentation as pages: every link leads somewhere, and nothing is rendered in vain."""
+"""Tests of the rendered documentation: links work, and only changed pages are rendered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ELSEWHERE = {"/", "/graphql", "/style.css", "/icon.svg"}
 
 
 class Page(HTMLParser):
-    """The links and anchors of a page."""
+    """Parses the links and anchors of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, Page]:
-    """The project's own pages by their addresses."""
+    """Render the project's own pages, by their URL paths."""
     by_file = pages.render(ROOT)
     return {
         pages.address(source): Page(by_file[pages.file_name(source)])
@@ -47,7 +47,7 @@ def rendered() -> dict[str, Page]:
     }
 
 
-def test_every_link_of_a_page_leads_to_a_page_and_an_anchor(rendered: dict[str, Page]) -> None:
+def test_every_link_has_its_page_and_anchor(rendered: dict[str, Page]) -> None:
     for address, page in rendered.items():
         for link in page.links:
             if re.match(r"https?:", link):
@@ -63,7 +63,7 @@ def test_anchors_are_unique(rendered: dict[str, Page]) -> None:
         assert len(page.anchors) == len(set(page.anchors)), address
 
 
-def test_pages_load_nothing_from_elsewhere(rendered: dict[str, Page]) -> None:
+def test_pages_load_nothing_from_other_sites(rendered: dict[str, Page]) -> None:
     static = [path.read_text(encoding="utf-8") for path in ROOT.glob("public/**/*.html")]
     for page in [*rendered.values(), *map(Page, static)]:
         assert all(source.startswith("/") for source in page.sources)
@@ -112,7 +112,7 @@ def test_staging_renders_the_pages(project: Path) -> None:
     assert "See code &lt;b&gt;." in text
 
 
-def test_an_edit_changes_its_page_alone(project: Path) -> None:
+def test_an_edit_changes_only_its_page(project: Path) -> None:
     stage.stage()
     assert stage.stage() == 0
     (project / "docs" / "limits.md").write_text("# Limits\n\nNew.\n")
@@ -128,7 +128,7 @@ def test_a_deleted_page_leaves_the_build(project: Path) -> None:
     assert not page(project, "more.html").exists()
 
 
-def test_without_the_renderer_pages_stay_as_they_are(
+def test_without_the_renderer_pages_are_not_changed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage.stage()

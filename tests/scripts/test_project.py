@@ -1,4 +1,4 @@
-"""The small habits every tool shares."""
+"""Tests of the helpers that all scripts share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_failing_command_is_reported_with_its_output() -> None:
         run(["sh", "-c", "echo why; exit 3"])
 
 
-def test_dev_vars_hold_a_random_key_for_the_owner_only(
+def test_dev_vars_contain_a_random_key_and_are_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / ".dev.vars"

@@ -1,4 +1,4 @@
-"""`make serve` on a tiny Worker: ready quickly, persistent, and gone when told to stop."""
+"""Tests of `make serve` on a small Worker: it starts fast, keeps data, and stops on signals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def on_fetch(request, env, ctx):
     try:
         row = await env.DB.prepare("SELECT count(*) AS n FROM one").first()
     except Exception:
-        # Much more than a pipe holds.
+        # This is much more than fits in a pipe.
         for _ in range(1_000):
             print("no table " * 100)
         raise
@@ -60,7 +60,7 @@ BESIDE = {
 
 @pytest.fixture
 def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
-    """Not started yet, so that a test can prepare what it starts on."""
+    """Return a server that is not started yet, so that a test can change the project first."""
     monkeypatch.setattr(local_server, "ROOT", project)
     stage(project)
     prepared = LocalServer(state=project / "state")
@@ -79,7 +79,7 @@ def get(url: str) -> str:
         return text
 
 
-def test_is_ready_within_the_promised_time(server: LocalServer) -> None:
+def test_starts_within_eight_seconds(server: LocalServer) -> None:
     assert_within(8, server.restart)
     assert get(f"{server.url}/anything") == f"GET first {server.key}"
 
@@ -94,7 +94,7 @@ def test_serves_static_files_before_the_worker(server: LocalServer, project: Pat
     assert get(f"{server.url}/graphql").startswith("GET first")
 
 
-def test_extra_variables_win_over_dev_vars(project: Path, server: LocalServer) -> None:
+def test_extra_variables_override_dev_vars(project: Path, server: LocalServer) -> None:
     server.vars["FLOWFLARE_API_KEY"] = "from:the:command:line"
     server.start()
     assert get(f"{server.url}/x") == "GET first from:the:command:line"
@@ -160,7 +160,7 @@ def test_connections_are_refused_until_all_workers_are_migrated(
 
 
 def migrate_without_runtime(project: Path) -> int:
-    """The exit status of scripts/migrate.mjs where workerd ends at once."""
+    """Run scripts/migrate.mjs with a workerd that fails at once; returns the exit status."""
     command = [str(VENV_BIN / "node"), "scripts/migrate.mjs", "--state", "state"]
     environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": "false"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
@@ -200,7 +200,7 @@ def test_wrangler_sees_the_same_ledger(server: LocalServer, project: Path) -> No
     assert "No migrations to apply" in done.stdout
 
 
-def test_state_lies_below_the_given_folder(server: LocalServer, project: Path) -> None:
+def test_state_is_stored_in_the_given_folder(server: LocalServer, project: Path) -> None:
     server.start()
     server.query("INSERT INTO one (a) VALUES (1)")
     server.stop()
@@ -215,7 +215,7 @@ def test_state_lies_below_the_given_folder(server: LocalServer, project: Path) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_signal_stops_everything(server: LocalServer, number: signal.Signals) -> None:
     server.start()
-    process = server._process  # the process itself is what is tested
+    process = server._process  # the test sends signals to the process itself
     assert process is not None
     group = process.pid
     process.send_signal(number)
@@ -224,7 +224,7 @@ def test_a_signal_stops_everything(server: LocalServer, number: signal.Signals) 
 
 
 @pytest.mark.parametrize("port", ["x", "70000", "-1"])
-def test_a_port_that_is_none_is_refused_in_plain_words(project: Path, port: str) -> None:
+def test_an_invalid_port_is_refused(project: Path, port: str) -> None:
     done = subprocess.run(
         [VENV_BIN / "node", "scripts/serve.mjs"],
         cwd=project,
@@ -237,7 +237,7 @@ def test_a_port_that_is_none_is_refused_in_plain_words(project: Path, port: str)
     assert "PORT must be a port number" in done.stderr
 
 
-def test_a_taken_port_is_reported_in_plain_words_once(project: Path, server: LocalServer) -> None:
+def test_a_taken_port_is_reported_once(project: Path, server: LocalServer) -> None:
     server.start()
     port = server.url.rsplit(":", 1)[1]
     command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--port", port, "--state", "other"]

@@ -1,4 +1,4 @@
-"""Migrations are cut into statements as SQLite itself would cut them."""
+"""Tests that migrations are split into statements as SQLite splits them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def split(run_node: Callable[[str], str]) -> Callable[[str], list[str]]:
         ),
     ],
 )
-def test_splits(split: Callable[[str], list[str]], script: str, statements: list[str]) -> None:
+def test_a_script_is_split_into_statements(
+    split: Callable[[str], list[str]], script: str, statements: list[str]
+) -> None:
     assert split(script) == statements
 
 
@@ -78,7 +80,7 @@ def test_each_part_of_a_migration_is_one_statement(
 def test_statement_by_statement_makes_the_same_database(
     split: Callable[[str], list[str]],
 ) -> None:
-    # Not the standard library's sqlite3: migrations use functions newer than it may be.
+    # The standard library's sqlite3 may lack functions that migrations use.
     whole, parts = apsw.Connection(":memory:"), apsw.Connection(":memory:")
     for migration in MIGRATIONS:
         script = migration.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Staging: what belongs to the Worker and nothing else, and only what changed."""
+"""Tests of staging: it copies only files of the Worker, and only those that changed."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_stages_modules_and_static_files_only(project: Path) -> None:
     }
 
 
-def test_a_second_time_nothing_is_written(project: Path) -> None:
+def test_staging_again_writes_nothing(project: Path) -> None:
     assert stage.stage() > 0
     before = (project / "build" / "worker.py").stat().st_mtime_ns
     assert stage.stage() == 0
     assert (project / "build" / "worker.py").stat().st_mtime_ns == before
 
 
-def test_an_edit_is_staged_alone(project: Path) -> None:
+def test_only_an_edited_module_is_staged(project: Path) -> None:
     stage.stage()
     (project / "worker.py").write_text("edited")
     assert stage.stage() == 1

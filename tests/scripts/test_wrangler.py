@@ -1,4 +1,4 @@
-"""The real wrangler: it serves and reloads the staged build, and would deploy it."""
+"""Tests with the real wrangler: it serves, reloads and would deploy the staged build."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 WRANGLER = (VENV_BIN / "node", NODE_MODULES / "wrangler" / "bin" / "wrangler.js")
 LARGEST_UPLOAD_KIB = 3 * 1024
-"""Of a gzipped upload, on the free plan."""
+"""Limit of a gzipped upload on the free plan."""
 DEADLINE_S = 60
 
 
 class DevServer:
-    """`make dev` of a project, with its output and its data in another folder."""
+    """`make dev` of a project, with its output and data in another folder."""
 
     def __init__(self, project: Path, folder: Path) -> None:
         port = free_port()
@@ -67,7 +67,7 @@ class DevServer:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop it; nothing of it may be left."""
+        """Stop the server, and wait until all of its processes have ended."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(15)
@@ -83,7 +83,7 @@ def dev_server(project: Path) -> Iterator[DevServer]:
 
 def test_dev_is_ready_reloads_and_migrates(dev_server: DevServer, project: Path) -> None:
     dev_server.wait_for_log(f"Flowflare is ready: {dev_server.url}")
-    # Nobody finds the port open before that.
+    # The port opens only after the migrations.
     migrated, _, log = dev_server.output.read_text().partition("Starting wrangler")
     assert "Applied migration 0001_one.sql" in migrated
     assert log
@@ -109,7 +109,7 @@ def test_the_project_itself_runs_under_wrangler(prepared: None, tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def upload(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
-    """What `wrangler deploy` of this project prints, and the form it would send."""
+    """Run `wrangler deploy --dry-run`; returns its output and the form that it would send."""
     form = tmp_path_factory.mktemp("upload") / "form"
     done = subprocess.run(
         [*WRANGLER, "deploy", "--dry-run", "--outfile", form],
@@ -130,7 +130,7 @@ def test_the_upload_fits_the_free_plan(upload: tuple[str, bytes]) -> None:
     assert float(match[1]) < 64 * 1024
 
 
-def test_a_deployment_carries_no_development_flag(upload: tuple[str, bytes]) -> None:
+def test_a_deployment_has_no_development_flag(upload: tuple[str, bytes]) -> None:
     form = upload[1]
     start = form.index(b"\r\n\r\n", form.index(b'name="metadata"')) + 4
     metadata = json.loads(form[start : form.index(b"\r\n", start)])
@@ -139,12 +139,12 @@ def test_a_deployment_carries_no_development_flag(upload: tuple[str, bytes]) -> 
     assert not [flag for flag in metadata["compatibility_flags"] if "development" in flag]
 
 
-def test_a_deployment_carries_only_the_workers_modules(upload: tuple[str, bytes]) -> None:
+def test_a_deployment_contains_only_the_workers_modules(upload: tuple[str, bytes]) -> None:
     names = set(re.findall(rb'name="([^"]+\.(?:py|mjs))"', upload[1]))
     folders = {name.split(b"/")[0] for name in names if b"/" in name}
     ours = {b"schema", b"resolvers", b"tracker_do", b"flowflare", b"examples"}
     assert folders <= {*ours, b"python_modules"}
-    # Of the client package what tracks; of the examples the one that lives in the service.
+    # Only the tracking modules of the client package, and the example that runs in the service.
     package = {name.split(b"/", 2)[1] for name in names if name.startswith(b"flowflare/")}
     assert not package & {b"cli", b"client", b"setup"}
     examples = {name.split(b"/")[1] for name in names if name.startswith(b"examples/")}
@@ -152,6 +152,6 @@ def test_a_deployment_carries_only_the_workers_modules(upload: tuple[str, bytes]
     assert b"worker.py" in names
 
 
-def test_a_deployment_carries_no_static_file_as_a_module(upload: tuple[str, bytes]) -> None:
+def test_a_deployment_contains_no_static_file_as_a_module(upload: tuple[str, bytes]) -> None:
     assert b'name="schema/edge.mjs"' in upload[1]
     assert b'name="public/' not in upload[1]

@@ -9,7 +9,7 @@ from resolvers.base.limits import MAX_EVENTS_SCANNED, MAX_REPLAY_EVENTS
 from resolvers.base.vocabulary import Scope
 from tests.support.client import Client
 from tests.support.pumping import Pump, append, code
-from tests.support.subscribing import INSTANCE, REFERENCE, events_feed, feed_of, head_of
+from tests.support.subscribing import INSTANCE, REFERENCE, events_plan, head_of, plan_of
 from tests.support.windows import LIMITS
 from tests.support.writing import Writer
 
@@ -147,19 +147,19 @@ def test_a_caller_of_workflows_learns_of_tens_of_thousands_at_most() -> None:
 def test_frames_for_a_caller_with_restrictions_have_cursors_of_its_own_events() -> None:
     writer = log_of_two()
     caller = caller_of(RESTRICTIONS["reference"])
-    feeds = (
-        events_feed(caller),
-        feed_of(INSTANCE, caller=caller, id="mine"),
-        feed_of(REFERENCE, caller=caller, t="t", id="own"),
+    plans = (
+        events_plan(caller),
+        plan_of(INSTANCE, caller=caller, id="mine"),
+        plan_of(REFERENCE, caller=caller, t="t", id="own"),
     )
     writer.update("mine", metadata={"a": 1})
     writer.update("other", metadata={"a": 1})
-    for feed in feeds:
-        [row] = writer.database.rows(*_of(feed.statement(0, 9)))
+    for plan in plans:
+        [row] = writer.database.rows(*_of(plan.statement(0, 9)))
         assert row[0][:16] == f"{3:016}"
-        assert writer.database.rows(*_of(feed.statement(3, 9)))[:1] in ([], [(None,)])
-    for feed in feeds[1:]:
-        [row] = writer.database.rows(*_of(feed.statement(0, 9, initial=True)))
+        assert writer.database.rows(*_of(plan.statement(3, 9)))[:1] in ([], [(None,)])
+    for plan in plans[1:]:
+        [row] = writer.database.rows(*_of(plan.statement(0, 9, initial=True)))
         assert row[0][:16] == " " * 16
 
 
@@ -174,11 +174,11 @@ def test_a_replay_counts_and_reads_the_callers_own_events(limits: Restrictions) 
     writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
     writer.update("mine", metadata={"a": 1})
     pump = Pump(writer.database, 1_000)
-    member = pump.join(events_feed(caller_of(limits)), after=0)
-    far = pump.join(events_feed(), "all", after=0)
+    member = pump.join(events_plan(caller_of(limits)), after=0)
+    far = pump.join(events_plan(), "all", after=0)
     for _ in range(6):
         pump.round()
-    assert (member.errors, member.place) == (None, None)
+    assert (member.errors, member.position) == (None, None)
     assert [int(event["cursor"]) for event in member.events] == [1, 3 * MAX_REPLAY_EVENTS + 1]
     assert code(far.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
 
@@ -194,9 +194,9 @@ def test_a_cursor_ahead_of_the_log_tells_a_caller_with_restrictions_nothing(
     writer = log_of_two()
     for after in (2, 3, 2**53 - 1):
         pump = Pump(writer.database, 1_000)
-        member = pump.join(events_feed(caller_of(limits)), after=after)
+        member = pump.join(events_plan(caller_of(limits)), after=after)
         member.begun = writer.head()
-        everybody = pump.join(events_feed(), "all", after=after)
+        everybody = pump.join(events_plan(), "all", after=after)
         for _ in range(3):
             pump.round()
         assert (member.errors, member.events) == (None, [])
@@ -215,7 +215,7 @@ def test_a_replay_that_is_refused_says_nothing_of_the_log_to_who_may_not_see_it(
     append(writer.database, 2 * MAX_REPLAY_EVENTS, 2 * MAX_REPLAY_EVENTS - 2)
     pump = Pump(writer.database, 1_000)
     refused = {
-        name: pump.join(events_feed(caller_of(limits)), name, after=0)
+        name: pump.join(events_plan(caller_of(limits)), name, after=0)
         for name, limits in {
             "workflows": Restrictions(workflows=("w",)),
             "its own": RESTRICTIONS["instance"],

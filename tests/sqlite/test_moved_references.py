@@ -11,7 +11,7 @@ from resolvers.access.principals import Principal, Restrictions, principal
 from resolvers.base.vocabulary import Scope
 from resolvers.subscriptions.plans import Touched
 from tests.support.client import ADMIN, Client
-from tests.support.subscribing import feed_of, head_of, told
+from tests.support.subscribing import head_of, plan_of, read_window
 from tracker_do.polling import _touched
 
 FOLLOW = """subscription ($type: String!, $id: String!) {
@@ -41,12 +41,12 @@ def update(client: Client, **changes: Any) -> None:
 
 def seen(client: Client, ref_id: str, caller: Principal, after: int) -> Any:
     """What somebody who follows the reference is told of the log behind a position."""
-    feed = feed_of(FOLLOW, caller=caller, type="order", id=ref_id)
-    return told(client.database, feed, after)
+    plan = plan_of(FOLLOW, caller=caller, type="order", id=ref_id)
+    return read_window(client.database, plan, after)
 
 
 def moved(client: Client) -> int:
-    """Move the instance; where the log was before."""
+    """Advance the instance; where the log was before."""
     before = head_of(client.database)
     update(client, reference=NEW)
     return before
@@ -107,7 +107,7 @@ def test_events_do_not_show_where_an_instance_was(client: Client) -> None:
     assert "old" not in answer
 
 
-def test_a_round_with_many_feeds_knows_both_references(client: Client) -> None:
+def test_a_poll_with_many_plans_knows_both_references(client: Client) -> None:
     before = moved(client)
     statement = _touched(before, head_of(client.database))
     [(rows,)] = client.database.rows(statement.sql, *statement.parameters)

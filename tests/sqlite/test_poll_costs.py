@@ -1,4 +1,4 @@
-"""Rounds: how much is read, and in how many round trips."""
+"""Polls: how much is read, and in how many round trips."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from resolvers.base import limits
 from tests.support.client import finished
 from tests.support.d1 import SqliteD1
 from tests.support.pumping import ALL, Pump, append, of_instance, tracked
-from tests.support.subscribing import INSTANCE, REFERENCE, feed_of
+from tests.support.subscribing import INSTANCE, REFERENCE, plan_of
 from tests.support.writing import Writer
-from tracker_do import polling as rounds
+from tracker_do import polling
 
 # --- round trips
 
@@ -30,7 +30,7 @@ def sizes(pump: Pump) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [1, 99, limits.MAX_POLL_STATEMENTS])
-def test_a_round_for_a_hundred_groups_is_one_round_trip(count: int) -> None:
+def test_a_poll_for_a_hundred_groups_is_one_round_trip(count: int) -> None:
     writer, pump = joined(count)
     writer.create("RUNNING", "i0")
     pump.database.batches.clear()
@@ -40,7 +40,7 @@ def test_a_round_for_a_hundred_groups_is_one_round_trip(count: int) -> None:
     assert [len(member.events) for member in pump.members[:2]] == [1, 0][: min(count, 2)]
 
 
-def test_a_round_for_more_groups_asks_first_which_of_them_it_is_for() -> None:
+def test_a_poll_for_more_groups_asks_first_which_of_them_it_is_for() -> None:
     writer, pump = joined(limits.MAX_POLL_STATEMENTS + 1)
     pump.round()
     assert sizes(pump) == [2]
@@ -48,9 +48,9 @@ def test_a_round_for_more_groups_asks_first_which_of_them_it_is_for() -> None:
     pump.database.batches.clear()
     result = pump.round()
     assert sizes(pump) == [2, 1]
-    assert [number for number, move in result.moves.items() if move.text is not None] == [7]
-    assert {move.place for move in result.moves.values()} == {None}
-    assert len(result.moves) == limits.MAX_POLL_STATEMENTS + 1
+    assert [n for n, advance in result.advances.items() if advance.text is not None] == [7]
+    assert {advance.position for advance in result.advances.values()} == {None}
+    assert len(result.advances) == limits.MAX_POLL_STATEMENTS + 1
 
 
 def test_groups_that_an_event_is_for_are_read_a_hundred_at_a_time() -> None:
@@ -73,23 +73,23 @@ def test_so_many_groups_catch_up_in_a_round_and_no_more() -> None:
     pump = Pump(writer.database)
     members = [pump.join(of_instance(n), after=0) for n in range(limits.MAX_POLL_REPLAYS + 1)]
     result = pump.round()
-    assert sorted(result.moves) == list(range(limits.MAX_POLL_REPLAYS))
+    assert sorted(result.advances) == list(range(limits.MAX_POLL_REPLAYS))
     assert result.more
-    assert members[-1].place == "0"
+    assert members[-1].position == "0"
     assert pump.round().more is False
-    assert [member.place for member in members] == [None] * len(members)
+    assert [member.position for member in members] == [None] * len(members)
 
 
 def test_who_waits_to_catch_up_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "MAX_POLL_REPLAYS", 1)
-    monkeypatch.setattr(rounds, "MAX_POLL_EVENTS", 1)
+    monkeypatch.setattr(polling, "MAX_POLL_REPLAYS", 1)
+    monkeypatch.setattr(polling, "MAX_POLL_EVENTS", 1)
     database = tracked().database
     append(database, 6, 5)
     pump = Pump(database, 1)
     members = [pump.join(ALL, name, 0) for name in "abc"]
     for _ in range(3):
         pump.round()
-    assert [member.place for member in members] == [1, 1, 1]
+    assert [member.position for member in members] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -106,7 +106,7 @@ def test_a_window_takes_as_many_events_as_the_limit_and_no_more(live: bool) -> N
     append(writer.database, head + limits.MAX_POLL_EVENTS + 1, limits.MAX_POLL_EVENTS + 1)
     result = pump.round()
     assert (len(member.events), result.more) == (2 * limits.MAX_POLL_EVENTS, True)
-    assert result.position == head + limits.MAX_POLL_EVENTS
+    assert result.live_position == head + limits.MAX_POLL_EVENTS
     pump.round()
     assert len(member.events) == 2 * limits.MAX_POLL_EVENTS + 1
 
@@ -127,11 +127,11 @@ def registrations(database: SqliteD1) -> list[tuple[int, int]]:
 def test_a_shard_is_registered_in_the_batch_that_says_from_where_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rounds, "MAX_POLL_STATEMENTS", 1)
+    monkeypatch.setattr(polling, "MAX_POLL_STATEMENTS", 1)
     database = SqliteD1()
     pump = Pump(database)
     for name in ("a", "b", "c"):
-        pump.join(feed_of(INSTANCE, id=name), name)
+        pump.join(plan_of(INSTANCE, id=name), name)
     pump.round()
     assert len(database.batches) == 3
     assert registrations(database) == [(0, 1)]
@@ -145,10 +145,10 @@ def test_a_shard_that_was_registered_may_be_again() -> None:
     database = SqliteD1()
     for _ in range(2):
         pump = Pump(database)
-        pump.join(feed_of(REFERENCE, t="t", id="1"))
+        pump.join(plan_of(REFERENCE, t="t", id="1"))
         pump.round()
     assert database.rows("SELECT shard FROM trackers") == [("s",)]
-    finished(rounds.leave(database, "other"))
-    finished(rounds.leave(database, "s"))
-    finished(rounds.leave(database, "s"))
+    finished(polling.unregister(database, "other"))
+    finished(polling.unregister(database, "s"))
+    finished(polling.unregister(database, "s"))
     assert database.rows("SELECT shard FROM trackers") == []

@@ -19,9 +19,9 @@ from resolvers.base.vocabulary import Scope
 from resolvers.subscriptions.plans import SubscriptionPlan
 from tests.support.client import ADMIN, Client
 from tests.support.pumping import Member, Pump
-from tests.support.subscribing import INSTANCE, PAGE, REFERENCE, events_feed, feed_of, told
+from tests.support.subscribing import INSTANCE, PAGE, REFERENCE, events_plan, plan_of, read_window
 from tests.support.writing import Writer
-from tracker_do import polling as rounds
+from tracker_do import polling
 
 # To find the shortest schedule that fails takes minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -47,14 +47,14 @@ _FILTERS: dict[str, tuple[Principal, dict[str, Any]]] = {
 }
 _BY_REFERENCE = ("about a reference", "limited")
 _LOGS: dict[str, SubscriptionPlan] = {
-    name: events_feed(caller, **members) for name, (caller, members) in _FILTERS.items()
+    name: events_plan(caller, **members) for name, (caller, members) in _FILTERS.items()
 }
 _OBJECTS: dict[str, SubscriptionPlan] = {
-    "instance a": feed_of(INSTANCE, id="a"),
-    "instance c": feed_of(INSTANCE, id="c"),
-    "hidden": feed_of(INSTANCE, caller=_LIMITED, id="a"),
-    "reference": feed_of(REFERENCE, t="t", id="1"),
-    "part of it": feed_of(REFERENCE, caller=_LIMITED, t="t", id="1"),
+    "instance a": plan_of(INSTANCE, id="a"),
+    "instance c": plan_of(INSTANCE, id="c"),
+    "hidden": plan_of(INSTANCE, caller=_LIMITED, id="a"),
+    "reference": plan_of(REFERENCE, t="t", id="1"),
+    "part of it": plan_of(REFERENCE, caller=_LIMITED, t="t", id="1"),
 }
 
 
@@ -92,7 +92,7 @@ class Schedule(RuleBasedStateMachine):
             "MAX_POLL_REPLAYS": replays,
             "MAX_POLL_STATEMENTS": statements,
         }
-        self._patches = [patch.object(rounds, name, value) for name, value in sizes.items()]
+        self._patches = [patch.object(polling, name, value) for name, value in sizes.items()]
         for patched in self._patches:
             patched.start()
         self.pump = Pump(self.writer.database, window)
@@ -115,7 +115,7 @@ class Schedule(RuleBasedStateMachine):
             self.writer.step(status, step, name)
 
     @rule(ref_id=st.sampled_from(("1", "2", None)))
-    def move(self, ref_id: str | None) -> None:
+    def advance(self, ref_id: str | None) -> None:
         self._outputs += 1
         reference = None if ref_id is None else {"refType": "t", "refId": ref_id}
         moved = {**_MOVING, "reference": reference, "output": self._outputs}
@@ -123,8 +123,8 @@ class Schedule(RuleBasedStateMachine):
 
     # --- subscribers
 
-    def _join(self, feed: SubscriptionPlan, name: str, after: int | None) -> None:
-        self.joined.append(self.pump.join(feed, name, after))
+    def _join(self, plan: SubscriptionPlan, name: str, after: int | None) -> None:
+        self.joined.append(self.pump.join(plan, name, after))
 
     @rule(name=st.sampled_from(sorted(_LOGS)))
     def follow_from_now(self, name: str) -> None:
@@ -155,9 +155,9 @@ class Schedule(RuleBasedStateMachine):
         if not member.told:
             return
         self.pump.leave(member)
-        of_log = member.feed.of_log
-        self._join(member.feed, member.name, member.told[-1][0] if of_log else None)
-        if of_log:
+        selects_events = member.plan.selects_events
+        self._join(member.plan, member.name, member.told[-1][0] if selects_events else None)
+        if selects_events:
             # One subscriber, as its client sees it.
             self.joined[-1].told = member.told[:]
             self.joined[-1].begun = member.begun
@@ -166,7 +166,7 @@ class Schedule(RuleBasedStateMachine):
     def read(self) -> None:
         self.pump.read()
 
-    # --- rounds
+    # --- polls
 
     @precondition(lambda self: self.pump.groups())
     @rule(count=st.integers(1, 4))
@@ -205,7 +205,7 @@ class Schedule(RuleBasedStateMachine):
         head = self.writer.head()
         for member in self.joined:
             assert member.errors is None, member.errors
-            assert member.place is None or int(member.place or 0) <= head
+            assert member.position is None or int(member.position or 0) <= head
 
     def teardown(self) -> None:
         try:
@@ -224,13 +224,13 @@ class Schedule(RuleBasedStateMachine):
         self.pump.settle()
         head = self.writer.head()
         assert self.pump.position == head
-        assert [member.place for member in members] == [None] * len(members)
+        assert [member.position for member in members] == [None] * len(members)
         for member in members:
-            if member.feed.of_log:
+            if member.plan.selects_events:
                 expected = selected(self.writer.database, member)
                 assert steady(member, member.events) == steady(member, expected), member.name
             else:
-                now = told(self.writer.database, member.feed, 0, 0, initial=True)
+                now = read_window(self.writer.database, member.plan, 0, 0, initial=True)
                 assert member.told[-1][1] == now, member.name
 
 

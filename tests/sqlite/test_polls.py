@@ -1,13 +1,12 @@
-"""Rounds: where subscribers begin, wait and meet."""
+"""Polls: where subscribers begin, wait and meet."""
 
 import pytest
 
 from resolvers.base import limits
 from tests.support.pumping import ALL, Pump, append, code, of_instance, tracked
-from tests.support.subscribing import INSTANCE, feed_of
+from tests.support.subscribing import INSTANCE, plan_of
 from tests.support.writing import Writer
-from tracker_do import polling as rounds
-from tracker_do import replays
+from tracker_do import polling, replays
 
 # --- beginning
 
@@ -16,21 +15,21 @@ def test_who_begins_now_is_told_of_what_comes_and_of_objects_as_they_are() -> No
     writer = tracked()
     pump = Pump(writer.database)
     log = pump.join(ALL)
-    objects = [pump.join(feed_of(INSTANCE, id=name)) for name in ("i", "j")]
+    objects = [pump.join(plan_of(INSTANCE, id=name)) for name in ("i", "j")]
     result = pump.round()
-    assert (result.position, result.more, log.told, log.begun) == (1, False, [], 1)
+    assert (result.live_position, result.more, log.told, log.begun) == (1, False, [], 1)
     assert [member.told[0][1] for member in objects] == [
         {"instanceId": "i", "status": "RUNNING", "output": None},
         None,
     ]
-    assert [member.place for member in pump.members] == [None] * 3
+    assert [member.position for member in pump.members] == [None] * 3
     writer.update(output=1)
     result = pump.round()
-    assert (result.position, result.more) == (2, False)
+    assert (result.live_position, result.more) == (2, False)
     assert [reached for reached, _ in log.told] == [2]
     assert [len(member.told) for member in objects] == [2, 1]
     # Nothing has happened, and nobody is told anything.
-    assert {move.text for move in pump.round().moves.values()} == {None}
+    assert {advance.text for advance in pump.round().advances.values()} == {None}
 
 
 def test_who_begins_behind_a_cursor_is_told_of_what_came_since() -> None:
@@ -40,13 +39,13 @@ def test_who_begins_behind_a_cursor_is_told_of_what_came_since() -> None:
     pump = Pump(writer.database)
     members = [pump.join(ALL, f"{after}", after) for after in (0, 3, 5)]
     result = pump.round()
-    assert (result.position, result.more) == (5, False)
+    assert (result.live_position, result.more) == (5, False)
     assert [[e["cursor"][-1] for e in member.events] for member in members] == [
         ["1", "2", "3", "4", "5"],
         ["4", "5"],
         [],
     ]
-    assert [member.place for member in members] == [None, None, None]
+    assert [member.position for member in members] == [None, None, None]
 
 
 def test_a_subscriber_that_lags_is_read_for_while_others_are_live() -> None:
@@ -58,7 +57,7 @@ def test_a_subscriber_that_lags_is_read_for_while_others_are_live() -> None:
     ahead = pump.join(of_instance(1), after=1)
     writer.update(output=1)
     assert pump.round().more is False
-    assert [member.place for member in (live, late, ahead)] == [None, None, None]
+    assert [member.position for member in (live, late, ahead)] == [None, None, None]
     assert [len(member.events) for member in (live, late, ahead)] == [1, 2, 0]
 
 
@@ -70,25 +69,25 @@ def test_the_live_ones_stop_where_somebody_waits_for_them() -> None:
     append(writer.database, 9, 8)
     waiting = pump.join(ALL, after=5)
     result = pump.round()
-    assert result.position == 5
+    assert result.live_position == 5
     assert (live.told[-1][0], waiting.told, result.more) == (5, [], True)
     pump.settle()
-    assert (live.place, waiting.place) == (None, None)
+    assert (live.position, waiting.position) == (None, None)
     assert [page[0] for page in live.told[1:]] == [page[0] for page in waiting.told] == [9]
 
 
 def test_who_waits_at_the_head_is_met_by_many_live_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "MAX_POLL_STATEMENTS", 1)
-    monkeypatch.setattr(rounds, "MAX_POLL_EVENTS", 3)
+    monkeypatch.setattr(polling, "MAX_POLL_STATEMENTS", 1)
+    monkeypatch.setattr(polling, "MAX_POLL_EVENTS", 3)
     writer = tracked()
     pump = Pump(writer.database, 3)
     for name in ("a", "b"):
         pump.join(ALL, name)
     pump.round()
     append(writer.database, 9, 8)
-    waiting = [pump.join(ALL, "c", 9), pump.join(feed_of(INSTANCE, id="i"))]
+    waiting = [pump.join(ALL, "c", 9), pump.join(plan_of(INSTANCE, id="i"))]
     pump.settle()
-    assert [member.place for member in waiting] == [None, None]
+    assert [member.position for member in waiting] == [None, None]
 
 
 def test_with_nobody_live_the_shard_stands_at_the_head() -> None:
@@ -97,12 +96,12 @@ def test_with_nobody_live_the_shard_stands_at_the_head() -> None:
     pump = Pump(writer.database)
     lagging = pump.join(ALL, after=0)
     result = pump.round()
-    assert (result.position, result.more, lagging.place) == (2_500, True, 1_000)
-    joined = pump.join(feed_of(INSTANCE, id="i"))
-    assert pump.round().position == 2_500
-    assert (joined.place, lagging.place) == (None, 2_000)
+    assert (result.live_position, result.more, lagging.position) == (2_500, True, 1_000)
+    joined = pump.join(plan_of(INSTANCE, id="i"))
+    assert pump.round().live_position == 2_500
+    assert (joined.position, lagging.position) == (None, 2_000)
     pump.settle()
-    assert lagging.place is None
+    assert lagging.position is None
     assert len(lagging.events) == 2_500
 
 
@@ -185,7 +184,7 @@ def test_nobody_waits_for_events_that_are_not_kept_any_more() -> None:
     pump = Pump(writer.database, 1)
     live = pump.join(ALL, "live", 0)
     pump.round()
-    live.place = None
+    live.position = None
     ahead = pump.join(ALL, "ahead", writer.head())
     pump.round()
     remove(writer)

@@ -1,4 +1,4 @@
-"""Feeds: what they tell of a window is what Query.events and Query.instance tell of it."""
+"""Subscription plans render a window as Query.events and Query.instance render it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from resolvers.access.principals import Principal, Restrictions, principal
 from resolvers.base.vocabulary import Scope
 from tests.support.client import ADMIN, Client
 from tests.support.seeded import DATABASE, POOL
-from tests.support.subscribing import INSTANCE, REFERENCE, events_feed, feed_of, told
+from tests.support.subscribing import INSTANCE, REFERENCE, events_plan, plan_of, read_window
 from tests.support.windows import (
     ANY_CALLER,
     ANY_FILTER,
@@ -28,7 +28,7 @@ from tests.support.writing import Writer
 
 def assert_equal(after: int, to: int, caller: Principal, **members: Any) -> int:
     """Compare a window with the query; how many events it holds."""
-    page = told(DATABASE, events_feed(caller, **members), after, to)
+    page = read_window(DATABASE, events_plan(caller, **members), after, to)
     events = expected(after, to, caller, **members)
     if not events:
         assert page is None
@@ -63,28 +63,28 @@ def test_any_window_tells_what_the_query_tells(
 
 
 def test_windows_that_follow_one_another_tell_every_event_once() -> None:
-    feed = events_feed()
+    plan = events_plan()
     for size in (1, 7, 100):
-        pages = [told(DATABASE, feed, after, after + size) for after in range(0, HEAD, size)]
+        pages = [read_window(DATABASE, plan, after, after + size) for after in range(0, HEAD, size)]
         events = [event for page in pages if page is not None for event in page["events"]]
         assert events == expected(0, HEAD, ADMIN)
 
 
 def test_a_window_that_is_empty_or_beyond_the_log_tells_nothing() -> None:
     for after, to in ((5, 5), (6, 5), (HEAD, HEAD + 9), (HEAD + 1, 2**53 - 1)):
-        assert told(DATABASE, events_feed(), after, to) is None
+        assert read_window(DATABASE, events_plan(), after, to) is None
 
 
 def test_a_selection_of_the_cursor_alone_is_told_only_of_what_is_selected() -> None:
-    feed = feed_of(
+    plan = plan_of(
         'subscription { workflowEvents(filter: {instanceId: "i-004"}) { cursor hasMore } }'
     )
     [*_, last] = expected(0, HEAD, ADMIN, instanceId="i-004")
     position = int(last["cursor"])
     page = {"cursor": f"{position:016}", "hasMore": False}
-    assert told(DATABASE, feed, position - 1, position) == page
-    assert told(DATABASE, feed, 0, position - 1)["hasMore"] is True
-    assert told(DATABASE, feed, position, HEAD) is None
+    assert read_window(DATABASE, plan, position - 1, position) == page
+    assert read_window(DATABASE, plan, 0, position - 1)["hasMore"] is True
+    assert read_window(DATABASE, plan, position, HEAD) is None
 
 
 # Selections of the same in other words, with the key of the page.
@@ -137,9 +137,9 @@ _FILTERED = {
 @pytest.mark.parametrize("name", _SPELLINGS)
 def test_a_selection_may_be_spelled_in_any_way(name: str) -> None:
     query, variables = _SPELLINGS[name]
-    feed = feed_of(query, **variables)
-    assert feed.key == ("es" if name == "an aliased root" else "workflowEvents")
-    page = told(DATABASE, feed, 0)
+    plan = plan_of(query, **variables)
+    assert plan.key == ("es" if name == "an aliased root" else "workflowEvents")
+    page = read_window(DATABASE, plan, 0)
     events = page["es" if name == "aliases" else "events"]
     plain = Client(DATABASE)(_SHORT, f=_FILTERED.get(name))["events"]["events"]
     names = ("c", "t") if name == "aliases" else ("cursor", "type")
@@ -155,7 +155,7 @@ def test_what_lies_under_an_event_is_limited_as_anywhere() -> None:
       instances(first: 100) { nodes { instanceId } } } } }"""
     subscription = f"subscription {{ workflowEvents {{ {deep} }} }}"
     query = f"{{ events(first: 100) {{ {deep} }} }}"
-    page = told(DATABASE, feed_of(subscription, caller=caller), 0)
+    page = read_window(DATABASE, plan_of(subscription, caller=caller), 0)
     shown = Client(DATABASE, caller)(query)["events"]
     assert page["events"][:100] == shown["events"]
     assert {event["instance"]["reference"]["refId"] for event in page["events"]} == {"1"}
@@ -166,59 +166,66 @@ def test_what_lies_under_an_event_is_limited_as_anywhere() -> None:
 
 def test_an_instance_is_told_as_it_is_and_where_it_has_changed() -> None:
     writer = Writer()
-    feed = feed_of(INSTANCE, id="i")
+    plan = plan_of(INSTANCE, id="i")
     database = writer.database
-    assert not feed.of_log
-    assert told(database, feed, 0, initial=True) is None
-    assert told(database, feed, 0) is None
+    assert not plan.selects_events
+    assert read_window(database, plan, 0, initial=True) is None
+    assert read_window(database, plan, 0) is None
     writer.create("RUNNING")
     one = {"instanceId": "i", "status": "RUNNING", "output": None}
-    assert told(database, feed, 0) == one
+    assert read_window(database, plan, 0) == one
     before = writer.head()
     writer.create("RUNNING", "j")
-    assert told(database, feed, before) is None
-    assert told(database, feed, before, initial=True) == one
+    assert read_window(database, plan, before) is None
+    assert read_window(database, plan, before, initial=True) == one
     writer.step("RUNNING")
-    assert told(database, feed, before) == one
+    assert read_window(database, plan, before) == one
     before = writer.head()
     writer.update(output=5)
     # It is told as it is now, in whichever window it changed.
-    assert told(database, feed, 0, 1) == told(database, feed, before) == {**one, "output": 5}
+    assert (
+        read_window(database, plan, 0, 1)
+        == read_window(database, plan, before)
+        == {**one, "output": 5}
+    )
 
 
 def test_an_instance_that_is_not_tracked_is_told_as_null() -> None:
     writer = Writer()
-    feed = feed_of(INSTANCE, id="i")
+    plan = plan_of(INSTANCE, id="i")
     [outcome] = writer.database.rows(
-        "SELECT * FROM (" + feed.statement(0, 9, initial=True).sql + ")",
-        *feed.statement(0, 9, initial=True).parameters,
+        "SELECT * FROM (" + plan.statement(0, 9, initial=True).sql + ")",
+        *plan.statement(0, 9, initial=True).parameters,
     )
     assert outcome == ("0" * 16 + "null",)
-    [silent] = writer.database.rows(feed.statement(0, 9).sql, *feed.statement(0, 9).parameters)
+    [silent] = writer.database.rows(plan.statement(0, 9).sql, *plan.statement(0, 9).parameters)
     assert silent == (None,)
 
 
 def test_a_reference_is_told_as_it_is_and_where_one_of_its_instances_has_changed() -> None:
     writer = Writer()
-    feed = feed_of(REFERENCE, t="t", id="1")
+    plan = plan_of(REFERENCE, t="t", id="1")
     nothing = {"refType": "t", "refId": "1", "statusCounts": [], "instances": {"nodes": []}}
-    assert told(writer.database, feed, 0, initial=True) == nothing
-    assert told(writer.database, feed, 0) is None
+    assert read_window(writer.database, plan, 0, initial=True) == nothing
+    assert read_window(writer.database, plan, 0) is None
     for name, ref_id in (("a", "1"), ("b", "2"), ("c", "1")):
         before = writer.head()
         writer.create("RUNNING", name, reference={"refType": "t", "refId": ref_id})
-        shown = told(writer.database, feed, before)
+        shown = read_window(writer.database, plan, before)
         assert (shown is not None) == (ref_id == "1")
-    assert told(writer.database, feed, 0)["statusCounts"] == [{"status": "RUNNING", "count": 2}]
+    assert read_window(writer.database, plan, 0)["statusCounts"] == [
+        {"status": "RUNNING", "count": 2}
+    ]
     before = writer.head()
     writer.step("FAILED", "s", "c", error={"message": "x"})
     names = [
-        node["instanceId"] for node in told(writer.database, feed, before)["instances"]["nodes"]
+        node["instanceId"]
+        for node in read_window(writer.database, plan, before)["instances"]["nodes"]
     ]
     assert sorted(names) == ["a", "c"]
     before = writer.head()
     writer.update("b", output=1)
-    assert told(writer.database, feed, before) is None
+    assert read_window(writer.database, plan, before) is None
 
 
 @PROPERTY
@@ -231,15 +238,15 @@ def test_an_object_is_told_where_a_visible_event_of_the_window_is_about_it(
     referring = expected(
         after, after + size, caller, reference={"refType": reference[0], "refId": reference[1]}
     )
-    live = feed_of(INSTANCE, caller=caller, id=instance_id)
-    whole = told(DATABASE, live, 0, 0, initial=True)
-    shown = told(DATABASE, live, after, after + size)
+    live = plan_of(INSTANCE, caller=caller, id=instance_id)
+    whole = read_window(DATABASE, live, 0, 0, initial=True)
+    shown = read_window(DATABASE, live, after, after + size)
     assert shown == (whole if instance_id in names else None)
     query = INSTANCE.replace("subscription", "query")
     assert Client(DATABASE, caller)(query, id=instance_id)["instance"] == whole
-    live = feed_of(REFERENCE, caller=caller, t=reference[0], id=reference[1])
-    whole = told(DATABASE, live, 0, 0, initial=True)
-    assert told(DATABASE, live, after, after + size) == (whole if referring else None)
+    live = plan_of(REFERENCE, caller=caller, t=reference[0], id=reference[1])
+    whole = read_window(DATABASE, live, 0, 0, initial=True)
+    assert read_window(DATABASE, live, after, after + size) == (whole if referring else None)
     query = REFERENCE.replace("subscription", "query")
     assert Client(DATABASE, caller)(query, t=reference[0], id=reference[1])["reference"] == whole
 
@@ -253,11 +260,11 @@ def test_what_a_caller_may_not_see_does_not_tell_when_it_changes() -> None:
         Restrictions(instance_id="j"),
     ):
         caller = principal(Scope.READ, restrictions=limits)
-        for feed in (
-            feed_of(INSTANCE, caller=caller, id="i"),
-            feed_of(REFERENCE, caller=caller, t="t", id="1"),
-            events_feed(caller),
+        for plan in (
+            plan_of(INSTANCE, caller=caller, id="i"),
+            plan_of(REFERENCE, caller=caller, t="t", id="1"),
+            events_plan(caller),
         ):
-            assert told(writer.database, feed, 0) is None
-        hidden = feed_of(INSTANCE, caller=caller, id="i")
-        assert told(writer.database, hidden, 0, initial=True) is None
+            assert read_window(writer.database, plan, 0) is None
+        hidden = plan_of(INSTANCE, caller=caller, id="i")
+        assert read_window(writer.database, hidden, 0, initial=True) is None

@@ -1,4 +1,4 @@
-"""A shard's position and subscribers, moved as pump.mjs and members.mjs move them."""
+"""A shard's position and subscribers, moved as pump.mjs and members.mjs advance them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,22 +10,22 @@ from resolvers.ports.database import Outcome, Statement
 from resolvers.subscriptions.plans import SubscriptionPlan
 from tests.support.client import finished
 from tests.support.d1 import SqliteD1
-from tests.support.subscribing import events_feed, head_of
+from tests.support.subscribing import events_plan, head_of
 from tests.support.writing import Writer
-from tracker_do import polling as rounds
-from tracker_do.polling import Group, Move, Result, Shard
-from tracker_do.protocol import Place
+from tracker_do import polling
+from tracker_do.polls import Advance, Group, PollRequest, PollResult
+from tracker_do.protocol import Position
 
-ALL = events_feed()
+ALL = events_plan()
 
 
 @dataclass(eq=False)
 class Member:
     """A subscriber, with what it was told: how far each text brought it, and the text's value."""
 
-    feed: SubscriptionPlan
-    place: Place
-    # Its feed's name: those of the same name share it.
+    plan: SubscriptionPlan
+    position: Position
+    # Its plan's name: those of the same name share it.
     name: str = ""
     told: list[tuple[int, Any]] = field(default_factory=list)
     # Behind which position it hears of events; of one that begins now, once a round was made.
@@ -42,14 +42,14 @@ class Member:
     def take(self, reached: int, text: str) -> None:
         """A text; of a page, that it follows what came before."""
         cursor, value = text[:16], json.loads(text[16:])
-        if not self.feed.principal.is_restricted:
+        if not self.plan.principal.is_restricted:
             assert cursor == f"{reached:016}"
         elif cursor.strip():
             # That of an event of its own.
             assert int(cursor) <= reached
             reached = int(cursor)
         before = self.told[-1][0] if self.told else self.begun or 0
-        if self.feed.of_log:
+        if self.plan.selects_events:
             assert self.begun is not None, "a page before the subscriber has begun"
             assert value["cursor"] == f"{reached:016}"
             positions = [int(event["cursor"]) for event in value["events"]]
@@ -89,7 +89,7 @@ class Pump:
         self.registered = False
         self.window = self._most
         self.more = False
-        # By feed and place, in the order in which the groups came to be.
+        # By plan and position, in the order in which the groups came to be.
         self._groups: dict[tuple[str, str], dict[Member, None]] = {}
 
     @property
@@ -97,10 +97,10 @@ class Pump:
         """All that have not gone."""
         return [member for group in self._groups.values() for member in group]
 
-    def join(self, feed: SubscriptionPlan, name: str = "", after: int | None = None) -> Member:
+    def join(self, plan: SubscriptionPlan, name: str = "", after: int | None = None) -> Member:
         """A subscriber that begins now, or behind a position."""
-        place = "" if after is None else str(after)
-        member = Member(feed, place, name or str(id(feed)), begun=after)
+        position = "" if after is None else str(after)
+        member = Member(plan, position, name or str(id(plan)), begun=after)
         self._enter(member)
         return member
 
@@ -126,50 +126,50 @@ class Pump:
             members = [
                 member
                 for member in group
-                if member.place is None or member.unread < MAX_UNREAD_CHARACTERS
+                if member.position is None or member.unread < MAX_UNREAD_CHARACTERS
             ]
             if members:
-                found.append((Group(members[0].feed, members[0].place), members))
+                found.append((Group(members[0].plan, members[0].position), members))
         return found
 
     def look(
         self,
         groups: list[tuple[Group, list[Member]]],
         between: Callable[[], object] | None = None,
-    ) -> Result:
-        """A round, not yet delivered."""
+    ) -> PollResult:
+        """A poll, not yet delivered."""
         database = Interrupted(self.database, between)
-        shard = Shard("s", self.registered, self.position, [group for group, _ in groups])
-        result = finished(rounds.look(database, shard, self.window))
-        assert self.position <= result.position <= database.heads[0]
-        for number, move in result.moves.items():
-            if groups[number][0].place == "":
-                reached = _reached(result, move)
+        request = PollRequest("s", self.registered, self.position, [group for group, _ in groups])
+        result = finished(polling.poll(database, request, self.window))
+        assert self.position <= result.live_position <= database.heads[0]
+        for number, advance in result.advances.items():
+            if groups[number][0].position == "":
+                reached = _reached(result, advance)
                 assert reached == database.heads[0], "who begins now begins at the head"
         return result
 
-    def deliver(self, groups: list[tuple[Group, list[Member]]], result: Result) -> None:
+    def deliver(self, groups: list[tuple[Group, list[Member]]], result: PollResult) -> None:
         """Move everybody, and tell them."""
-        numbers = [*result.moves, *result.refused]
+        numbers = [*result.advances, *result.refused]
         assert len(numbers) == len(set(numbers)), "moved and refused"
-        self.window, self.position, self.registered = result.window, result.position, True
+        self.window, self.position, self.registered = result.window, result.live_position, True
         self.more = result.more
-        for number, move in result.moves.items():
+        for number, advance in result.advances.items():
             for member in groups[number][1]:
                 if member.gone:
                     continue
-                self._move(member, move.place)
+                self._move(member, advance.position)
                 if member.begun is None:
-                    member.begun = _reached(result, move)
-                if move.text is not None:
-                    member.take(_reached(result, move), move.text)
-                    member.unread += len(move.text)
+                    member.begun = _reached(result, advance)
+                if advance.text is not None:
+                    member.take(_reached(result, advance), advance.text)
+                    member.unread += len(advance.text)
         for number, errors in result.refused.items():
             for member in groups[number][1]:
                 member.errors = errors
                 self.leave(member)
 
-    def round(self) -> Result:
+    def round(self) -> PollResult:
         """One round."""
         groups = self.groups()
         result = self.look(groups)
@@ -184,35 +184,35 @@ class Pump:
             self.read()
             if not self.more:
                 return
-        places = [member.place for member in self.members]
+        places = [member.position for member in self.members]
         raise AssertionError(f"still more to read: at {self.position}, {places}")
 
-    def _move(self, member: Member, place: Place) -> None:
-        if place == member.place and type(place) is type(member.place):
+    def _move(self, member: Member, position: Position) -> None:
+        if position == member.position and type(position) is type(member.position):
             return
         self._exit(member)
-        member.place = place
+        member.position = position
         self._enter(member)
 
     def _enter(self, member: Member) -> None:
-        self._groups.setdefault((member.name, json.dumps(member.place)), {})[member] = None
+        self._groups.setdefault((member.name, json.dumps(member.position)), {})[member] = None
 
     def _exit(self, member: Member) -> None:
-        key = (member.name, json.dumps(member.place))
+        key = (member.name, json.dumps(member.position))
         group = self._groups[key]
         del group[member]
         if not group:
             del self._groups[key]
 
 
-def _reached(result: Result, move: Move) -> int:
-    """Where a move leads to."""
-    return result.position if move.place is None else int(move.place)
+def _reached(result: PollResult, advance: Advance) -> int:
+    """Where a advance leads to."""
+    return result.live_position if advance.position is None else int(advance.position)
 
 
 def of_instance(number: int) -> SubscriptionPlan:
     """The events of one instance."""
-    return events_feed(instanceId=f"i{number}")
+    return events_plan(instanceId=f"i{number}")
 
 
 def append(database: SqliteD1, position: int, count: int = 1) -> None:

@@ -39,16 +39,16 @@ class Socket:
     def __init__(self, server: Server, key: str | None = "admin") -> None:
         self.server = server
         self.state: dict[str, Any] = {"until": 5, "streams": [], "running": []}
-        # What the feeds that were followed are made from, by digest.
-        self.feeds: dict[str, list[str]] = {}
+        # The definitions of its subscriptions' plans, by digest.
+        self.definitions: dict[str, list[str]] = {}
         if key is not None:
             payload = {"authorization": f"Bearer {key}"}
             [(kind, text)] = self.send({"type": "connection_init", "payload": payload})
             assert (kind, text) == ("send", '{"type":"connection_ack"}')
 
     @property
-    def streams(self) -> dict[str, list[Any]]:
-        """The feed and the place of each subscription."""
+    def subscriptions(self) -> dict[str, list[Any]]:
+        """The plan and the position of each subscription."""
         return dict(self.state["streams"])
 
     def send(self, message: object, *, problem: str = "") -> list[list[Any]]:
@@ -61,9 +61,9 @@ class Socket:
             self.state = answer["state"]
         actions: list[list[Any]] = answer["actions"]
         for kind, *made in actions:
-            if kind == "follow":
+            if kind == "subscribe":
                 digest, _, document, rest = made
-                self.feeds[digest] = [document, rest]
+                self.definitions[digest] = [document, rest]
         return actions
 
     def subscribe(self, query: str, operation_id: str = "1", **members: Any) -> list[list[Any]]:
@@ -71,10 +71,10 @@ class Socket:
         payload = {"query": query, **members}
         return self.send({"type": "subscribe", "id": operation_id, "payload": payload})
 
-    def follow(self, query: str, operation_id: str = "1", **members: Any) -> str:
-        """The digest of the feed that a subscription follows."""
+    def plan_of(self, query: str, operation_id: str = "1", **members: Any) -> str:
+        """The digest of a subscription's plan."""
         [(kind, digest, *_)] = self.subscribe(query, operation_id, **members)
-        assert kind == "follow"
+        assert kind == "subscribe"
         assert isinstance(digest, str)
         return digest
 
@@ -83,7 +83,7 @@ class Socket:
         [(kind, text)] = self.subscribe(query, "1", **members)
         frame = json.loads(text)
         assert (kind, frame["type"], frame["id"]) == ("send", "error", "1")
-        assert "1" not in {*self.streams, *self.state["running"]}
+        assert "1" not in {*self.subscriptions, *self.state["running"]}
         [error] = frame["payload"]
         assert isinstance(error, dict)
         return error
@@ -98,25 +98,25 @@ class Socket:
         return [json.loads("".join(pieces)) for pieces in frames]
 
 
-def look(
+def poll(
     server: Server,
     groups: Iterable[tuple[str, int | str | None]],
     *,
     definitions: dict[str, list[str]] | None = None,
-    position: int = 0,
+    live_position: int = 0,
     registered: bool = True,
     window: int = 1_000,
 ) -> Any:
-    """A round for a shard of these groups."""
-    asked = {
-        "name": "tracker-0",
+    """A poll for a shard of these groups."""
+    request = {
+        "shard": "tracker-0",
         "registered": registered,
-        "position": position,
+        "livePosition": live_position,
         "window": window,
         "groups": list(groups),
         "definitions": definitions or {},
     }
-    return json.loads(json.dumps(finished(server.look(json.dumps(asked)))))
+    return json.loads(json.dumps(finished(server.poll(json.dumps(request)))))
 
 
 def token(gatekeeper: Gatekeeper, **claims: Any) -> str:

@@ -1,4 +1,4 @@
-"""Feeds, and what they tell of a window of the log."""
+"""Subscription plans, and what they tell of a window of the log."""
 
 import json
 from typing import Any
@@ -20,38 +20,38 @@ REFERENCE = """subscription ($t: String!, $id: String!) { reference(refType: $t,
   instances { nodes { instanceId status output } } } }"""
 
 
-def feed_of(
+def plan_of(
     query: str, *, caller: Principal = ADMIN, after: object = None, **variables: Any
 ) -> SubscriptionPlan:
-    """The feed of a subscription."""
+    """The plan of a subscription."""
     request = Request(query, variables, after=after)
-    return EXECUTOR.feed(EXECUTOR.operation(request), request, caller)
+    return EXECUTOR.subscription_plan(EXECUTOR.operation(request), request, caller)
 
 
-def events_feed(caller: Principal = ADMIN, **members: Any) -> SubscriptionPlan:
-    """The feed of all events that a filter with these members selects."""
+def events_plan(caller: Principal = ADMIN, **members: Any) -> SubscriptionPlan:
+    """The plan of all events that a filter with these members selects."""
     query = EVENTS % f"{PAGE} cursor hasMore"
-    return feed_of(query, caller=caller, f=members)
+    return plan_of(query, caller=caller, f=members)
 
 
 def run(database: SqliteD1, statement: Statement) -> Any:
-    """The value that a statement gives, None where it has nothing to tell; of a feed's, which is
+    """The value that a statement gives, None where it has nothing to tell; of a plan's, which is
     opaque, without the cursor in front of it."""
     [outcome] = finished(database.batch([statement]))
     text = outcome.text
     return None if text is None else json.loads(text[16:] if statement.opaque else text)
 
 
-def told(
+def read_window(
     database: SqliteD1,
-    feed: SubscriptionPlan,
+    plan: SubscriptionPlan,
     after: int,
     to: int = 2**53 - 1,
     *,
     initial: bool = False,
 ) -> Any:
-    """What the feed tells of the window behind one position up to another."""
-    return run(database, feed.statement(after, to, initial=initial))
+    """What the plan tells of the window behind one position up to another."""
+    return run(database, plan.statement(after, to, initial=initial))
 
 
 def head_of(database: SqliteD1) -> int:

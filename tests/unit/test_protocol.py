@@ -26,7 +26,7 @@ from tracker_do.frames import (
     Subscribe,
     SubscribePayload,
 )
-from tracker_do.protocol import Answered, Close, Connection, Send, Start, Stream
+from tracker_do.protocol import Close, Connection, PongReceived, Send, Start, Subscription
 
 READER = principal(Scope.READ, fingerprint="f")
 REQUEST = SubscribePayload(query="{ a }")
@@ -63,12 +63,12 @@ def init(payload: dict[str, Any] | None) -> ConnectionInit:
 
 NEW = Connection()
 ACKNOWLEDGED = Connection(READER)
-STREAMING = Connection(READER, {"1": Stream("d", 5)})
+SUBSCRIBED = Connection(READER, {"1": Subscription("d", 5)})
 RUNNING = Connection(READER, running=("1",))
 CONNECTIONS = {
     "new": NEW,
     "acknowledged": ACKNOWLEDGED,
-    "streaming": STREAMING,
+    "subscribed": SUBSCRIBED,
     "running": RUNNING,
 }
 
@@ -104,7 +104,7 @@ def test_an_init_whose_key_is_no_string_closes_with_4400(authorization: Any) -> 
     assert "payload.authorization" in actions[0].reason
 
 
-@pytest.mark.parametrize("name", ["acknowledged", "streaming", "running"])
+@pytest.mark.parametrize("name", ["acknowledged", "subscribed", "running"])
 @pytest.mark.parametrize("payload", [None, {"authorization": "Bearer good"}, {"authorization": 1}])
 def test_a_second_init_closes_with_4429(name: str, payload: dict[str, Any] | None) -> None:
     after, actions = receive(CONNECTIONS[name], init(payload))
@@ -129,7 +129,7 @@ def test_subscribing_reserves_the_id_and_starts_the_operation() -> None:
     assert actions == [Start("a", REQUEST)]
 
 
-@pytest.mark.parametrize("name", ["streaming", "running"])
+@pytest.mark.parametrize("name", ["subscribed", "running"])
 def test_an_id_that_is_taken_closes_with_4409(name: str) -> None:
     after, actions = receive(CONNECTIONS[name], subscribe("1"))
     assert after is CONNECTIONS[name]
@@ -139,18 +139,18 @@ def test_an_id_that_is_taken_closes_with_4409(name: str) -> None:
 
 
 def test_an_id_may_be_used_again_once_its_operation_is_over() -> None:
-    for connection in (STREAMING, RUNNING):
+    for connection in (SUBSCRIBED, RUNNING):
         after, actions = receive(connection, complete("1"))
         assert (after, actions) == (ACKNOWLEDGED, [])
         assert receive(after, subscribe("1"))[1] == [Start("1", REQUEST)]
 
 
-@pytest.mark.parametrize("streams", [0, 1, MAX_SUBSCRIPTIONS - 1, MAX_SUBSCRIPTIONS])
-def test_a_socket_has_as_many_operations_as_the_limit_and_no_more(streams: int) -> None:
+@pytest.mark.parametrize("subscriptions", [0, 1, MAX_SUBSCRIPTIONS - 1, MAX_SUBSCRIPTIONS])
+def test_a_socket_has_as_many_operations_as_the_limit_and_no_more(subscriptions: int) -> None:
     full = Connection(
         READER,
-        {f"s{n}": Stream("d", None) for n in range(streams)},
-        tuple(f"r{n}" for n in range(MAX_SUBSCRIPTIONS - streams)),
+        {f"s{n}": Subscription("d", None) for n in range(subscriptions)},
+        tuple(f"r{n}" for n in range(MAX_SUBSCRIPTIONS - subscriptions)),
     )
     after, [action] = receive(full, subscribe("more"))
     assert after is full
@@ -161,7 +161,7 @@ def test_a_socket_has_as_many_operations_as_the_limit_and_no_more(streams: int) 
     assert error["extensions"] == {"code": "SUBSCRIPTION_LIMIT", "limit": "MAX_SUBSCRIPTIONS"}
     assert str(MAX_SUBSCRIPTIONS) in error["message"]
     # An id that is taken is a fault of the client all the same.
-    taken = "s0" if streams else "r0"
+    taken = "s0" if subscriptions else "r0"
     assert isinstance(receive(full, subscribe(taken))[1][0], Close)
     less = protocol.end(full, taken)
     assert receive(less, subscribe("more"))[1] == [Start("more", REQUEST)]
@@ -179,7 +179,7 @@ def test_a_ping_is_answered_at_any_time(name: str, payload: dict[str, Any] | Non
 @pytest.mark.parametrize("name", CONNECTIONS)
 def test_a_pong_says_that_what_was_sent_has_been_read(name: str) -> None:
     connection = CONNECTIONS[name]
-    assert receive(connection, Pong(type="pong")) == (connection, [Answered()])
+    assert receive(connection, Pong(type="pong")) == (connection, [PongReceived()])
 
 
 @pytest.mark.parametrize("name", CONNECTIONS)
@@ -195,10 +195,12 @@ def test_what_is_no_frame_closes_with_its_code(name: str, code: CloseCode) -> No
     assert receive(connection, Malformed("why", code)) == (connection, [Close(code, "why")])
 
 
-def test_an_operation_that_turns_out_a_subscription_is_followed() -> None:
-    stream = Stream("digest", "")
-    following = protocol.follow(replace(STREAMING, running=("2", "3")), "2", stream)
-    assert following.streams == {"1": Stream("d", 5), "2": stream}
+def test_an_operation_that_turns_out_a_subscription_is_one_from_then_on() -> None:
+    subscription = Subscription("digest", "")
+    following = protocol.begin_subscription(
+        replace(SUBSCRIBED, running=("2", "3")), "2", subscription
+    )
+    assert following.subscriptions == {"1": Subscription("d", 5), "2": subscription}
     assert following.running == ("3",)
 
 
@@ -271,11 +273,13 @@ class Socket(RuleBasedStateMachine):
         assert self.connection is before
 
     @precondition(lambda self: self.connection.running)
-    @rule(place=st.sampled_from(("", "5", 5, None)))
-    def turns_out_a_subscription(self, place: protocol.Place) -> None:
+    @rule(position=st.sampled_from(("", "5", 5, None)))
+    def turns_out_a_subscription(self, position: protocol.Position) -> None:
         first = self.connection.running[0]
-        self.connection = protocol.follow(self.connection, first, Stream("d", place))
-        assert self.connection.streams[first].place == place
+        self.connection = protocol.begin_subscription(
+            self.connection, first, Subscription("d", position)
+        )
+        assert self.connection.subscriptions[first].position == position
 
     @rule(operation_id=_IDS)
     def ends(self, operation_id: str) -> None:
@@ -285,7 +289,7 @@ class Socket(RuleBasedStateMachine):
 
     @invariant()
     def an_id_is_of_one_operation(self) -> None:
-        ids = [*self.connection.streams, *self.connection.running]
+        ids = [*self.connection.subscriptions, *self.connection.running]
         assert len(ids) == len(set(ids)) <= _LIMIT
         assert set(ids) == self.expected
 

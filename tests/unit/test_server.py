@@ -83,7 +83,7 @@ def test_a_binary_message_closes_and_its_content_is_not_looked_at() -> None:
 
 
 def test_a_pong_is_told_to_the_edge() -> None:
-    assert Socket(serving()[0], None).send({"type": "pong"}) == [["answered"]]
+    assert Socket(serving()[0], None).send({"type": "pong"}) == [["pong"]]
 
 
 def test_a_long_reason_is_cut_to_what_a_close_frame_holds() -> None:
@@ -104,14 +104,14 @@ def test_a_key_that_was_taken_out_closes_with_4403() -> None:
     sockets = {key: Socket(server, key) for key in ("admin", "write", "read")}
     of_token = Socket(server, token(host.services.gatekeeper))
     fingerprints = [socket.state["who"]["key"] for socket in sockets.values()]
-    assert json.loads(server.unwelcome(json.dumps(fingerprints))) == []
+    assert json.loads(server.revoked_keys(json.dumps(fingerprints))) == []
     host.services.gatekeeper = Gatekeeper(admin="other", write="write", read="admin")
     gone = [["close", 4403, "The key is not valid any more."]]
     assert sockets["admin"].send({"type": "ping"}) == gone
     assert of_token.send({"type": "ping"}) == gone
     assert sockets["read"].send({"type": "ping"}) == gone
     assert sockets["write"].send({"type": "ping"}) == [["send", '{"type":"pong"}']]
-    assert json.loads(server.unwelcome(json.dumps(fingerprints))) == [
+    assert json.loads(server.revoked_keys(json.dumps(fingerprints))) == [
         sockets["admin"].state["who"]["key"],
         sockets["read"].state["who"]["key"],
     ]
@@ -120,10 +120,10 @@ def test_a_key_that_was_taken_out_closes_with_4403() -> None:
 def test_the_limit_of_operations_is_told_as_an_error_of_the_operation() -> None:
     socket = Socket(serving()[0])
     for number in range(MAX_SUBSCRIPTIONS):
-        socket.follow(INSTANCE, f"s{number}")
+        socket.plan_of(INSTANCE, f"s{number}")
     assert socket.refused(INSTANCE)["extensions"]["code"] == "SUBSCRIPTION_LIMIT"
     socket.send({"type": "complete", "id": "s0"})
-    assert socket.follow(INSTANCE)
+    assert socket.plan_of(INSTANCE)
 
 
 # --- subscriptions
@@ -132,7 +132,7 @@ def test_the_limit_of_operations_is_told_as_an_error_of_the_operation() -> None:
 def test_a_subscription_is_followed_from_now_or_from_its_cursor() -> None:
     socket = Socket(serving()[0])
     cursor = "0000000000000007"
-    places: dict[str, tuple[str, dict[str, Any], str]] = {
+    positions: dict[str, tuple[str, dict[str, Any], str]] = {
         "now": (EVENTS, {}, ""),
         "null": (EVENTS, {"variables": {"after": None}}, ""),
         "argument": (EVENTS, {"variables": {"after": cursor}}, "7"),
@@ -146,9 +146,9 @@ def test_a_subscription_is_followed_from_now_or_from_its_cursor() -> None:
         "object": (INSTANCE, {"extensions": {"after": cursor}}, ""),
         "no cursor": (EVENTS, {"extensions": {"after": None, "other": 1}}, ""),
     }
-    for name, (query, members, place) in places.items():
-        digest = socket.follow(query, name, **members)
-        assert socket.streams[name] == [digest, place], name
+    for name, (query, members, position) in positions.items():
+        digest = socket.plan_of(query, name, **members)
+        assert socket.subscriptions[name] == [digest, position], name
     assert socket.state["running"] == []
 
 
@@ -221,65 +221,65 @@ def test_the_argument_that_is_wrong_is_named() -> None:
     assert error["extensions"]["argument"] == "extensions.after"
 
 
-def test_a_feed_is_shared_by_those_that_differ_in_where_they_begin() -> None:
+def test_a_plan_is_shared_by_those_that_differ_in_where_they_begin() -> None:
     server, host = serving()
     sockets = [Socket(server), Socket(server, "read"), Socket(server, "write")]
     digests = {
-        socket.follow(EVENTS, f"{number}", variables={"after": f"{number:016}"})
+        socket.plan_of(EVENTS, f"{number}", variables={"after": f"{number:016}"})
         for socket in sockets
         for number in (0, 3, 999)
     }
     assert len(digests) == 1
     # A token without limits sees what a key sees.
     free = Socket(server, token(host.services.gatekeeper))
-    assert free.follow(EVENTS, variables={"after": "0" * 16}) in digests
+    assert free.plan_of(EVENTS, variables={"after": "0" * 16}) in digests
     # A cursor in the extensions is not part of the operation.
-    plain = {Socket(server).follow(EVENTS, extensions={"after": f"{n:016}"}) for n in (1, 2)}
-    assert plain == {Socket(server).follow(EVENTS)}
+    plain = {Socket(server).plan_of(EVENTS, extensions={"after": f"{n:016}"}) for n in (1, 2)}
+    assert plain == {Socket(server).plan_of(EVENTS)}
 
 
-def test_a_feed_is_shared_by_those_that_resume_and_those_that_did_not() -> None:
+def test_a_plan_is_shared_by_those_that_resume_and_those_that_did_not() -> None:
     server, _ = serving()
-    began = {Socket(server).follow(EVENTS, variables=given) for given in ({}, {"after": None})}
-    resumed = Socket(server).follow(EVENTS, variables={"after": "0" * 16})
+    began = {Socket(server).plan_of(EVENTS, variables=given) for given in ({}, {"after": None})}
+    resumed = Socket(server).plan_of(EVENTS, variables={"after": "0" * 16})
     assert began == {resumed}
 
 
 _TWICE = """subscription ($after: EventCursor) { workflowEvents(after: $after) {
   events { instance { events(after: $after) { cursor } } } } }"""
 _OTHERS: dict[str, Callable[[Socket], str]] = {
-    "other values": lambda s: s.follow(EVENTS, variables={"f": {"workflow": ["v"]}}),
-    "another document": lambda s: s.follow(EVENTS + " ", variables={"f": {"workflow": ["w"]}}),
-    "another operation": lambda s: s.follow(
+    "other values": lambda s: s.plan_of(EVENTS, variables={"f": {"workflow": ["v"]}}),
+    "another document": lambda s: s.plan_of(EVENTS + " ", variables={"f": {"workflow": ["w"]}}),
+    "another operation": lambda s: s.plan_of(
         EVENTS.replace("subscription", "subscription A") + " query B { __typename }",
         operationName="A",
     ),
-    "a cursor that is used elsewhere too": lambda s: s.follow(
+    "a cursor that is used elsewhere too": lambda s: s.plan_of(
         _TWICE, variables={"after": "0000000000000001"}
     ),
-    "that cursor, further on": lambda s: s.follow(_TWICE, variables={"after": "0000000000000002"}),
+    "that cursor, further on": lambda s: s.plan_of(_TWICE, variables={"after": "0000000000000002"}),
 }
 
 
-def test_a_feed_is_shared_by_no_others() -> None:
+def test_a_plan_is_shared_by_no_others() -> None:
     server, host = serving()
-    digests = [Socket(server).follow(EVENTS, variables={"f": {"workflow": ["w"]}})]
+    digests = [Socket(server).plan_of(EVENTS, variables={"f": {"workflow": ["w"]}})]
     digests += [other(Socket(server)) for other in _OTHERS.values()]
     for limits in ({"workflows": ["w"]}, {"ref": ["t", "1"]}, {"ref": ["t", "2"]}):
         limited = Socket(server, token(host.services.gatekeeper, **limits))
-        digests.append(limited.follow(EVENTS, variables={"f": {"workflow": ["w"]}}))
+        digests.append(limited.plan_of(EVENTS, variables={"f": {"workflow": ["w"]}}))
     assert len(set(digests)) == len(digests)
 
 
-def test_a_document_is_stored_once_for_all_its_feeds() -> None:
+def test_a_document_is_stored_once_for_all_its_plans() -> None:
     socket = Socket(serving()[0])
     rows = [
         socket.subscribe(EVENTS, name, variables={"f": {"workflow": [name]}})[0]
         for name in ("a", "b")
     ]
-    (_, feed, document, text, rest), (_, other, same, _, _) = rows
-    assert (document == same, feed == other) == (True, False)
-    assert (len(feed), len(document)) == (32, 32)
+    (_, plan, document, text, rest), (_, other, same, _, _) = rows
+    assert (document == same, plan == other) == (True, False)
+    assert (len(plan), len(document)) == (32, 32)
     assert json.loads(text) == EVENTS
     assert json.loads(rest)[1] == {"f": {"workflow": ["a"]}}
 
@@ -296,7 +296,7 @@ def test_a_query_is_executed_and_its_id_reserved() -> None:
     assert (kind, operation_id) == ("execute", "q")
     assert json.loads(payload)["variables"] == variables
     assert socket.state["running"] == ["q"]
-    assert socket.streams == {}
+    assert socket.subscriptions == {}
 
 
 def test_a_query_is_answered_with_its_data_and_is_over() -> None:

@@ -141,7 +141,7 @@ def test_a_user_is_welcomed_and_later_written_to_again(
 
 def test_an_address_that_is_none_ends_the_onboarding_at_once(api: Api) -> None:
     instance = Run.start(api, "user-onboarding", email="nobody").until("ERRORED")
-    assert instance["error"]["message"] == "'nobody' is no e-mail address"
+    assert instance["error"]["message"] == "'nobody' is not a valid email address"
     assert Run.steps(instance) == [("create the account", "TASK", "FAILED", 1)]
 
 

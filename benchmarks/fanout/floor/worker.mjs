@@ -1,12 +1,12 @@
-// The floor of a fan-out: a Durable Object that sends a ready text to every socket it has. No
-// GraphQL, no filters, no database.
+// The floor of a fan-out: a Durable Object that sends a given text to each of its sockets, without
+// GraphQL, filters or a database.
 
 /** @typedef {import("@cloudflare/workers-types").DurableObjectNamespace} Namespace */
 /** @typedef {import("@cloudflare/workers-types").DurableObjectState} State */
 /** @typedef {import("@cloudflare/workers-types").WebSocket} Socket */
 
-/** Codes that a peer reports and nobody may send. */
-const NOT_TO_SEND = new Set([1005, 1006, 1015]);
+/** Close codes that the runtime reports, but that must not be sent. */
+const RESERVED_CODES = new Set([1005, 1006, 1015]);
 
 export class Hub {
   /** @param {State} ctx */
@@ -32,7 +32,7 @@ export class Hub {
    * @param {string} reason
    */
   webSocketClose(socket, code, reason) {
-    socket.close(NOT_TO_SEND.has(code) ? 1000 : code, reason);
+    socket.close(RESERVED_CODES.has(code) ? 1000 : code, reason);
   }
 }
 

@@ -1,4 +1,4 @@
-// What the measured operations use of schema/schema.graphql.
+// The part of schema/schema.graphql that the measured operations use.
 
 export const typeDefs = /* GraphQL */ `
   scalar DateTime

@@ -1,5 +1,5 @@
-// The peer: graphql-workers-subscriptions, put together as its README does. Its mutations publish
-// and store nothing: it keeps subscriptions in D1, not events.
+// The peer: graphql-workers-subscriptions, set up as in its README. Its mutations only publish: it
+// stores subscriptions in D1, but no events.
 
 import { createSchema, createYoga } from "graphql-yoga";
 import {
@@ -21,19 +21,19 @@ import { typeDefs } from "./schema.mjs";
 
 const TOPIC = "WORKFLOW_EVENTS";
 
-/** Events published so far. */
+/** The number of events published so far. */
 let published = 0;
 
 /**
- * One publish, however many updates: each costs a query, an execution for every subscriber and a
- * request to the pool.
+ * Publish updates as one page, because each publish costs a query, an execution for every subscriber
+ * and a request to the pool.
  * @param {any} context
  * @param {Update[]} updates
  */
 function publish(context, updates) {
   const workflowEvents = pageOf(updates, published);
   published += updates.length;
-  // The library compares a filter with the payload's own members.
+  // The library compares a filter with the members of the payload.
   context.publish(TOPIC, { ...REFERENCE, workflowEvents });
   return workflowEvents.events;
 }
@@ -93,7 +93,7 @@ const yoga = createYoga({
   multipart: false,
 });
 
-/** @type {any} The library's types are written with global names of an older types package. */
+/** @type {any} because the library's types need globals of an older types package */
 const library = {
   createDefaultPublishableContext,
   createWsConnectionPoolClass,
@@ -101,7 +101,7 @@ const library = {
 };
 
 /**
- * What is not about sockets.
+ * Answer requests that do not open a socket.
  * @param {Request} request
  * @param {Environment} env
  * @param {any} executionCtx
@@ -116,7 +116,7 @@ export default {
   fetch: library.handleSubscriptions({
     ...settings,
     fetch: answer,
-    // One object for all sockets, the fastest choice: each further one costs a request a publish.
+    // One object for all sockets is fastest, because a publish makes one request for each object.
     pooling: "global",
     isPublishAuthorized: () => false,
   }),

@@ -1,6 +1,6 @@
-// In front of our Worker: a way to poke the tracker by itself, as a write does when it is done.
+// Forwards requests to our Worker, except one that pokes the tracker as a finished write does.
 
-/** What is posted to poke. */
+/** The body of a request that pokes. */
 const POKE = '"poke"';
 const SHARD = "shard-0";
 

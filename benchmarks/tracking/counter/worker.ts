@@ -1,4 +1,4 @@
-/** Hands calls on to the service and counts them; GET answers how many there were, and forgets. */
+/** Forwards calls to the service and counts them. GET returns the count and resets it. */
 
 interface Env {
   FLOWFLARE: Fetcher;
@@ -9,9 +9,9 @@ let calls = 0;
 export default {
   async fetch(request, env): Promise<Response> {
     if (request.method === "GET") {
-      const counted = calls;
+      const count = calls;
       calls = 0;
-      return Response.json(counted);
+      return Response.json(count);
     }
     calls += 1;
     return env.FLOWFLARE.fetch(request);

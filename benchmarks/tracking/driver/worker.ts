@@ -1,12 +1,13 @@
 /**
- * The workflows in TypeScript, and the way in to those of both languages: POST /BINDING/ID starts
- * one, GET tells how it stands. The output is the run's milliseconds.
+ * The workflows in TypeScript, and an HTTP interface to the workflows in both languages: POST
+ * /BINDING/ID starts an instance, and GET returns its status. The output is the run's duration in
+ * milliseconds.
  */
 
 import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
 import { trackWorkflow } from "@flowflare/client";
 
-interface Wish {
+interface Params {
   steps: number;
 }
 
@@ -17,7 +18,7 @@ interface Bindings {
 
 type Env = Bindings & Record<string, Workflow>;
 
-async function walk(step: WorkflowStep, { steps }: Wish): Promise<void> {
+async function runSteps(step: WorkflowStep, { steps }: Params): Promise<void> {
   for (let number = 1; number <= steps; number++) {
     await step.do(`step ${number}`, async () => number);
   }
@@ -29,26 +30,26 @@ async function elapsed(run: () => Promise<void>): Promise<number> {
   return Date.now() - start;
 }
 
-export class Bare extends WorkflowEntrypoint<Env, Wish> {
-  async run(event: WorkflowEvent<Wish>, step: WorkflowStep): Promise<number> {
-    return elapsed(() => walk(step, event.payload));
+export class Bare extends WorkflowEntrypoint<Env, Params> {
+  async run(event: WorkflowEvent<Params>, step: WorkflowStep): Promise<number> {
+    return elapsed(() => runSteps(step, event.payload));
   }
 }
 
-export class Tracked extends WorkflowEntrypoint<Env, Wish> {
-  async run(event: WorkflowEvent<Wish>, step: WorkflowStep): Promise<number> {
+export class Tracked extends WorkflowEntrypoint<Env, Params> {
+  async run(event: WorkflowEvent<Params>, step: WorkflowStep): Promise<number> {
     const { FLOWFLARE } = this.env;
     return elapsed(() =>
-      trackWorkflow({ FLOWFLARE }, event, step, (step) => walk(step, event.payload)),
+      trackWorkflow({ FLOWFLARE }, event, step, (step) => runSteps(step, event.payload)),
     );
   }
 }
 
-export class Counted extends WorkflowEntrypoint<Env, Wish> {
-  async run(event: WorkflowEvent<Wish>, step: WorkflowStep): Promise<number> {
+export class Counted extends WorkflowEntrypoint<Env, Params> {
+  async run(event: WorkflowEvent<Params>, step: WorkflowStep): Promise<number> {
     const { COUNTER } = this.env;
     return elapsed(() =>
-      trackWorkflow({ FLOWFLARE: COUNTER }, event, step, (step) => walk(step, event.payload)),
+      trackWorkflow({ FLOWFLARE: COUNTER }, event, step, (step) => runSteps(step, event.payload)),
     );
   }
 }
@@ -58,7 +59,7 @@ export default {
     const [, binding, id] = new URL(request.url).pathname.split("/");
     const workflow = env[binding];
     if (request.method === "POST") {
-      await workflow.create({ id, params: await request.json<Wish>() });
+      await workflow.create({ id, params: await request.json<Params>() });
       return new Response();
     }
     return Response.json(await (await workflow.get(id)).status());

@@ -1,4 +1,4 @@
-"""The workflows in Python; driver/worker.ts has those in TypeScript, and the way in."""
+"""The workflows in Python. driver/worker.ts contains those in TypeScript, and starts them all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ async def _work() -> int:
 
 
 class Bare(WorkflowEntrypoint):
-    """Cloudflare's own steps."""
+    """A workflow with Cloudflare's own steps."""
 
     async def run(self, event: Any, step: Any) -> int:
-        """The run's milliseconds."""
+        """Run the steps; returns the duration in milliseconds."""
         start = Date.now()
         for number in range(1, event["payload"]["steps"] + 1):
             await step.do(f"step {number}")(_work)()
@@ -26,14 +26,14 @@ class Bare(WorkflowEntrypoint):
 
 
 class Tracked(WorkflowEntrypoint):
-    """The same steps, tracked from the beginning of the run to its end."""
+    """A workflow with the same steps, tracked by the client."""
 
     def service(self) -> Any:
-        """The binding to report over."""
+        """Return the binding to report over."""
         return self.env.FLOWFLARE
 
     async def run(self, event: Any, step: Any) -> int:
-        """The run's milliseconds."""
+        """Run the steps; returns the duration in milliseconds."""
         start = Date.now()
         service = Flowflare(service_binding=self.service())
         async with tracked(service, event, step, workflow=event["workflowName"]) as tracking:
@@ -43,13 +43,13 @@ class Tracked(WorkflowEntrypoint):
 
 
 class Counted(Tracked):
-    """The same, with its calls counted."""
+    """A tracked workflow whose calls are counted."""
 
     def service(self) -> Any:
-        """The binding to report over."""
+        """Return the binding to report over."""
         return self.env.COUNTER
 
 
 async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
-    """Nothing: the driver starts the workflows."""
+    """Return an empty response; the driver starts the workflows."""
     return Response("")

@@ -1,5 +1,5 @@
 /**
- * Content publishing: a draft is checked, waits for an editor, and goes out.
+ * Content publishing: check a draft, wait for an editor's approval, and publish it.
  *
  * Input: `{ "title", "body", "cdnFailures": 1, "patience": "7 days" }`. The editor answers with
  * `sendWorkflowEvent`, type `approval`, payload `{ "approved": true, "editor": "…" }`.
@@ -17,9 +17,9 @@ interface Env {
 interface Draft {
   title: string;
   body: string;
-  /** How often the CDN, which stands here for anything flaky, fails before it works. */
+  /** Number of attempts at which the CDN fails. Default: 1. */
   cdnFailures?: number;
-  /** How long the editor has. */
+  /** Time that the editor has for the approval. Default: seven days. */
   patience?: WorkflowSleepDuration;
 }
 
@@ -33,23 +33,23 @@ type Outcome = { published: true; url: string; editor: string } | { published: f
 
 export class ContentPublishing extends WorkflowEntrypoint<Env, Draft> {
   async run(event: WorkflowEvent<Draft>, step: WorkflowStep): Promise<Outcome> {
-    return trackWorkflow(this.env, event, step, (step) => this.publishing(event.payload, step));
+    return trackWorkflow(this.env, event, step, (step) => this.publish(event.payload, step));
   }
 
-  private async publishing(draft: Draft, step: WorkflowStep): Promise<Outcome> {
+  private async publish(draft: Draft, step: WorkflowStep): Promise<Outcome> {
     const { words } = await step.do("check the draft", async () => check(draft));
-    const { payload: answer } = await step.waitForEvent<Approval>("wait for approval", {
+    const { payload: approval } = await step.waitForEvent<Approval>("wait for approval", {
       type: "approval",
       timeout: draft.patience ?? "7 days",
     });
-    if (!answer.approved) return { published: false, why: answer.comment ?? "declined" };
+    if (!approval.approved) return { published: false, why: approval.comment ?? "declined" };
     const page = await step.do("render", async () => render(draft, words));
     const url = await step.do(
       "publish",
       { retries: { limit: 4, delay: 200, backoff: "linear" } },
-      async ({ attempt }) => publish(page, attempt, draft.cdnFailures ?? 1),
+      async ({ attempt }) => upload(page, attempt, draft.cdnFailures ?? 1),
     );
-    return { published: true, url, editor: answer.editor };
+    return { published: true, url, editor: approval.editor };
   }
 }
 
@@ -63,7 +63,7 @@ function render({ title, body }: Draft, words: number): { slug: string; html: st
   return { slug, html: `<h1>${title}</h1><p>${body}</p><footer>${words} words</footer>` };
 }
 
-function publish({ slug }: { slug: string }, attempt: number, failures: number): string {
+function upload({ slug }: { slug: string }, attempt: number, failures: number): string {
   if (attempt <= failures) throw new Error(`the CDN answered 502 at attempt ${attempt}`);
   return `https://example.com/${slug}`;
 }

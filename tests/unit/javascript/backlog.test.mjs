@@ -5,7 +5,7 @@ import { install } from "../../../tracker_do/python.mjs";
 
 const never = () => assert.fail("Python is not called");
 install(
-  JSON.stringify({ unreadCharacters: 100, operations: 2, replays: 8 }),
+  JSON.stringify({ limits: { unreadCharacters: 100, operations: 2, pollReplays: 8 } }),
   never,
   never,
   never,

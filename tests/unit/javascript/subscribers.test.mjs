@@ -1,107 +1,117 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Backlog } from "../../../tracker_do/backlog.mjs";
-import { Members } from "../../../tracker_do/subscribers.mjs";
+import { Subscribers } from "../../../tracker_do/subscribers.mjs";
 import { install } from "../../../tracker_do/python.mjs";
 
 const never = () => assert.fail("Python is not called");
-install(JSON.stringify({ unreadCharacters: 100, replays: 2 }), never, never, never, never, never);
+install(
+  JSON.stringify({ limits: { unreadCharacters: 100, pollReplays: 2 } }),
+  never,
+  never,
+  never,
+  never,
+  never,
+);
 
-/** A stand-in for a socket, which Members takes for a key and no more. */
+/** A stand-in for a socket, which Subscribers takes for a key and no more. */
 const newSocket = () => /** @type {any} */ ({});
-const known = () => ({ expires: Infinity, backlog: new Backlog() });
+const known = () => ({ expiresAt: Infinity, backlog: new Backlog() });
 
-/** @param {Members} members */
-const shown = (members) =>
-  members.groups().map(({ feed, place, members: all }) => [feed, place, all.map(({ id }) => id)]);
+/** @param {Subscribers} subscribers */
+const shown = (subscribers) =>
+  subscribers
+    .groups()
+    .map(({ plan, position, subscribers: all }) => [plan, position, all.map(({ id }) => id)]);
 
-test("subscriptions of one feed at one place are a group", () => {
-  const members = new Members();
+test("subscriptions of one plan at one position are a group", () => {
+  const subscribers = new Subscribers();
   const [a, b] = [newSocket(), newSocket()];
-  members.add(a, "1", "feed", null, known());
-  members.add(b, "1", "feed", null, known());
-  members.add(a, "2", "feed", 5, known());
-  members.add(b, "2", "other", null, known());
-  assert.deepEqual(shown(members), [
-    ["feed", null, ["1", "1"]],
-    ["feed", 5, ["2"]],
+  subscribers.add(a, "1", "plan", null, known());
+  subscribers.add(b, "1", "plan", null, known());
+  subscribers.add(a, "2", "plan", 5, known());
+  subscribers.add(b, "2", "other", null, known());
+  assert.deepEqual(shown(subscribers), [
+    ["plan", null, ["1", "1"]],
+    ["plan", 5, ["2"]],
     ["other", null, ["2"]],
   ]);
-  assert.deepEqual([...members.feeds()], ["feed", "other"]);
+  assert.deepEqual([...subscribers.plans()], ["plan", "other"]);
 });
 
 for (const id of ["__proto__", "constructor", "toString", "hasOwnProperty", "1"]) {
   test(`${id} is an id as any other`, () => {
-    const members = new Members();
+    const subscribers = new Subscribers();
     const socket = newSocket();
-    members.add(socket, id, "feed", "", known());
-    const [{ members: all }] = members.groups();
-    members.move(all[0], 7);
-    assert.deepEqual(shown(members), [["feed", 7, [id]]]);
-    assert.equal(members.remove(socket, id), "feed");
-    assert.equal(members.remove(socket, id), undefined);
-    assert.equal(members.isEmpty, true);
+    subscribers.add(socket, id, "plan", "", known());
+    const [{ subscribers: all }] = subscribers.groups();
+    subscribers.move(all[0], 7);
+    assert.deepEqual(shown(subscribers), [["plan", 7, [id]]]);
+    assert.equal(subscribers.remove(socket, id), "plan");
+    assert.equal(subscribers.remove(socket, id), undefined);
+    assert.equal(subscribers.isEmpty, true);
     assert.deepEqual(Object.keys(Object.prototype), []);
   });
 }
 
-test("a feed is given up with the last one who follows it", () => {
-  const members = new Members();
+test("a plan is given up with the last one who follows it", () => {
+  const subscribers = new Subscribers();
   const [a, b] = [newSocket(), newSocket()];
-  members.add(a, "1", "feed", null, known());
-  members.add(b, "1", "feed", 3, known());
-  const [{ members: all }] = members.groups();
-  assert.equal(members.remove(a, "1"), undefined);
-  assert.equal(all[0].gone, true);
-  assert.equal(members.remove(b, "1"), "feed");
+  subscribers.add(a, "1", "plan", null, known());
+  subscribers.add(b, "1", "plan", 3, known());
+  const [{ subscribers: all }] = subscribers.groups();
+  assert.equal(subscribers.remove(a, "1"), undefined);
+  assert.equal(all[0].isRemoved, true);
+  assert.equal(subscribers.remove(b, "1"), "plan");
 });
 
 test("the version changes with the groups, and not with their size", () => {
-  const members = new Members();
-  const versions = [members.version];
-  members.add(newSocket(), "1", "feed", null, known());
-  versions.push(members.version);
-  members.add(newSocket(), "1", "feed", null, known());
-  assert.equal(members.version, versions[1]);
-  members.move(members.groups()[0].members[0], 4);
-  versions.push(members.version);
+  const subscribers = new Subscribers();
+  const versions = [subscribers.version];
+  subscribers.add(newSocket(), "1", "plan", null, known());
+  versions.push(subscribers.version);
+  subscribers.add(newSocket(), "1", "plan", null, known());
+  assert.equal(subscribers.version, versions[1]);
+  subscribers.move(subscribers.groups()[0].subscribers[0], 4);
+  versions.push(subscribers.version);
   assert.equal(new Set(versions).size, 3);
 });
 
 test("who catches up and has enough to read is left out, who is live is not", () => {
-  const members = new Members();
+  const subscribers = new Subscribers();
   const full = known();
   full.backlog.add(100);
-  members.add(newSocket(), "live", "feed", null, full);
-  members.add(newSocket(), "behind", "feed", 4, full);
-  members.add(newSocket(), "reads", "feed", 4, known());
-  assert.deepEqual(shown(members), [
-    ["feed", null, ["live"]],
-    ["feed", 4, ["reads"]],
+  subscribers.add(newSocket(), "live", "plan", null, full);
+  subscribers.add(newSocket(), "behind", "plan", 4, full);
+  subscribers.add(newSocket(), "reads", "plan", 4, known());
+  assert.deepEqual(shown(subscribers), [
+    ["plan", null, ["live"]],
+    ["plan", 4, ["reads"]],
   ]);
 });
 
 test("of a socket with many that catch up some are read for at once, in turns", () => {
-  const members = new Members();
+  const subscribers = new Subscribers();
   const socket = newSocket();
   const own = known();
-  for (const id of ["a", "b", "c"]) members.add(socket, id, `feed ${id}`, "", own);
-  members.add(newSocket(), "other", "feed d", "", known());
-  const first = members.groups();
+  for (const id of ["a", "b", "c"]) subscribers.add(socket, id, `plan ${id}`, "", own);
+  subscribers.add(newSocket(), "other", "plan d", "", known());
+  const first = subscribers.groups();
   assert.deepEqual(
-    first.map(({ feed }) => feed),
-    ["feed a", "feed b", "feed d"],
+    first.map(({ plan }) => plan),
+    ["plan a", "plan b", "plan d"],
   );
-  assert.equal(members.leftOut, true);
-  for (const { members: all } of first) for (const member of all) members.move(member, null);
+  assert.equal(subscribers.hasLeftOut, true);
+  for (const { subscribers: all } of first)
+    for (const member of all) subscribers.move(member, null);
   assert.deepEqual(
-    members.groups().map(({ feed, place }) => [feed, place]),
+    subscribers.groups().map(({ plan, position }) => [plan, position]),
     [
-      ["feed c", ""],
-      ["feed a", null],
-      ["feed b", null],
-      ["feed d", null],
+      ["plan c", ""],
+      ["plan a", null],
+      ["plan b", null],
+      ["plan d", null],
     ],
   );
-  assert.equal(members.leftOut, false);
+  assert.equal(subscribers.hasLeftOut, false);
 });

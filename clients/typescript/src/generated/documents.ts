@@ -14,40 +14,40 @@ export type AttemptStatus =
   | 'FAILED'
   | 'RUNNING';
 
-/** How the delay between attempts grows */
+/** Growth of the delay between attempts */
 export type Backoff =
   | 'CONSTANT'
   | 'EXPONENTIAL'
   | 'LINEAR';
 
-/** What startWorkflow answers where the instance id is taken */
+/** Behaviour of startWorkflow if the instance id is taken */
 export type ConflictPolicy =
-  /** Answer with InstanceConflict */
+  /** Return InstanceConflict */
   | 'FAIL'
   /** Return the instance that already has this id */
   | 'USE_EXISTING';
 
-/** What a new token allows */
+/** Permissions of a new token */
 export type CreateAccessTokenInput = {
-  /** At least a minute, at most 30 days */
+  /** Lifetime, from one minute to 30 days */
   expiresIn?: number;
   /** Restricts the token to one instance */
   instanceId?: string | null | undefined;
   /** Restricts the token to one reference */
   reference?: ReferenceInput | null | undefined;
-  /** What it may do */
+  /** Scopes of the token */
   scopes?: Array<Scope>;
-  /** Must be true for a token without reference, workflows and instanceId, which allows its scopes on everything; and only then */
+  /** Must be true for a token without reference, workflows and instanceId, whose scopes then apply to everything; otherwise it must not be true */
   unrestricted?: boolean | null | undefined;
   /** Restricts the token to these workflows; at most 100 */
   workflows?: Array<string> | null | undefined;
 };
 
-/** A span of time; an absent end is open */
+/** A span of time; an absent bound leaves that side open */
 export type DateTimeRange = {
-  /** Inclusive */
+  /** Start, inclusive */
   from?: string | null | undefined;
-  /** Exclusive */
+  /** End, exclusive */
   to?: string | null | undefined;
 };
 
@@ -61,31 +61,31 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'RESULT_TOO_LARGE';
 
-/** What went wrong; over-long texts are cut */
+/** An error; longer texts are cut */
 export type ErrorInput = {
-  /** What happened, at most 8,192 characters */
+  /** Message, at most 8,192 characters */
   message: string;
   /** Class of the error, at most 256 characters */
   name?: string;
-  /** Where, at most 32,768 characters */
+  /** Stack trace, at most 32,768 characters */
   stack?: string | null | undefined;
 };
 
-/** Selects events for which every given member holds */
+/** Selects the events that match every field given */
 export type EventFilter = {
   /** Events of this instance */
   instanceId?: string | null | undefined;
-  /** Of instances that work on this */
+  /** Events of instances with this reference */
   reference?: ReferenceFilter | null | undefined;
-  /** That left the instance in one of these */
+  /** Events after which the instance had one of these statuses */
   status?: Array<InstanceStatus> | null | undefined;
-  /** Of these types */
+  /** Events of any of these types */
   type?: Array<EventType> | null | undefined;
-  /** Of these workflows; at most 100 */
+  /** Events of instances of any of these workflows; at most 100 names */
   workflow?: Array<string> | null | undefined;
 };
 
-/** What an entry of the log records */
+/** Type of an event in the log */
 export type EventType =
   | 'ATTEMPT_FAILED'
   | 'ATTEMPT_STARTED'
@@ -104,13 +104,13 @@ export type EventType =
   | 'STEP_FAILED'
   | 'STEP_STARTED';
 
-/** Selects instances for which every given member holds */
+/** Selects the instances that match every field given */
 export type InstanceFilter = {
-  /** When it ended */
+  /** Ended in this span */
   completedAt?: DateTimeRange | null | undefined;
-  /** When it was created */
+  /** Created in this span */
   createdAt?: DateTimeRange | null | undefined;
-  /** What it works on */
+  /** Reference of the instance */
   reference?: ReferenceFilter | null | undefined;
   /** Only instances with a step that waits for its next attempt */
   retrying?: boolean | null | undefined;
@@ -118,23 +118,23 @@ export type InstanceFilter = {
   search?: string | null | undefined;
   /** Only unfinished instances that have not changed for this long */
   stalledFor?: number | null | undefined;
-  /** Any of these */
+  /** Instances with any of these statuses */
   status?: Array<InstanceStatus> | null | undefined;
-  /** When it last changed */
+  /** Last changed in this span */
   updatedAt?: DateTimeRange | null | undefined;
-  /** Names of workflows, any of them; at most 100 */
+  /** Instances of any of these workflows; at most 100 names */
   workflow?: Array<string> | null | undefined;
 };
 
 /** Order of a list of instances */
 export type InstanceOrder = {
-  /** Which way */
+  /** Direction */
   direction?: OrderDirection;
-  /** By what */
+  /** Field to order by */
   field?: InstanceOrderField;
 };
 
-/** What a list of instances is ordered by */
+/** Field that a list of instances is ordered by */
 export type InstanceOrderField =
   | 'CREATED_AT'
   | 'UPDATED_AT';
@@ -157,71 +157,71 @@ export type OrderDirection =
   | 'ASC'
   | 'DESC';
 
-/** Selects by reference; what is absent matches any */
+/** Selects by reference; an absent field matches any value */
 export type ReferenceFilter = {
-  /** Its id */
+  /** Id of the entity */
   refId?: string | null | undefined;
-  /** Kind of entity */
+  /** Kind of the entity */
   refType?: string | null | undefined;
 };
 
 /** Names an external entity */
 export type ReferenceInput = {
-  /** Its id, at most 256 characters */
+  /** Id of the entity, at most 256 characters */
   refId: string;
-  /** Kind of entity, at most 64 characters: order */
+  /** Kind of the entity, at most 64 characters, for example `order` */
   refType: string;
 };
 
-/** A workflow's definition; what is absent stays, null clears */
+/** Definition of a workflow; an absent field stays unchanged, null clears it */
 export type RegisterWorkflowInput = {
-  /** At most 4,096 characters */
+  /** Description, at most 4,096 characters */
   description?: string | null | undefined;
-  /** Anything to keep with it; 512 KiB */
+  /** Metadata of your own, at most 512 KiB as JSON */
   metadata?: unknown;
-  /** Its name, at most 64 characters */
+  /** Name of the workflow, at most 64 characters */
   name: string;
-  /** Finished instances older than this are removed; null: never */
+  /** Number of days after which finished instances are removed; null keeps them */
   retentionDays?: number | null | undefined;
 };
 
-/** How a step is retried */
+/** Retry policy of a step */
 export type RetryPolicyInput = {
-  /** How the delay grows */
+  /** Growth of the delay */
   backoff?: Backoff;
-  /** Base delay */
+  /** Base delay between attempts */
   delay: number;
   /** Retries after the first attempt */
   limit: number;
 };
 
-/** What a key or token allows; ADMIN includes WRITE, and WRITE includes READ */
+/** Permission of a key or token; ADMIN includes WRITE, and WRITE includes READ */
 export type Scope =
   | 'ADMIN'
   | 'READ'
   | 'WRITE';
 
-/** What to start */
+/** An instance to start */
 export type StartWorkflowInput = {
-  /** What the workflow is given; 512 KiB */
+  /** Input of the workflow, at most 512 KiB as JSON */
   input?: unknown;
   /** Makes the call idempotent; generated if absent */
   instanceId?: string | null | undefined;
-  /** Anything to keep with it; 512 KiB */
+  /** Metadata of your own, at most 512 KiB as JSON */
   metadata?: unknown;
-  /** If the instance id is taken */
+  /** Behaviour if the instance id is taken */
   onConflict?: ConflictPolicy;
-  /** What it works on */
+  /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
   /** Name of the workflow; an unknown one is registered */
   workflow: string;
 };
 
-/** What a step does */
+/** Kind of a step */
 export type StepKind =
   /** A sleep */
   | 'SLEEP'
-  /** Work, made in attempts */
+  /** Work, done in attempts */
   | 'TASK'
   /** A wait for an event from outside */
   | 'WAIT_FOR_EVENT';
@@ -230,65 +230,65 @@ export type StepKind =
 export type StepStatus =
   /** Succeeded */
   | 'COMPLETED'
-  /** Failed for good */
+  /** Failed, and will not be retried */
   | 'FAILED'
-  /** Known, not begun */
+  /** Not started yet */
   | 'PENDING'
-  /** The last attempt failed and another is due */
+  /** The last attempt failed and another will follow */
   | 'RETRYING'
-  /** An attempt is under way */
+  /** An attempt is running */
   | 'RUNNING';
 
-/** One update of a batch: exactly one field is set */
+/** One update of a batch; set exactly one field */
 export type TrackingUpdate =
-  {   /** As updateWorkflowInstance takes it */
+  {   /** Input of updateWorkflowInstance */
   instance: UpdateWorkflowInstanceInput; step?: never; }
-  |  { instance?: never;   /** As updateWorkflowStep takes it */
+  |  { instance?: never;   /** Input of updateWorkflowStep */
   step: UpdateWorkflowStepInput; };
 
-/** Creates the instance where it is not yet tracked (then `workflow` is required), else changes what is given: absent means unchanged, null clears */
+/** Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it */
 export type UpdateWorkflowInstanceInput = {
-  /** Why it failed */
+  /** Error that it failed with */
   error?: ErrorInput | null | undefined;
-  /** What it was given; 512 KiB */
+  /** Input, at most 512 KiB as JSON */
   input?: unknown;
-  /** The engine's own id; at most 100 characters */
+  /** Id of the instance in the engine, at most 100 characters */
   instanceId: string;
-  /** JSON Merge Patch (RFC 7396) on what is there */
+  /** JSON Merge Patch (RFC 7396) that is applied to the metadata */
   metadata?: unknown;
-  /** What it returned; 512 KiB */
+  /** Output, at most 512 KiB as JSON */
   output?: unknown;
-  /** What it works on */
+  /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
-  /** With SLEEPING: until when */
+  /** With SLEEPING: the end of the sleep */
   sleepUntil?: string | null | undefined;
-  /** Its new status, by a legal transition; null changes nothing */
+  /** New status, by a legal transition; null changes nothing */
   status?: InstanceStatus | null | undefined;
-  /** Its workflow; null changes nothing */
+  /** Name of its workflow; null changes nothing */
   workflow?: string | null | undefined;
 };
 
-/** Creates the step where the instance has none of this name, else moves it on */
+/** Creates the step if the instance has none of this name, otherwise updates it */
 export type UpdateWorkflowStepInput = {
-  /** Attempt the update speaks of, from 1; the current one if absent */
+  /** Number of the attempt that is reported, from 1; the current one if absent */
   attempt?: number | null | undefined;
-  /** Why the attempt failed */
+  /** Error that the attempt failed with */
   error?: ErrorInput | null | undefined;
-  /** Place in the order of execution, from 1; the next if absent */
+  /** Position in the order of execution, from 1; the next one if absent */
   index?: number | null | undefined;
-  /** The instance's id */
+  /** Id of the instance */
   instanceId: string;
-  /** TASK if absent */
+  /** Kind of the step; TASK if absent */
   kind?: StepKind | null | undefined;
-  /** The step's name, at most 256 characters */
+  /** Name of the step, at most 256 characters */
   name: string;
-  /** What the step returned; 512 KiB */
+  /** Output of the step, at most 512 KiB as JSON */
   output?: unknown;
-  /** With RETRYING: when the next attempt is due */
+  /** With RETRYING: the time of the next attempt */
   retryAt?: string | null | undefined;
-  /** How it is retried */
+  /** Retry policy of the step */
   retryPolicy?: RetryPolicyInput | null | undefined;
-  /** Its new status */
+  /** New status */
   status: StepStatus;
 };
 

@@ -1,43 +1,49 @@
 /**
- * A booking API as suppliers have them: often busy, sometimes sold out, idempotent by key.
+ * An external booking API: often busy, sometimes sold out, and idempotent by key.
  *
- * PUT /KEY books, DELETE /KEY cancels, GET /KEY shows how a booking stands.
+ * PUT /KEY books, DELETE /KEY cancels, and GET /KEY shows a booking.
  */
 
 interface Env {
   BOOKINGS: D1Database;
 }
 
-/** What is asked for. `busyFor` requests are refused first, as a busy supplier would. */
-interface Wish {
+/** The body of a PUT. The first `busyFor` requests are refused, as if the supplier were busy. */
+interface BookingRequest {
   kind: string;
   busyFor?: number;
   soldOut?: boolean;
 }
 
-const ASK = `INSERT INTO bookings (booking_key, kind, state) VALUES (?, ?, 'asked')
+const COUNT_REQUEST = `INSERT INTO bookings (booking_key, kind, state) VALUES (?, ?, 'asked')
   ON CONFLICT (booking_key) DO UPDATE SET requests = requests + 1 RETURNING requests`;
-const SET = "UPDATE bookings SET state = ? WHERE booking_key = ?";
-const SHOW = "SELECT kind, requests, state FROM bookings WHERE booking_key = ?";
+const SET_STATE = "UPDATE bookings SET state = ? WHERE booking_key = ?";
+const SELECT_BOOKING = "SELECT kind, requests, state FROM bookings WHERE booking_key = ?";
 
-async function book(env: Env, key: string, wish: Wish): Promise<Response> {
-  const asked = await env.BOOKINGS.prepare(ASK).bind(key, wish.kind).first<{ requests: number }>();
-  if ((asked?.requests ?? 0) <= (wish.busyFor ?? 0)) {
-    return Response.json({ error: `${wish.kind}: too many requests` }, { status: 503 });
+async function book(
+  env: Env,
+  key: string,
+  { kind, busyFor = 0, soldOut }: BookingRequest,
+): Promise<Response> {
+  const counted = await env.BOOKINGS.prepare(COUNT_REQUEST)
+    .bind(key, kind)
+    .first<{ requests: number }>();
+  if ((counted?.requests ?? 0) <= busyFor) {
+    return Response.json({ error: `${kind}: too many requests` }, { status: 503 });
   }
-  if (wish.soldOut) return Response.json({ error: `${wish.kind}: sold out` }, { status: 409 });
-  await env.BOOKINGS.prepare(SET).bind("booked", key).run();
+  if (soldOut) return Response.json({ error: `${kind}: sold out` }, { status: 409 });
+  await env.BOOKINGS.prepare(SET_STATE).bind("booked", key).run();
   return Response.json({ key });
 }
 
 export default {
   async fetch(request, env): Promise<Response> {
     const key = decodeURIComponent(new URL(request.url).pathname.slice(1));
-    if (request.method === "PUT") return book(env, key, await request.json<Wish>());
+    if (request.method === "PUT") return book(env, key, await request.json<BookingRequest>());
     if (request.method === "DELETE") {
-      await env.BOOKINGS.prepare(SET).bind("cancelled", key).run();
+      await env.BOOKINGS.prepare(SET_STATE).bind("cancelled", key).run();
       return Response.json({ key });
     }
-    return Response.json(await env.BOOKINGS.prepare(SHOW).bind(key).first());
+    return Response.json(await env.BOOKINGS.prepare(SELECT_BOOKING).bind(key).first());
   },
 } satisfies ExportedHandler<Env>;

@@ -1,7 +1,7 @@
 /**
- * API orchestration: a trip is booked with three suppliers, and all of it or nothing stays booked.
+ * API orchestration: book a trip with three suppliers, or cancel all of it if one is sold out.
  *
- * Input: `{ "busyFor": 1, "soldOut": "hotel" }`, both optional: see the other Worker, `suppliers`.
+ * Input: `{ "busyFor": 1, "soldOut": "hotel" }`, both optional; see the Worker `suppliers`.
  */
 
 import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
@@ -17,35 +17,35 @@ interface Env {
 const KINDS = ["flight", "hotel", "car"] as const;
 type Kind = (typeof KINDS)[number];
 
-interface Wish {
+interface Params {
   busyFor?: number;
   soldOut?: Kind;
 }
 
 type Outcome = { booked: string[] } | { cancelled: string[]; why: string };
 
-export class Trip extends WorkflowEntrypoint<Env, Wish> {
-  async run(event: WorkflowEvent<Wish>, step: WorkflowStep): Promise<Outcome> {
+export class Trip extends WorkflowEntrypoint<Env, Params> {
+  async run(event: WorkflowEvent<Params>, step: WorkflowStep): Promise<Outcome> {
     return trackWorkflow(this.env, event, step, (step) => this.book(event, step));
   }
 
   private async book(
-    { instanceId, payload }: WorkflowEvent<Wish>,
+    { instanceId, payload }: WorkflowEvent<Params>,
     step: WorkflowStep,
   ): Promise<Outcome> {
     const { busyFor = 0, soldOut } = payload ?? {};
     const booked: string[] = [];
     const retries = { limit: 3, delay: 100, backoff: "exponential" } as const;
     for (const kind of KINDS) {
-      // The same key at each attempt: a supplier books once, however often it is asked.
+      // Every attempt sends the same key, so the supplier books only once.
       const key = `${instanceId}:${kind}`;
       try {
         await step.do(`book ${kind}`, { retries }, () =>
-          this.ask("PUT", key, { kind, busyFor, soldOut: kind === soldOut }),
+          this.request("PUT", key, { kind, busyFor, soldOut: kind === soldOut }),
         );
       } catch {
         for (const earlier of booked.toReversed()) {
-          await step.do(`cancel ${earlier}`, { retries }, () => this.ask("DELETE", earlier));
+          await step.do(`cancel ${earlier}`, { retries }, () => this.request("DELETE", earlier));
         }
         return { cancelled: booked, why: `no ${kind}` };
       }
@@ -54,10 +54,10 @@ export class Trip extends WorkflowEntrypoint<Env, Wish> {
     return { booked };
   }
 
-  private async ask(method: string, key: string, wish?: object): Promise<void> {
+  private async request(method: string, key: string, body?: object): Promise<void> {
     const response = await this.env.SUPPLIERS.fetch(
       `https://suppliers/${encodeURIComponent(key)}`,
-      { method, body: wish && JSON.stringify(wish) },
+      { method, body: body && JSON.stringify(body) },
     );
     const { error } = await response.json<{ error?: string }>();
     if (response.status === 409) throw new NonRetryableError(error ?? "refused");

@@ -69,7 +69,7 @@ class FlowflareClient(BaseClient):
             "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
         ]
     ]:
-        """One result for each input, in order; at most 100."""
+        """Start several instances, at most 100; one result for each input, in order."""
         from .start_workflows import StartWorkflows
 
         variables: dict[str, object] = {"inputs": inputs}
@@ -81,7 +81,7 @@ class FlowflareClient(BaseClient):
     async def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
     ) -> Union["InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"]:
-        """Report on an instance."""
+        """Report the progress of an instance."""
         from .update_workflow_instance import UpdateWorkflowInstance
 
         variables: dict[str, object] = {"input": input}
@@ -95,7 +95,7 @@ class FlowflareClient(BaseClient):
     async def update_workflow_step(
         self, input: "UpdateWorkflowStepInput"
     ) -> Union["StepPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
-        """Report on a step."""
+        """Report the progress of a step."""
         from .update_workflow_step import UpdateWorkflowStep
 
         variables: dict[str, object] = {"input": input}
@@ -109,7 +109,7 @@ class FlowflareClient(BaseClient):
     async def track(
         self, updates: list["TrackingUpdate"]
     ) -> Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
-        """Several updates in one transaction and one round trip; at most 100."""
+        """Apply several updates in one transaction and one round trip; at most 100."""
         from .track import Track
 
         variables: dict[str, object] = {"updates": updates}
@@ -119,7 +119,7 @@ class FlowflareClient(BaseClient):
     async def register_workflow(
         self, input: "RegisterWorkflowInput"
     ) -> Union["WorkflowPayload", "InvalidInput"]:
-        """Describe a workflow."""
+        """Register a workflow or change its definition."""
         from .register_workflow import RegisterWorkflow
 
         variables: dict[str, object] = {"input": input}
@@ -131,7 +131,7 @@ class FlowflareClient(BaseClient):
     async def pause_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine pause an instance."""
+        """Pause an instance in the engine."""
         from .pause_workflow import PauseWorkflow
 
         variables: dict[str, object] = {"instanceId": instance_id}
@@ -143,7 +143,7 @@ class FlowflareClient(BaseClient):
     async def resume_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine resume an instance."""
+        """Resume an instance in the engine."""
         from .resume_workflow import ResumeWorkflow
 
         variables: dict[str, object] = {"instanceId": instance_id}
@@ -155,7 +155,7 @@ class FlowflareClient(BaseClient):
     async def terminate_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine end an instance."""
+        """Terminate an instance in the engine."""
         from .terminate_workflow import TerminateWorkflow
 
         variables: dict[str, object] = {"instanceId": instance_id}
@@ -167,7 +167,7 @@ class FlowflareClient(BaseClient):
     async def restart_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine run an instance from its beginning."""
+        """Run an instance again from its beginning in the engine."""
         from .restart_workflow import RestartWorkflow
 
         variables: dict[str, object] = {"instanceId": instance_id}
@@ -200,7 +200,7 @@ class FlowflareClient(BaseClient):
     async def create_access_token(
         self, input: "CreateAccessTokenInput"
     ) -> Union["AccessTokenPayload", "InvalidInput"]:
-        """Needs the ADMIN scope."""
+        """Create an access token; needs the ADMIN scope."""
         from .create_access_token import CreateAccessToken
 
         variables: dict[str, object] = {"input": input}
@@ -212,7 +212,7 @@ class FlowflareClient(BaseClient):
         return self.parse(CreateAccessToken, data).create_access_token
 
     async def get_instance(self, instance_id: str) -> Optional["WorkflowInstance"]:
-        """An instance by the engine's id."""
+        """The instance with this id in the engine."""
         from .get_instance import GetInstance
 
         variables: dict[str, object] = {"instanceId": instance_id}
@@ -259,7 +259,7 @@ class FlowflareClient(BaseClient):
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> "Reference":
-        """Never null: what nothing refers to has no instances."""
+        """A reference; never null: one that no instance refers to has no instances."""
         from .get_reference import GetReference
 
         variables: dict[str, object] = {
@@ -280,7 +280,7 @@ class FlowflareClient(BaseClient):
     async def get_references(
         self, keys: list["ReferenceInput"]
     ) -> list["ReferenceSummary"]:
-        """In the order of `keys`, one for each; looked up together."""
+        """One reference for each key, in their order; found in one statement."""
         from .get_references import GetReferences
 
         variables: dict[str, object] = {"keys": keys}
@@ -290,7 +290,7 @@ class FlowflareClient(BaseClient):
         return self.parse(GetReferences, data).references
 
     async def get_workflow(self, name: str) -> Optional["WorkflowSummary"]:
-        """A workflow by name."""
+        """The workflow with this name."""
         from .get_workflow import GetWorkflow
 
         variables: dict[str, object] = {"name": name}
@@ -329,7 +329,7 @@ class FlowflareClient(BaseClient):
         filter: Union[Optional["InstanceFilter"], "UnsetType"] = UNSET,
         slices: Union[Optional[int], "UnsetType"] = UNSET,
     ) -> "InstanceStats":
-        """Figures."""
+        """Figures for the selected instances."""
         from .get_stats import GetStats
 
         variables: dict[str, object] = {"filter": filter, "slices": slices}
@@ -372,9 +372,9 @@ class FlowflareClient(BaseClient):
         filter: Union[Optional["EventFilter"], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> AsyncGenerator["EventPage", None]:
-        """Every event that the filter selects, in order and each once. With `after`: first
-        all that came since that cursor, then live, with no gap; without it: from now
-        on. The cursor of the last page is what to reconnect with."""
+        """Every event that the filter selects, in order, exactly once. With `after`: the
+        events since that cursor and then live ones, without a gap; otherwise live ones
+        only. Use the cursor of the last page to reconnect."""
         from .watch_events import WatchEvents
 
         variables: dict[str, object] = {"filter": filter, "after": after}
@@ -389,8 +389,8 @@ class FlowflareClient(BaseClient):
     async def watch_instance(
         self, instance_id: str
     ) -> AsyncGenerator[Optional["WorkflowInstance"], None]:
-        """The instance as it is now, and again whenever it has changed; null while no such
-        instance is tracked."""
+        """The instance in its current state, and again whenever it changes; null while no
+        such instance is tracked."""
         from .watch_instance import WatchInstance
 
         variables: dict[str, object] = {"instanceId": instance_id}
@@ -405,7 +405,8 @@ class FlowflareClient(BaseClient):
     async def watch_reference(
         self, ref_type: str, ref_id: str
     ) -> AsyncGenerator["ReferenceSummary", None]:
-        """The reference as it is now, and again whenever one of its instances has changed."""
+        """The reference in its current state, and again whenever an instance of it
+        changes."""
         from .watch_reference import WatchReference
 
         variables: dict[str, object] = {"refType": ref_type, "refId": ref_id}

@@ -21,10 +21,10 @@ from .enums import (
 
 
 class CreateAccessTokenInput(BaseModel):
-    """What a new token allows"""
+    """Permissions of a new token"""
 
     scopes: list[Scope] = Field(default_factory=lambda: [Scope.READ])
-    "What it may do"
+    "Scopes of the token"
     reference: Optional["ReferenceInput"] = None
     "Restricts the token to one reference"
     workflows: Optional[list[str]] = None
@@ -32,74 +32,74 @@ class CreateAccessTokenInput(BaseModel):
     instance_id: Optional[str] = None
     "Restricts the token to one instance"
     unrestricted: Optional[bool] = None
-    "Must be true for a token without reference, workflows and instanceId, which allows its scopes on everything; and only then"
+    "Must be true for a token without reference, workflows and instanceId, whose scopes then apply to everything; otherwise it must not be true"
     expires_in: Annotated[timedelta, PlainSerializer(serialize_duration)] = timedelta(
         milliseconds=3600000
     )
-    "At least a minute, at most 30 days"
+    "Lifetime, from one minute to 30 days"
 
 
 class DateTimeRange(BaseModel):
-    """A span of time; an absent end is open"""
+    """A span of time; an absent bound leaves that side open"""
 
     from_: Optional[Annotated[AwareDatetime, PlainSerializer(serialize_datetime)]] = (
         Field(alias="from", default=None)
     )
-    "Inclusive"
+    "Start, inclusive"
     to: Optional[Annotated[AwareDatetime, PlainSerializer(serialize_datetime)]] = None
-    "Exclusive"
+    "End, exclusive"
 
 
 class ErrorInput(BaseModel):
-    """What went wrong; over-long texts are cut"""
+    """An error; longer texts are cut"""
 
     message: str
-    "What happened, at most 8,192 characters"
+    "Message, at most 8,192 characters"
     name: str = "Error"
     "Class of the error, at most 256 characters"
     stack: Optional[str] = None
-    "Where, at most 32,768 characters"
+    "Stack trace, at most 32,768 characters"
 
 
 class EventFilter(BaseModel):
-    """Selects events for which every given member holds"""
+    """Selects the events that match every field given"""
 
     instance_id: Optional[str] = None
     "Events of this instance"
     reference: Optional["ReferenceFilter"] = None
-    "Of instances that work on this"
+    "Events of instances with this reference"
     workflow: Optional[list[str]] = None
-    "Of these workflows; at most 100"
+    "Events of instances of any of these workflows; at most 100 names"
     status: Optional[list[InstanceStatus]] = None
-    "That left the instance in one of these"
+    "Events after which the instance had one of these statuses"
     type: Optional[list[EventType]] = Field(alias="type", default=None)
-    "Of these types"
+    "Events of any of these types"
 
 
 class InstanceActionInput(BaseModel):
-    """Which instance to act on"""
+    """The instance to act on"""
 
     instance_id: str
-    "The instance's id"
+    "Id of the instance"
 
 
 class InstanceFilter(BaseModel):
-    """Selects instances for which every given member holds"""
+    """Selects the instances that match every field given"""
 
     workflow: Optional[list[str]] = None
-    "Names of workflows, any of them; at most 100"
+    "Instances of any of these workflows; at most 100 names"
     status: Optional[list[InstanceStatus]] = None
-    "Any of these"
+    "Instances with any of these statuses"
     reference: Optional["ReferenceFilter"] = None
-    "What it works on"
+    "Reference of the instance"
     search: Optional[str] = None
     "Prefix of an instance id, a reference id or a workflow name"
     created_at: Optional["DateTimeRange"] = None
-    "When it was created"
+    "Created in this span"
     updated_at: Optional["DateTimeRange"] = None
-    "When it last changed"
+    "Last changed in this span"
     completed_at: Optional["DateTimeRange"] = None
-    "When it ended"
+    "Ended in this span"
     retrying: Optional[bool] = None
     "Only instances with a step that waits for its next attempt"
     stalled_for: Optional[Annotated[timedelta, PlainSerializer(serialize_duration)]] = (
@@ -112,137 +112,137 @@ class InstanceOrder(BaseModel):
     """Order of a list of instances"""
 
     field: InstanceOrderField = InstanceOrderField.CREATED_AT
-    "By what"
+    "Field to order by"
     direction: OrderDirection = OrderDirection.DESC
-    "Which way"
+    "Direction"
 
 
 class ReferenceFilter(BaseModel):
-    """Selects by reference; what is absent matches any"""
+    """Selects by reference; an absent field matches any value"""
 
     ref_type: Optional[str] = None
-    "Kind of entity"
+    "Kind of the entity"
     ref_id: Optional[str] = None
-    "Its id"
+    "Id of the entity"
 
 
 class ReferenceInput(BaseModel):
     """Names an external entity"""
 
     ref_type: str
-    "Kind of entity, at most 64 characters: order"
+    "Kind of the entity, at most 64 characters, for example `order`"
     ref_id: str
-    "Its id, at most 256 characters"
+    "Id of the entity, at most 256 characters"
 
 
 class RegisterWorkflowInput(BaseModel):
-    """A workflow's definition; what is absent stays, null clears"""
+    """Definition of a workflow; an absent field stays unchanged, null clears it"""
 
     name: str
-    "Its name, at most 64 characters"
+    "Name of the workflow, at most 64 characters"
     description: Optional[str] = None
-    "At most 4,096 characters"
+    "Description, at most 4,096 characters"
     metadata: Optional[Any] = None
-    "Anything to keep with it; 512 KiB"
+    "Metadata of your own, at most 512 KiB as JSON"
     retention_days: Optional[int] = None
-    "Finished instances older than this are removed; null: never"
+    "Number of days after which finished instances are removed; null keeps them"
 
 
 class RetryPolicyInput(BaseModel):
-    """How a step is retried"""
+    """Retry policy of a step"""
 
     limit: int
     "Retries after the first attempt"
     delay: Annotated[timedelta, PlainSerializer(serialize_duration)]
-    "Base delay"
+    "Base delay between attempts"
     backoff: Backoff = Backoff.EXPONENTIAL
-    "How the delay grows"
+    "Growth of the delay"
 
 
 class SendWorkflowEventInput(BaseModel):
-    """An event for an instance that waits for it"""
+    """An event to deliver to an instance"""
 
     instance_id: str
-    "The instance's id"
+    "Id of the instance"
     type: str = Field(alias="type")
-    "The event's type, at most 100 characters"
+    "Type of the event, at most 100 characters"
     payload: Optional[Any] = None
-    "What the event carries; 512 KiB"
+    "Payload of the event, at most 512 KiB as JSON"
 
 
 class StartWorkflowInput(BaseModel):
-    """What to start"""
+    """An instance to start"""
 
     workflow: str
     "Name of the workflow; an unknown one is registered"
     instance_id: Optional[str] = None
     "Makes the call idempotent; generated if absent"
     reference: Optional["ReferenceInput"] = None
-    "What it works on"
+    "Reference of the instance"
     input: Optional[Any] = None
-    "What the workflow is given; 512 KiB"
+    "Input of the workflow, at most 512 KiB as JSON"
     metadata: Optional[Any] = None
-    "Anything to keep with it; 512 KiB"
+    "Metadata of your own, at most 512 KiB as JSON"
     on_conflict: ConflictPolicy = ConflictPolicy.USE_EXISTING
-    "If the instance id is taken"
+    "Behaviour if the instance id is taken"
 
 
 class TrackingUpdate(BaseModel):
-    """One update of a batch: exactly one field is set"""
+    """One update of a batch; set exactly one field"""
 
     instance: Optional["UpdateWorkflowInstanceInput"] = None
-    "As updateWorkflowInstance takes it"
+    "Input of updateWorkflowInstance"
     step: Optional["UpdateWorkflowStepInput"] = None
-    "As updateWorkflowStep takes it"
+    "Input of updateWorkflowStep"
 
 
 class UpdateWorkflowInstanceInput(BaseModel):
-    """Creates the instance where it is not yet tracked (then `workflow` is required), else changes what is given: absent means unchanged, null clears"""
+    """Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it"""
 
     instance_id: str
-    "The engine's own id; at most 100 characters"
+    "Id of the instance in the engine, at most 100 characters"
     workflow: Optional[str] = None
-    "Its workflow; null changes nothing"
+    "Name of its workflow; null changes nothing"
     reference: Optional["ReferenceInput"] = None
-    "What it works on"
+    "Reference of the instance"
     status: Optional[InstanceStatus] = None
-    "Its new status, by a legal transition; null changes nothing"
+    "New status, by a legal transition; null changes nothing"
     input: Optional[Any] = None
-    "What it was given; 512 KiB"
+    "Input, at most 512 KiB as JSON"
     output: Optional[Any] = None
-    "What it returned; 512 KiB"
+    "Output, at most 512 KiB as JSON"
     error: Optional["ErrorInput"] = None
-    "Why it failed"
+    "Error that it failed with"
     metadata: Optional[Any] = None
-    "JSON Merge Patch (RFC 7396) on what is there"
+    "JSON Merge Patch (RFC 7396) that is applied to the metadata"
     sleep_until: Optional[
         Annotated[AwareDatetime, PlainSerializer(serialize_datetime)]
     ] = None
-    "With SLEEPING: until when"
+    "With SLEEPING: the end of the sleep"
 
 
 class UpdateWorkflowStepInput(BaseModel):
-    """Creates the step where the instance has none of this name, else moves it on"""
+    """Creates the step if the instance has none of this name, otherwise updates it"""
 
     instance_id: str
-    "The instance's id"
+    "Id of the instance"
     name: str
-    "The step's name, at most 256 characters"
+    "Name of the step, at most 256 characters"
     status: StepStatus
-    "Its new status"
+    "New status"
     index: Optional[int] = None
-    "Place in the order of execution, from 1; the next if absent"
+    "Position in the order of execution, from 1; the next one if absent"
     kind: Optional[StepKind] = None
-    "TASK if absent"
+    "Kind of the step; TASK if absent"
     output: Optional[Any] = None
-    "What the step returned; 512 KiB"
+    "Output of the step, at most 512 KiB as JSON"
     error: Optional["ErrorInput"] = None
-    "Why the attempt failed"
+    "Error that the attempt failed with"
     attempt: Optional[int] = None
-    "Attempt the update speaks of, from 1; the current one if absent"
+    "Number of the attempt that is reported, from 1; the current one if absent"
     retry_policy: Optional["RetryPolicyInput"] = None
-    "How it is retried"
+    "Retry policy of the step"
     retry_at: Optional[
         Annotated[AwareDatetime, PlainSerializer(serialize_datetime)]
     ] = None
-    "With RETRYING: when the next attempt is due"
+    "With RETRYING: the time of the next attempt"

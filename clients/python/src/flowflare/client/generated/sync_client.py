@@ -64,55 +64,55 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
             "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
         ]
     ]:
-        """One result for each input, in order; at most 100."""
+        """Start several instances, at most 100; one result for each input, in order."""
         return self._run(self._client.start_workflows(inputs=inputs))
 
     def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
     ) -> Union["InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"]:
-        """Report on an instance."""
+        """Report the progress of an instance."""
         return self._run(self._client.update_workflow_instance(input=input))
 
     def update_workflow_step(
         self, input: "UpdateWorkflowStepInput"
     ) -> Union["StepPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
-        """Report on a step."""
+        """Report the progress of a step."""
         return self._run(self._client.update_workflow_step(input=input))
 
     def track(
         self, updates: list["TrackingUpdate"]
     ) -> Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
-        """Several updates in one transaction and one round trip; at most 100."""
+        """Apply several updates in one transaction and one round trip; at most 100."""
         return self._run(self._client.track(updates=updates))
 
     def register_workflow(
         self, input: "RegisterWorkflowInput"
     ) -> Union["WorkflowPayload", "InvalidInput"]:
-        """Describe a workflow."""
+        """Register a workflow or change its definition."""
         return self._run(self._client.register_workflow(input=input))
 
     def pause_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine pause an instance."""
+        """Pause an instance in the engine."""
         return self._run(self._client.pause_workflow(instance_id=instance_id))
 
     def resume_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine resume an instance."""
+        """Resume an instance in the engine."""
         return self._run(self._client.resume_workflow(instance_id=instance_id))
 
     def terminate_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine end an instance."""
+        """Terminate an instance in the engine."""
         return self._run(self._client.terminate_workflow(instance_id=instance_id))
 
     def restart_workflow(
         self, instance_id: str
     ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Have the engine run an instance from its beginning."""
+        """Run an instance again from its beginning in the engine."""
         return self._run(self._client.restart_workflow(instance_id=instance_id))
 
     def send_workflow_event(
@@ -131,11 +131,11 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
     def create_access_token(
         self, input: "CreateAccessTokenInput"
     ) -> Union["AccessTokenPayload", "InvalidInput"]:
-        """Needs the ADMIN scope."""
+        """Create an access token; needs the ADMIN scope."""
         return self._run(self._client.create_access_token(input=input))
 
     def get_instance(self, instance_id: str) -> Optional["WorkflowInstance"]:
-        """An instance by the engine's id."""
+        """The instance with this id in the engine."""
         return self._run(self._client.get_instance(instance_id=instance_id))
 
     def list_instances(
@@ -172,7 +172,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> "Reference":
-        """Never null: what nothing refers to has no instances."""
+        """A reference; never null: one that no instance refers to has no instances."""
         return self._run(
             self._client.get_reference(
                 ref_type=ref_type,
@@ -187,11 +187,11 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         )
 
     def get_references(self, keys: list["ReferenceInput"]) -> list["ReferenceSummary"]:
-        """In the order of `keys`, one for each; looked up together."""
+        """One reference for each key, in their order; found in one statement."""
         return self._run(self._client.get_references(keys=keys))
 
     def get_workflow(self, name: str) -> Optional["WorkflowSummary"]:
-        """A workflow by name."""
+        """The workflow with this name."""
         return self._run(self._client.get_workflow(name=name))
 
     def list_workflows(
@@ -220,7 +220,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         filter: Union[Optional["InstanceFilter"], "UnsetType"] = UNSET,
         slices: Union[Optional[int], "UnsetType"] = UNSET,
     ) -> "InstanceStats":
-        """Figures."""
+        """Figures for the selected instances."""
         return self._run(self._client.get_stats(filter=filter, slices=slices))
 
     def list_events(
@@ -243,22 +243,23 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         filter: Union[Optional["EventFilter"], "UnsetType"] = UNSET,
         after: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> Generator["EventPage", None, None]:
-        """Every event that the filter selects, in order and each once. With `after`: first
-        all that came since that cursor, then live, with no gap; without it: from now
-        on. The cursor of the last page is what to reconnect with."""
+        """Every event that the filter selects, in order, exactly once. With `after`: the
+        events since that cursor and then live ones, without a gap; otherwise live ones
+        only. Use the cursor of the last page to reconnect."""
         return self._iterate(self._client.watch_events(filter=filter, after=after))
 
     def watch_instance(
         self, instance_id: str
     ) -> Generator[Optional["WorkflowInstance"], None, None]:
-        """The instance as it is now, and again whenever it has changed; null while no such
-        instance is tracked."""
+        """The instance in its current state, and again whenever it changes; null while no
+        such instance is tracked."""
         return self._iterate(self._client.watch_instance(instance_id=instance_id))
 
     def watch_reference(
         self, ref_type: str, ref_id: str
     ) -> Generator["ReferenceSummary", None, None]:
-        """The reference as it is now, and again whenever one of its instances has changed."""
+        """The reference in its current state, and again whenever an instance of it
+        changes."""
         return self._iterate(
             self._client.watch_reference(ref_type=ref_type, ref_id=ref_id)
         )
