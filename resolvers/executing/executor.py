@@ -115,7 +115,10 @@ class Executor:
     def subscription_plan(
         self, operation: Operation, request: Request, principal: Principal
     ) -> SubscriptionPlan:
-        """The plan of a subscription; RequestError or InvalidDocument where it cannot be served."""
+        """Compile a subscription, or find its plan in the cache, and bind it to the request.
+
+        Raises AccessError, RequestError or InvalidDocument if it cannot be served.
+        """
         principal.require(Scope.READ)
         binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
@@ -123,10 +126,10 @@ class Executor:
         if plan is None:
             plan = self._compile_subscription(operation, binding)
             self._plans.put(key, plan, operation.weight)
-        # Of what a client sends beside them nothing is kept.
+        # A plan is kept for long, so it must not contain variables that the operation does not use.
         declared = (d.variable.name.value for d in operation.definition.variable_definitions or ())
-        given = {name: request.variables[name] for name in declared if name in request.variables}
-        return bind_subscription(plan, binding, given, request.after)
+        values = {name: request.variables[name] for name in declared if name in request.variables}
+        return bind_subscription(plan, binding, values, request.after)
 
     def _compile_subscription(self, operation: Operation, sample: Binding) -> CompiledSubscription:
         root = self._schema.subscription_type

@@ -107,8 +107,10 @@ class MutationExecution:
         """Make the SELECT of a payload (see `MutationContext.select`)."""
         compiled = self._field.select(type_name, self._binding)
         refuse_over_cost(compiled.cost(self._binding))
-        limit = share_of(self._fields * parts)
-        return compiled.bind(Binding(self._binding.variables, self.principal, values, limit))
+        max_bytes = share_of(self._fields * parts)
+        return compiled.bind(
+            Binding(self._binding.variables, self.principal, values=values, max_bytes=max_bytes)
+        )
 
     def render(self, type_name: str, values: dict[str, object]) -> str:
         """Render a payload from its values (see `MutationContext.render`)."""

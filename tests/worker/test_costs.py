@@ -285,7 +285,7 @@ def test_a_page_to_reconcile_reads_a_page_of_each_workflow_and_status(
 ) -> None:
     flows = [f"flow-{number}" for number in range(FLOWS)]
     page = repairs.page(lane, flows)
-    large.query(repairs.keep_place(lane, place).sql, [lane, place])
+    large.query(repairs.store_position(lane, place).sql, [lane, place])
     [row] = large.query(page.sql, page.parameters)
     [text] = row.values()
     found = json.loads(text)
