@@ -88,7 +88,7 @@ def test_a_wait_that_takes_too_long_exits_with_5(flow: CommandLine) -> None:
 def test_what_the_service_does_not_take_is_told(flow: CommandLine) -> None:
     ended = flow.inside("start", "order-processing", "--id", "not an id")
     assert ended.code == ExitCode.USAGE
-    assert "Error: Refused: instanceId: the engine takes letters" in ended.err
+    assert "Error: Refused: instanceId: the engine accepts letters" in ended.err
 
 
 # --- get
