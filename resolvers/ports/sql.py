@@ -25,6 +25,11 @@ def now_shifted(modifier: str) -> str:
     return NOW.replace("'now'", f"'now',{modifier}")
 
 
+def integer(parameter: str) -> str:
+    """SQL of a parameter as an integer: D1 binds every number as a REAL."""
+    return f"CAST({parameter} AS INTEGER)"
+
+
 def literal(text: str) -> str:
     """`text` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from resolvers.access.principals import Principal, Restrictions, RestrictionsShape
 from resolvers.access.visibility import visible
+from resolvers.ports import sql
 from resolvers.ports.database import Statement, Value
 
 _RESTRICTION = "restriction "  # precedes a restriction's name, which could be a field's too
@@ -43,12 +44,12 @@ class Names:
         return self._numbers.setdefault(name, f"?{len(self._numbers) + 1}")
 
     def integer(self, name: str) -> str:
-        """Like `add`, as an integer: D1 binds every number as a REAL, which JSON would show."""
-        return f"CAST({self.add(name)} AS INTEGER)"
+        """Like `add`, as an integer (see `sql.integer`)."""
+        return sql.integer(self.add(name))
 
-    def template(self, sql: str) -> Template:
+    def template(self, text: str) -> Template:
         """Finish the template."""
-        return Template(sql, tuple(self._numbers))
+        return Template(text, tuple(self._numbers))
 
 
 class Parameters(Names):
@@ -67,16 +68,16 @@ class Parameters(Names):
         return self.add(name)
 
     def bind_integer(self, value: int | None) -> str:
-        """Like `bind`, as an integer (see `integer`)."""
-        return f"CAST({self.bind(value)} AS INTEGER)"
+        """Like `bind`, as an integer (see `sql.integer`)."""
+        return sql.integer(self.bind(value))
 
     def within(self, alias: str) -> str:
         """SQL that restricts `alias`, a row of instances, to those that the caller may see."""
         return within(self._shape, alias, self)
 
-    def statement(self, sql: str) -> Statement:
+    def statement(self, text: str) -> Statement:
         """Finish the statement."""
-        return self.template(sql).fill(self._values)
+        return self.template(text).fill(self._values)
 
 
 def within(shape: RestrictionsShape, alias: str, names: Names) -> str:

@@ -61,8 +61,8 @@ def update_step(
     """
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
-    # A pending step has not begun an attempt. Steps that are no tasks make attempts only if they
-    # are retried.
+    # A pending step has not begun an attempt. A step that is not a task has attempts only if it is
+    # retried.
     has_attempts = kind is StepKind.TASK or status is StepStatus.RETRYING
     first = 0 if status is StepStatus.PENDING else update.attempt or int(has_attempts)
     shape = _Shape(

@@ -30,7 +30,7 @@ from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.sizes import page_limit
 from resolvers.ports import sql
-from resolvers.ports.sql import HEAD
+from resolvers.ports.sql import HEAD, integer
 
 Conditions: TypeAlias = Callable[[str], list[str]]
 
@@ -114,11 +114,6 @@ def window(field: Field) -> tuple[str, str]:
     """
     after = integer(field.supplied("after"))
     return f"coalesce({after},{HEAD_BEFORE_WRITE})", integer(field.supplied("to"))
-
-
-def integer(number: str) -> str:
-    """SQL of a parameter as an integer: D1 binds every number as a REAL."""
-    return f"CAST({number} AS INTEGER)"
 
 
 def own_head(caller: Principal, instance: str, visible: Sequence[str]) -> str:

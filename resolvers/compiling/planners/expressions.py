@@ -47,12 +47,12 @@ def number(column: str) -> Expression:
 
 
 def json(column: str) -> Expression:
-    """A column that holds JSON text, null included."""
+    """A column that contains JSON text, null included."""
     return number(column)
 
 
 def member(column: str, name: str) -> Expression:
-    """A member of a column that holds a JSON object."""
+    """A member of a column that contains a JSON object."""
     return lambda field: f"coalesce({field.alias}.{column}->'$.{name}','null')"
 
 
@@ -63,10 +63,10 @@ def supplied(name: str) -> Expression:
 
 def duration(start: str, end: str) -> Expression:
     """Milliseconds between two instants, null until both are known."""
-    return lambda field: f"coalesce({milliseconds(field.alias, start, end)},'null')"
+    return lambda field: f"coalesce({milliseconds(field.alias, start=start, end=end)},'null')"
 
 
-def milliseconds(alias: str, start: str, end: str) -> str:
+def milliseconds(alias: str, *, start: str, end: str) -> str:
     """SQL of the integer number of milliseconds between two columns."""
     return f"CAST(round((julianday({alias}.{end})-julianday({alias}.{start}))*86400000) AS INTEGER)"
 
@@ -108,14 +108,14 @@ def workflow_of_instance(field: Field) -> str:
     return row_of("workflows", "{r}.name={t}.workflow")(field)
 
 
-def rows_of(table: str, on: str, order: str) -> Expression:
-    """All rows of `table` for which `on` holds, ordered by its column `order`."""
+def rows_of(table: str, on: str, *, order_by: str) -> Expression:
+    """All rows of `table` for which `on` holds, ordered by a column."""
 
     def expression(field: Field) -> str:
         inner, alias = field.new_alias(), field.new_alias()
         where = on.replace("{t}", field.alias).replace("{r}", inner)
-        source = f"(SELECT * FROM {table} {inner} WHERE {where} ORDER BY {inner}.{order}) {alias}"
-        return sql.json_array(field.bodies(alias, unpaged), source)
+        rows = f"SELECT * FROM {table} {inner} WHERE {where} ORDER BY {inner}.{order_by}"
+        return sql.json_array(field.bodies(alias, unpaged), f"({rows}) {alias}")
 
     return expression
 

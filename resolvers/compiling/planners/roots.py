@@ -19,9 +19,9 @@ from resolvers.base.json_text import decode_untrusted
 from resolvers.base.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
 from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
-from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, integer, window
+from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, window
 from resolvers.ports import sql
-from resolvers.ports.sql import HEAD
+from resolvers.ports.sql import HEAD, integer
 
 # The table of each node type, and the condition that finds a row by the parts of its key.
 _NODES = {

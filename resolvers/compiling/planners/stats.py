@@ -18,7 +18,7 @@ from resolvers.compiling.planners.expressions import counted_list, milliseconds
 from resolvers.compiling.planners.pages import counted_by_status
 from resolvers.compiling.planners.sizes import between
 from resolvers.ports import sql
-from resolvers.ports.sql import NOW, now_shifted
+from resolvers.ports.sql import NOW, integer, now_shifted
 
 _KINDS = ("started", "completed", "errored")
 
@@ -59,7 +59,7 @@ def _counts(field: Field) -> str:
 def _percentile(field: Field, percent: int) -> str:
     """SQL of a percentile of the duration of completed instances, by nearest rank."""
     alias = field.new_alias()
-    duration = milliseconds(alias, "started_at", "completed_at")
+    duration = milliseconds(alias, start="started_at", end="completed_at")
     where = filters.all_of(
         [
             *filters.selected(field, alias),
@@ -93,7 +93,7 @@ def _timeline(field: Field, part: Field) -> str:
     """
     slices = between(1, MAX_TIMELINE_SLICES)
     size = part.reader("slices", convert=slices)
-    n = f"CAST({part.parameter('slices', convert=slices)} AS INTEGER)"
+    n = integer(part.parameter("slices", convert=slices))
     start, end = (_bound(field, name) for name in ("from", "to"))
     row, alias = field.new_alias(), field.new_alias()
     where = filters.all_of(filters.selected(field, alias))
