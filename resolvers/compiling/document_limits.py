@@ -50,7 +50,7 @@ def check_size(tree: DocumentNode) -> None:
     def measure(selection_set: SelectionSetNode | None, open_: frozenset[str], level: int) -> _Size:
         if selection_set is None:
             return _Size()
-        # Refused before this, validation or execution reaches Python's recursion limit.
+        # Otherwise this, validation or execution would exceed Python's recursion limit.
         if level > _MAX_SELECTION_SETS:
             raise document_too_large("The document is nested too deeply", "MAX_DEPTH", MAX_DEPTH)
         depth, height, aliases, fields = 0, 0, 0, 0

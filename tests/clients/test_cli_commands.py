@@ -256,7 +256,7 @@ def test_pages_go_both_ways(flow: CommandLine, workflow: str) -> None:
     assert back["pageInfo"]["hasPreviousPage"]
     refused = flow.inside("list", "-w", workflow, "--after", "nonsense")
     assert refused.code == ExitCode.USAGE
-    assert "after: not a cursor" in refused.err
+    assert "after: must be a cursor of this list" in refused.err
 
 
 def test_all_reads_every_page(flow: CommandLine, api: Api) -> None:
