@@ -48,12 +48,12 @@ lazy_imports = true
 
 [tool.ariadne-codegen.scalars.DateTime]
 type = "pydantic.AwareDatetime"
-serialize = "flowflare.client.scalars.serialize_datetime"
+serialize = "flowflare.scalars.serialize_datetime"
 
 [tool.ariadne-codegen.scalars.Duration]
 type = "datetime.timedelta"
-serialize = "flowflare.client.scalars.serialize_duration"
-parse = "flowflare.client.scalars.parse_duration"
+serialize = "flowflare.scalars.serialize_duration"
+parse = "flowflare.scalars.parse_duration"
 
 [tool.ariadne-codegen.scalars.EventCursor]
 type = "str"

@@ -10,13 +10,14 @@ import pytest
 import typer
 
 from flowflare import client as api
+from flowflare import errors
 from flowflare.cli.errors import CliError, ExitCode, TimeIsUp, one_line
 from flowflare.cli.options import Paging
 from flowflare.cli.pages import read_pages
 from flowflare.cli.results import document, instance_of, refusal
 from flowflare.cli.service import ask
 from flowflare.cli.settings import Settings
-from flowflare.client import errors
+from flowflare.transport import failure
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -107,7 +108,7 @@ def test_a_document_has_the_forms_of_the_api() -> None:
 
 
 def graphql_error(code: str, **extensions: Any) -> errors.FlowflareError:
-    return errors.request_error([{"message": "No.", "extensions": {"code": code, **extensions}}])
+    return failure(errors=[{"message": "No.", "extensions": {"code": code, **extensions}}])
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from flowflare.client import (
 )
 from flowflare.client.event_stream import EventParser, ServerEvent
 from flowflare.client.requests import jsonable
-from flowflare.client.transports import endpoint
+from flowflare.transport import endpoint
 from scripts.project import ROOT
 
 
@@ -126,7 +126,7 @@ def test_a_service_s_address_leads_to_its_endpoint(given: str, expected: str) ->
 
 @pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://example.com", "https://"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="not the address of a service"):
+    with pytest.raises(ValueError, match="url must be an http"):
         endpoint(url)
 
 

@@ -6,17 +6,26 @@ It is imported inside a Python Worker and nowhere else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import js
 from pyodide.ffi import JsException, JsProxy, create_once_callable, to_js
 from workers import WorkflowEntrypoint, python_to_rpc
 
-from flowflare.errors import Unreachable
+from flowflare.transport import failure
 
-__all__ = ["WorkflowEntrypoint", "check_result", "post", "refusal", "rejected", "unwrapped"]
+__all__ = [
+    "WorkflowEntrypoint",
+    "check_result",
+    "fetch",
+    "post",
+    "reaching",
+    "refusal",
+    "rejected",
+]
 
 
 def unwrapped(binding: Any) -> Any:
@@ -27,24 +36,45 @@ def unwrapped(binding: Any) -> Any:
     return binding if isinstance(binding, JsProxy) else getattr(binding, "_binding", binding)
 
 
-async def post(
-    binding: Any, url: str, *, headers: Mapping[str, str], body: str, timeout_ms: int
-) -> tuple[int, str]:
-    """POST over a service binding, or with the global fetch where there is none; the status and
-    the text of the answer. Unreachable where there is none within the time."""
+async def fetch(
+    binding: Any,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: str,
+    timeout: timedelta | None = None,
+) -> Any:
+    """POST over a service binding, or with the global `fetch` if `binding` is None; JavaScript's
+    Response as soon as its head has arrived. Raises Unreachable."""
     options = {"method": "POST", "headers": dict(headers), "body": body}
-    if binding is None:
+    if binding is None and timeout is not None:
         # Past the time the connection is given up, for a Worker has few. Over a binding there is
         # none, and `ctx.exports` takes no signals (workerd 1.20261117.1, 2026-11-25).
-        options["signal"] = js.AbortSignal.timeout(timeout_ms)
+        options["signal"] = js.AbortSignal.timeout(timeout // timedelta(milliseconds=1))
     request = js.Request.new(url, to_js(options, dict_converter=js.Object.fromEntries))
-    fetch = js.fetch if binding is None else unwrapped(binding).fetch
-    try:
-        async with asyncio.timeout(timeout_ms / 1000):
-            response = await fetch(request)
+    send = js.fetch if binding is None else unwrapped(binding).fetch
+    with reaching():
+        return await send(request)
+
+
+async def post(
+    binding: Any, url: str, *, headers: Mapping[str, str], body: str, timeout: timedelta
+) -> tuple[int, str]:
+    """`fetch`, and read the answer: its status and its text. Raises Unreachable unless both have
+    arrived within the time."""
+    with reaching():
+        async with asyncio.timeout(timeout.total_seconds()):
+            response = await fetch(binding, url, headers=headers, body=body, timeout=timeout)
             return int(response.status), str(await response.text())
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Raise Unreachable where JavaScript fails to send or to receive, or the time is over."""
+    try:
+        yield
     except (JsException, OSError) as error:
-        raise Unreachable(f"{getattr(error, 'name', type(error).__name__)}: {error}") from error
+        raise failure(f"{getattr(error, 'name', type(error).__name__)}: {error}") from error
 
 
 def check_result(value: Any) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowflare.outbox import Update
 from flowflare.recording import encode
+from flowflare.scalars import serialize_datetime
 
 if TYPE_CHECKING:
     from flowflare.retries import Retries
@@ -98,7 +99,7 @@ class Run:
         step.is_open = False
         more: dict[str, Any] = {"attempt": step.attempt, "error": error}
         if retry_at is not None:
-            more["retryAt"] = instant(retry_at)
+            more["retryAt"] = serialize_datetime(retry_at)
         return [self._moved(step, "RETRYING", more)]
 
     def sleep_begins(self, step: Step, until: datetime | None) -> list[Update]:
@@ -176,7 +177,7 @@ class Run:
         self.told = status
         fields = {"instanceId": self.instance_id, "status": status}
         if until is not None:
-            fields["sleepUntil"] = instant(until)
+            fields["sleepUntil"] = serialize_datetime(until)
         return [self._instance(encode(fields), status)]
 
     def _ends(self, status: str, more: str) -> list[Update]:
@@ -214,9 +215,3 @@ def _status_of(active: Iterable[Step]) -> tuple[str, datetime | None]:
     if "WAIT_FOR_EVENT" in kinds:
         return "WAITING", None
     return "SLEEPING", min((step.until for step in active if step.until), default=None)
-
-
-def instant(when: datetime) -> str:
-    """A `DateTime` of the API: RFC 3339 in UTC, with milliseconds."""
-    text = when.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from flowflare.depth import MAX_LEVELS, is_deep
-from flowflare.errors import Denied, FlowflareError, Refused, Unreachable
+from flowflare.errors import GraphQLRequestError, Refused, UnexpectedAnswer, Unreachable
+from flowflare.transport import IN_WORKER, Transport
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    import httpx
 
 BINDING = "FLOWFLARE"
 URL = "FLOWFLARE_URL"
@@ -24,12 +21,6 @@ KEY = "FLOWFLARE_API_KEY"
 DEFAULT_TIMEOUT = timedelta(seconds=5)
 # A value of the most levels that the service takes, and the inputs around it.
 _MAX_DEPTH = MAX_LEVELS + 20
-
-# Any host will do: a binding leads to its Worker.
-_BOUND_URL = "https://flowflare/graphql"
-IN_WORKER = sys.platform == "emscripten"
-_TRY_AGAIN = frozenset({408, 429})
-_DENIED = frozenset({401, 403})
 
 _TRACK = (
     "mutation Track($updates: [TrackingUpdate!]!) { track(updates: $updates)"
@@ -62,14 +53,9 @@ class Flowflare:
             raise ValueError("Flowflare needs either service_binding or url.")
         if service_binding is not None and not IN_WORKER:
             raise ValueError("A service_binding exists only inside a Worker; give a url.")
-        self._binding = service_binding
-        self._url = _BOUND_URL if url is None else _endpoint(url)
-        self._headers = {"content-type": "application/json", "accept": "application/json"}
-        if api_key:
-            self._headers["authorization"] = f"Bearer {api_key}"
-        self._timeout = timeout
-        self._client: httpx.AsyncClient | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transport = Transport(
+            url=url, service_binding=service_binding, api_key=api_key, timeout=timeout
+        )
 
     @classmethod
     def from_env(cls, env: Any = None, *, timeout: timedelta = DEFAULT_TIMEOUT) -> Self:
@@ -116,9 +102,7 @@ class Flowflare:
 
     async def aclose(self) -> None:
         """Close the connections; the object may be used again."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,36 +115,16 @@ class Flowflare:
     ) -> None:
         await self.aclose()
 
-    async def _execute(self, body: str) -> Any:
-        status, text = await self._post(body)
-        answer = _parsed(text)
-        if answer is None or not isinstance(answer.get("data"), dict) or answer.get("errors"):
-            raise _failure(status, answer)
-        return answer["data"]
-
-    async def _post(self, body: str) -> tuple[int, str]:
-        if IN_WORKER:
-            from flowflare.edge import post  # noqa: PLC0415 - exists only in a Worker
-
-            timeout_ms = self._timeout // timedelta(milliseconds=1)
-            return await post(
-                self._binding, self._url, headers=self._headers, body=body, timeout_ms=timeout_ms
-            )
-        import httpx  # noqa: PLC0415 - not in a Worker
-
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            # Connections belong to the loop that opened them.
-            self._client = httpx.AsyncClient(headers=self._headers)
-            self._loop = loop
+    async def _execute(self, body: str) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await self._client.post(
-                    self._url, content=body.encode("utf-8"), timeout=None
-                )
-        except (TimeoutError, httpx.TransportError) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
-        return response.status_code, response.text
+            return await self._transport.execute(body)
+        except GraphQLRequestError as error:
+            if error.code == "INTERNAL":
+                # The same updates may be accepted a moment later, so they have to be kept.
+                raise Unreachable(str(error)) from error
+            raise
+        except UnexpectedAnswer as error:
+            raise Refused("BAD_RESPONSE", str(error)) from error
 
 
 class Nowhere:
@@ -174,36 +138,7 @@ class Nowhere:
         return None
 
 
-def _endpoint(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"The address of the service begins with https://: {url!r}")
-    url = url.rstrip("/")
-    return url if url.endswith("/graphql") else f"{url}/graphql"
-
-
 def _named(env: Any, name: str) -> Any:
     """A binding or variable; None where there is none, as JavaScript's undefined too."""
     found = env.get(name) if isinstance(env, Mapping) else getattr(env, name, None)
     return None if found is None or type(found).__name__ in ("JsNull", "JsUndefined") else found
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _failure(status: int, answer: dict[str, Any] | None) -> FlowflareError:
-    """Why an answer is no result."""
-    code, message = "BAD_RESPONSE", f"status {status}, and no GraphQL response"
-    if answer is not None and (errors := answer.get("errors")):
-        first = errors[0]
-        code = str((first.get("extensions") or {}).get("code", "ERROR"))
-        message = str(first.get("message", ""))
-    if status in _DENIED or code in ("UNAUTHENTICATED", "FORBIDDEN"):
-        return Denied(f"{code}: {message}")
-    if status >= 500 or status in _TRY_AGAIN or code == "INTERNAL":
-        return Unreachable(f"{code}: {message}")
-    return Refused(code, message)

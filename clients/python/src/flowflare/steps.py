@@ -13,7 +13,7 @@ from flowflare.errors import FlowflareError, NonRetryableError, is_retryable, me
 from flowflare.outbox import Outbox, Update
 from flowflare.recording import described, json_text
 from flowflare.retries import Duration, Retries, milliseconds, retries_of
-from flowflare.service import IN_WORKER
+from flowflare.transport import IN_WORKER
 
 if TYPE_CHECKING:
     from flowflare.runs import Run, Step

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowflare.cli.errors import CliError, Missing, UsageMistake
 from flowflare.cli.render.text import wire
-from flowflare.cli.values import milliseconds
+from flowflare.scalars import serialize_duration
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -77,5 +77,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return wire(value)
     if isinstance(value, timedelta):
-        return milliseconds(value)
+        return serialize_duration(value)
     return value

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flowflare.cli.settings import Settings
     from flowflare.client import FlowflareClient
-    from flowflare.client.errors import GraphQLRequestError
+    from flowflare.errors import GraphQLRequestError
 
 T = TypeVar("T")
 _GET_A_KEY = "Set FLOWFLARE_API_KEY, or give --api-key."
@@ -68,7 +68,7 @@ def _end_when_interrupted() -> None:
 
 @contextmanager
 def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]:
-    from flowflare.client import errors  # noqa: PLC0415 - heavy
+    from flowflare import errors  # noqa: PLC0415 - heavy
 
     try:
         yield

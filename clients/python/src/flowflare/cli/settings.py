@@ -48,11 +48,6 @@ class Settings:
     json: bool = False
     color: bool = True
 
-    @property
-    def endpoint(self) -> str:
-        """Where GraphQL is served."""
-        return f"{self.url}/graphql"
-
 
 def resolve(options: Options, *, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings a command runs with. Raises UsageMistake for an address that is none."""

@@ -52,11 +52,6 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is too long") from None
 
 
-def milliseconds(span: timedelta) -> int:
-    """A span in the API's `Duration`."""
-    return span // timedelta(milliseconds=1)
-
-
 def parse_instant(text: str, *, now: Callable[[], datetime] | None = None) -> datetime:
     """An RFC 3339 timestamp, or a duration: that long ago. In UTC."""
     given = text.strip()
@@ -72,11 +67,6 @@ def parse_instant(text: str, *, now: Callable[[], datetime] | None = None) -> da
         return datetime.fromisoformat(given.upper().replace(" ", "T")).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no instant: there is no such date or time") from None
-
-
-def format_instant(instant: datetime) -> str:
-    """An instant in the API's `DateTime`."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_json(text: str) -> Any:

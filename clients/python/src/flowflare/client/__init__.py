@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowflare.client.errors import (
+    from flowflare.client.generated import *  # noqa: F403
+    from flowflare.client.subscriptions import Reconnect
+    from flowflare.errors import (
         FlowflareError,
         Forbidden,
         GraphQLRequestError,
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
-    from flowflare.client.generated import *  # noqa: F403
-    from flowflare.client.subscriptions import Reconnect
 
 __all__ = [
     "FlowflareClient",  # noqa: F405
@@ -42,7 +42,7 @@ if not TYPE_CHECKING:  # a type checker knows which names there are
 
     def __getattr__(name: str) -> Any:
         if name in _ERRORS:
-            module = "flowflare.client.errors"
+            module = "flowflare.errors"
         elif name == "Reconnect":
             module = "flowflare.client.subscriptions"
         else:

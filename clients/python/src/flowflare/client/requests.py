@@ -12,9 +12,9 @@ from graphql import DocumentNode
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from flowflare.client.errors import InvalidVariable
 from flowflare.client.generated.base_model import UnsetType
-from flowflare.client.scalars import serialize_datetime, serialize_duration
+from flowflare.errors import InvalidVariable
+from flowflare.scalars import serialize_datetime, serialize_duration
 
 NOT_PARSED = DocumentNode()
 MAX_JSON_DEPTH = 200

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from flowflare.scalars import serialize_datetime
 
 if TYPE_CHECKING:
     from flowflare.client import WorkflowError
@@ -46,9 +48,7 @@ def ago(instant: datetime, now: datetime) -> str:
 
 def wire(instant: datetime | None) -> str:
     """An instant as the API writes it, empty where there is none."""
-    if instant is None:
-        return ""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return "" if instant is None else serialize_datetime(instant)
 
 
 def local(instant: datetime) -> str:

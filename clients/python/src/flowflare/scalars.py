@@ -8,7 +8,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 def serialize_datetime(value: datetime) -> str:
-    """An instant as the API writes it; ValueError without a time zone."""
+    """An instant in UTC with milliseconds, as the API writes it; ValueError without a time zone."""
     if value.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC), for instance.")
     text = value.astimezone(UTC).isoformat(timespec="milliseconds")
