@@ -19,7 +19,7 @@ import { Known } from "./plan.ts";
 import type { Entry } from "./plan.ts";
 import { shortened, updateText } from "./updates.ts";
 import type { Update } from "./updates.ts";
-import { cancel } from "./timers.ts";
+import { backoff, cancel } from "./timers.ts";
 import type { Timer } from "./timers.ts";
 
 /** Most updates of one call: `MAX_BATCH_ITEMS` in docs/limits.md. */
@@ -32,8 +32,6 @@ const MAX_WAITING = 5000;
 const MAX_WAITING_BYTES = 8_000_000;
 /** How long the end of a step waits for something to travel with. */
 const LINGER_MS = 250;
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 15_000;
 
 const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
   track(updates: $updates) {
@@ -169,7 +167,7 @@ export class Sender {
       } catch (error) {
         this.#problem = oneLine(error);
         if (!isTemporary(error)) return this.#stop();
-        await this.#pause(Math.min(FIRST_RETRY_MS * 2 ** this.#failures++, MAX_RETRY_MS));
+        await this.#pause(backoff(this.#failures++));
       }
     }
   }

@@ -18,7 +18,7 @@ import {
   requestError,
 } from "./errors.ts";
 import type { GraphQLFailure } from "./errors.ts";
-import { cancel } from "./timers.ts";
+import { backoff, cancel } from "./timers.ts";
 import type { Timer } from "./timers.ts";
 
 /** How a subscription begins and ends. */
@@ -39,8 +39,6 @@ export type SubscriptionAddress = Pick<ServiceAddress, "serviceUrl" | "apiKey">;
 /** The runtime answers pings while the service sleeps; without an answer the connection is dead. */
 const PING_MS = 15_000;
 const PONG_LIMIT_MS = 10_000;
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 15_000;
 // Close codes that say the request is at fault, so coming back is no use (docs/subscriptions.md).
 const FATAL_CODES: ReadonlySet<number> = new Set([4005, 4400, 4401, 4406, 4409, 4429]);
 const FORBIDDEN_CODE = 4403;
@@ -96,8 +94,7 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
       void client.dispose();
     }
     // At random, so that those who lost the same connection do not all come back at once.
-    const delay = Math.min(FIRST_RETRY_MS * 2 ** failures++, MAX_RETRY_MS);
-    await pause(delay * (0.5 + Math.random() / 2), signal);
+    await pause(backoff(failures++) * (0.5 + Math.random() / 2), signal);
   }
 }
 

@@ -15,6 +15,14 @@ export function after(delayMs: number, call: () => void): Timer | undefined {
   return delayMs > LONGEST_MS ? undefined : setTimeout(call, delayMs);
 }
 
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 15_000;
+
+/** Milliseconds before the next try, after so many failures in a row, from 0. */
+export function backoff(failures: number): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
+}
+
 /** Wait, for however long. */
 export async function wait(delayMs: number): Promise<void> {
   for (let left = delayMs; left > 0; left -= LONGEST_MS) {

@@ -1,17 +1,15 @@
 /** `trackStep`: a step outside of `trackWorkflow`, recorded with each attempt. */
 
-import { connectionOf } from "./connection.ts";
 import type { FlowflareEnv } from "./connection.ts";
 import { retryDelay, timestamp } from "./durations.ts";
 import { ConfigurationError } from "./errors.ts";
 import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
 import { snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
-import { Sender } from "./sender.ts";
+import { reporterOf } from "./reporter.ts";
 import type { Backoff } from "./statuses.ts";
 import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
-import { warn } from "./warnings.ts";
 
 /** How `trackStep` retries. */
 export interface StepRetryConfig {
@@ -29,7 +27,6 @@ export interface StepRetryConfig {
   currentRetry?: number;
 }
 
-const TIME_LIMIT_MS = 5000;
 const MAX_INDEX = 1_000_000;
 
 /**
@@ -54,11 +51,13 @@ export async function trackStep<T>(
 ): Promise<T> {
   const { currentRetry } = config;
   const policy = policyOf(config);
-  const report = reporterOf(env, instanceId, name);
+  const reporter = reporterOf(env, `${instanceId}, step ${name}`, new Known("RUNNING"));
+  const report = (changes: Omit<StepUpdate, "instanceId" | "name">) =>
+    reporter.add({ step: { instanceId, name, ...changes } });
   const retriesItself = currentRetry === undefined;
   const placed = index !== undefined && Number.isInteger(index) && index >= 1 && index <= MAX_INDEX;
   for (let attempt = (currentRetry ?? 0) + 1; ; attempt++) {
-    report.add({
+    report({
       status: "RUNNING",
       kind: "TASK",
       attempt,
@@ -73,50 +72,24 @@ export async function trackStep<T>(
       const failure = describe(error);
       const isLast = attempt > policy.limit || isNonRetryable(error);
       if (isLast) {
-        report.add({ status: "FAILED", attempt, error: failure });
-        await report.close();
+        report({ status: "FAILED", attempt, error: failure });
+        await reporter.close();
         throw error;
       }
       const delayMs = retryDelay(attempt, policy.delay, policy.backoff);
       const retryAt = timestamp(Date.now() + delayMs);
-      report.add({ status: "RETRYING", attempt, error: failure, ...(retryAt && { retryAt }) });
+      report({ status: "RETRYING", attempt, error: failure, ...(retryAt && { retryAt }) });
       if (!retriesItself) {
-        await report.close();
+        await reporter.close();
         throw error;
       }
       await wait(delayMs);
       continue;
     }
-    report.add({ status: "COMPLETED", attempt, output: snapshot(result) });
-    await report.close();
+    report({ status: "COMPLETED", attempt, output: snapshot(result) });
+    await reporter.close();
     return result;
   }
-}
-
-interface Reporter {
-  add(update: Omit<StepUpdate, "instanceId" | "name">): void;
-  close(): Promise<void>;
-}
-
-function reporterOf(env: FlowflareEnv, instanceId: string, name: string): Reporter {
-  let sender: Sender;
-  try {
-    const connection = connectionOf(env, TIME_LIMIT_MS);
-    sender = new Sender(connection, async () => new Known("RUNNING"));
-  } catch (error) {
-    warn(`${instanceId}, step ${name} is not tracked: ${describe(error).message}`);
-    return { add() {}, async close() {} };
-  }
-  return {
-    add(update) {
-      sender.add({ updates: [{ step: { instanceId, name, ...update } }] }, { soon: true });
-    },
-    async close() {
-      await sender.flush(TIME_LIMIT_MS);
-      const undelivered = sender.close();
-      if (undelivered) warn(`${instanceId}, step ${name}: ${undelivered}`);
-    },
-  };
 }
 
 function policyOf(config: StepRetryConfig): RetryPolicy {

@@ -1,16 +1,14 @@
 /** `updateWorkflowInstance` and `updateWorkflowStep`: single reports, in the names of old. */
 
-import { connectionOf } from "./connection.ts";
 import type { FlowflareEnv } from "./connection.ts";
 import { describe } from "./failures.ts";
 import type { Failure } from "./failures.ts";
 import { snapshot } from "./json.ts";
 import type { JsonText } from "./json.ts";
 import { Known } from "./plan.ts";
-import { Sender } from "./sender.ts";
+import { reporterOf } from "./reporter.ts";
 import { instanceStatus, stepStatus } from "./statuses.ts";
 import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
-import { warn } from "./warnings.ts";
 
 /** A report on an instance: absent means unchanged, null clears. */
 export interface WorkflowInstanceData {
@@ -56,8 +54,6 @@ export interface WorkflowStepData {
   completed_at?: unknown;
 }
 
-const TIME_LIMIT_MS = 5000;
-
 /**
  * Record a change of an instance. Whether it was recorded: never throws for the service's sake,
  * but says in the log what went wrong. Raises ConfigurationError for a status there is not.
@@ -76,7 +72,7 @@ export async function updateWorkflowInstance(
     ...given("input", data.input_params),
     ...given("output", data.output_result),
     ...given("metadata", data.metadata),
-    ...(error !== undefined && { error: error === null ? null : described(error) }),
+    ...(error !== undefined && { error: error === null ? null : describe(error) }),
     ...(sleep_until !== undefined && { sleepUntil: instant(sleep_until) }),
   };
   return report(env, { instance }, id);
@@ -95,25 +91,17 @@ export async function updateWorkflowStep(
     status: stepStatus(data.status),
     ...(step_index !== undefined && { index: step_index }),
     ...given("output", data.state),
-    ...(error !== undefined && error !== null && { error: described(error) }),
+    ...(error !== undefined && error !== null && { error: describe(error) }),
     ...(attempt !== undefined && { attempt }),
     ...(retryAt !== null && { retryAt }),
   };
   return report(env, { step }, `${instanceId}, step ${name}`);
 }
 
-async function report(env: FlowflareEnv, update: Update, subject: string): Promise<boolean> {
-  let undelivered: string | undefined;
-  try {
-    const sender = new Sender(connectionOf(env, TIME_LIMIT_MS), async () => new Known());
-    sender.add({ updates: [update] }, { soon: true });
-    await sender.flush(TIME_LIMIT_MS);
-    undelivered = sender.close();
-  } catch (error) {
-    undelivered = describe(error).message;
-  }
-  if (undelivered) warn(`${subject}: ${undelivered}`);
-  return undelivered === undefined;
+function report(env: FlowflareEnv, update: Update, subject: string): Promise<boolean> {
+  const reporter = reporterOf(env, subject, new Known());
+  reporter.add(update);
+  return reporter.close();
 }
 
 function referenceOf(
@@ -137,10 +125,6 @@ function unpacked(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function described(error: Error | Failure | string): Failure {
-  return describe(error);
 }
 
 function instant(at: Date | string | null): string | null {
