@@ -239,12 +239,12 @@ TAKEN = {
     "900 levels": TOO_DEEP,
     "not a number": {
         "unserializable": "builtins.float",
-        "reason": "the value is no JSON",
+        "reason": "the value cannot be written as JSON",
         "preview": "nan",
     },
     "large number": {
         "unserializable": "builtins.int",
-        "reason": "the value is no JSON",
+        "reason": "the value cannot be written as JSON",
         "preview": "",
     },
     "lone surrogate": {"a\ud800": "\ud800"},

@@ -136,7 +136,7 @@ def test_a_result_becomes_what_json_has_for_it(value: object, recorded: object) 
 def test_a_result_that_json_does_not_have_is_recorded_by_its_type(value: object) -> None:
     recorded = json.loads(json_text(value))
     assert recorded["unserializable"] == f"builtins.{type(value).__name__}"
-    assert recorded["reason"] == "the value is no JSON"
+    assert recorded["reason"] == "the value cannot be written as JSON"
 
 
 def test_a_large_result_is_recorded_by_its_size_and_beginning() -> None:

@@ -1,4 +1,4 @@
-"""The edge to Cloudflare's runtime: the only module here that imports it.
+"""The edge to Cloudflare's runtime: no other module of the tracking imports it.
 
 It is imported inside a Python Worker and nowhere else.
 """
@@ -29,10 +29,10 @@ __all__ = [
 
 
 def unwrapped(binding: Any) -> Any:
-    """JavaScript's own service binding, which takes a Request of JavaScript and costs half a
-    millisecond less than the SDK's wrapper around it."""
-    # Handlers at module level get the binding itself. It must not be asked for `_binding`: every
-    # name is one of its methods.
+    """JavaScript's own service binding. It takes a JavaScript Request, and a call costs half a
+    millisecond less than with the SDK's wrapper around it."""
+    # Handlers at module level get the binding itself. Reading `_binding` from it would give one of
+    # its methods, because it has every name.
     return binding if isinstance(binding, JsProxy) else getattr(binding, "_binding", binding)
 
 
@@ -48,8 +48,8 @@ async def fetch(
     Response as soon as its head has arrived. Raises Unreachable."""
     options = {"method": "POST", "headers": dict(headers), "body": body}
     if binding is None and timeout is not None:
-        # Past the time the connection is given up, for a Worker has few. Over a binding there is
-        # none, and `ctx.exports` takes no signals (workerd 1.20261117.1, 2026-11-25).
+        # Ends the connection in time, because a Worker may have few of them. A binding has no
+        # connection, and `ctx.exports` takes no signals (workerd 1.20261117.1, 2026-11-25).
         options["signal"] = js.AbortSignal.timeout(timeout // timedelta(milliseconds=1))
     request = js.Request.new(url, to_js(options, dict_converter=js.Object.fromEntries))
     send = js.fetch if binding is None else unwrapped(binding).fetch
@@ -78,17 +78,17 @@ def reaching() -> Iterator[None]:
 
 
 def check_result(value: Any) -> None:
-    """Raise what the SDK will raise where it cannot convert the result of a step for the engine.
+    """Raise the SDK's error if it cannot convert the result of a step for the engine.
 
-    The conversion is not used: the SDK makes its own, and destroys the proxies in a value that it
-    converts a second time, which may end the process (workers-runtime-sdk 1.9.5, 2026-11-27).
+    The converted value is dropped: the SDK converts again, and destroys the proxies in a value
+    that is converted twice, which may end the process (workers-runtime-sdk 1.9.5, 2026-11-27).
     """
-    with suppress(RecursionError):  # the SDK has some more frames left: let it judge
+    with suppress(RecursionError):  # the SDK has more stack left, so the value may still pass
         python_to_rpc(value)
 
 
 def refusal(value: Any) -> Exception | None:
-    """Why the engine will not take what a run returns; None where it will."""
+    """The engine's error for the output of a run; None if the engine accepts it."""
     try:
         js.structuredClone(python_to_rpc(value))
     except Exception as error:
@@ -97,10 +97,10 @@ def refusal(value: Any) -> Exception | None:
 
 
 def rejected(message: str) -> Any:
-    """What JavaScript awaits as a promise, and finds rejected with an Error of this message.
+    """A JavaScript thenable that rejects with an Error of this message.
 
-    An exception that leaves Python becomes a PythonError with a traceback for its message, and of
-    a real promise Pyodide would make a future of Python's (314.0.6, 2026-11-25).
+    An exception that leaves Python becomes a PythonError with a traceback as its message, and
+    Pyodide would turn a real promise into a Python future (314.0.6, 2026-11-25).
     """
     error = js.Error.new(message)
     then = create_once_callable(lambda _, reject: reject(error))

@@ -1,4 +1,4 @@
-"""The service as an object: where it is, and the operations that tracking needs."""
+"""`Flowflare`: the service's address, and the operations that the tracking needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BINDING = "FLOWFLARE"
 URL = "FLOWFLARE_URL"
 KEY = "FLOWFLARE_API_KEY"
 DEFAULT_TIMEOUT = timedelta(seconds=5)
-# A value of the most levels that the service takes, and the inputs around it.
+# The levels that the service accepts in a value, and some for the inputs around it.
 _MAX_DEPTH = MAX_LEVELS + 20
 
 _TRACK = (
@@ -30,7 +30,7 @@ _LOOK = "query Look($id: String!) { instance(instanceId: $id) { status steps { n
 
 
 class Flowflare:
-    """The service, over a service binding or by its address; each call has a time limit.
+    """The service, over a service binding or at its address; each call has a time limit.
 
     ```python
     Flowflare(service_binding=env.FLOWFLARE)
@@ -50,20 +50,20 @@ class Flowflare:
         timeout: timedelta = DEFAULT_TIMEOUT,
     ) -> None:
         if (service_binding is None) == (url is None):
-            raise ValueError("Flowflare needs either service_binding or url.")
+            raise ValueError("Give either service_binding or url.")
         if service_binding is not None and not IN_WORKER:
-            raise ValueError("A service_binding exists only inside a Worker; give a url.")
+            raise ValueError("service_binding works only inside a Worker; give url instead.")
         self._transport = Transport(
             url=url, service_binding=service_binding, api_key=api_key, timeout=timeout
         )
 
     @classmethod
     def from_env(cls, env: Any = None, *, timeout: timedelta = DEFAULT_TIMEOUT) -> Self:
-        """The service that the environment names.
+        """The service that an environment is configured with.
 
-        In a Worker its `env`: the service binding FLOWFLARE, else the variable FLOWFLARE_URL with
-        the secret FLOWFLARE_API_KEY. Without `env`, or where a mapping is given instead, those
-        two of the process's environment or the mapping. ValueError where nothing is named.
+        `env` is a Worker's: the service binding FLOWFLARE, else the variable FLOWFLARE_URL with
+        the secret FLOWFLARE_API_KEY. It may also be a mapping with the last two; by default that
+        is the process's environment. Raises ValueError if there is neither.
         """
         if env is None:
             env = os.environ
@@ -73,22 +73,22 @@ class Flowflare:
         url = _named(env, URL)
         if not url:
             raise ValueError(
-                f"Neither a service binding {BINDING} nor {URL} is there: bind the service in"
-                f" wrangler.jsonc, or set {URL} and {KEY}."
+                f"There is neither a service binding {BINDING} nor a variable {URL}: bind the"
+                f" service in wrangler.jsonc, or set {URL} and {KEY}."
             )
         return cls(url=str(url), api_key=_named(env, KEY), timeout=timeout)
 
     async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
-        """`data` of an operation; a FlowflareError where it fails, and before anything is sent a
-        ValueError where the variables hold what JSON does not have."""
+        """Run an operation and return its `data`. Raises FlowflareError, or ValueError before
+        anything is sent if JSON cannot express the variables."""
         if is_deep(variables, _MAX_DEPTH):
-            raise ValueError(f"The variables are nested more than {_MAX_DEPTH} levels deep.")
+            raise ValueError(f"variables must not be nested more than {_MAX_DEPTH} levels deep")
         body = json.dumps({"query": query, "variables": dict(variables or {})}, allow_nan=False)
         return await self._execute(body)
 
     async def track(self, updates: Sequence[str]) -> None:
-        """Apply `TrackingUpdate`s, each given as JSON text, in one transaction; Refused where one
-        of them is refused, and then none is applied."""
+        """Apply `TrackingUpdate`s, each given as JSON text, in one transaction. Raises Refused if
+        one of them is refused; none is applied then."""
         query = json.dumps(_TRACK)
         body = f'{{"query":{query},"variables":{{"updates":[{",".join(updates)}]}}}}'
         result = (await self._execute(body))["track"]
@@ -96,7 +96,7 @@ class Flowflare:
             raise Refused(result["code"], result["message"])
 
     async def look(self, instance_id: str) -> dict[str, Any] | None:
-        """Status and steps (`name`, `status`) of an instance as they are; None if it is unknown."""
+        """Current status and steps (`name`, `status`) of an instance; None if it is not tracked."""
         found: dict[str, Any] | None = (await self.execute(_LOOK, {"id": instance_id}))["instance"]
         return found
 
@@ -128,17 +128,17 @@ class Flowflare:
 
 
 class Nowhere:
-    """Takes the place of a service that is not configured: a run goes on, untracked."""
+    """Stands in for a service that is not configured: the run goes on, untracked."""
 
     async def track(self, updates: Sequence[str]) -> None:
-        """Nobody is told."""
+        """Drop the updates."""
 
     async def look(self, instance_id: str) -> dict[str, Any] | None:
-        """Nobody knows."""
+        """No instance is known."""
         return None
 
 
 def _named(env: Any, name: str) -> Any:
-    """A binding or variable; None where there is none, as JavaScript's undefined too."""
+    """A binding or variable of an environment; None if it is absent, null or undefined."""
     found = env.get(name) if isinstance(env, Mapping) else getattr(env, name, None)
     return None if found is None or type(found).__name__ in ("JsNull", "JsUndefined") else found

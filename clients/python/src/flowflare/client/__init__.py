@@ -1,7 +1,7 @@
 """The typed client of Flowflare's API: start, query, follow and control workflows.
 
-`FlowflareClient` is asynchronous, `SyncFlowflareClient` is not; inputs, results and enums are
-pydantic models with the names that the API gives them. Everything is loaded when it is first
+`FlowflareClient` is asynchronous, `SyncFlowflareClient` is not; inputs and results are pydantic
+models with the API's names. Everything is loaded when it is first
 used.
 """
 
@@ -38,7 +38,7 @@ __all__ = [
 
 _ERRORS = frozenset(__all__) - {"FlowflareClient", "SyncFlowflareClient", "Reconnect"}
 
-if not TYPE_CHECKING:  # a type checker knows which names there are
+if not TYPE_CHECKING:  # type checkers use the imports above
 
     def __getattr__(name: str) -> Any:
         if name in _ERRORS:

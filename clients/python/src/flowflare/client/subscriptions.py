@@ -1,8 +1,7 @@
-"""Subscriptions that survive their connections: each comes back with the cursor it had reached.
+"""Subscriptions that survive their connections: each resumes behind the cursor it has reached.
 
-A result carries its cursor in `extensions.cursor`, and a request resumes behind the one in
-`extensions.after` (docs/subscriptions.md). What a consumer has been given is never asked for
-again, and what it has not been given always is.
+A result has its cursor in `extensions.cursor`, and a request resumes behind the cursor in
+`extensions.after` (docs/subscriptions.md). So the consumer gets each result once.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ Results = AsyncGenerator[dict[str, Any], None]
 HEAD = "query LogHead { events(first: 0) { cursor } }"
 REPLAY_TOO_LONG = "REPLAY_TOO_LONG"
 STABLE_S = 10.0
-"""A connection that held for so long was a good one: the next is tried without much delay."""
+"""A connection that has lasted this long was stable: the delays begin anew after it."""
 
 
 @dataclass(frozen=True)
 class Reconnect:
-    """How a subscription comes back: after `first`, then twice as long each time up to `longest`,
-    each shortened by up to half at random, so that many clients do not come at once.
+    """The delays before a subscription reconnects: `first`, then twice as long each time up to
+    `longest`, each shortened by up to half at random so that clients do not reconnect all at once.
 
-    With `give_up_after` it raises Unreachable when it has been away for so long.
+    With `give_up_after` the subscription raises Unreachable after that time without a connection.
     """
 
     first: timedelta = timedelta(milliseconds=250)
@@ -49,14 +48,14 @@ class Reconnect:
     give_up_after: timedelta | None = None
 
     def delay_s(self, failures: int) -> float:
-        """Seconds to wait after so many failures, from 1."""
+        """Seconds to wait after this number of failures, from 1."""
         grown = self.first.total_seconds() * 2 ** min(failures - 1, 30)
         longest = self.longest.total_seconds()
         return float(min(grown, longest)) * random.uniform(0.5, 1)
 
 
 class Subscription:
-    """One subscription, over as many connections as it takes."""
+    """One subscription, over any number of connections."""
 
     def __init__(
         self, route: Route, request: TextRequest, *, execute: Execute, reconnect: Reconnect
@@ -72,7 +71,7 @@ class Subscription:
         self._last: dict[str, Any] | None = None
 
     async def results(self) -> Results:
-        """The data of each result; ends when the service completes the subscription."""
+        """Yield the data of each result until the service completes the subscription."""
         if self._log is not None and self._log.begins_now(self._variables):
             # The cursor of the log's head, so that a connection that is lost before the first
             # result loses nothing either.
@@ -96,13 +95,13 @@ class Subscription:
                 away_since = away_since or now
                 limit = self._reconnect.give_up_after
                 if limit is not None and now - away_since >= limit.total_seconds():
-                    raise Unreachable(f"{error} It has been so for {limit}.") from error
+                    raise Unreachable(f"{error} It has been unreachable for {limit}.") from error
             failures += 1
             await asyncio.sleep(self._reconnect.delay_s(failures))
 
     async def _attempt(self) -> Results:
-        """What one connection brings; first, if the service will not replay so much, all that the
-        log has by now."""
+        """Yield the results of one connection. If the service does not replay that much, the log is
+        read up to now first."""
         while True:
             try:
                 async with aclosing(self._connection()) as connection:
