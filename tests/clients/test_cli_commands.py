@@ -82,10 +82,13 @@ def test_a_second_start_returns_what_is_there_or_fails(flow: CommandLine) -> Non
 def test_a_wait_that_takes_too_long_exits_with_5(flow: CommandLine) -> None:
     ended = flow.inside("start", "cli-elsewhere", "--wait", "--timeout", "500ms")
     assert ended.code == ExitCode.TIME_IS_UP
-    assert ended.err == "Error: Not finished in time. It goes on; `flowflare get` shows it.\n"
+    assert ended.err == (
+        "Error: The instance has not finished in time. It continues;"
+        " `flowflare get` shows its status.\n"
+    )
 
 
-def test_what_the_service_does_not_take_is_told(flow: CommandLine) -> None:
+def test_a_value_that_the_service_refuses_is_reported(flow: CommandLine) -> None:
     ended = flow.inside("start", "order-processing", "--id", "not an id")
     assert ended.code == ExitCode.USAGE
     assert "Error: Refused: instanceId: the engine takes letters" in ended.err
@@ -170,7 +173,7 @@ def test_what_is_not_tracked_is_not_found(flow: CommandLine) -> None:
         ended = flow.inside(*arguments)
         assert ended.code == ExitCode.NOT_FOUND, arguments
         assert "nowhere" in ended.err
-        assert "`flowflare list` shows what there is." in ended.err
+        assert "`flowflare list` shows the instances there are." in ended.err
 
 
 # --- list
@@ -270,7 +273,7 @@ def test_all_reads_every_page(flow: CommandLine, api: Api) -> None:
     assert len(flow.inside("list", "-w", name, "-n", "120").out.splitlines()) == 120
     shown = flow.on_terminal("list", "-w", name, "-n", "120", "--total")
     assert "More: --after " in shown.err
-    assert "130 altogether." in shown.err
+    assert "130 in total." in shown.err
 
 
 def test_a_pipe_that_is_closed_ends_the_command_quietly(flow: CommandLine, workflow: str) -> None:

@@ -1,4 +1,4 @@
-"""What the service refuses becomes one line and an exit code."""
+"""Refusals of the service become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def made(model: type[BaseModel], **members: Any) -> BaseModel:
         (
             made(api.NotFound, code="NOT_FOUND", message="No instance 'a' is tracked."),
             ExitCode.NOT_FOUND,
-            "No instance 'a' is tracked. `flowflare list` shows what there is.",
+            "No instance 'a' is tracked. `flowflare list` shows the instances there are.",
         ),
         (
             made(api.InstanceConflict, code="CONFLICT", message="It exists.", existing=SUMMARY),
@@ -117,12 +117,12 @@ def graphql_error(code: str, **extensions: Any) -> errors.FlowflareError:
         (
             errors.Unreachable("It is away."),
             ExitCode.NO_ACCESS,
-            "It is away. Is it running at http://s? --url or FLOWFLARE_URL says where it is.",
+            "It is away. Is it running at http://s? Set its address with --url or FLOWFLARE_URL.",
         ),
         (
             errors.UnexpectedAnswer("What is this?"),
             ExitCode.NO_ACCESS,
-            "What is this? Check --url or FLOWFLARE_URL, now http://s.",
+            "What is this? Check --url or FLOWFLARE_URL, which is http://s.",
         ),
         (
             graphql_error("UNAUTHENTICATED"),
@@ -142,7 +142,7 @@ def graphql_error(code: str, **extensions: Any) -> errors.FlowflareError:
         (
             graphql_error("INTERNAL", reference="ref-1"),
             ExitCode.FAILED,
-            "No. The Worker's log has it as ref-1.",
+            "No. The Worker's log has the details under ref-1.",
         ),
         (graphql_error("RESULT_TOO_LARGE"), ExitCode.FAILED, "No. (RESULT_TOO_LARGE)."),
     ],
@@ -158,7 +158,7 @@ def test_failures_of_requests(raised: Exception, code: ExitCode, line: str) -> N
     assert "secret" not in line
 
 
-def test_a_time_limit_is_told() -> None:
+def test_a_time_limit_is_reported() -> None:
     async def wait(_: api.FlowflareClient) -> None:
         raise TimeoutError
 

@@ -1,4 +1,4 @@
-"""What is typed on the command line becomes values, or a sentence that says what is taken."""
+"""Parsers of the command line: values, or an error that says what is accepted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_durations(text: str, expected: timedelta) -> None:
     ],
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no duration|too long"):
+    with pytest.raises(ValueError, match=r"not a duration|too long"):
         parse_duration(text)
 
 
@@ -105,7 +105,7 @@ def test_instants(text: str, expected: datetime) -> None:
     ],
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no instant|no duration|too long"):
+    with pytest.raises(ValueError, match=r"not an instant|not a duration|too long"):
         parse_instant(text, now=lambda: NOW)
 
 

@@ -232,7 +232,7 @@ async def test_a_closed_subscription_leaves_no_socket(
     await until(lambda: sockets(rough) == before)
 
 
-async def test_it_gives_up_where_it_is_told_to(rough: LocalServer, name: str) -> None:
+async def test_it_gives_up_after_the_given_time(rough: LocalServer, name: str) -> None:
     patience = Reconnect(first=timedelta(milliseconds=10), give_up_after=timedelta(seconds=0.2))
     async with (
         FlowflareClient(rough.url, rough.key, reconnect=patience) as client,

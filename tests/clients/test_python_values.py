@@ -84,7 +84,7 @@ ANYTHING: list[tuple[object, list[str | int], str]] = [
 
 
 @pytest.mark.parametrize(("value", "path", "fault"), ANYTHING, ids=lambda item: str(type(item)))
-async def test_what_cannot_be_sent_is_an_error_of_its_field(
+async def test_a_value_that_cannot_be_sent_is_an_error_of_its_field(
     value: object, path: list[str | int], fault: str
 ) -> None:
     start = StartWorkflowInput(workflow="a", input=value)
@@ -98,7 +98,7 @@ async def test_what_cannot_be_sent_is_an_error_of_its_field(
     assert isinstance(caught.value, ValueError)
 
 
-def test_what_the_service_takes_is_sent() -> None:
+def test_values_that_the_service_accepts_are_sent() -> None:
     deep = nested(200)
     value = {"": "\U0001f600", "n": 10**100, "1": None, "__proto__": deep, "d": date(2026, 1, 2)}
     sent = jsonable({"input": StartWorkflowInput(workflow="a", input=value)})
@@ -125,7 +125,7 @@ def test_a_service_s_address_leads_to_its_endpoint(given: str, expected: str) ->
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://example.com", "https://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_an_address_that_is_not_an_http_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="url must be an http"):
         endpoint(url)
 

@@ -192,7 +192,7 @@ def test_an_address_becomes_a_variable_and_the_key_a_secret(project: Project) ->
     assert "nothing was changed" in again.out
 
 
-def test_the_service_is_told_of_a_clients_workflows(tmp_path: Path) -> None:
+def test_the_service_gets_a_clients_workflows(tmp_path: Path) -> None:
     shop, service = tmp_path / "shop", tmp_path / "service"
     shop.mkdir()
     service.mkdir()

@@ -67,8 +67,7 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 30) ->
 
 
 def only_ends(call: Call) -> bool:
-    """Whether a call tells of nothing but steps that have ended, and how that leaves the
-    instance."""
+    """True if a call reports only ended steps, and the instance's status after them."""
     updates = call.operation["variables"]["updates"]
     statuses = [next(iter(update.values()))["status"] for update in updates]
     ended = any("step" in update for update in updates)
@@ -117,7 +116,7 @@ def test_a_service_that_is_away_delays_no_workflow_and_misses_nothing(
     wait_for(lambda: engine_status(server, instance_id) == "complete", "the engine is done")
 
 
-def test_what_a_crash_kept_from_being_told_is_told_when_the_engine_replays(
+def test_reports_lost_in_a_crash_are_made_when_the_engine_replays(
     server: LocalServer, api: Api, gateway: Gateway
 ) -> None:
     instance_id = start(api, "send-invoice", hold=1_000)

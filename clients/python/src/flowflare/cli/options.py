@@ -64,6 +64,14 @@ _instant: dict[str, Any] = {"metavar": "WHEN", "parser": instant_parser, "show_d
 _choices: dict[str, Any] = {"case_sensitive": False, "show_default": False}
 
 
+Workflows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workflow", "-w", metavar="NAME", help="Only of this workflow; may be repeated."
+    ),
+]
+
+
 class OptionGroup:
     """Base of dataclasses whose fields are options; a command gets one as a single argument."""
 
@@ -72,12 +80,7 @@ class OptionGroup:
 class Selection(OptionGroup):
     """Filters for instances: all members of the API's `InstanceFilter`."""
 
-    workflow: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--workflow", "-w", metavar="NAME", help="Only of this workflow; may be repeated."
-        ),
-    ] = None
+    workflow: Workflows = None
     status: Annotated[
         list[InstanceStatus] | None,
         typer.Option(
@@ -175,12 +178,7 @@ class Selection(OptionGroup):
 class EventSelection(OptionGroup):
     """Filters for events: all members of the API's `EventFilter` but the instance."""
 
-    workflow: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--workflow", "-w", metavar="NAME", help="Only of this workflow; may be repeated."
-        ),
-    ] = None
+    workflow: Workflows = None
     status: Annotated[
         list[InstanceStatus] | None,
         typer.Option(

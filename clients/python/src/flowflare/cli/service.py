@@ -97,7 +97,7 @@ def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]
 
 
 def _refused(error: GraphQLRequestError) -> CliError:
-    """The error for a request that the service refused, with the argument at fault if it names one."""
+    """The error for a request that the service refused; it names the argument at fault."""
     if error.code in ("INVALID_ARGUMENT", "INVALID_INPUT", "PAYLOAD_TOO_LARGE"):
         return refused_value(error.message, str(error.extensions.get("argument") or ""))
     if error.code == "INTERNAL":

@@ -29,7 +29,9 @@ _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _TAKES_DURATION = "write it as 90s, 1h30m or 7d (units: w d h m s ms)"
-_TAKES_INSTANT = "write it as 2026-11-25T10:00:00Z (RFC 3339), or as the time that has passed since: 90s, 1h30m, 7d"
+_TAKES_INSTANT = (
+    "write it as 2026-11-25T10:00:00Z (RFC 3339), or as the time since then: 90s, 1h30m, 7d"
+)
 
 
 def parse_duration(text: str) -> timedelta:

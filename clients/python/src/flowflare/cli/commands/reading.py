@@ -86,7 +86,7 @@ def ref(
     *,
     paging: Paging,
 ) -> None:
-    """Show the instances that work on an order, a user or a document, with their counts by status."""
+    """Show the instances that work on an order, a user, a document, with counts by status."""
 
     reference: Any = None
 
