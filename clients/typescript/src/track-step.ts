@@ -1,4 +1,4 @@
-/** `trackStep`: a step outside of `trackWorkflow`, recorded with each attempt. */
+/** `trackStep`: records a step outside of `trackWorkflow`, with each attempt. */
 
 import type { FlowflareEnv } from "./connection.ts";
 import { retryDelay, timestamp } from "./durations.ts";
@@ -11,18 +11,18 @@ import type { Backoff } from "./statuses.ts";
 import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
 
-/** How `trackStep` retries. */
+/** The retries of `trackStep`. */
 export interface StepRetryConfig {
-  /** Retries after the first attempt; 3 where absent. */
+  /** Retries after the first attempt; 3 by default. */
   maxRetries?: number;
-  /** Milliseconds before the first retry; 1000 where absent. */
+  /** Milliseconds before the first retry; 1000 by default. */
   baseDelay?: number;
-  /** How the delay grows: not at all, by `baseDelay` each time, or twofold (the default). */
+  /** Growth of the delay: none, by `baseDelay` each time, or doubled each time (the default). */
   backoffType?: "constant" | "linear" | "exponential";
   /**
-   * How many retries there were before this attempt, from 0. With it `trackStep` makes this one
-   * attempt and leaves the next to its caller: inside the engine's `step.do`, which retries by
-   * itself, it is `context.attempt - 1`.
+   * The number of retries before this attempt, from 0. With it `trackStep` makes one attempt and
+   * leaves the next to its caller. Inside the engine's `step.do`, which retries by itself, it is
+   * `context.attempt - 1`.
    */
   currentRetry?: number;
 }
@@ -30,16 +30,16 @@ export interface StepRetryConfig {
 const MAX_INDEX = 1_000_000;
 
 /**
- * Run `execute` as the step `name` of an instance that is tracked, and record every attempt: its
- * beginning, its error (name, message, stack) and when the next one is due, or its result.
+ * Run `execute` as the step `name` of a tracked instance, and record every attempt: its beginning,
+ * and its result, or its error (name, message, stack) with the time of the next attempt.
  *
  * Without `currentRetry` it retries by itself, up to `maxRetries` times, and throws the error of
  * the last attempt. With `currentRetry` it makes one attempt and throws its error; that is
  * recorded as RETRYING while `currentRetry` is below `maxRetries`, else as FAILED. After a
  * `NonRetryableError` there is no next attempt in either case.
  *
- * `index` is the step's place among the others, from 1; where it is taken, the service chooses.
- * While the service is away the step goes on, and what could not be recorded is said in the log.
+ * `index` is the step's position, from 1; if another step has it, the service chooses one. The step
+ * also runs while the service is away; the log then names the reports that were lost.
  */
 export async function trackStep<T>(
   env: FlowflareEnv,
@@ -101,7 +101,9 @@ function policyOf(config: StepRetryConfig): RetryPolicy {
   } = config;
   for (const [option, value] of Object.entries({ maxRetries, baseDelay, currentRetry })) {
     if (!(value >= 0) || !Number.isFinite(value)) {
-      throw new ConfigurationError(`${option} must be a number of 0 or more, not ${value}.`);
+      throw new ConfigurationError(
+        `${option} must be a finite number of at least 0, not ${value}.`,
+      );
     }
   }
   const backoff = backoffType.toUpperCase() as Backoff;

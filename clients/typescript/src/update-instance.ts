@@ -1,4 +1,4 @@
-/** `updateWorkflowInstance` and `updateWorkflowStep`: single reports, in the names of old. */
+/** `updateWorkflowInstance` and `updateWorkflowStep`: single reports with the previous names. */
 
 import type { FlowflareEnv } from "./connection.ts";
 import { describe } from "./failures.ts";
@@ -14,9 +14,9 @@ import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 export interface WorkflowInstanceData {
   /** The instance's id. */
   id: string;
-  /** Name of the workflow: creates the instance where it is not tracked yet. */
+  /** Name of the workflow: creates the instance if it is not tracked yet. */
   workflow?: string | undefined;
-  /** The same. */
+  /** The same as `workflow`. */
   workflow_name?: string | undefined;
   ref_id?: string | null | undefined;
   ref_type?: string | null | undefined;
@@ -24,12 +24,12 @@ export interface WorkflowInstanceData {
   status?: string | undefined;
   input_params?: unknown;
   output_result?: unknown;
-  /** Merged into what is there: members replace those of the same name, null removes one. */
+  /** Merged with the recorded metadata: members replace those of the same name, null removes. */
   metadata?: unknown;
   error?: Error | Failure | string | null | undefined;
-  /** When a sleep ends. */
+  /** The end of a sleep. */
   sleep_until?: Date | string | null | undefined;
-  /** Accepted for old callers, and ignored: the service has its own times. */
+  /** Accepted for old callers, and ignored: the service records its own times. */
   created_at?: unknown;
   updated_at?: unknown;
   completed_at?: unknown;
@@ -42,21 +42,21 @@ export interface WorkflowStepData {
   /** `Pending`, `Running`, `Retrying`, `Completed` or `Failed`. */
   status: string;
   step_index?: number | undefined;
-  /** What the step returned. */
+  /** The result of the step. */
   state?: unknown;
   error?: Error | Failure | string | null | undefined;
-  /** From 1; the current one where absent. */
+  /** From 1; the current attempt by default. */
   attempt?: number | undefined;
   retry_at?: Date | string | null | undefined;
-  /** Accepted for old callers, and ignored: the service has its own ids and times. */
+  /** Accepted for old callers, and ignored: the service records its own ids and times. */
   id?: unknown;
   started_at?: unknown;
   completed_at?: unknown;
 }
 
 /**
- * Record a change of an instance. Whether it was recorded: never throws for the service's sake,
- * but says in the log what went wrong. Raises ConfigurationError for a status there is not.
+ * Record a change of an instance; true if it was recorded. Failures of the service are logged and
+ * not thrown. Throws ConfigurationError for an unknown status.
  */
 export async function updateWorkflowInstance(
   data: WorkflowInstanceData,
@@ -112,7 +112,7 @@ function referenceOf(
   return refType === null && refId === null ? { reference: null } : {};
 }
 
-/** A JSON value, also one that the caller had made a text of, as the library before wanted it. */
+/** A JSON value, or its text, which the previous library required. */
 function given(name: string, value: unknown): Record<string, JsonText> {
   if (value === undefined) return {};
   return { [name]: snapshot(typeof value === "string" ? unpacked(value) : value) };
