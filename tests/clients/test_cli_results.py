@@ -171,7 +171,7 @@ def test_other_failures_of_typer_stay_one_line() -> None:
 
 
 @pytest.mark.parametrize("stuck", [False, True])
-async def test_pages_are_read_on_behind_an_empty_one_but_not_for_ever(stuck: bool) -> None:
+async def test_reading_continues_behind_an_empty_page_but_not_for_ever(stuck: bool) -> None:
     asked: list[str | None] = []
 
     async def read(_: Any, /, **window: Any) -> SimpleNamespace:

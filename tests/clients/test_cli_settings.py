@@ -112,7 +112,7 @@ def test_an_address_that_is_not_an_http_url_is_refused(text: str) -> None:
         ("https://a.example", False),
     ],
 )
-def test_which_addresses_are_local(url: str, *, local: bool) -> None:
+def test_local_addresses(url: str, *, local: bool) -> None:
     assert is_local(url) is local
 
 

@@ -53,7 +53,7 @@ def test_durations(text: str, expected: timedelta) -> None:
         "9" * 400 + "w",
     ],
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a duration|too long"):
         parse_duration(text)
 
@@ -104,7 +104,7 @@ def test_instants(text: str, expected: datetime) -> None:
         "0001-01-01T00:00:00+23:00",
     ],
 )
-def test_what_is_no_instant_is_refused(text: str) -> None:
+def test_an_invalid_instant_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not an instant|not a duration|too long"):
         parse_instant(text, now=lambda: NOW)
 
@@ -117,7 +117,7 @@ def test_json(text: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "{", "NaN", "[Infinity]", "{'a': 1}", "[" * 100_000])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
         parse_json(text)
 

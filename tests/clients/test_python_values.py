@@ -1,4 +1,4 @@
-"""What the Python client is made of, without a server: scalars, events, addresses, delays."""
+"""Parts of the Python client, without a server: scalars, events, addresses, delays."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_spans_of_time_are_sent_in_milliseconds() -> None:
     assert jsonable({"filter": filter}) == {"filter": {"stalledFor": 86_400_000}}
 
 
-def test_what_is_not_given_is_not_sent_and_none_is_null() -> None:
+def test_members_that_are_not_given_are_not_sent_and_none_is_null() -> None:
     update = UpdateWorkflowInstanceInput(instance_id="a", output=None)
     sent = jsonable({"input": update, "first": UNSET, "after": None})
     assert sent == {"input": {"instanceId": "a", "output": None}, "after": None}
@@ -106,7 +106,7 @@ def test_values_that_the_service_accepts_are_sent() -> None:
     assert json.loads(json.dumps(sent)) == sent
 
 
-def test_names_of_the_api_are_taken_as_well_as_python_s() -> None:
+def test_models_accept_the_names_of_the_api() -> None:
     update = UpdateWorkflowInstanceInput.model_validate({"instanceId": "a"})
     assert update.instance_id == "a"
 
@@ -182,7 +182,7 @@ def test_the_package_loads_the_client_only_when_it_is_used() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_instants_that_are_given_are_aware() -> None:
+def test_aware_instants_are_accepted() -> None:
     range = DateTimeRange(from_=datetime(2026, 11, 22, tzinfo=UTC))
     assert range.from_ is not None
     assert range.from_.tzinfo is not None

@@ -57,7 +57,7 @@ SERVICE = {"binding": "F", "service": "flowflare"}
         ),
     ],
 )
-def test_an_edit_is_written_in_the_files_own_manner(before: str, change: Edit, after: str) -> None:
+def test_an_edit_follows_the_style_of_the_file(before: str, change: Edit, after: str) -> None:
     assert jsonc.edit(before, change) == after
     assert jsonc.parse(after).value == applied(jsonc.parse(before).value, [change])
 

@@ -1,4 +1,4 @@
-"""What `flowflare setup` refuses: one line that says what to do, and nothing changed."""
+"""Refusals of `flowflare setup`: one line with a hint, and no change."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def refused(project: Project, *arguments: str, code: int = 1) -> str:
         ),
     ],
 )
-def test_a_name_that_is_taken_is_refused_before_anything_is_done(
+def test_a_name_in_use_is_refused_before_anything_is_done(
     tmp_path: Path, member: dict[str, Any], arguments: tuple[str, ...], said: str
 ) -> None:
     project = Project(tmp_path, json.dumps({"name": "x", **member}), "json")
@@ -132,7 +132,7 @@ def test_several_configurations_need_the_option_config(project: Project) -> None
     assert project.account.calls[0][-3:] == ["--config", "wrangler.toml", "--env="]
 
 
-def test_the_nearest_configuration_upwards_is_taken(project: Project) -> None:
+def test_the_nearest_configuration_upwards_is_used(project: Project) -> None:
     below = project.folder / "src" / "deep"
     below.mkdir(parents=True)
     assert CommandLine(None, below)(*CLIENT).code == 0

@@ -81,7 +81,7 @@ A = '''
     ],
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_what_is_new_stands_in_its_place(
+def test_new_members_are_inserted_in_their_place(
     change: Edit, after: str, added: str, line_end: str
 ) -> None:
     at = FILE.index(after) + len(after)

@@ -129,7 +129,7 @@ def setup(folder: Path, *arguments: str) -> str:
 
 
 def deployable(folder: Path, *arguments: str) -> str:
-    """What `wrangler deploy --dry-run` prints: the bindings it has understood."""
+    """The output of `wrangler deploy --dry-run`, which lists the bindings."""
     wrangler = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
     done = subprocess.run(
         [VENV_BIN / "node", wrangler, "deploy", "--dry-run", *arguments],

@@ -1,4 +1,4 @@
-"""How a failed request becomes an exception, and how a subscription to the log is read again."""
+"""Exceptions for failed requests, and queries for the pages of a followed log."""
 
 from __future__ import annotations
 
