@@ -347,4 +347,4 @@ def test_a_service_that_is_not_configured_stops_no_workflow(server: LocalServer)
     server.fetch("tracked", "/create/UNCONFIGURED/alone", method="POST", body="null")
     status = engines_word(server, "UNCONFIGURED", "alone")
     assert status["output"] == "done all the same"
-    server.wait_for_log("instance 'alone' is not tracked: Neither a service binding FLOWFLARE")
+    server.wait_for_log("instance 'alone' is not tracked: There is neither a service binding")

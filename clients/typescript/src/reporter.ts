@@ -1,4 +1,4 @@
-/** Reports from outside of a run: sent at once, delivered before the caller goes on. */
+/** Reports from outside of a run, which are sent at once. */
 
 import { connectionOf } from "./connection.ts";
 import type { FlowflareEnv } from "./connection.ts";

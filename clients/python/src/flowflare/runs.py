@@ -103,12 +103,12 @@ class Run:
         return [self._moved(step, "RETRYING", more)]
 
     def sleep_begins(self, step: Step, until: datetime | None) -> list[Update]:
-        """A sleep begins, or goes on in a replay."""
+        """A sleep begins, or continues in a replay."""
         step.until = until
         return self._pause_begins(step)
 
     def wait_begins(self, step: Step) -> list[Update]:
-        """A wait for an event begins, or goes on in a replay."""
+        """A wait for an event begins, or continues in a replay."""
         return self._pause_begins(step)
 
     def step_completes(self, step: Step, output: str | None = None) -> list[Update]:

@@ -6,14 +6,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from flowflare.depth import MAX_LEVELS, is_deep
 from flowflare.errors import GraphQLRequestError, Refused, UnexpectedAnswer, Unreachable
-from flowflare.transport import IN_WORKER, Transport
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from flowflare.transport import IN_WORKER, Transport, TransportOwner
 
 BINDING = "FLOWFLARE"
 URL = "FLOWFLARE_URL"
@@ -29,7 +26,7 @@ _TRACK = (
 _LOOK = "query Look($id: String!) { instance(instanceId: $id) { status steps { name status } } }"
 
 
-class Flowflare:
+class Flowflare(TransportOwner):
     """The service, over a service binding or at its address; each call has a time limit.
 
     ```python
@@ -100,21 +97,6 @@ class Flowflare:
         found: dict[str, Any] | None = (await self.execute(_LOOK, {"id": instance_id}))["instance"]
         return found
 
-    async def aclose(self) -> None:
-        """Close the connections; the object may be used again."""
-        await self._transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def _execute(self, body: str) -> dict[str, Any]:
         try:
             return await self._transport.execute(body)
@@ -128,7 +110,7 @@ class Flowflare:
 
 
 class Nowhere:
-    """Stands in for a service that is not configured: the run goes on, untracked."""
+    """Stands in for a service that is not configured: the run continues untracked."""
 
     async def track(self, updates: Sequence[str]) -> None:
         """Drop the updates."""

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from flowflare.errors import (
@@ -24,6 +24,7 @@ from flowflare.errors import (
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from types import TracebackType
 
     import httpx
 
@@ -113,6 +114,28 @@ class Transport:
         except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
             raise failure(root_reason(error)) from error
         return response.status_code, response.text
+
+
+class TransportOwner:
+    """Base of clients: an asynchronous context manager that closes the transport at its end."""
+
+    _transport: Transport
+
+    async def aclose(self) -> None:
+        """Close the connections; the next operation opens new ones. A subscription closes its own
+        when it ends."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
 
 def data_of(status: int, text: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,16 +14,12 @@ from flowflare.client.requests import TextRequest, jsonable
 from flowflare.client.subscriptions import Reconnect, Subscription
 from flowflare.client.transports import route
 from flowflare.errors import UnexpectedAnswer
-from flowflare.transport import Transport
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
+from flowflare.transport import Transport, TransportOwner
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class BaseClient:
+class BaseClient(TransportOwner):
     """A connection to one Flowflare service, by its address or by a Worker's service binding."""
 
     def __init__(
@@ -96,18 +92,3 @@ class BaseClient:
         except ValidationError as error:
             text = f"The service and this client are of different versions: {error}"
             raise UnexpectedAnswer(text) from error
-
-    async def aclose(self) -> None:
-        """Close the connections; subscriptions close theirs when they end."""
-        await self._transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()

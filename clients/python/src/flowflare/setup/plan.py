@@ -258,8 +258,7 @@ def _plan_tracker(plan: Plan) -> None:
     tag = "v1" if not tags else "flowflare-v1"
     new_step = {"tag": tag, "new_sqlite_classes": [TRACKER_CLASS]}
     # An environment inherits migrations from the top level, unless it has its own.
-    target = plan if plan.environment and plan.get("migrations") is not None else None
-    if target is None and plan.environment:
+    if plan.environment and plan.get("migrations") is None:
         top = Plan(plan.config)
         top.append(("migrations",), new_step, f"migration {tag} of {TRACKER_CLASS}")
         plan.config = top.config
