@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flowflare.cli.errors import CliError
-from flowflare.cli.options import Reference, duration_parser
+from flowflare.cli.options import Pair, duration_parser
 from flowflare.cli.render.text import local
 from flowflare.cli.results import document, refusal
 from flowflare.cli.service import ask
@@ -32,7 +32,12 @@ def token(
             show_default=False,
         ),
     ] = None,
-    reference: Reference = None,
+    reference: Annotated[
+        Pair | None,
+        typer.Option(
+            "--ref", metavar="TYPE ID", help="Restrict it to what works on this: order 1001."
+        ),
+    ] = None,
     workflow: Annotated[
         list[str] | None,
         typer.Option(
