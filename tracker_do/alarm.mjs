@@ -1,4 +1,4 @@
-// The one alarm of a Durable Object, for all that has to happen at a time.
+// The one alarm that a Durable Object has, shared by all that is due at some time.
 
 export class Alarm {
   #storage;

@@ -1,80 +1,86 @@
-// What was sent to a socket and is not known to be read. The runtime keeps messages that a client does
-// not take, without a limit, so the client is asked with a ping how far it has come: its pong says
-// that it has read what was sent before.
+// The backlog of a connection: what was sent and has not been read, as far as is known. The runtime
+// buffers messages that a client does not read, without a limit. So the server sends a ping from time
+// to time: the pong shows that the client has read all that was sent before it.
 
 import { limits } from "./python.mjs";
 
 export class Backlog {
-  /** Characters that were sent, that had been when the ping was, and that have been read. */
+  /** Characters sent, sent before the last ping, and read. */
   #sent = 0;
-  #asked = 0;
+  #sentBeforePing = 0;
   #read = 0;
-  /** @type {number | undefined} when the ping was sent that is not answered, milliseconds since 1970 */
+  /** @type {number | undefined} time of the unanswered ping, milliseconds since 1970 */
   #pingedAt;
   /** @type {((value: undefined) => void)[]} */
   #waiting = [];
   #running = 0;
   #isClosed = false;
-  /** Grows while texts fit, and begins again with one where they fill the socket. */
+  /** Doubles while texts fit, and begins again with one when they fill the backlog. */
   #allowance = limits.pollReplays;
 
-  /** @param {number} [pingedAt] of a ping that was not answered when the object was evicted */
+  /** @param {number} [pingedAt] time of a ping that was unanswered when the object was evicted */
   constructor(pingedAt) {
     if (pingedAt === undefined) return;
     this.#pingedAt = pingedAt;
-    this.#sent = this.#asked = limits.unreadCharacters;
+    this.#sent = this.#sentBeforePing = limits.unreadCharacters;
   }
 
   get pingedAt() {
     return this.#pingedAt;
   }
 
-  /** True while nothing more is to be sent. */
+  /** True while no results may be sent. */
   get isFull() {
     return this.#sent - this.#read >= limits.unreadCharacters;
   }
 
-  /** True if it is time to ask how far the client has come. */
+  /** True if it is time to find out with a ping how much the client has read. */
   get isPingDue() {
     return this.#pingedAt === undefined && (this.#sent - this.#read) * 2 >= limits.unreadCharacters;
   }
 
-  /** True if so much is unread that what is answered at once must not be sent either. */
+  /** True if not even immediate answers may be sent. */
   get isOverfull() {
     return this.#sent - this.#read >= 2 * limits.unreadCharacters;
   }
 
-  /** How many subscriptions that catch up are read for in a poll: what is read and not sent is lost. */
+  /**
+   * The number of subscriptions that a poll may read for while they catch up: what is read and then does
+   * not fit was read in vain.
+   */
   get allowance() {
     return this.isFull ? 0 : this.#allowance;
   }
 
-  /** @param {number} characters that are sent */
+  /**
+   * Count a text that is sent.
+   * @param {number} characters
+   */
   add(characters) {
     this.#sent += characters;
     this.#allowance = this.isFull ? 1 : Math.min(limits.pollReplays, 2 * this.#allowance);
   }
 
-  /** A ping is sent. */
+  /** Note that a ping is sent. */
   ping() {
     this.#pingedAt = Date.now();
-    this.#asked = this.#sent;
+    this.#sentBeforePing = this.#sent;
   }
 
   /**
-   * A pong has come.
-   * @returns {boolean} false where it answers no ping: clients also send them to show that they live
+   * Note a pong.
+   * @returns {boolean} false if it answers no ping: clients also send them as keep-alives
    */
   pong() {
     if (this.#pingedAt === undefined) return false;
     this.#pingedAt = undefined;
-    this.#read = this.#asked;
+    this.#read = this.#sentBeforePing;
     this.#resume();
     return true;
   }
 
   /**
-   * Execute an operation once there is room for its answer, with few others at the same time.
+   * Execute an operation once the backlog has room for its answer and few others are running.
    * @param {() => Promise<void>} operation
    */
   async execute(operation) {
@@ -90,7 +96,7 @@ export class Backlog {
     }
   }
 
-  /** The socket is closed. */
+  /** Let go of waiting operations, as the socket is closed. */
   close() {
     this.#isClosed = true;
     this.#resume();

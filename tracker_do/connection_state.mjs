@@ -1,15 +1,16 @@
-// The state of a connection and its JSON, whose members have the names they were first stored by.
+// The state of a connection, and its JSON, whose members have the names that are stored.
 
 /**
- * A connection's state (`Connection` in protocol.py).
+ * The state of a connection (see `Connection` in protocol.py).
  * @typedef {object} ConnectionState
  * @property {Record<string, any>} [principal] claims and key of the caller; undefined until
  *   connection_init was accepted
- * @property {number} [initDeadline] when it must have been, milliseconds since 1970; till then
- * @property {boolean} [isBound] true if it may be without a key; till then
- * @property {Map<string, [plan: string, position: Position]>} subscriptions by their clients' ids
- * @property {number} [pingedAt] when the ping was sent that is not answered, milliseconds since 1970
- * @property {string[]} running ids of what is being executed; not stored, for it ends with the object
+ * @property {number} [initDeadline] of connection_init, milliseconds since 1970; set until then
+ * @property {boolean} [isBound] true if connection_init needs no key; set until then
+ * @property {Map<string, [plan: string, position: Position]>} subscriptions by the client's ids
+ * @property {number} [pingedAt] time of the unanswered ping, milliseconds since 1970
+ * @property {string[]} running ids of queries and mutations that are being executed; not stored, since
+ *   they end with the object
  *
  * @typedef {number | string | null} Position of a subscriber in the log (see protocol.py)
  */
@@ -17,7 +18,7 @@
 /**
  * Write a state as JSON text.
  * @param {ConnectionState} state
- * @param {{ running?: undefined, position?: number }} [more] members beside it, or instead
+ * @param {{ running?: undefined, position?: number }} [more] members to add or replace
  */
 export function stateText(state, more) {
   const { principal: who, subscriptions, initDeadline: until, isBound: bound, ...rest } = state;
@@ -41,7 +42,7 @@ export function stateOf({ who, until, bound, streams, running = [], pingedAt }) 
 }
 
 /**
- * Read when a connection's key or token expires, milliseconds since 1970.
+ * The time at which a connection's token expires, milliseconds since 1970.
  * @param {ConnectionState} state
  */
 export const expiryOf = ({ principal }) => (principal?.exp ?? Infinity) * 1000;

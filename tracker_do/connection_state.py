@@ -1,7 +1,7 @@
-"""A connection as the JSON that survives eviction in the socket's attachment.
+"""The JSON of a connection, which survives eviction in the socket's attachment.
 
-Its members keep their stored names: `who` is the principal's claims with the key's fingerprint,
-`streams` the subscriptions. JavaScript adds members of its own (see connection_state.mjs).
+Its members have the names that are stored: `who` is the principal's claims with the fingerprint of
+the key, `streams` the subscriptions. JavaScript adds more (see connection_state.mjs).
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from tracker_do.protocol import Connection, Subscription
 
 
 def principal_of(who: Mapping[str, Any]) -> Principal:
-    """The principal of a connection from its claims."""
+    """The principal that claims describe."""
     return principal_from_claims(who, fingerprint=who.get("key", ""))
 
 
 def connection_of(state: Mapping[str, Any]) -> Connection:
-    """The connection of a state."""
+    """The connection that a state describes."""
     return Connection(
         principal_of(state["who"]) if "who" in state else None,
         {key: Subscription(plan, position) for key, (plan, position) in state["streams"]},
@@ -29,7 +29,7 @@ def connection_of(state: Mapping[str, Any]) -> Connection:
 def state_of(connection: Connection) -> dict[str, Any]:
     """The state of a connection."""
     state: dict[str, Any] = {
-        # Pairs, not members: the ids are a client's own.
+        # As pairs, not as members, because clients choose the ids.
         "streams": [[key, [s.plan, s.position]] for key, s in connection.subscriptions.items()],
         "running": connection.running,
     }

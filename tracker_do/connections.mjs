@@ -1,4 +1,4 @@
-// The connections of a shard: their sockets, their states and what is sent to them.
+// The connections of a shard: their sockets and states, and the sending of messages.
 
 import { Backlog } from "./backlog.mjs";
 import { expiryOf } from "./connection_state.mjs";
@@ -15,13 +15,13 @@ export class Connections {
   #storage;
   #alarm;
   #count;
-  /** @type {Map<WebSocket, ConnectionState>} those that were read since the object woke */
+  /** @type {Map<WebSocket, ConnectionState>} as far as they were read since the object woke */
   #states = new Map();
   /** @type {WeakMap<WebSocket, Backlog>} */
   #backlogs = new WeakMap();
   /** @type {WeakSet<WebSocket>} */
   #dropped = new WeakSet();
-  /** @type {import("./subscribers.mjs").Subscribers | undefined} made when they are first needed */
+  /** @type {import("./subscribers.mjs").Subscribers | undefined} restored when first needed */
   #subscribers;
   #livePosition = new LivePosition();
 
@@ -60,7 +60,7 @@ export class Connections {
   }
 
   /**
-   * True if the socket is still open for the shard: messages after a close are ignored.
+   * True if the socket is open. Messages after a close are ignored.
    * @param {WebSocket} socket
    */
   has(socket) {
@@ -68,6 +68,7 @@ export class Connections {
   }
 
   /**
+   * The state of a connection.
    * @param {WebSocket} socket
    * @returns {ConnectionState}
    */
@@ -81,7 +82,7 @@ export class Connections {
   }
 
   /**
-   * Set a connection's state, and make and remove subscribers accordingly.
+   * Set the state of a connection, and add and remove subscribers accordingly.
    * @param {WebSocket} socket
    * @param {ConnectionState} state
    */
@@ -99,7 +100,7 @@ export class Connections {
   }
 
   /**
-   * Store a connection's state where it outlives eviction.
+   * Save the state of a connection so that it survives eviction.
    * @param {WebSocket} socket
    */
   save(socket) {
@@ -115,14 +116,14 @@ export class Connections {
     return this.#subscribers;
   }
 
-  /** The position of the live subscribers in the log; has no meaning while there are none. */
+  /** The position of the live subscribers; it has no meaning if there are none. */
   get livePosition() {
     if (!this.#subscribers) void this.subscribers;
     return this.#livePosition.value ?? 0;
   }
 
   /**
-   * Advance the live subscribers to a position: to be called before anything that follows is sent.
+   * Advance the live position; to be called before texts up to it are sent.
    * @param {number} position
    */
   advance(position) {
@@ -130,7 +131,7 @@ export class Connections {
   }
 
   /**
-   * What the client has not read yet.
+   * The backlog of a connection.
    * @param {WebSocket} socket
    */
   backlog(socket) {
@@ -143,8 +144,7 @@ export class Connections {
   }
 
   /**
-   * Ask a client with a ping how far it has read, if it has much to read, and have the alarm check
-   * the answer.
+   * Send a ping if the backlog is large, and have the alarm check that it was answered.
    * @param {WebSocket} socket
    */
   ping(socket) {
@@ -159,7 +159,7 @@ export class Connections {
   }
 
   /**
-   * Note the pong of a client.
+   * Note a pong of the client.
    * @param {WebSocket} socket
    */
   pong(socket) {
@@ -169,7 +169,7 @@ export class Connections {
   }
 
   /**
-   * Send a text. A socket that fails is closed, and the others go on.
+   * Send a text. If that fails, the socket is closed.
    * @param {WebSocket} socket
    * @param {string} text
    */
@@ -179,7 +179,7 @@ export class Connections {
   }
 
   /**
-   * Send a text that its backlog counts already, or need not count.
+   * Send a text without adding it to the backlog.
    * @param {WebSocket} socket
    * @param {string} text
    */
@@ -192,6 +192,7 @@ export class Connections {
   }
 
   /**
+   * Close a socket with a code and a reason, and forget it.
    * @param {WebSocket} socket
    * @param {import("./python.mjs").Close} close
    */
@@ -202,7 +203,7 @@ export class Connections {
   }
 
   /**
-   * Forget a socket that is closed, by either side: the other's close follows.
+   * Forget a socket that either side has closed.
    * @param {WebSocket} socket
    */
   drop(socket) {
@@ -214,7 +215,7 @@ export class Connections {
     this.#storage.discard(socket);
     this.#count -= 1;
     if (!this.#livePosition.forget(socket)) return;
-    // Attachments that were not read yet may have the position as well.
+    // Other sockets may keep the position, too, in attachments that were not read yet.
     this.#readStates();
     this.advance(this.#livePosition.value ?? 0);
   }

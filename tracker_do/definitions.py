@@ -1,5 +1,5 @@
-"""Definitions: the texts that a subscription plan is made from again after an eviction, and the
-cache of plans by the digests of their definitions."""
+"""Definitions, the texts from which subscription plans are compiled again after an eviction, and
+the cache of plans by the digests of their definitions."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class Definition:
     @classmethod
     def of(cls, request: Request, plan: SubscriptionPlan) -> "Definition":
         """The definition of the plan that a request was compiled to."""
-        # As ASCII JSON: SQLite's text holds no half surrogate pair, and a document may.
+        # As ASCII JSON: a document may have an unpaired surrogate, which SQLite cannot store.
         claims = token_claims([Scope.READ], plan.principal.restrictions, None)
         rest = json.dumps([request.operation_name, dict(plan.variables), claims], sort_keys=True)
         return cls(encode(request.query), rest)
@@ -40,7 +40,7 @@ class Definition:
         return document, _digest(document + self.rest)
 
     def compile(self, executor: Executor) -> SubscriptionPlan:
-        """Make the plan again."""
+        """Compile the plan again."""
         name, variables, claims = json.loads(self.rest)
         request = Request(json.loads(self.document), variables, name)
         operation = executor.operation(request)
@@ -54,13 +54,13 @@ class PlanCache:
         self._plans: Cache[str, SubscriptionPlan] = Cache(SUBSCRIPTION_PLAN_CACHE_SIZE)
 
     def put(self, digest: str, plan: SubscriptionPlan) -> None:
-        """Keep a plan until too many others were used since."""
+        """Keep a plan; the plans that were used longest ago are dropped."""
         self._plans.put(digest, plan)
 
     def find(
         self, digests: Sequence[str], definitions: Mapping[str, Sequence[str]], executor: Executor
     ) -> dict[str, Any]:
-        """The plans by digest, from the cache or from their definitions; None for a plan that is
+        """The plans by digest, from the cache or from their definitions; None for those that are
         in neither."""
         found: dict[str, Any] = {digest: self._plans.get(digest) for digest in digests}
         for digest, definition in definitions.items():

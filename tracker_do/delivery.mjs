@@ -1,4 +1,4 @@
-// Delivers the result of a poll: stores the new positions, then sends the texts.
+// Delivers the result of a poll: saves the new positions, then sends the texts.
 
 import { closes, limits } from "./python.mjs";
 
@@ -10,7 +10,7 @@ import { closes, limits } from "./python.mjs";
  */
 
 /**
- * Advance the subscribers of the groups that a poll was made for, and send them its texts.
+ * Advance the subscribers of a poll's groups, and send them the texts.
  * @param {Connections} connections
  * @param {Group[]} groups
  * @param {Delivery} delivery
@@ -28,8 +28,8 @@ export function deliver(connections, groups, { livePosition, advances, refused, 
 }
 
 /**
- * Store the new positions, and choose who gets the texts: a connection whose backlog is full gets none.
- * Its subscriptions stay at their positions until the client has read, and catch up then.
+ * Save the new positions, and choose the receivers of the texts. A subscription whose connection has a
+ * full backlog stays at its position, and catches up once the client has read.
  * @param {Connections} connections
  * @param {Group[]} groups
  * @param {Delivery["advances"]} advances
@@ -54,7 +54,7 @@ function advanceSubscribers(connections, groups, advances, texts) {
         changed.add(socket);
       }
       if (mustWait || handle === null) return false;
-      // At once, as the socket may have other subscriptions among these.
+      // Counted now, as the connection may have other subscriptions among these.
       backlog.add(/** @type {string} */ (texts[handle]).length);
       return true;
     });
@@ -66,7 +66,7 @@ function advanceSubscribers(connections, groups, advances, texts) {
 /**
  * @param {Connections} connections
  * @param {Subscriber[]} receivers
- * @param {string} text of the frame, behind the client's id
+ * @param {string} text the rest of the frame, after its prefix
  */
 function sendToAll(connections, receivers, text) {
   const now = Date.now();
@@ -74,7 +74,7 @@ function sendToAll(connections, receivers, text) {
   let frame = "";
   for (const subscriber of receivers) {
     if (subscriber.isRemoved) continue;
-    // Many clients count their operations, so that neighbours have the same id.
+    // Many clients number their operations, so the same id often comes several times in a row.
     if (subscriber.prefix !== prefix) frame = (prefix = subscriber.prefix) + text;
     if (subscriber.expiresAt > now) connections.sendCounted(subscriber.socket, frame);
     else connections.close(subscriber.socket, closes.tokenExpired);
@@ -100,9 +100,9 @@ function refuse(connections, group, payload) {
 }
 
 /**
- * The rest of a `next` frame, behind its client's id.
- * @param {string} key of the data
- * @param {string} text that was read: its cursor, blank for none, and the value
+ * The rest of a `next` frame, after its prefix.
+ * @param {string} key of the root field
+ * @param {string} text its cursor, blank if it has none, and its value
  */
 function payloadOf(key, text) {
   const cursor = text.slice(0, limits.cursorLength);

@@ -1,5 +1,5 @@
 // The dispatcher of a shard: polls the log for all subscribers, one poll after the other, and delivers
-// what is new.
+// the results.
 
 import { newExecution } from "../resolvers/runtime/commands.mjs";
 import { deliver } from "./delivery.mjs";
@@ -29,7 +29,7 @@ export class Dispatcher {
   counts = { polls: 0, prefetched: 0 };
   #isPollDue = false;
   #hasAdvanced = false;
-  /** Not stored: a row that D1 has lost is there again once the object wakes. */
+  /** Not stored, so that an object that wakes registers again if D1 has lost the row. */
   #registered = false;
   /** @type {RepeatablePoll | undefined} the last poll, if the next one needs no Python */
   #repeatable;
@@ -47,7 +47,7 @@ export class Dispatcher {
     this.#alarm = alarm;
   }
 
-  /** Poll until there is nothing to read; calls meanwhile become one more poll. */
+  /** Poll until there is nothing to read. Calls during a poll lead to one more poll. */
   run() {
     this.#isPollDue = true;
     return this.#running ?? this.#runWhile(this.#poll());
@@ -61,7 +61,7 @@ export class Dispatcher {
   }
 
   /**
-   * The reads that the next write may run; undefined if a poll has to be made for them.
+   * The reads that the next write may run; undefined if Python has to plan the next poll.
    * @returns {Prefetch | undefined}
    */
   prefetch() {
@@ -70,7 +70,7 @@ export class Dispatcher {
   }
 
   /**
-   * Deliver the texts of a prefetch, if a poll would read the same now.
+   * Deliver the texts of a prefetch, if a poll would read the same ones now.
    * @param {Prefetched} prefetched
    * @returns {Promise<void> | undefined} undefined if a poll has to be made
    */
@@ -95,7 +95,7 @@ export class Dispatcher {
     return this.#runWhile(this.#pause());
   }
 
-  /** @param {Promise<void>} work that keeps others from beginning */
+  /** @param {Promise<void>} work during which no other poll begins */
   #runWhile(work) {
     this.#running = work.finally(() => {
       this.#running = undefined;
@@ -103,7 +103,7 @@ export class Dispatcher {
     return this.#running;
   }
 
-  /** Notifications that have come while a thousand messages were sent become one poll together. */
+  /** Let notifications in that came while messages were sent: they lead to one poll together. */
   async #pause() {
     await scheduler.wait(0);
     await this.#poll();
@@ -134,7 +134,7 @@ export class Dispatcher {
    */
   #repeatableFor(groups) {
     const repeatable = this.#repeatable;
-    // A client that catches up may have read what was sent, and wait for more.
+    // A group that the last poll left out, as its clients had enough to read, may be among them now.
     const isSame = groups.length === repeatable?.plans.length;
     const { version } = this.#connections.subscribers;
     return isSame && version === repeatable.version ? repeatable : undefined;
@@ -153,7 +153,7 @@ export class Dispatcher {
       const repeated = await repeat(repeatable, this.#connections.livePosition, execution);
       if (repeated) return repeated;
     } catch {
-      // Python polls instead, and handles the failure if it lasts.
+      // Python polls instead, and finds out whether a statement or the database fails.
     }
     execution.texts = [];
     return undefined;
@@ -187,8 +187,8 @@ export class Dispatcher {
   }
 
   /**
-   * The definitions of plans. They are always stored; should one be lost, its subscribers have to come
-   * back, and do not keep the others waiting.
+   * The definitions of plans. If one is lost, which should not happen, the connections of its
+   * subscribers are closed, so that the others go on.
    * @param {string[]} plans
    * @param {Group[]} groups
    */

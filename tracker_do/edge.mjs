@@ -1,9 +1,9 @@
-// The tracker as the runtime calls it.
+// The functions of the tracker that the runtime calls.
 //
-// Frames are joined on this side: Python never sees the texts that SQLite made, nor one socket
-// after the other. What must survive eviction is stored before anything that follows from it is
-// sent: in the sockets' attachments or in SQLite, where the runtime holds messages back until it is
-// durable.
+// Frames are joined in JavaScript: Python sees neither the texts that SQLite made nor the single
+// sockets they are sent to. What must survive eviction is stored, in the sockets' attachments or in
+// SQLite, before anything that follows from it is sent; the runtime holds messages back until SQLite's
+// writes are durable.
 
 import { asPythonHandler } from "../resolvers/runtime/handlers.mjs";
 import { Shard } from "./shard.mjs";
@@ -11,7 +11,7 @@ import { Shard } from "./shard.mjs";
 export { install } from "./python.mjs";
 
 /**
- * A shard, its handlers in the form in which the runtime takes them for Python's.
+ * Open a shard. Its handlers have the form in which the runtime calls Python functions.
  * @param {DurableObjectState} ctx
  */
 export function open(ctx) {

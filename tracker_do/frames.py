@@ -1,4 +1,4 @@
-"""The messages of graphql-transport-ws, typed, in and out.
+"""The messages of graphql-transport-ws: models of incoming frames, texts of outgoing ones.
 
 Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
@@ -19,7 +19,7 @@ from resolvers.base.limits import (
     MAX_OPERATION_ID,
 )
 
-_MAX_REASON_BYTES = 123  # RFC 6455, 5.5: a control frame holds 125, the code takes two
+_MAX_REASON_BYTES = 123  # RFC 6455, 5.5: 125 bytes for a control frame, two of them the code
 
 
 Payload: TypeAlias = dict[str, Any] | None
@@ -42,7 +42,7 @@ class CloseCode(IntEnum):
 
 
 class Malformed(Exception):
-    """A message that the protocol does not know; the socket is closed with `code`."""
+    """A message that is not valid in the protocol; the socket is closed with `code`."""
 
     def __init__(self, reason: str, code: CloseCode = CloseCode.BAD_REQUEST) -> None:
         super().__init__(reason)
@@ -55,7 +55,7 @@ class _Frame(BaseModel):
 
 
 def _representable(payload: Payload) -> Payload:
-    """A ping's payload is sent back; JSON can write numbers that no float holds."""
+    """Refuse numbers beyond the range of floats: the payload of a ping is sent back as JSON."""
     encode_value(payload)
     return payload
 
@@ -64,7 +64,7 @@ OperationId = Annotated[str, Field(min_length=1, max_length=MAX_OPERATION_ID)]
 
 
 class ConnectionInit(_Frame):
-    """Asks to be let in; the key is in `payload.authorization`."""
+    """Authenticates the connection with the key in `payload.authorization`."""
 
     type: Literal["connection_init"]
     payload: Payload = None
@@ -78,7 +78,7 @@ class Ping(_Frame):
 
 
 class Pong(_Frame):
-    """Answers a ping of the server's, or says that the client lives."""
+    """Answers a ping of the server, or shows that the client is alive."""
 
     type: Literal["pong"]
     payload: Payload = None
@@ -115,34 +115,34 @@ _CLIENT_FRAME: TypeAdapter[ClientFrame] = TypeAdapter(
 )
 
 
-# Why the edge hands over no message.
+# Reasons and codes by the problems that JavaScript finds in a message.
 _PROBLEMS = {
     "BINARY": ("Messages are text, not binary", CloseCode.BAD_REQUEST),
     "TOO_LARGE": (
-        f"A message may have {MAX_FRAME_BYTES} bytes (MAX_FRAME_BYTES), before connection_init"
-        f" {MAX_INIT_FRAME_BYTES}",
+        f"A message may have {MAX_FRAME_BYTES} bytes (MAX_FRAME_BYTES),"
+        f" {MAX_INIT_FRAME_BYTES} before connection_init",
         CloseCode.MESSAGE_TOO_BIG,
     ),
     "TOO_MANY": (
-        f"Before connection_init {MAX_INIT_FRAMES} messages may come (MAX_INIT_FRAMES)",
+        f"At most {MAX_INIT_FRAMES} messages may come before connection_init (MAX_INIT_FRAMES)",
         CloseCode.BAD_REQUEST,
     ),
     "TOO_DEEP": (
-        f"The message may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)",
+        f"The message may be nested at most {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)",
         CloseCode.BAD_REQUEST,
     ),
     "TOO_MANY_VALUES": (
-        f"The message may hold {MAX_BODY_VALUES} values (MAX_BODY_VALUES)",
+        f"The message may have at most {MAX_BODY_VALUES} values (MAX_BODY_VALUES)",
         CloseCode.BAD_REQUEST,
     ),
 }
 
 
 def parse(message: str, *, problem: str = "") -> ClientFrame:
-    """The frame in a message; Malformed where it is none.
+    """Parse a message; raises Malformed if it is not a frame.
 
-    `problem` says why the edge hands over none: BINARY, TOO_LARGE, TOO_MANY, TOO_DEEP,
-    TOO_MANY_VALUES.
+    `problem` is set if JavaScript has refused the message, which is empty then: BINARY, TOO_LARGE,
+    TOO_MANY, TOO_DEEP or TOO_MANY_VALUES.
     """
     if problem:
         raise Malformed(*_PROBLEMS[problem])
@@ -162,25 +162,25 @@ CONNECTION_ACK = encode({"type": "connection_ack"})
 
 
 def pong(payload: Payload) -> str:
-    """The answer to a ping, with its payload where it has one."""
+    """The answer to a ping, with the ping's payload if it has one."""
     return encode({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
 
 
 def next_(operation_id: str, result: Sequence[Any]) -> list[Any]:
-    """A result, itself in pieces, as the pieces of a frame."""
+    """The pieces of a frame with a result, which is in pieces, too."""
     return [f'{{"id":{encode(operation_id)},"type":"next","payload":', *result, "}"]
 
 
 def error(operation_id: str, errors: Sequence[dict[str, Any]]) -> str:
-    """An operation that was not executed; it is over."""
+    """A frame for an operation that ended without being executed."""
     return encode({"id": operation_id, "type": "error", "payload": list(errors)})
 
 
 def complete(operation_id: str) -> str:
-    """An operation that is over."""
+    """A frame for an operation that has ended."""
     return encode({"id": operation_id, "type": "complete"})
 
 
 def close_reason(text: str) -> str:
-    """A reason cut to what a close frame holds."""
+    """A reason cut to the length that fits into a close frame."""
     return text.encode(errors="replace")[:_MAX_REASON_BYTES].decode(errors="ignore")

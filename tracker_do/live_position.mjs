@@ -1,11 +1,11 @@
-// The position that a shard's live subscribers share.
+// The position that the live subscribers of a shard share.
 
-/** How many sockets keep the position: one may be lost without notice. */
+/** The number of sockets that keep the position, since one may disappear without notice. */
 const COPIES = 3;
 
 /**
- * The position is in the attachments of some sockets: like these it outlives the object's eviction, is
- * lost with the last socket, and does not keep messages waiting for a disk.
+ * The position is kept in the attachments of a few sockets. It survives the object's eviction as these
+ * do, and no message has to wait for a disk.
  */
 export class LivePosition {
   /** @type {number | undefined} */
@@ -13,7 +13,7 @@ export class LivePosition {
   /** @type {Set<WebSocket>} those that keep it */
   #sockets = new Set();
 
-  /** The position; undefined if no attachment that was read has it. */
+  /** The position; undefined if it was in no attachment that has been read. */
   get value() {
     return this.#value;
   }

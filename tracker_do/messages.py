@@ -1,4 +1,4 @@
-"""Messages of clients: JSON text in and out, around the protocol."""
+"""Messages of clients: parsing, authentication and the start of operations, around the protocol."""
 
 import time
 from collections.abc import Mapping
@@ -26,9 +26,10 @@ class Messages:
         self._plans = plans
 
     def receive(self, state: Mapping[str, Any], message: str, problem: str) -> dict[str, Any]:
-        """The connection's new state, if it has changed, and the actions that a message leads to.
+        """Receive a message: the connection's new state, if it has changed, and the actions to
+        perform once it is stored.
 
-        `problem` says why there is no message (see `frames.parse`), and is empty where there is.
+        `problem` is the reason why there is no message, if there is none (see `frames.parse`).
         Actions are ["send", text], ["close", code, reason], ["pong"], ["execute", id, payload] and
         ["subscribe", digest of the plan, digest of the document, document, rest].
         """
@@ -76,7 +77,7 @@ class Messages:
             if operation.type is not OperationType.SUBSCRIPTION:
                 return connection, ["execute", operation_id, encode(payload.model_dump())]
             plan = executor.subscription_plan(operation, request, connection.principal)
-        except Exception as error:  # the last line: nothing internal may be shown
+        except Exception as error:  # whatever it is, no client sees internals
             refusal = frames.error(operation_id, report(error).errors)
             return protocol.end(connection, operation_id), ["send", refusal]
         definition = Definition.of(request, plan)

@@ -41,7 +41,7 @@ async def execute(host: Host, claims: str, operation_id: str, payload: str) -> l
         operation = host.executor.operation(request)
         data = await host.executor.execute(operation, request, caller, host.services)
         return [frames.next_(operation_id, ['{"data":', *data, "}"]), over]
-    except Exception as error:  # the last line: nothing internal may be shown
+    except Exception as error:  # whatever it is, no client sees internals
         reported = report(error)
         if not reported.executed:
             return [[frames.error(operation_id, reported.errors)]]

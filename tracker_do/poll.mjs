@@ -1,4 +1,4 @@
-// Polls by way of Python (see poll_json.py).
+// Polls that Python plans (see poll_json.py).
 
 import { runTask } from "../resolvers/runtime/commands.mjs";
 import { python } from "./python.mjs";
@@ -14,18 +14,18 @@ import { python } from "./python.mjs";
  * @property {string} shard
  * @property {boolean} registered true if writes notify the shard
  * @property {number} livePosition
- * @property {number} window how many events to read for a group at most
+ * @property {number} window the number of events to read for a group at most
  * @property {[plan: string, position: Position][]} groups
- * @property {Definitions} definitions of plans that were asked for
+ * @property {Definitions} definitions of the plans that Python has asked for
  *
- * @typedef {[group: number, position: Position, text: number | null]} Advance of a group: its new
- *   position, and the handle of the text to send; a text begins with its cursor (see plans.py)
+ * @typedef {[group: number, position: Position, text: number | null]} Advance the new position of a
+ *   group, and the handle of the text to send, which begins with a cursor (see plans.py)
  *
  * @typedef {object} Delivery the part of a poll result that is stored and sent
  * @property {number} livePosition
  * @property {Advance[]} advances
  * @property {[group: number, errors: unknown[]][]} refused
- * @property {string[]} keys of the groups' data in their results
+ * @property {string[]} keys of the root fields, by group
  *
  * @typedef {object} Progress
  * @property {number} [window] of the next poll, if it differs
@@ -33,16 +33,16 @@ import { python } from "./python.mjs";
  * @property {import("./repeated_poll.mjs").Template} [template] of the next poll, if it needs no Python
  *
  * @typedef {object} Failure
- * @property {string[]} [unknown] plans whose definitions are needed first
- * @property {boolean} [unregistered] true if there are no subscribers: writes do not notify the shard
- *   any more
- * @property {string} [failed] the failure; nothing was read
+ * @property {string[]} [unknown] plans whose definitions Python needs first
+ * @property {boolean} [unregistered] true if writes do not notify the shard any more, as it has no
+ *   subscribers
+ * @property {string} [failed] the error, if nothing was read
  *
  * @typedef {Delivery & Progress & Failure} PollResult
  */
 
 /**
- * Poll, with the definitions of the plans that Python does not know.
+ * Have Python poll, and supply the definitions of plans that it does not know.
  * @param {PollRequest} request
  * @param {(plans: string[]) => Definitions} findDefinitions
  * @param {Execution} execution
@@ -59,7 +59,7 @@ export async function poll(request, findDefinitions, execution) {
     }
     return result;
   } catch (error) {
-    // Nothing is lost: all subscribers stay at their positions.
+    // Nothing is lost, since all subscribers stay at their positions.
     return /** @type {any} */ ({ failed: String(error) });
   }
 }

@@ -1,4 +1,4 @@
-"""Polls as JSON; see poll.mjs for both forms."""
+"""The JSON of poll requests and poll results, which poll.mjs describes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from tracker_do.polls import Group, PollRequest, PollResult
 
 
 def request_of(asked: Mapping[str, Any], plans: Mapping[str, SubscriptionPlan]) -> PollRequest:
-    """The poll request that JSON describes, with its plans by their digests."""
+    """The poll request of parsed JSON; `plans` are by digest."""
     groups = [Group(plans[digest], position) for digest, position in asked["groups"]]
     return PollRequest(asked["shard"], asked["registered"], asked["livePosition"], groups)
 
 
 def json_of(result: PollResult, groups: Sequence[Group]) -> dict[str, Any]:
-    """A poll result, with a template of the next poll if that needs no Python."""
+    """The JSON of a poll result, with a template of the next poll if that needs no Python."""
     described: dict[str, Any] = {
         "livePosition": result.live_position,
         "window": result.window,
@@ -32,7 +32,7 @@ def json_of(result: PollResult, groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def template_of(groups: Sequence[Group]) -> dict[str, Any]:
-    """A template of the next poll for the same groups, which differs in its window only."""
+    """The template of a poll for the same groups, which differs only in its window."""
     plans = [group.plan for group in groups]
     share = share_of(len(plans))
     nodes = sum(plan.nodes for plan in plans)
@@ -40,6 +40,6 @@ def template_of(groups: Sequence[Group]) -> dict[str, Any]:
         "head": [HEAD_OF_LOG.sql, HEAD_OF_LOG.parameters, HEAD_OF_LOG.opaque],
         "reads": [plan.template(share) for plan in plans],
         "window": widest_window(groups),
-        # A write reads for few subscribers only, and little.
+        # A write waits for what it prefetches, so that is kept small.
         "isPrefetchable": len(plans) <= MAX_PREFETCH_STATEMENTS and nodes <= MAX_PREFETCH_NODES,
     }

@@ -1,9 +1,9 @@
-"""A poll: reading the log once for all subscribers of a shard.
+"""Polling: reading the log once for all subscribers of a shard.
 
 Subscribers of one plan at one position are a group, which is read for once. All live groups share
-`live_position` and advance together. Those that came later catch up, a window a poll, in the same
-batch of D1, and so meet the others exactly at their position. The result of a poll is stored before
-anything is sent, so a poll that is lost is simply made again.
+`live_position` and advance together. Later ones catch up window by window in the same D1 batches,
+so they meet the live groups exactly at their position. A result is stored before anything of it is
+sent, so a poll that gets lost is simply made again.
 """
 
 import json
@@ -24,43 +24,37 @@ from resolvers.executing.reporting import report
 from resolvers.ports.database import Database, DatabaseError, Outcome, Statement, share_of
 from resolvers.ports.sql import HEAD
 from resolvers.subscriptions.plans import Touched
-from tracker_do import replays
 from tracker_do.polls import Advance, Group, PollRequest, PollResult
+from tracker_do.replays import OwnEvents, Replay, find_own_events, refusal
 
 HEAD_OF_LOG = Statement(f"SELECT {HEAD}")
-# Fails where the database as a whole does not serve what plans read.
+MAX_POSITION = 2**53 - 1  # after every event; JavaScript represents no larger integer exactly
+# Fails if the database as a whole cannot read the tables that plans read.
 _PROBE = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM events e JOIN instances i ON i.id=e.instance LIMIT 1)"
 )
-MAX_POSITION = 2**53 - 1  # behind every event
 _SHRINK = 8
-
-
-@dataclass(slots=True)
-class _Own:
-    """How far nothing is of a caller's own, and how many of its events a replay has in all; that
-    is asked once."""
-
-    reached: int
-    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a poll reads for a group: a window, the object as it is, or nothing but the head."""
+    """One read for a group: the events of a window; with `initial`, the current object.
+
+    An `empty` read runs no statement: the group only needs the head of the log.
+    """
 
     group: int
     after: int
     to: int
     initial: bool = False
-    nothing: bool = False
+    empty: bool = False
 
 
 async def poll(database: Database, request: PollRequest, window: int) -> PollResult:
     """Read the log for all groups, at most `window` events each.
 
-    Raises DatabaseError where the database did not answer. A group whose statement fails by
-    itself is refused, and the others go on.
+    Raises DatabaseError if the database did not answer. A group whose own statement fails is
+    refused, and the others go on.
     """
     widest = widest_window(request.groups)
     window = min(window, widest)
@@ -77,18 +71,18 @@ async def poll(database: Database, request: PollRequest, window: int) -> PollRes
             await attempt.isolate(error)
             continue
         result.window = min(window * 2, MAX_POLL_EVENTS)
-        # JavaScript knows no rule by which windows grow, so it begins when they have grown.
+        # How windows grow is decided here only, so JavaScript repeats none that has yet to grow.
         result.repeatable = result.repeatable and result.window >= widest
         return result
 
 
 def widest_window(groups: Sequence[Group]) -> int:
-    """How many events a poll may read for each of these groups."""
+    """The number of events that one poll may read for each of these groups."""
     return min((group.plan.window for group in groups), default=MAX_POLL_EVENTS)
 
 
 async def unregister(database: Database, shard: str) -> None:
-    """The shard has no subscribers: writes need not poke it."""
+    """Have writes stop notifying a shard, because it has no subscribers."""
     await database.batch([Statement("DELETE FROM trackers WHERE shard=?1", (shard,))])
 
 
@@ -98,7 +92,7 @@ class _Poll:
         self._request = request
         self._groups = request.groups
         self._refused: dict[int, list[dict[str, Any]]] = {}
-        # What the last batch read.
+        # The reads of the last batch.
         self._tried: Sequence[_Read] = ()
 
     @property
@@ -110,101 +104,50 @@ class _Poll:
         ]
 
     async def run(self, window: int) -> PollResult:
-        """One try."""
+        """Try once, without the groups that were refused."""
         live = self._live
         upper = self._upper(live, window)
         first = [HEAD_OF_LOG]
         if not self._request.registered:
-            # In the batch that says from where on writes have to be told of.
-            first = [HEAD_OF_LOG, _registration(self._request.shard)]
-        # With many plans it is asked first which of them an event may be for.
-        ask = len(live) > MAX_POLL_STATEMENTS
-        reads = [] if ask else self._reads(live, upper, window)
+            # In the batch that reads the head: writes after it notify the shard.
+            first.append(_registration(self._request.shard))
+        prologue = len(first)
+        # With many plans, it is cheaper to find out first which of them the events may concern.
+        asks_first = len(live) > MAX_POLL_STATEMENTS
+        reads = [] if asks_first else self._reads(live, upper, window)
         together = self._tried = reads[:MAX_POLL_STATEMENTS]
-        first += (
-            [_touched(self._request.live_position, upper)]
-            if ask
-            else self._statements(together, share=share_of(len(reads)))
-        )
+        if asks_first:
+            first.append(_touched(self._request.live_position, upper))
+        else:
+            first += self._statements(together, share=share_of(len(reads)))
         outcomes = await self._database.batch(first)
         head = int(outcomes[0].text)
-        found = list(outcomes[1 if self._request.registered else 2 :])
+        found = list(outcomes[prologue:])
         upper = min(upper, head)
-        if ask:
+        if asks_first:
             touched = Touched(json.loads(found.pop().text))
             concerned = [n for n in live if self._groups[n].plan.concerns(touched)]
             reads = self._reads(concerned, upper, window)
         for start in range(len(together), len(reads), MAX_POLL_STATEMENTS):
-            # These see a later log, but read no further than the first batch did.
+            # These batches see a later log, but read no further than the head of the first.
             self._tried = reads[start : start + MAX_POLL_STATEMENTS]
             chunk = self._statements(self._tried, head, share=share_of(len(reads)))
             found += await self._database.batch(chunk) if chunk else ()
-        read = [read for read in reads if not read.nothing]
-        outcomes = await self._reread(read, found, head)
-        own = await self._own(reads, upper, head)
-        known = dict(zip(read, outcomes, strict=True))
-        return self._result(live, reads, known, own, head=head, upper=upper)
-
-    async def _own(self, reads: Sequence[_Read], upper: int, head: int) -> dict[int, _Own]:
-        """What the groups of callers with few events need not have read of a long replay."""
-        end = min(upper, head)
-        statements: list[tuple[_Read, bool, Statement]] = []
-        for read in reads:
-            caller, position = self._principal(read), self._groups[read.group].position
-            if (
-                position is None
-                or not caller.sees_few_instances
-                or end - read.to <= MAX_POLL_EVENTS
-            ):
-                continue
-            statements.append((read, False, replays.next_own(caller, read.to, end)))
-            if isinstance(position, str):
-                statements.append((read, True, replays.count_own(caller, read.after)))
-        own: dict[int, _Own] = {}
-        batch = [statement for *_, statement in statements]
-        outcomes = await self._database.batch(batch) if batch else ()
-        for (read, is_count, _), outcome in zip(statements, outcomes, strict=True):
-            number = int(outcome.text)
-            if is_count:
-                own[read.group].events = number
-            else:
-                own[read.group] = _Own(number)
-        return own
-
-    def _principal(self, read: _Read) -> Principal:
-        return self._groups[read.group].plan.principal
-
-    async def _reread(
-        self, reads: Sequence[_Read], outcomes: Sequence[Outcome], head: int
-    ) -> list[Outcome]:
-        """Read those that were longer than their share of the first batches, as far as all together
-        hold MAX_RESULT_BYTES; the others are left without a text."""
-        room = MAX_RESULT_BYTES - sum(o.size for o in outcomes if not o.is_oversized)
-        again = []
-        for number, outcome in enumerate(outcomes):
-            if outcome.is_oversized and outcome.size > D1_MAX_STRING_BYTES:
-                raise DatabaseError(TOO_BIG_MESSAGE)
-            if outcome.is_oversized and outcome.size <= room:
-                room -= outcome.size
-                again.append(number)
-        found = list(outcomes)
-        if again:
-            self._tried = [reads[number] for number in again]
-            statements = self._statements(self._tried, head, share=D1_MAX_STRING_BYTES)
-            for number, outcome in zip(again, await self._database.batch(statements), strict=True):
-                found[number] = outcome
-        return found
+        executed = [read for read in reads if not read.empty]
+        texts = dict(zip(executed, await self._reread(executed, found, head), strict=True))
+        own = await self._find_own_events(reads, upper)
+        return self._result(live, reads, texts, own, head=head, upper=upper)
 
     async def isolate(self, error: DatabaseError) -> None:
-        """Refuse the groups whose statements fail by themselves; raise if none does."""
+        """Refuse the groups whose own statements fail; raise the error if none does."""
         await self._database.batch([_PROBE])
-        found = len(self._refused)
+        before = len(self._refused)
         await self._refuse_failing(self._tried)
-        if len(self._refused) == found:
+        if len(self._refused) == before:
             raise error
 
     async def _refuse_failing(self, reads: Sequence[_Read]) -> None:
-        """Halve what fails until it is one: few round trips, however many reads succeed."""
+        """Search by halves, which takes few round trips however many reads succeed."""
         try:
             statements = self._statements(reads)
             outcomes = await self._database.batch(statements) if statements else ()
@@ -221,7 +164,8 @@ class _Poll:
             await self._refuse_failing(reads[middle:])
 
     def _upper(self, live: Sequence[int], window: int) -> int:
-        """How far the live groups may go: not past anybody who waits for them further on."""
+        """The position that the live groups may advance to: not past a group ahead of them, which
+        waits there to become live."""
         if not live:
             return MAX_POSITION
         live_position = self._request.live_position
@@ -229,24 +173,22 @@ class _Poll:
         return min([live_position + window, *(n for n in others if n > live_position)])
 
     def _reads(self, live: Sequence[int], upper: int, window: int) -> list[_Read]:
-        """Live groups first; of those that catch up, as many as a poll takes."""
+        """The reads of live groups, then of groups that catch up, MAX_POLL_REPLAYS at most."""
         reads = [_Read(n, self._request.live_position, upper) for n in live]
-        taken = 0
+        replays = 0
         for n, group in enumerate(self._groups):
             if group.position is None or n in self._refused:
                 continue
             if group.position == "":
-                selects_events = group.plan.selects_events
-                reads.append(
-                    _Read(n, 0, MAX_POSITION, initial=not selects_events, nothing=selects_events)
-                )
+                is_events = group.plan.selects_events
+                reads.append(_Read(n, 0, MAX_POSITION, initial=not is_events, empty=is_events))
             elif (after := int(group.position)) < upper:
-                taken += 1
-                if taken <= MAX_POLL_REPLAYS:
+                replays += 1
+                if replays <= MAX_POLL_REPLAYS:
                     reads.append(_Read(n, after, min(after + window, upper)))
             elif isinstance(group.position, str):
-                # Ahead of the live ones, which come to it; only whether it may wait is asked.
-                reads.append(_Read(n, after, after, nothing=True))
+                # Its cursor is ahead of the live groups: it waits, unless it is ahead of the head.
+                reads.append(_Read(n, after, after, empty=True))
         return reads
 
     def _statements(
@@ -258,50 +200,80 @@ class _Poll:
                 read.after, min(read.to, head), initial=read.initial, max_bytes=share
             )
             for read in reads
-            if not read.nothing
+            if not read.empty
         ]
+
+    async def _reread(
+        self, reads: Sequence[_Read], outcomes: Sequence[Outcome], head: int
+    ) -> list[Outcome]:
+        """Read texts that were longer than their share of a batch, as long as all texts together
+        stay within MAX_RESULT_BYTES. The others remain oversized."""
+        room = MAX_RESULT_BYTES - sum(o.size for o in outcomes if not o.is_oversized)
+        again = []
+        for number, outcome in enumerate(outcomes):
+            if outcome.is_oversized and outcome.size > D1_MAX_STRING_BYTES:
+                raise DatabaseError(TOO_BIG_MESSAGE)
+            if outcome.is_oversized and outcome.size <= room:
+                room -= outcome.size
+                again.append(number)
+        found = list(outcomes)
+        if again:
+            self._tried = [reads[number] for number in again]
+            statements = self._statements(self._tried, head, share=D1_MAX_STRING_BYTES)
+            for number, outcome in zip(again, await self._database.batch(statements), strict=True):
+                found[number] = outcome
+        return found
+
+    async def _find_own_events(self, reads: Sequence[_Read], upper: int) -> dict[int, OwnEvents]:
+        """The own events behind the windows of long replays, for callers that have few."""
+        replays = []
+        for read in reads:
+            position, caller = self._groups[read.group].position, self._principal(read)
+            is_long = position is not None and upper - read.to > MAX_POLL_EVENTS
+            if is_long and caller.sees_few_instances:
+                is_first = isinstance(position, str)
+                replays.append(Replay(read.group, caller, read.after, read.to, is_first))
+        return await find_own_events(self._database, replays, upper)
+
+    def _principal(self, read: _Read) -> Principal:
+        return self._groups[read.group].plan.principal
 
     def _result(
         self,
         live: Sequence[int],
         reads: Sequence[_Read],
         outcomes: Mapping[_Read, Outcome],
-        own: Mapping[int, _Own],
+        own: Mapping[int, OwnEvents],
         *,
         head: int,
         upper: int,
     ) -> PollResult:
         live_position = upper if live else head
         result = PollResult(live_position, refused=dict(self._refused))
-        # Live groups move on whether or not what happened concerned them.
+        # Live groups advance even if the events did not concern them.
         result.advances = dict.fromkeys(live, Advance(None))
         for read in reads:
             outcome = outcomes.get(read)
             position = self._groups[read.group].position
-            few = own.get(read.group)
+            skip = own.get(read.group)
             if isinstance(position, str) and position:
-                events = head - int(position) if few is None else few.events
-                if errors := replays.refusal(self._principal(read), events):
+                events = head - int(position) if skip is None else skip.count
+                if errors := refusal(self._principal(read), events):
                     result.refused[read.group] = errors
                     continue
             if outcome is not None and outcome.is_oversized:
-                # It is read in a later poll, with fewer others. A live group stays behind for it.
+                # A later poll reads it with fewer others. A live group stays behind until then.
                 result.advances.pop(read.group, None)
                 if position is None:
                     result.advances[read.group] = Advance(self._request.live_position)
                 continue
-            reached = min(read.to, head) if few is None else few.reached
+            reached = min(read.to, head) if skip is None else skip.reached
             text = None if outcome is None else outcome.text
-            result.advances[read.group] = Advance(
-                None if reached == live_position else reached, text
-            )
+            following = None if reached == live_position else reached
+            result.advances[read.group] = Advance(following, text)
         for n, group in enumerate(self._groups):
-            # The live ones have come to who was ahead of them.
-            if (
-                group.position == live_position
-                and n not in result.advances
-                and n not in result.refused
-            ):
+            # The live groups have reached those that were ahead of them.
+            if group.position == live_position and n not in {*result.advances, *result.refused}:
                 result.advances[n] = Advance(None)
         arrived = sum(advance.position is None for advance in result.advances.values())
         waiting = len(self._groups) - len(result.refused) - arrived
@@ -317,8 +289,8 @@ def _registration(shard: str) -> Statement:
 
 
 def _touched(after: int, to: int) -> Statement:
-    """The instances that a window is about, as `Touched` takes them; those that left a reference
-    also with that one."""
+    """The instances that the events of a window are about, as `Touched` takes them; an instance
+    that left a reference also with that reference."""
     window = "FROM events WHERE id>CAST(?1 AS INTEGER) AND id<=CAST(?2 AS INTEGER)"
     return Statement(
         "SELECT json_group_array(json_array(i.instance_id,i.workflow,e.ref_type,e.ref_id)) FROM"

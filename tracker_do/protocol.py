@@ -1,7 +1,7 @@
 """graphql-transport-ws as a pure function: a connection and a frame give a connection and actions.
 
-Nothing is sent, read or measured here; whoever calls performs the actions, in their order, once
-the connection that came with them is stored.
+Nothing is sent, read or measured here. The caller stores the new connection and then performs the
+actions, in their order.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from resolvers.executing.reporting import error_of
 from tracker_do import frames
 from tracker_do.frames import ClientFrame, CloseCode, Malformed, SubscribePayload
 
-# Where a subscriber stands in the log: None where all live ones do, a number while it catches up.
-# A text says that nothing was read for it yet: the cursor to begin behind, empty for now.
+# The position of a subscriber in the log: None for the live position, a number while it catches up.
+# Before its first poll it is text: the cursor to begin after, or empty to begin at the head.
 Position: TypeAlias = int | str | None
 
 
@@ -30,7 +30,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What is known of a socket; it survives the object's eviction as the socket's attachment."""
+    """The state of an open WebSocket; it survives eviction in the socket's attachment."""
 
     # None until connection_init was accepted.
     principal: Principal | None = None
@@ -56,7 +56,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class PongReceived:
-    """The client has read all that was sent before the server's last ping."""
+    """Note that the client has read all that was sent before the server's last ping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ Authenticate: TypeAlias = Callable[[str | None], Principal]
 def receive(
     connection: Connection, frame: ClientFrame | Malformed, authenticate: Authenticate
 ) -> Transition:
-    """What a message from the client leads to."""
+    """Receive a frame of the client."""
     match frame:
         case Malformed():
             return connection, [Close(frame.code, frame.reason)]
@@ -94,13 +94,13 @@ def receive(
 def begin_subscription(
     connection: Connection, operation_id: str, subscription: Subscription
 ) -> Connection:
-    """The operation has turned out to be a subscription."""
+    """Replace a running operation by the subscription that it asks for."""
     ended = end(connection, operation_id)
     return replace(ended, subscriptions={**ended.subscriptions, operation_id: subscription})
 
 
 def end(connection: Connection, operation_id: str) -> Connection:
-    """The operation is over, if there is one of this id: an end may cross with another."""
+    """End the operation with this id, if there is one: both sides may end it at once."""
     return replace(
         connection,
         subscriptions={

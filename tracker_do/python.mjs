@@ -1,7 +1,7 @@
-// The functions and data of Python that this side uses, installed once an isolate.
+// The functions and settings of Python that JavaScript uses, installed once for each isolate.
 
 /**
- * All that crosses is text, JSON but for messages (see server.py).
+ * All arguments and results are JSON text, except messages and problems (see server.py).
  * @typedef {object} Python
  * @property {(state: string, message: string, problem: string) => string} receive
  * @property {(fingerprints: string) => string} revokedKeys

@@ -1,5 +1,5 @@
-// Polls from a template: where all groups are live, only the window differs from the last poll, and
-// Python has nothing to decide.
+// Polls from a template. While all groups are live and the same, polls differ only in their windows, so
+// Python need not plan them.
 
 import { isOversized, runBatch } from "../resolvers/runtime/batches.mjs";
 import { limits } from "./python.mjs";
@@ -11,21 +11,21 @@ import { limits } from "./python.mjs";
  * @typedef {object} Template of a poll (see `template_of` in poll_json.py)
  * @property {Statement} head reads the head of the log
  * @property {Read[]} reads one for each group
- * @property {number} window how many events they read at most
- * @property {boolean} isPrefetchable true if a write may run the reads
+ * @property {number} window the number of events that they read at most
+ * @property {boolean} isPrefetchable true if the next write may run the reads
  *
- * @typedef {[sql: string, parameters: any[], after: number[], to: number[]]} Read a statement, and
- *   the indexes of the parameters that take the window's beginning and end
+ * @typedef {[sql: string, parameters: any[], after: number[], to: number[]]} Read a statement, and the
+ *   indexes of the parameters for the window's beginning and end
  *
  * @typedef {object} RepeatablePoll
  * @property {Template} template
- * @property {string} version of the subscribers that it was made for
+ * @property {string} version of the subscribers at that poll
  * @property {string[]} plans of its groups
  * @property {string[]} keys
  */
 
 /**
- * The reads from the head that a write finds and stores (see notifications.mjs).
+ * The reads for a prefetch. They begin at the head that the write stores (see notifications.mjs).
  * @param {RepeatablePoll} poll
  * @returns {import("../resolvers/runtime/notifications.mjs").Prefetch["reads"]}
  */
@@ -37,11 +37,11 @@ export function prefetchReads({ template, plans }) {
 }
 
 /**
- * Read the next window for the groups of a poll; throws if D1 fails.
+ * Read the next window for the groups of a poll. Throws if D1 fails.
  * @param {RepeatablePoll} poll
  * @param {number} livePosition
  * @param {import("../resolvers/runtime/commands.mjs").Execution} execution
- * @returns {Promise<PollResult | undefined>} undefined if a text was too long to be read like that
+ * @returns {Promise<PollResult | undefined>} undefined if a text was longer than its share of the batch
  */
 export async function repeat({ template, keys }, livePosition, execution) {
   const to = livePosition + template.window;
@@ -60,7 +60,7 @@ export async function repeat({ template, keys }, livePosition, execution) {
 }
 
 /**
- * @param {number | null} from null for the head that the write stored
+ * @param {number | null} from null for the head that a write stores
  * @param {number} until
  * @returns {(read: Read) => Statement}
  */

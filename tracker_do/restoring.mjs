@@ -1,4 +1,4 @@
-// Makes the subscribers of a shard again, from the sockets' attachments, once the object wakes.
+// Restores the subscribers of a shard from its sockets' attachments after an eviction.
 
 import { closes, python } from "./python.mjs";
 import { expiryOf } from "./connection_state.mjs";
@@ -7,8 +7,8 @@ import { Subscribers } from "./subscribers.mjs";
 /** @typedef {import("./connections.mjs").Connections} Connections */
 
 /**
- * Make the subscribers of all connections that may go on, and close the others.
- * @param {Connections} connections whose states have all been read
+ * Restore the subscribers of all connections that can go on, and close the other connections.
+ * @param {Connections} connections with all states read
  * @param {number | undefined} livePosition
  * @param {import("./storage.mjs").Storage} storage
  */
@@ -29,8 +29,8 @@ export function restoreSubscribers(connections, livePosition, storage) {
 }
 
 /**
- * Close the connections with live subscriptions, whose position is not known: their clients resume,
- * which costs them no event.
+ * Close the connections with live subscriptions, as the live position is not known. Their clients
+ * resume with their cursors and miss nothing.
  * @param {Connections} connections
  */
 function closeLost(connections) {
@@ -42,7 +42,8 @@ function closeLost(connections) {
 }
 
 /**
- * Close the connections of keys that were taken out while the object slept: it wakes with new code.
+ * Close the connections of keys that are not configured any more. A new configuration restarts the
+ * object, so this is checked when it wakes.
  * @param {Connections} connections
  */
 function closeRevoked(connections) {

@@ -1,7 +1,7 @@
-"""The tracker's side of Python, as the edge calls it: JSON text in and out.
+"""The functions of the tracker that JavaScript calls, with JSON text as arguments and results.
 
-Nothing here belongs to one Durable Object: all that does comes with each call. Subscription plans
-are cached for the isolate.
+Nothing here belongs to one Durable Object: each call brings all that does. Subscription plans are
+cached for the isolate.
 """
 
 import json
@@ -16,7 +16,7 @@ from tracker_do.operations import Host
 
 
 class Server:
-    """Answers the edge. `database` is one whose writes notify nobody."""
+    """Answers JavaScript's calls. `database` is one whose writes notify nobody."""
 
     def __init__(self, host: Host, database: Database) -> None:
         self._host = host
@@ -33,7 +33,7 @@ class Server:
         return await operations.execute(self._host, claims, operation_id, payload)
 
     async def poll(self, asked: str) -> dict[str, Any]:
-        """Poll for the groups of a shard; see poll.mjs for the forms of request and result."""
+        """Poll for the groups of a shard. poll.mjs describes the JSON of request and result."""
         request = json.loads(asked)
         digests = [digest for digest, _ in request["groups"]]
         plans = self._plans.find(digests, request["definitions"], self._host.executor)
@@ -50,6 +50,6 @@ class Server:
         return poll_json.json_of(result, described.groups)
 
     def revoked_keys(self, fingerprints: str) -> str:
-        """Those of these keys that are not configured any more."""
+        """The fingerprints among these whose keys are not configured any more."""
         has_key = self._host.services.gatekeeper.has_key
         return encode([f for f in json.loads(fingerprints) if not has_key(f)])

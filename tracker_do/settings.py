@@ -1,5 +1,5 @@
-"""The numbers and closes that JavaScript needs: they stand once, in Python, and cross as data (see
-`install` in python.mjs)."""
+"""The limits and closes that JavaScript uses. They are defined in Python alone, and cross as data
+(see `install` in python.mjs)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _FIRST_RETRY_MS = 1_000
 
 
 def settings(*, max_sockets: int) -> dict[str, Any]:
-    """`limits` by name, and `closes` as code and reason by name."""
+    """The limits by name, and the closes as code and reason by name."""
     return {
         "limits": {
             "sockets": max_sockets,

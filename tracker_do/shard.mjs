@@ -1,4 +1,4 @@
-// One shard of the tracker: accepts sockets, and performs what Python decides about their messages.
+// One shard of the tracker: accepts sockets, and performs the actions that Python decides on.
 
 import { runTask, join, newExecution } from "../resolvers/runtime/commands.mjs";
 import { excessOf, isLonger } from "../resolvers/runtime/json_text.mjs";
@@ -19,9 +19,9 @@ export class Shard {
   #connections;
   #alarm;
   #dispatcher;
-  /** @type {WeakMap<WebSocket, number>} messages of sockets that were not let in yet */
+  /** @type {WeakMap<WebSocket, number>} messages received before connection_init */
   #received = new WeakMap();
-  /** When this object was made: another one answers after an eviction. */
+  /** Identifies this object: after an eviction another one answers. */
   #since = `${Date.now()}-${Math.random()}`;
 
   /** @param {DurableObjectState} ctx */
@@ -32,8 +32,8 @@ export class Shard {
     this.#connections = new Connections(ctx, this.#storage, this.#alarm);
     const name = String(ctx.id.name);
     this.#dispatcher = new Dispatcher(name, this.#storage, this.#connections, this.#alarm);
-    // The runtime answers this ping without waking the object. It takes one text: what graphql-ws
-    // sends; other spellings are answered by Python.
+    // The runtime answers this text without waking the object. It is the ping of graphql-ws; Python
+    // answers others.
     ctx.setWebSocketAutoResponse(
       new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'),
     );
@@ -102,7 +102,7 @@ export class Shard {
       if (kind === "send") this.#answer(socket, rest[0]);
       else if (kind === "close") this.#connections.close(socket, [rest[0], rest[1]]);
       else if (kind === "pong") this.#onPong(socket);
-      // What follows is not waited for: the socket's next message would be.
+      // Not awaited, because the socket's next message would have to wait, too.
       else if (kind === "execute") {
         const operation = () => this.#execute(socket, rest[0], rest[1]);
         this.#ctx.waitUntil(this.#connections.backlog(socket).execute(operation));
@@ -111,7 +111,7 @@ export class Shard {
   }
 
   /**
-   * Answer a message at once, unless its client has long read nothing.
+   * Send an immediate answer, unless the client has left too much unread.
    * @param {WebSocket} socket
    * @param {string} text
    */
@@ -123,10 +123,10 @@ export class Shard {
     this.#connections.ping(socket);
   }
 
-  /** @param {WebSocket} socket that has read what was sent */
+  /** @param {WebSocket} socket whose client has read what was sent before the ping */
   #onPong(socket) {
     this.#connections.pong(socket);
-    // What was sent since the ping may be too much to send more.
+    // Enough may have been sent since the last ping for another one.
     this.#connections.ping(socket);
     const { subscriptions } = this.#connections.state(socket);
     if ([...subscriptions.values()].every(([, position]) => position === null)) return;
@@ -141,14 +141,14 @@ export class Shard {
    */
   onClose(socket, code, reason) {
     this.#connections.drop(socket);
-    // Without an answer the client waits ten seconds for its close; 1005, 1006 and 1015 are no
-    // codes to send.
+    // Without an answer, the client waits ten seconds for its close. 1005, 1006 and 1015 must
+    // not be sent.
     const answer = code === undefined || [1005, 1006, 1015].includes(code) ? 1000 : code;
     socket.close(answer, reason);
   }
 
   /**
-   * Poll the log, which has grown or has a new subscriber, and once more in a while.
+   * Poll because the log has grown or there is a new subscriber, and again later.
    * @param {import("../resolvers/runtime/notifications.mjs").Prefetched} [prefetched]
    * @returns {Promise<import("../resolvers/runtime/notifications.mjs").Prefetch | undefined>}
    */
@@ -159,7 +159,7 @@ export class Shard {
     return this.#dispatcher.prefetch();
   }
 
-  /** Handle the alarm: close the sockets whose time is up, and poll, in case a notification was lost. */
+  /** Close the sockets whose time is up, and poll in case a notification was lost. */
   async onAlarm() {
     this.#alarm.fired();
     const now = Date.now();
@@ -218,7 +218,7 @@ export class Shard {
     } catch (error) {
       return this.#fail(socket, error);
     }
-    // The client may have ended the operation meanwhile, or gone.
+    // The client may have completed the operation or closed the socket meanwhile.
     if (!this.#connections.has(socket)) return;
     const state = this.#connections.state(socket);
     if (!state.running.includes(id)) return;
@@ -228,7 +228,7 @@ export class Shard {
   }
 
   /**
-   * Say why a message is not handed to Python (see `parse` in frames.py); "" where it is.
+   * Name the problem of a message that must not reach Python (see `parse` in frames.py), or "".
    * @param {WebSocket} socket
    * @param {string | ArrayBuffer} data
    * @param {ConnectionState} state
@@ -237,7 +237,7 @@ export class Shard {
     if (typeof data !== "string") return "BINARY";
     if (isLonger(data, principal ? limits.frameBytes : limits.initFrameBytes)) return "TOO_LARGE";
     if (!principal) {
-      // Before there is a key, little is looked at.
+      // Without a key a client may cause little work.
       const received = (this.#received.get(socket) ?? 0) + 1;
       this.#received.set(socket, received);
       if (received > limits.initFrames) return "TOO_MANY";

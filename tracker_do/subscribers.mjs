@@ -9,7 +9,7 @@
  * @property {string} plan
  * @property {Position} position
  * @property {string} prefix of its `next` frames
- * @property {number} expiresAt when its key does, milliseconds since 1970
+ * @property {number} expiresAt time at which its token does, milliseconds since 1970
  * @property {boolean} isRemoved
  * @property {import("./backlog.mjs").Backlog} backlog of its socket
  *
@@ -21,7 +21,7 @@ export class Subscribers {
   #groups = new Map();
   /** @type {Map<WebSocket, Map<string, Subscriber>>} by the ids of each socket */
   #sockets = new Map();
-  /** True if the last `groups()` left out subscribers that have room for more. */
+  /** True if `groups()` left out subscribers last time that are not full. */
   hasLeftOut = false;
   /** Changes whenever a group is added or removed. */
   version = crypto.randomUUID();
@@ -38,6 +38,7 @@ export class Subscribers {
   }
 
   /**
+   * Add a subscription.
    * @param {WebSocket} socket
    * @param {string} id
    * @param {string} plan
@@ -56,6 +57,7 @@ export class Subscribers {
   }
 
   /**
+   * Remove a subscription.
    * @param {WebSocket} socket
    * @param {string} id
    * @returns {string | undefined} the plan, if it has no subscribers any more
@@ -75,6 +77,7 @@ export class Subscribers {
   }
 
   /**
+   * Move a subscriber to the group at a position.
    * @param {Subscriber} subscriber
    * @param {Position} position
    */
@@ -85,8 +88,8 @@ export class Subscribers {
   }
 
   /**
-   * The groups as they are now, without subscribers that catch up and have enough to read. Who moved
-   * last comes last.
+   * The current groups, without subscribers that catch up and have enough to read. Groups come in the
+   * order in which they were made, so subscribers that catch up take turns.
    * @returns {Group[]}
    */
   groups() {

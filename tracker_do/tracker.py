@@ -1,4 +1,4 @@
-"""The Durable Object's class: where the tracker meets the runtime, with `edge.mjs`."""
+"""The Durable Object's class, which connects the tracker to the runtime with `edge.mjs`."""
 
 import json
 from typing import Any, Protocol
@@ -18,23 +18,23 @@ _servers: list[Server] = []
 
 
 class Host(operations.Host, Protocol):
-    """What the Worker lends the tracker."""
+    """The parts of the Worker that the tracker uses, and its settings."""
 
     @property
     def max_sockets(self) -> int:
-        """How many sockets a shard takes."""
+        """The number of sockets that a shard accepts."""
         ...
 
 
 class WorkflowTracker(DurableObject):
-    """One shard of the tracker. Its handlers are JavaScript's, so that a message or a poll costs
+    """One shard of the tracker. Its handlers are JavaScript functions, so a message or a poll costs
     one call of Python with text, and no task of an event loop."""
 
     def __init__(self, ctx: Any, env: Any, host: Host) -> None:
         super().__init__(ctx, env)
         _install(host)
         shard = _EDGE.open(self.ctx._ctx)
-        # The names that the runtime asks for where handlers are allowed at module level.
+        # The runtime looks these names up, as it does for handlers at module level.
         self.on_webSocketMessage = shard.onMessage
         self.on_webSocketClose = shard.onClose
         self.on_webSocketError = shard.onError
@@ -43,17 +43,17 @@ class WorkflowTracker(DurableObject):
         self._shard = shard
 
     async def on_fetch(self, request: Any) -> Any:
-        """Accept a WebSocket; the Worker has looked at its headers, and says by the address
-        whether it came over a service binding (see schema/tracker.mjs)."""
+        """Accept a WebSocket. The Worker has checked the headers, and uses another URL for sockets
+        that came over a service binding (see schema/tracker.mjs)."""
         return self._shard.accept(request.url == "https://tracker/bound")
 
     async def status(self) -> str:
-        """What the shard is at, as JSON."""
+        """The shard's status as JSON."""
         return str(self._shard.status())
 
 
 def _install(host: Host) -> None:
-    """Hand the edge this isolate's functions, once; they outlive the call."""
+    """Hand this isolate's functions and settings to the edge, once; they outlive the call."""
     if _servers:
         return
     instance = Server(host, CommandDatabase(silent=True))

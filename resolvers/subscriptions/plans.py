@@ -27,11 +27,11 @@ from resolvers.compiling.compiled import Compiled, refuse_over_cost
 from resolvers.compiling.planners.events import parse_cursor
 from resolvers.ports.database import Statement
 
-# The root field that selects events; the others select an object as it is.
+# The root field that selects events; the others select an object.
 EVENTS_FIELD = "workflowEvents"
 ORIGIN = "0" * 16  # the cursor in front of the first event
 
-# Where the values of a window go.
+# Stand for the values that each window gives.
 _AFTER, _TO, _INITIAL, _MAX_BYTES = object(), object(), object(), object()
 _PLACEHOLDERS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
 
@@ -44,31 +44,31 @@ class CompiledSubscription:
     site: Site
     compiled: Compiled
     selects_events: bool
-    # The variable that holds the cursor to begin at, where it is used for nothing else.
+    # The variable with the cursor to begin after, if it is used for nothing else.
     resumed_by: VariableDefinitionNode | None
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionPlan:
-    """A subscription with its variables, for one kind of caller.
+    """A compiled subscription with its variables and the caller's restrictions.
 
-    It is kept for as long as somebody follows it, so it holds nothing of the document.
+    It is kept as long as it has subscribers, so it refers to nothing of the document.
     """
 
     key: str
     sql: str
-    # Whether it selects events; else it begins with the object as it is.
+    # True if it selects events; otherwise it begins with the current object.
     selects_events: bool
     principal: Principal
     arguments: Mapping[str, Any]
-    # Where to begin, as given; None for now.
+    # The position to begin after, as given; None to begin at the head.
     after: int | None
-    # How many events one statement may render, and how many objects with one of them.
+    # The number of events that one statement may render, and of objects rendered for one event.
     window: int
     nodes: int
-    # Without what differs between subscribers that can share the plan.
+    # Without the cursor, which differs between subscribers that can share the plan.
     variables: Mapping[str, Any]
-    # The parameters of every statement, with placeholders where a window's own stand.
+    # The parameters of every statement, with placeholders for those of its window.
     _parameters: tuple[Any, ...]
 
     def statement(
@@ -79,19 +79,20 @@ class SubscriptionPlan:
         initial: bool = False,
         max_bytes: int = D1_MAX_STRING_BYTES,
     ) -> Statement:
-        """The SELECT for the events after one position of the log up to another: the cursor of the
-        result as 16 characters, blank for none, and the result.
+        """The SELECT for the events after one position of the log, up to another.
 
-        No row, or NULL, where there is nothing to tell; the size of what has more than `max_bytes`.
-        `initial` renders the object whether or not it has changed.
+        Its value is text: the cursor of the result in 16 characters, blank if it has none, then the
+        result. It gives no row, or NULL, if there is no result, and the size of a result of more
+        than `max_bytes`. `initial` renders the object whether or not it has changed.
         """
         values = {_AFTER: after, _TO: to, _INITIAL: int(initial), _MAX_BYTES: max_bytes}
         parameters = tuple([values.get(value, value) for value in self._parameters])
         return Statement(self.sql, parameters, opaque=True)
 
     def template(self, max_bytes: int) -> tuple[str, list[Any], list[int], list[int]]:
-        """The same for whoever fills windows in: SQL, parameters, and at which of them, from 0, the
-        window's beginning and its end go. Without a beginning it is read from the mark on."""
+        """The same statement for windows that JavaScript fills in: SQL, parameters, and the indexes
+        of those that are the window's beginning and end. A beginning of null is the head that a
+        write has stored."""
         statement = self.statement(0, 0, max_bytes=max_bytes)
         after, to = (
             [n for n, value in enumerate(self._parameters) if value is placeholder]
@@ -100,7 +101,7 @@ class SubscriptionPlan:
         return statement.sql, list(statement.parameters), after, to
 
     def concerns(self, touched: "Touched") -> bool:
-        """Whether events about these instances may be for it; true more often than they are."""
+        """True if events about these instances may be for the plan; false if none of them is."""
         wanted = self.arguments.get("filter") or {} if self.selects_events else self.arguments
         reference = wanted.get("reference") or wanted
         limits = self.principal.restrictions
@@ -122,7 +123,8 @@ class SubscriptionPlan:
 
 
 class Touched:
-    """What a window of the log is about, from [instanceId, workflow, refType, refId] of each."""
+    """The instances that the events of a window are about, from rows of [instanceId, workflow,
+    refType, refId]."""
 
     def __init__(self, rows: Sequence[Sequence[str | None]]) -> None:
         columns = [frozenset(column) for column in zip(*rows, strict=True)] or [frozenset()] * 4
@@ -135,9 +137,9 @@ def bind_subscription(
     variables: Mapping[str, Any],
     resume: object,
 ) -> SubscriptionPlan:
-    """Bind a plan to variables; ArgumentError or RequestError where a value is out of bounds.
+    """Make the plan for variables; ArgumentError or RequestError if a value is out of bounds.
 
-    `resume` is the cursor in the request's extensions, which the argument yields to.
+    `resume` is the cursor in the request's extensions, which takes precedence over the argument.
     """
     after = None
     if subscription.selects_events:
@@ -150,7 +152,7 @@ def bind_subscription(
                     f"extensions.after: {error}", argument="extensions.after"
                 ) from error
     if subscription.resumed_by is not None:
-        # Neither where subscribers begin nor whether they say so makes their plans differ.
+        # Subscribers share a plan wherever they begin, with or without a cursor.
         name = subscription.resumed_by.variable.name.value
         variables = {key: value for key, value in variables.items() if key != name}
         if isinstance(subscription.resumed_by.type, NonNullTypeNode):
@@ -174,8 +176,8 @@ def bind_subscription(
 
 
 def _size(compiled: Compiled, binding: Binding) -> tuple[int, int]:
-    """How many events may be rendered at once, MAX_NODES objects at most; and how many objects
-    with one event."""
+    """The number of events that may be rendered at once, with MAX_NODES objects at most, and the
+    number of objects rendered for one event."""
     binding.values = {"window": 1}
     one = compiled.cost(binding)
     refuse_over_cost(one)
@@ -192,7 +194,7 @@ Fragments: TypeAlias = Mapping[str, FragmentDetails]
 def resuming_variable(
     details: FieldDetails, operation: OperationDefinitionNode, fragments: Fragments
 ) -> VariableDefinitionNode | None:
-    """The variable that is the root field's `after` and stands nowhere else."""
+    """The variable that is the root field's `after`, if it is used nowhere else."""
     given = {argument.name.value: argument.value for argument in details.node.arguments or ()}
     value = given.get("after")
     if not isinstance(value, VariableNode):
@@ -208,7 +210,7 @@ def resuming_variable(
 
 
 class _Count(Visitor):
-    """Counts where a variable is named."""
+    """Counts the uses of a variable, and its definition."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -7,10 +7,10 @@ import pytest
 from resolvers.access.principals import Principal, Restrictions, principal
 from resolvers.base.limits import MAX_EVENTS_SCANNED, MAX_REPLAY_EVENTS
 from resolvers.base.vocabulary import Scope
+from tests.support import windows
 from tests.support.client import Client
 from tests.support.pumping import Pump, append, code
 from tests.support.subscribing import INSTANCE, REFERENCE, events_plan, head_of, plan_of
-from tests.support.windows import LIMITS
 from tests.support.writing import Writer
 
 ORIGIN = "0" * 16
@@ -219,7 +219,7 @@ def test_a_replay_that_is_refused_says_nothing_of_the_log_to_who_may_not_see_it(
         for name, limits in {
             "workflows": Restrictions(workflows=("w",)),
             "its own": RESTRICTIONS["instance"],
-            "nothing": LIMITS["nothing"],
+            "nothing": windows.RESTRICTIONS["nothing"],
         }.items()
     }
     pump.round()

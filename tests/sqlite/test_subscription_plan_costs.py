@@ -20,10 +20,10 @@ from tests.support.windows import (
     ANY_CALLER,
     ANY_FILTER,
     ANY_POSITION,
-    CALLERS_BY_LIMITS,
+    CALLERS,
     FILTER_EXAMPLES,
-    LIMITS,
     PROPERTY,
+    RESTRICTIONS,
     SOME_IDS,
 )
 from tracker_do.polling import _touched
@@ -157,11 +157,11 @@ _SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("limits", RESTRICTIONS)
 def test_a_window_is_read_by_the_numbers_of_its_events_and_no_table_as_a_whole(
     limits: str,
 ) -> None:
-    caller = CALLERS_BY_LIMITS[limits]
+    caller = CALLERS[limits]
     live = (
         plan_of(INSTANCE, caller=caller, id="i-004"),
         plan_of(REFERENCE, caller=caller, t="order", id="1"),

@@ -15,11 +15,11 @@ from tests.support.windows import (
     ANY_CALLER,
     ANY_FILTER,
     ANY_POSITION,
-    CALLERS_BY_LIMITS,
+    CALLERS,
     FILTER_EXAMPLES,
     HEAD,
-    LIMITS,
     PROPERTY,
+    RESTRICTIONS,
     SOME_IDS,
     expected,
 )
@@ -45,12 +45,12 @@ def assert_equal(after: int, to: int, caller: Principal, **members: Any) -> int:
 # --- events
 
 
-@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("limits", RESTRICTIONS)
 def test_windows_tell_what_the_query_tells(limits: str) -> None:
     told_of = 0
     for members in FILTER_EXAMPLES:
         for after, to in ((0, 2**53 - 1), (100, 300), (300, 301), (HEAD - 3, HEAD)):
-            told_of += assert_equal(after, to, CALLERS_BY_LIMITS[limits], **members)
+            told_of += assert_equal(after, to, CALLERS[limits], **members)
     assert bool(told_of) == (limits != "no workflow")
 
 

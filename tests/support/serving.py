@@ -1,4 +1,4 @@
-"""The tracker's server without a Durable Object: sockets and shards as the edge keeps them."""
+"""The tracker's server without a Durable Object: sockets and shards as JavaScript keeps them."""
 
 import json
 import time
@@ -18,7 +18,7 @@ INSTANCE = 'subscription { instance(instanceId: "i") { status } }'
 
 
 class Host:
-    """What a Worker with one key of each kind lends the tracker."""
+    """The parts of a Worker that the tracker uses, with one key of each kind."""
 
     def __init__(self, database: SqliteD1) -> None:
         self.services = Services(database)
@@ -27,14 +27,14 @@ class Host:
 
 
 def serving(database: SqliteD1 | None = None) -> tuple[Server, Host]:
-    """A server of its own, and its host."""
+    """A new server, and its host."""
     database = database or SqliteD1()
     host = Host(database)
     return Server(host, database), host
 
 
 class Socket:
-    """One socket's state between its messages, and what was asked of the edge."""
+    """The state of one socket between its messages, and the definitions that were stored for it."""
 
     def __init__(self, server: Server, key: str | None = "admin") -> None:
         self.server = server
@@ -52,8 +52,8 @@ class Socket:
         return dict(self.state["streams"])
 
     def send(self, message: object, *, problem: str = "") -> list[list[Any]]:
-        """The actions that a message leads to; all crosses as JSON text, infinity as a number
-        that is too large for a float."""
+        """The actions for a message. All crosses as JSON text; infinity is written as a number that
+        is too large for a float."""
         text = message if isinstance(message, str) else json.dumps(message)
         text = text.replace("Infinity", "1e999")
         answer = json.loads(self.server.receive(json.dumps(self.state), text, problem))
@@ -67,7 +67,7 @@ class Socket:
         return actions
 
     def subscribe(self, query: str, operation_id: str = "1", **members: Any) -> list[list[Any]]:
-        """The actions that a subscribe leads to; `members` are those of its payload."""
+        """The actions for a `subscribe` whose payload has these members."""
         payload = {"query": query, **members}
         return self.send({"type": "subscribe", "id": operation_id, "payload": payload})
 
@@ -79,7 +79,7 @@ class Socket:
         return digest
 
     def refused(self, query: str, **members: Any) -> dict[str, Any]:
-        """The only error of a subscribe that is answered with `error`."""
+        """The error of a `subscribe` that is answered with one."""
         [(kind, text)] = self.subscribe(query, "1", **members)
         frame = json.loads(text)
         assert (kind, frame["type"], frame["id"]) == ("send", "error", "1")
@@ -120,5 +120,5 @@ def poll(
 
 
 def token(gatekeeper: Gatekeeper, **claims: Any) -> str:
-    """A token of READ, an hour long unless it is said otherwise."""
+    """A token with the scope READ that is valid for an hour, unless claims say otherwise."""
     return gatekeeper.issue({"scopes": ["READ"], "exp": int(time.time()) + 3600, **claims})

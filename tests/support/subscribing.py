@@ -1,4 +1,4 @@
-"""Subscription plans, and what they tell of a window of the log."""
+"""Subscription plans, and the results that they render from a window of the log."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from resolvers.subscriptions.plans import SubscriptionPlan
 from tests.support.client import ADMIN, EXECUTOR, finished
 from tests.support.d1 import SqliteD1
 
-# Every member of a page, with what tells events apart.
+# Every member of a page, with what distinguishes events.
 EVENTS = "subscription ($f: EventFilter) { workflowEvents(filter: $f) { %s } }"
 PAGE = "events { cursor type status attempt data instance { instanceId } step { name } }"
 INSTANCE = "subscription ($id: String!) { instance(instanceId: $id) { instanceId status output } }"
@@ -35,8 +35,8 @@ def events_plan(caller: Principal = ADMIN, **members: Any) -> SubscriptionPlan:
 
 
 def run(database: SqliteD1, statement: Statement) -> Any:
-    """The value that a statement gives, None where it has nothing to tell; of a plan's, which is
-    opaque, without the cursor in front of it."""
+    """The value of a statement, None if it gives none. Of a plan's statement, which is opaque, the
+    cursor in front is left out."""
     [outcome] = finished(database.batch([statement]))
     text = outcome.text
     return None if text is None else json.loads(text[16:] if statement.opaque else text)
@@ -50,11 +50,11 @@ def read_window(
     *,
     initial: bool = False,
 ) -> Any:
-    """What the plan tells of the window behind one position up to another."""
+    """The plan's result from the window after one position up to another."""
     return run(database, plan.statement(after, to, initial=initial))
 
 
 def head_of(database: SqliteD1) -> int:
-    """The position of the last event there was, whether or not it is kept."""
+    """The position of the last event that was written, even if it is not kept any more."""
     [(head,)] = database.rows(f"SELECT {HEAD}")
     return int(head)

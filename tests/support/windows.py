@@ -1,4 +1,4 @@
-"""Windows of the seeded log: filters, callers and positions, and what Query.events tells."""
+"""Windows of the seeded log: filters, callers, positions, and the results of Query.events."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.seeded import DATA, DATABASE, POOL
 from tests.support.subscribing import PAGE
 
 HEAD = DATA.events[-1]["id"]
-LIMITS = {
+RESTRICTIONS = {
     "nothing": Restrictions(),
     "reference": Restrictions(reference=("order", "1")),
     "workflows": Restrictions(workflows=("order", "billing")),
@@ -22,8 +22,8 @@ LIMITS = {
     ),
     "no workflow": Restrictions(workflows=()),
 }
-CALLERS_BY_LIMITS = {
-    name: principal(Scope.READ, restrictions=limits) for name, limits in LIMITS.items()
+CALLERS = {
+    name: principal(Scope.READ, restrictions=limits) for name, limits in RESTRICTIONS.items()
 }
 FILTER_EXAMPLES: list[dict[str, Any]] = [
     {},
@@ -57,7 +57,7 @@ PROPERTY = settings(
 
 
 def expected(after: int, to: int, caller: Principal, **members: Any) -> list[dict[str, Any]]:
-    """What Query.events gives for a range of the log."""
+    """The result of Query.events for a range of the log."""
     query = "query ($f: EventFilter, $a: EventCursor) {"
     query += f" events(filter: $f, after: $a, first: 1000) {{ {PAGE} hasMore }} }}"
     page = Client(DATABASE, caller)(query, f=members, a=f"{after:016}")["events"]
@@ -66,7 +66,7 @@ def expected(after: int, to: int, caller: Principal, **members: Any) -> list[dic
 
 
 def values(options: list[Any]) -> st.SearchStrategy[list[Any]]:
-    """A list argument: none, one or several of these."""
+    """A list argument with none, one or several of these."""
     return st.lists(st.sampled_from(options), max_size=3)
 
 
@@ -93,7 +93,7 @@ ANY_FILTER = st.fixed_dictionaries(
     },
 )
 ANY_POSITION = st.integers(0, HEAD + 5)
-ANY_CALLER = st.sampled_from(list(CALLERS_BY_LIMITS.values()))
+ANY_CALLER = st.sampled_from(list(CALLERS.values()))
 
 
 SOME_IDS = st.sampled_from([*INSTANCE_IDS[::5], "i-004", "absent"])

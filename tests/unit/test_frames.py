@@ -1,4 +1,4 @@
-"""Messages of graphql-transport-ws: what is taken, and what is refused in which words."""
+"""Messages of graphql-transport-ws: valid ones, and the reasons for refusing others."""
 
 import json
 from collections.abc import Iterator
@@ -24,26 +24,26 @@ from tracker_do.frames import (
 
 
 def parsed(value: object) -> Any:
-    """The frame in a message that holds this value."""
+    """Parse a message with this value."""
     return frames.parse(json.dumps(value))
 
 
 def refused(message: str, *, problem: str = "") -> Malformed:
-    """Why a message is no frame."""
+    """The refusal of a message."""
     with pytest.raises(Malformed) as refusal:
         frames.parse(message, problem=problem)
     return refusal.value
 
 
 def parsed_or_refused(message: str) -> ClientFrame | Malformed:
-    """The frame in a message, or why there is none."""
+    """The frame in a message, or its refusal."""
     try:
         return frames.parse(message)
     except Malformed as refusal:
         return refusal
 
 
-# --- what is taken
+# --- valid messages
 
 _SIMPLE = {"connection_init": ConnectionInit, "ping": Ping, "pong": Pong}
 _PAYLOADS: tuple[Any, ...] = (None, {}, {"authorization": "Bearer k"}, {"a": [1, {"b": None}]})
@@ -109,7 +109,7 @@ def test_an_id_is_any_text(operation_id: str) -> None:
     assert parsed({"type": "complete", "id": operation_id}).id == operation_id
 
 
-# --- what is not
+# --- invalid messages
 
 _NO_FRAMES = {
     "nothing": "",
@@ -128,7 +128,7 @@ _NO_FRAMES = {
 
 
 @pytest.mark.parametrize("name", _NO_FRAMES)
-def test_what_is_not_json_closes_with_4400(name: str) -> None:
+def test_a_message_that_is_not_json_closes_with_4400(name: str) -> None:
     refusal = refused(_NO_FRAMES[name])
     assert refusal.code is CloseCode.BAD_REQUEST
     assert refusal.reason.startswith("The message ")
@@ -138,13 +138,13 @@ _QUERY = {"query": "{ a }"}
 
 
 def malformed() -> Iterator[tuple[Any, str]]:
-    """Values that are JSON and no frame, with the place that the refusal names."""
+    """JSON values that are not frames, with the place that the refusal names."""
     things: Any
     for things in (None, True, 1, 1.5, "ping", [], [{"type": "ping"}], {}):
         yield things, "message"
     for things in (None, 1, [], {}, ["ping"], "", "Ping", "ping ", "start", "stop", "\ud800"):
         yield {"type": things}, "message"
-    # What only a server sends.
+    # Only servers send these.
     yield {"type": "connection_ack"}, "message"
     yield {"type": "next", "id": "1", "payload": {"data": None}}, "message"
     yield {"type": "error", "id": "1", "payload": []}, "message"
@@ -173,13 +173,13 @@ def malformed() -> Iterator[tuple[Any, str]]:
 
 
 @pytest.mark.parametrize(("value", "place"), list(malformed()))
-def test_what_is_no_frame_closes_with_4400_and_its_place(value: Any, place: str) -> None:
+def test_an_invalid_frame_closes_with_4400_and_names_the_place(value: Any, place: str) -> None:
     refusal = refused(json.dumps(value))
     assert refusal.code is CloseCode.BAD_REQUEST
     assert refusal.reason.startswith(f"{place}: ")
 
 
-def test_an_id_is_as_long_as_the_limit_and_no_longer() -> None:
+def test_an_id_is_at_most_as_long_as_the_limit() -> None:
     for character in ("x", "\U0001f600"):
         taken = parsed({"type": "complete", "id": character * MAX_OPERATION_ID})
         assert taken.id == character * MAX_OPERATION_ID
@@ -199,7 +199,9 @@ def test_an_id_is_as_long_as_the_limit_and_no_longer() -> None:
         ("TOO_MANY_VALUES", 4400, "MAX_BODY_VALUES"),
     ],
 )
-def test_what_the_edge_does_not_hand_over_is_refused(problem: str, code: int, named: str) -> None:
+def test_a_message_that_javascript_has_refused_closes_the_socket(
+    problem: str, code: int, named: str
+) -> None:
     refusal = refused("", problem=problem)
     assert refusal.code == code
     assert named in refusal.reason
@@ -207,9 +209,9 @@ def test_what_the_edge_does_not_hand_over_is_refused(problem: str, code: int, na
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_a_message_is_nested_as_deep_as_the_limit_and_no_deeper(opening: str, closing: str) -> None:
+def test_a_message_is_nested_at_most_as_deep_as_the_limit(opening: str, closing: str) -> None:
     def deep(levels: int) -> str:
-        # The frame and its payload are two of them.
+        # The frame and its payload are two levels.
         inner = opening * (levels - 2) + "1" + closing * (levels - 2)
         return f'{{"type":"ping","payload":{{"a":{inner}}}}}'
 
@@ -220,7 +222,7 @@ def test_a_message_is_nested_as_deep_as_the_limit_and_no_deeper(opening: str, cl
         assert "MAX_BODY_DEPTH" in refusal.reason
 
 
-# --- whatever comes
+# --- any message
 
 _CHARACTERS = st.characters(exclude_categories=())
 _JSON: st.SearchStrategy[Any] = st.recursive(
@@ -239,7 +241,7 @@ _PAYLOAD = st.fixed_dictionaries(
     {},
     optional={"query": st.text(max_size=9), "variables": _JSON, "extensions": _JSON, "x": _JSON},
 )
-# Close to a frame, so that every member is looked at.
+# Similar to frames, so that every member is checked.
 _ALMOST = st.fixed_dictionaries(
     {"type": _TYPES | _JSON},
     optional={
@@ -263,7 +265,7 @@ _FUZZ = settings(
     | _ALMOST.map(json.dumps)
     | _ALMOST.map(lambda value: json.dumps(value, ensure_ascii=False))
 )
-def test_any_text_is_a_frame_or_says_why_not(message: str) -> None:
+def test_any_text_is_a_frame_or_refused_with_a_reason(message: str) -> None:
     frame = parsed_or_refused(message)
     if isinstance(frame, Malformed):
         assert frame.code in (CloseCode.BAD_REQUEST, CloseCode.MESSAGE_TOO_BIG)
@@ -278,7 +280,7 @@ def test_any_text_is_a_frame_or_says_why_not(message: str) -> None:
 
 @_FUZZ
 @given(st.text(_CHARACTERS, max_size=300))
-def test_a_close_reason_fits_its_frame_and_is_the_beginning_of_the_text(text: str) -> None:
+def test_a_close_reason_is_the_beginning_of_the_text_that_fits_a_frame(text: str) -> None:
     reason = frames.close_reason(text)
     assert len(reason.encode()) <= 123
     shown = text.encode(errors="replace").decode()
@@ -286,11 +288,11 @@ def test_a_close_reason_fits_its_frame_and_is_the_beginning_of_the_text(text: st
     assert reason == shown or len(reason.encode()) > 123 - 4
 
 
-# --- what goes out
+# --- outgoing frames
 
 
 def strictly(text: str) -> Any:
-    """The value of JSON text as a browser reads it; no halves of surrogate pairs as such."""
+    """The value of JSON text as a browser reads it; unpaired surrogates must be escaped."""
     text.encode()
 
     def refuse(constant: str) -> Any:
@@ -319,7 +321,7 @@ def test_frames_of_an_operation_are_json_of_the_protocols_shape(operation_id: st
     assert strictly(frames.complete(operation_id)) == {"id": operation_id, "type": "complete"}
 
 
-def test_what_a_result_holds_outside_python_stays_a_piece() -> None:
+def test_the_pieces_of_a_result_stay_pieces_of_the_frame() -> None:
     pieces = frames.next_("1", ['{"data":', 0, "}"])
     assert pieces[1:] == ['{"data":', 0, "}", "}"]
 
@@ -332,7 +334,7 @@ def test_a_pong_gives_back_the_payload_of_its_ping() -> None:
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999"])
-def test_a_number_that_no_float_holds_is_not_sent_back_as_no_json(number: str) -> None:
+def test_a_number_beyond_floats_is_refused_in_a_ping(number: str) -> None:
     frame = parsed_or_refused(f'{{"type":"ping","payload":{{"a":{number}}}}}')
     if isinstance(frame, Malformed):
         assert frame.code is CloseCode.BAD_REQUEST

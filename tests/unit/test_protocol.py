@@ -1,4 +1,4 @@
-"""graphql-transport-ws as a state machine, by tables and by sequences of frames."""
+"""graphql-transport-ws as a state machine, tested with tables and with sequences of frames."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ REQUEST = SubscribePayload(query="{ a }")
 
 
 def authenticate(authorization: str | None) -> Principal:
-    """Knows one key."""
+    """Accept one key."""
     if authorization != "Bearer good":
         raise AccessError.unauthenticated("The key is not valid.")
     return READER
@@ -42,7 +42,7 @@ def authenticate(authorization: str | None) -> Principal:
 def receive(
     connection: Connection, frame: ClientFrame | Malformed
 ) -> tuple[Connection, list[protocol.Action]]:
-    """What a frame leads to; the connection that was there stays as it is."""
+    """Receive a frame; the connection before it must not be changed."""
     before = repr(connection)
     transition = protocol.receive(connection, frame, authenticate)
     assert repr(connection) == before
@@ -96,7 +96,7 @@ def test_an_init_with_a_wrong_key_closes_with_4403(authorization: str) -> None:
 
 
 @pytest.mark.parametrize("authorization", [1, True, ["Bearer good"], {"key": "good"}])
-def test_an_init_whose_key_is_no_string_closes_with_4400(authorization: Any) -> None:
+def test_an_init_whose_key_is_not_a_string_closes_with_4400(authorization: Any) -> None:
     after, actions = receive(NEW, init({"authorization": authorization}))
     assert after is NEW
     assert isinstance(actions[0], Close)
@@ -113,7 +113,7 @@ def test_a_second_init_closes_with_4429(name: str, payload: dict[str, Any] | Non
     assert actions == [Close(CloseCode.TOO_MANY_INIT_REQUESTS, reason)]
 
 
-def test_a_refused_init_may_not_have_let_anybody_in() -> None:
+def test_a_refused_init_does_not_authenticate_the_connection() -> None:
     after, _ = receive(NEW, init({"authorization": "Bearer bad"}))
     _, actions = receive(after, subscribe())
     assert actions == [Close(CloseCode.UNAUTHORIZED, "Unauthorized")]
@@ -146,7 +146,7 @@ def test_an_id_may_be_used_again_once_its_operation_is_over() -> None:
 
 
 @pytest.mark.parametrize("subscriptions", [0, 1, MAX_SUBSCRIPTIONS - 1, MAX_SUBSCRIPTIONS])
-def test_a_socket_has_as_many_operations_as_the_limit_and_no_more(subscriptions: int) -> None:
+def test_a_socket_has_at_most_as_many_operations_as_the_limit(subscriptions: int) -> None:
     full = Connection(
         READER,
         {f"s{n}": Subscription("d", None) for n in range(subscriptions)},
@@ -155,12 +155,12 @@ def test_a_socket_has_as_many_operations_as_the_limit_and_no_more(subscriptions:
     after, [action] = receive(full, subscribe("more"))
     assert after is full
     assert isinstance(action, Send)
-    told = json.loads(action.text)
-    assert (told["type"], told["id"]) == ("error", "more")
-    [error] = told["payload"]
+    frame = json.loads(action.text)
+    assert (frame["type"], frame["id"]) == ("error", "more")
+    [error] = frame["payload"]
     assert error["extensions"] == {"code": "SUBSCRIPTION_LIMIT", "limit": "MAX_SUBSCRIPTIONS"}
     assert str(MAX_SUBSCRIPTIONS) in error["message"]
-    # An id that is taken is a fault of the client all the same.
+    # An id in use closes the socket even then.
     taken = "s0" if subscriptions else "r0"
     assert isinstance(receive(full, subscribe(taken))[1][0], Close)
     less = protocol.end(full, taken)
@@ -177,25 +177,25 @@ def test_a_ping_is_answered_at_any_time(name: str, payload: dict[str, Any] | Non
 
 
 @pytest.mark.parametrize("name", CONNECTIONS)
-def test_a_pong_says_that_what_was_sent_has_been_read(name: str) -> None:
+def test_a_pong_is_reported_as_received(name: str) -> None:
     connection = CONNECTIONS[name]
     assert receive(connection, Pong(type="pong")) == (connection, [PongReceived()])
 
 
 @pytest.mark.parametrize("name", CONNECTIONS)
-def test_completing_what_is_not_there_changes_nothing(name: str) -> None:
-    # An end of the server's may cross with one of the client's.
+def test_completing_an_unknown_operation_changes_nothing(name: str) -> None:
+    # Both sides may end an operation at once.
     assert receive(CONNECTIONS[name], complete("other")) == (CONNECTIONS[name], [])
 
 
 @pytest.mark.parametrize("name", CONNECTIONS)
 @pytest.mark.parametrize("code", [CloseCode.BAD_REQUEST, CloseCode.MESSAGE_TOO_BIG])
-def test_what_is_no_frame_closes_with_its_code(name: str, code: CloseCode) -> None:
+def test_a_malformed_message_closes_with_its_code(name: str, code: CloseCode) -> None:
     connection = CONNECTIONS[name]
     assert receive(connection, Malformed("why", code)) == (connection, [Close(code, "why")])
 
 
-def test_an_operation_that_turns_out_a_subscription_is_one_from_then_on() -> None:
+def test_a_running_operation_becomes_a_subscription() -> None:
     subscription = Subscription("digest", "")
     following = protocol.begin_subscription(
         replace(SUBSCRIBED, running=("2", "3")), "2", subscription
@@ -211,14 +211,14 @@ _LIMIT = 2  # so that sequences reach it
 
 
 class Socket(RuleBasedStateMachine):
-    """One socket, whatever its client sends and its operations come to."""
+    """One socket, with any sequence of frames and ends of operations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.connection = Connection()
         self.closed = False
         self.acknowledged = 0
-        # Operations that the client takes to be under way.
+        # Operations that have not ended for the client.
         self.expected: set[str] = set()
         self._patch = patch.object(protocol, "MAX_SUBSCRIPTIONS", _LIMIT)
         self._patch.start()
@@ -232,7 +232,7 @@ class Socket(RuleBasedStateMachine):
         assert len(actions) <= 1
         for action in actions:
             if isinstance(action, Close):
-                # Nothing is changed for a socket that is closed.
+                # A close changes nothing else.
                 assert self.connection == before
                 self.closed = True
             elif isinstance(action, Send):
@@ -249,9 +249,9 @@ class Socket(RuleBasedStateMachine):
     @precondition(lambda self: not self.closed)
     @rule(operation_id=_IDS)
     def subscribe(self, operation_id: str) -> None:
-        welcome = self.connection.principal is not None
+        authenticated = self.connection.principal is not None
         [action] = self._receive(subscribe(operation_id))
-        if not welcome or operation_id in self.expected:
+        if not authenticated or operation_id in self.expected:
             assert isinstance(action, Close)
         elif len(self.expected) == _LIMIT:
             assert isinstance(action, Send)
@@ -274,7 +274,7 @@ class Socket(RuleBasedStateMachine):
 
     @precondition(lambda self: self.connection.running)
     @rule(position=st.sampled_from(("", "5", 5, None)))
-    def turns_out_a_subscription(self, position: protocol.Position) -> None:
+    def becomes_a_subscription(self, position: protocol.Position) -> None:
         first = self.connection.running[0]
         self.connection = protocol.begin_subscription(
             self.connection, first, Subscription("d", position)
@@ -283,7 +283,7 @@ class Socket(RuleBasedStateMachine):
 
     @rule(operation_id=_IDS)
     def ends(self, operation_id: str) -> None:
-        """By itself: answered, or refused."""
+        """An operation is answered or refused."""
         self.connection = protocol.end(self.connection, operation_id)
         self.expected.discard(operation_id)
 

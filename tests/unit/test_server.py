@@ -1,4 +1,4 @@
-"""The tracker's server: messages, operations and rounds as the edge hands them over, in JSON."""
+"""The tracker's server: messages and operations, in the JSON that JavaScript exchanges."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from tracker_do.frames import CloseCode
 # --- messages
 
 
-def test_a_socket_is_let_in_with_what_its_key_allows() -> None:
+def test_a_socket_is_authenticated_with_the_scopes_of_its_key() -> None:
     server, host = serving()
     for key, scopes in (("admin", {"ADMIN", "WRITE", "READ"}), ("read", {"READ"})):
         socket = Socket(server, key)
@@ -29,7 +29,7 @@ def test_a_socket_is_let_in_with_what_its_key_allows() -> None:
         assert key not in json.dumps(socket.state)
 
 
-def test_a_token_is_let_in_with_its_limits_and_its_end() -> None:
+def test_a_token_is_accepted_with_its_restrictions_and_expiry() -> None:
     server, host = serving()
     claims = {"ref": ["t", "1"], "workflows": ["w"], "instance": "i"}
     socket = Socket(server, token(host.services.gatekeeper, **claims))
@@ -66,7 +66,9 @@ def test_a_socket_of_a_bound_worker_needs_no_key_and_a_key_it_sends_decides() ->
         ({"type": "subscribe", "id": "1", "payload": {"query": "{ a }"}}, 4401),
     ],
 )
-def test_what_closes_a_socket_leaves_its_state_alone(message: Any, code: int) -> None:
+def test_a_message_that_closes_the_socket_does_not_change_its_state(
+    message: Any, code: int
+) -> None:
     socket = Socket(serving()[0], None)
     before = socket.state
     [(kind, closed_with, reason)] = socket.send(message)
@@ -75,18 +77,18 @@ def test_what_closes_a_socket_leaves_its_state_alone(message: Any, code: int) ->
     assert socket.state is before
 
 
-def test_a_binary_message_closes_and_its_content_is_not_looked_at() -> None:
+def test_a_binary_message_closes_without_being_parsed() -> None:
     socket = Socket(serving()[0])
     assert socket.send({"type": "ping"}) == [["send", '{"type":"pong"}']]
     [(kind, code, _)] = socket.send({"type": "ping"}, problem="BINARY")
     assert (kind, code) == ("close", CloseCode.BAD_REQUEST)
 
 
-def test_a_pong_is_told_to_the_edge() -> None:
+def test_a_pong_is_reported_to_javascript() -> None:
     assert Socket(serving()[0], None).send({"type": "pong"}) == [["pong"]]
 
 
-def test_a_long_reason_is_cut_to_what_a_close_frame_holds() -> None:
+def test_a_long_reason_is_cut_to_the_size_of_a_close_frame() -> None:
     [(_, _, reason)] = Socket(serving()[0], None).send({"type": "☃" * 300})
     assert len(reason.encode()) in (121, 122, 123)
 
@@ -99,7 +101,7 @@ def test_an_expired_token_closes_with_4403_whatever_it_sends() -> None:
         assert socket.send(message) == [["close", 4403, "The token has expired."]]
 
 
-def test_a_key_that_was_taken_out_closes_with_4403() -> None:
+def test_a_removed_key_closes_with_4403() -> None:
     server, host = serving()
     sockets = {key: Socket(server, key) for key in ("admin", "write", "read")}
     of_token = Socket(server, token(host.services.gatekeeper))
@@ -117,7 +119,7 @@ def test_a_key_that_was_taken_out_closes_with_4403() -> None:
     ]
 
 
-def test_the_limit_of_operations_is_told_as_an_error_of_the_operation() -> None:
+def test_an_operation_beyond_the_limit_ends_with_an_error() -> None:
     socket = Socket(serving()[0])
     for number in range(MAX_SUBSCRIPTIONS):
         socket.plan_of(INSTANCE, f"s{number}")
@@ -129,7 +131,7 @@ def test_the_limit_of_operations_is_told_as_an_error_of_the_operation() -> None:
 # --- subscriptions
 
 
-def test_a_subscription_is_followed_from_now_or_from_its_cursor() -> None:
+def test_a_subscription_begins_at_the_head_or_at_its_cursor() -> None:
     socket = Socket(serving()[0])
     cursor = "0000000000000007"
     positions: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -155,7 +157,7 @@ def test_a_subscription_is_followed_from_now_or_from_its_cursor() -> None:
 _REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no document": ("", {}, "INVALID_DOCUMENT"),
     "no syntax": ("subscription {", {}, "INVALID_DOCUMENT"),
-    "half a surrogate pair in the document": ("{ a } # \ud800", {}, "INVALID_DOCUMENT"),
+    "an unpaired surrogate in the document": ("{ a } # \ud800", {}, "INVALID_DOCUMENT"),
     "an unknown field": ("subscription { a }", {}, "INVALID_DOCUMENT"),
     "two fields": (
         'subscription { a: instance(instanceId: "i") { id } b: instance(instanceId: "i") { id } }',
@@ -189,7 +191,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"variables": {"f": {"workflow": ["w"] * 101}}},
         "INVALID_ARGUMENT",
     ),
-    "half a surrogate pair in a value": (
+    "an unpaired surrogate in a value": (
         "subscription ($id: String!) { instance(instanceId: $id) { id } }",
         {"variables": {"id": "\ud800"}},
         "INVALID_ARGUMENT",
@@ -210,18 +212,18 @@ _REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", _REFUSED)
-def test_a_subscription_that_cannot_be_served_is_over_before_it_began(name: str) -> None:
+def test_a_subscription_that_cannot_be_served_is_answered_with_an_error(name: str) -> None:
     query, members, code = _REFUSED[name]
     error = Socket(serving()[0]).refused(query, **members)
     assert error["extensions"]["code"] == code, error
 
 
-def test_the_argument_that_is_wrong_is_named() -> None:
+def test_an_error_names_the_wrong_argument() -> None:
     error = Socket(serving()[0]).refused(EVENTS, extensions={"after": "later"})
     assert error["extensions"]["argument"] == "extensions.after"
 
 
-def test_a_plan_is_shared_by_those_that_differ_in_where_they_begin() -> None:
+def test_subscriptions_that_begin_at_different_cursors_share_a_plan() -> None:
     server, host = serving()
     sockets = [Socket(server), Socket(server, "read"), Socket(server, "write")]
     digests = {
@@ -230,7 +232,7 @@ def test_a_plan_is_shared_by_those_that_differ_in_where_they_begin() -> None:
         for number in (0, 3, 999)
     }
     assert len(digests) == 1
-    # A token without limits sees what a key sees.
+    # A token without restrictions sees the same as a key.
     free = Socket(server, token(host.services.gatekeeper))
     assert free.plan_of(EVENTS, variables={"after": "0" * 16}) in digests
     # A cursor in the extensions is not part of the operation.
@@ -238,7 +240,7 @@ def test_a_plan_is_shared_by_those_that_differ_in_where_they_begin() -> None:
     assert plain == {Socket(server).plan_of(EVENTS)}
 
 
-def test_a_plan_is_shared_by_those_that_resume_and_those_that_did_not() -> None:
+def test_subscriptions_with_and_without_a_cursor_share_a_plan() -> None:
     server, _ = serving()
     began = {Socket(server).plan_of(EVENTS, variables=given) for given in ({}, {"after": None})}
     resumed = Socket(server).plan_of(EVENTS, variables={"after": "0" * 16})
@@ -261,7 +263,7 @@ _OTHERS: dict[str, Callable[[Socket], str]] = {
 }
 
 
-def test_a_plan_is_shared_by_no_others() -> None:
+def test_subscriptions_that_differ_otherwise_share_no_plan() -> None:
     server, host = serving()
     digests = [Socket(server).plan_of(EVENTS, variables={"f": {"workflow": ["w"]}})]
     digests += [other(Socket(server)) for other in _OTHERS.values()]
@@ -336,7 +338,7 @@ def test_a_request_that_is_refused_is_answered_with_an_error(
     socket = Socket(serving()[0], "read")
     [(kind, *made)] = socket.subscribe(query, "1", **members)
     if kind == "execute":
-        # Valid as a document; what is wrong with its values is seen when it is executed.
+        # Valid as a document: its values are checked when it is executed.
         socket.send({"type": "complete", "id": "1"})
         [frame] = socket.answers(query, **members)
     else:
@@ -356,7 +358,7 @@ def test_a_field_that_failed_is_answered_with_null_and_its_error() -> None:
     assert (error["extensions"]["code"], error["path"]) == ("INVALID_INPUT", ["r"])
 
 
-def test_what_was_not_expected_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
 
@@ -372,13 +374,13 @@ def test_what_was_not_expected_is_masked(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("value", ["lone \ud800 surrogate", {"\udfff": ["\ud800"]}, 2**70, 1e22])
-def test_a_value_comes_through_a_socket_as_it_does_over_http(value: Any) -> None:
+def test_a_value_is_the_same_over_a_socket_as_over_http(value: Any) -> None:
     given = {"instanceId": "i", "workflow": "w", "output": value}
     frames = Socket(serving()[0]).answers(CREATE, variables={"v": given})
     assert frames[0]["payload"]["data"]["r"]["instance"] == {"output": value}
 
 
-def test_a_number_that_no_float_holds_is_refused_and_not_made_null() -> None:
+def test_a_number_beyond_floats_is_refused() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     given = {"instanceId": "i", "workflow": "w", "output": float("inf")}

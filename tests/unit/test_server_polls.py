@@ -1,4 +1,4 @@
-"""The tracker's server: rounds as the edge asks for them, in JSON."""
+"""The tracker's server: polls, in the JSON that JavaScript exchanges."""
 
 import json
 from typing import Any
@@ -14,16 +14,16 @@ from tests.support.writing import Writer
 from tracker_do import definitions as definitions_module
 from tracker_do import polling
 
-END = 2**53 - 1  # behind every event
+END = 2**53 - 1  # after every event
 
 
-def test_a_poll_is_told_as_moves_with_the_text_of_the_root_field() -> None:
+def test_a_poll_gives_advances_with_the_text_of_the_root_field() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     events, instance = socket.plan_of(EVENTS, "e"), socket.plan_of(INSTANCE, "i")
     result = poll(socket.server, [(events, ""), (instance, "")], registered=False)
     assert (result["livePosition"], result["more"], result["refused"]) == (0, False, [])
-    # Of the log there is nothing to tell yet; the object is told as it is.
+    # There is no event yet; the object is rendered as it is.
     assert result["advances"] == [[0, None, None], [1, None, "0" * 16 + "null"]]
     Writer(Client(database)).create("RUNNING")
     result = poll(socket.server, [(events, None), (instance, None)])
@@ -36,7 +36,7 @@ def test_a_poll_is_told_as_moves_with_the_text_of_the_root_field() -> None:
     assert (page["cursor"], len(page["events"])) == ("0000000000000001", 1)
 
 
-def test_a_poll_of_live_groups_says_how_it_is_made_again() -> None:
+def test_a_poll_of_live_groups_gives_a_template_of_the_next() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     documents = [(EVENTS, "e"), (INSTANCE, "i")]
@@ -47,12 +47,12 @@ def test_a_poll_of_live_groups_says_how_it_is_made_again() -> None:
     writer.step("RUNNING")
     for position in range(4):
         for window in (1, 2, 100):
-            told = poll(socket.server, groups, live_position=position, window=window)
+            polled = poll(socket.server, groups, live_position=position, window=window)
             repeated = repeat(database, template, position=position, window=window)
-            assert repeated == [told["livePosition"], [text for *_, text in told["advances"]]]
+            assert repeated == [polled["livePosition"], [text for *_, text in polled["advances"]]]
 
 
-def test_what_a_poke_brings_is_what_a_poll_from_the_mark_on_reads() -> None:
+def test_a_prefetch_reads_the_same_as_a_poll_from_the_stored_head() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     documents = [(EVENTS, "e"), (INSTANCE, "i")]
@@ -64,11 +64,11 @@ def test_what_a_poke_brings_is_what_a_poll_from_the_mark_on_reads() -> None:
     writer.step("RUNNING")
     for position in range(4):
         database.rows("UPDATE trackers SET marked=?", position)
-        carried = repeat(database, template, position=None, window=END)
-        assert carried == repeat(database, template, position=position, window=END)
+        prefetched = repeat(database, template, position=None, window=END)
+        assert prefetched == repeat(database, template, position=position, window=END)
 
 
-def test_without_a_mark_nothing_is_brought() -> None:
+def test_a_prefetch_without_a_stored_head_reads_nothing() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     groups = [(socket.plan_of(EVENTS), None), (socket.plan_of(INSTANCE, "i"), None)]
@@ -85,15 +85,15 @@ def test_without_a_mark_nothing_is_brought() -> None:
         ("events { instance { events(first: 49) { events { type } } } }", False),
     ],
 )
-def test_only_little_is_read_with_a_write(selected: str, is_prefetchable: bool) -> None:
+def test_only_small_selections_are_prefetched(selected: str, is_prefetchable: bool) -> None:
     socket = Socket(serving()[0])
     digest = socket.plan_of(f"subscription {{ workflowEvents {{ {selected} }} }}")
     assert poll(socket.server, [(digest, None)])["template"]["isPrefetchable"] is is_prefetchable
 
 
-def test_only_few_plans_are_read_with_a_write() -> None:
+def test_only_few_plans_are_prefetched() -> None:
     socket = Socket(serving()[0])
-    groups = [(follow_workflow(socket, str(n)), None) for n in range(MAX_PREFETCH_STATEMENTS + 1)]
+    groups = [(plan_of_workflow(socket, str(n)), None) for n in range(MAX_PREFETCH_STATEMENTS + 1)]
     assert poll(socket.server, groups)["template"]["isPrefetchable"] is False
     assert poll(socket.server, groups[1:])["template"]["isPrefetchable"] is True
 
@@ -101,8 +101,8 @@ def test_only_few_plans_are_read_with_a_write() -> None:
 def repeat(
     database: SqliteD1, template: dict[str, Any], *, position: int | None, window: int
 ) -> list[Any]:
-    """The position and the texts of a round as the edge makes it (see repeat.mjs); without a
-    position, from the mark on."""
+    """The live position and the texts of a poll from a template, as in repeated_poll.mjs. Without
+    a position, it begins at the head that a write has stored."""
     [[head]] = database.rows(template["head"][0])
     end = window if position is None else position + window
     texts = []
@@ -119,25 +119,25 @@ def repeat(
 
 
 @pytest.mark.parametrize("positions", [("",), ("0",), (None, "0"), ("7",)])
-def test_a_poll_with_somebody_who_is_not_live_is_not_made_again(
+def test_a_poll_with_a_group_that_is_not_live_gives_no_template(
     positions: tuple[str | None, ...],
 ) -> None:
     socket = Socket(serving()[0])
-    groups = [(follow_workflow(socket, str(n)), position) for n, position in enumerate(positions)]
+    groups = [(plan_of_workflow(socket, str(n)), position) for n, position in enumerate(positions)]
     assert "template" not in poll(socket.server, groups)
 
 
-def test_a_poll_that_asks_first_what_happened_is_not_made_again(
+def test_a_poll_that_first_reads_what_events_are_about_gives_no_template(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(polling, "MAX_POLL_STATEMENTS", 2)
     socket = Socket(serving()[0])
-    digests = [follow_workflow(socket, name) for name in "abc"]
+    digests = [plan_of_workflow(socket, name) for name in "abc"]
     assert "template" not in poll(socket.server, [(digest, None) for digest in digests])
     assert "template" in poll(socket.server, [(digest, None) for digest in digests[1:]])
 
 
-def test_a_refused_group_is_told_with_its_errors() -> None:
+def test_a_refused_group_is_listed_with_its_errors() -> None:
     socket = Socket(serving()[0])
     digest = socket.plan_of(EVENTS)
     result = poll(socket.server, [(digest, "5"), (digest, "")])
@@ -147,7 +147,7 @@ def test_a_refused_group_is_told_with_its_errors() -> None:
     assert "template" not in result
 
 
-def test_a_plan_is_made_anew_from_its_definition() -> None:
+def test_a_plan_is_compiled_again_from_its_definition() -> None:
     database = SqliteD1()
     asleep, host = serving(database)
     limited = token(host.services.gatekeeper, ref=["t", "☃"], workflows=["w", "é"])
@@ -158,17 +158,17 @@ def test_a_plan_is_made_anew_from_its_definition() -> None:
     writer = Writer(Client(database))
     writer.create("RUNNING", reference={"refType": "t", "refId": "☃"})
     writer.create("RUNNING", "j")
-    told = poll(asleep, groups)
-    assert len(told["advances"]) == 3
+    before = poll(asleep, groups)
+    assert len(before["advances"]) == 3
     awake, _ = serving(database)
     assert sorted(poll(awake, groups)["unknown"]) == sorted(digest for digest, _ in groups)
     definitions = {**sockets[0].definitions, **sockets[1].definitions}
-    assert poll(awake, groups, definitions=definitions) == told
-    # And is known from then on.
-    assert poll(awake, groups) == told
+    assert poll(awake, groups, definitions=definitions) == before
+    # The plans are cached from then on.
+    assert poll(awake, groups) == before
 
 
-def test_a_definition_that_is_made_anew_has_the_same_digest() -> None:
+def test_equal_subscriptions_have_the_same_definition_and_digest() -> None:
     for key in ("admin", "read"):
         one, other = Socket(serving()[0], key), Socket(serving()[0], key)
         given = {"f": {"type": ["STEP_FAILED"], "workflow": []}}
@@ -177,17 +177,17 @@ def test_a_definition_that_is_made_anew_has_the_same_digest() -> None:
         assert one.definitions == other.definitions
 
 
-def test_plans_that_were_used_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_that_were_used_longest_ago_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definitions_module, "SUBSCRIPTION_PLAN_CACHE_SIZE", 3)
     socket = Socket(serving()[0])
-    digests = [follow_workflow(socket, name) for name in "abcd"]
+    digests = [plan_of_workflow(socket, name) for name in "abcd"]
     assert poll(socket.server, [(digest, None) for digest in digests]) == {"unknown": digests[:1]}
 
 
-def test_a_shard_may_have_more_plans_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_may_have_more_plans_than_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definitions_module, "SUBSCRIPTION_PLAN_CACHE_SIZE", 3)
     socket = Socket(serving()[0])
-    digests = [follow_workflow(socket, name) for name in "abcde"]
+    digests = [plan_of_workflow(socket, name) for name in "abcde"]
     for order in (digests, digests[::-1], digests[2:] + digests[:2]):
         groups = [(digest, None) for digest in order]
         unknown = poll(socket.server, groups)["unknown"]
@@ -197,12 +197,12 @@ def test_a_shard_may_have_more_plans_than_are_kept(monkeypatch: pytest.MonkeyPat
         assert [number for number, *_ in result["advances"]] == [0, 1, 2, 3, 4]
 
 
-def follow_workflow(socket: Socket, name: str) -> str:
-    """The digest of the feed of a workflow's events."""
+def plan_of_workflow(socket: Socket, name: str) -> str:
+    """The digest of the plan of a workflow's events."""
     return socket.plan_of(EVENTS, name, variables={"f": {"workflow": [name]}})
 
 
-def test_a_shard_that_nobody_subscribes_to_is_not_poked_any_more() -> None:
+def test_a_shard_without_subscribers_is_not_notified_any_more() -> None:
     database = SqliteD1()
     socket = Socket(serving(database)[0])
     poll(socket.server, [(socket.plan_of(EVENTS), "")], registered=False)
@@ -212,7 +212,7 @@ def test_a_shard_that_nobody_subscribes_to_is_not_poked_any_more() -> None:
     assert poll(socket.server, []) == {"unregistered": True}
 
 
-def test_a_poll_whose_database_does_not_answer_has_failed(
+def test_a_poll_fails_if_the_database_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     database = SqliteD1()
