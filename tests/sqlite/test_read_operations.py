@@ -1,4 +1,4 @@
-"""Operations written by hand, each against the reference: every root, filter, page and shape."""
+"""Operations written by hand, compared with the reference: every root, filter, page and shape."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +9,9 @@ from resolvers.access.principals import Restrictions
 from resolvers.base.errors import ArgumentError
 from resolvers.compiling.documents import InvalidDocument
 from tests.support.client import Client
-from tests.support.operations import Drawn
 from tests.support.reference import STATUSES
-from tests.support.seeded import DATA, DATABASE, POOL, comparing
+from tests.support.operations import Drawn
+from tests.support.seeded import DATA, DATABASE, POOL, assert_equals_reference, comparing
 
 _INSTANCE = "id instanceId status createdAt startedAt updatedAt completedAt sleepUntil duration"
 _STEP = """id name index kind status output error { name message stack }
@@ -64,7 +64,7 @@ _ROOTS = {
 
 @pytest.mark.parametrize("name", _ROOTS)
 def test_every_root_field_is_answered_as_by_the_reference(name: str) -> None:
-    comparing(Restrictions()).check(Drawn(_ROOTS[name], {}))
+    assert_equals_reference(_ROOTS[name])
 
 
 _FILTERS: list[dict[str, Any]] = [
@@ -117,12 +117,13 @@ def test_every_filter_selects_what_the_reference_selects_in_every_order(
     given: dict[str, Any],
 ) -> None:
     for order in _ORDERS:
-        for limits in (
+        for restrictions in (
             Restrictions(),
             Restrictions(reference=("order", "1")),
             Restrictions(workflows=("order",)),
         ):
-            comparing(limits).check(Drawn(_FILTERED, {"filter": given, "order": order}))
+            variables = {"filter": given, "order": order}
+            assert_equals_reference(_FILTERED, variables, restrictions=restrictions)
 
 
 _EVENT_FILTERS: list[dict[str, Any]] = [
@@ -147,13 +148,14 @@ def test_every_event_filter_selects_what_the_reference_selects(given: dict[str, 
     query = """query ($filter: EventFilter, $after: EventCursor) {
       events(filter: $filter, after: $after, first: 5) {
         cursor hasMore events { cursor type instance { id } step { id } } } }"""
-    for limits in (
+    for restrictions in (
         Restrictions(),
         Restrictions(reference=("order", "1")),
         Restrictions(instance_id="i-005"),
     ):
         for after in (None, POOL.event_cursors[5], POOL.event_cursors[-1]):
-            comparing(limits).check(Drawn(query, {"filter": given, "after": after}))
+            variables = {"filter": given, "after": after}
+            assert_equals_reference(query, variables, restrictions=restrictions)
 
 
 @pytest.mark.parametrize(
@@ -250,12 +252,12 @@ def test_a_cursor_behind_the_end_of_the_log_gives_that_of_the_end() -> None:
 
 
 def pages(query: str, way: str, **variables: Any) -> Iterator[dict[str, Any]]:
-    """All pages of the aliased connection `page`, from one end to the other."""
+    """All pages of the connection with the alias `page`, from one end to the other."""
     client = Client(DATABASE)
     cursor = None
     while True:
         variables[way] = cursor
-        comparing(Restrictions()).check(Drawn(query, dict(variables)))
+        assert_equals_reference(query, dict(variables))
         page = client(query, **variables)["page"]
         yield page
         info = page["pageInfo"]
@@ -306,7 +308,7 @@ def test_the_log_read_page_by_page_is_the_whole_log_in_order() -> None:
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        comparing(Restrictions()).check(Drawn(query, {"after": cursor}))
+        assert_equals_reference(query, {"after": cursor})
         page = client(query, after=cursor)["events"]
         seen += [event["cursor"] for event in page["events"]]
         cursor, more = page["cursor"], page["hasMore"]
@@ -377,7 +379,7 @@ _SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", _SHAPES)
 def test_every_shape_of_selection_is_answered_as_by_the_reference(name: str) -> None:
-    comparing(Restrictions()).check(Drawn(*_SHAPES[name]))
+    assert_equals_reference(*_SHAPES[name])
 
 
 def test_one_document_serves_variables_of_every_shape() -> None:

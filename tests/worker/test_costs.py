@@ -223,6 +223,7 @@ def test_an_instances_log_reads_its_events(caller: Api) -> None:
     query = '{ instance(instanceId: "cost-099999") { events { events { type } } } }'
     page, read = measured(caller, query)
     events = page["instance"]["events"]["events"]
+    assert events
     assert read <= 2 * len(events) + 10
 
 

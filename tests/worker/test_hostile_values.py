@@ -82,6 +82,7 @@ def follow(bystander: Bystander, requests: Iterable[str]) -> None:
             socket.send(f'{{"type":"subscribe","id":"{number}","payload":{request}}}')
         bystander.assert_served()
         messages = socket.flushed()
+    assert messages
     for message in messages:
         assert message["type"] in ("next", "error"), message
         if message["type"] == "error":
