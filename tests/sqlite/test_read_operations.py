@@ -9,8 +9,8 @@ from resolvers.access.principals import Restrictions
 from resolvers.base.errors import ArgumentError
 from resolvers.compiling.documents import InvalidDocument
 from tests.support.client import Client
-from tests.support.reference import STATUSES
 from tests.support.operations import Drawn
+from tests.support.reference import STATUSES
 from tests.support.seeded import DATA, DATABASE, POOL, assert_equals_reference, comparing
 
 _INSTANCE = "id instanceId status createdAt startedAt updatedAt completedAt sleepUntil duration"
