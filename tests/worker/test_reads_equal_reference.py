@@ -1,4 +1,4 @@
-"""What the Worker answers over HTTP equals the reference executor, for random operations."""
+"""The Worker answers random operations over HTTP as the reference executor does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUSALS = {"OPERATION_TOO_LARGE", "INVALID_ARGUMENT"}
 
 @pytest.fixture(scope="module")
 def seeded(prepared: None) -> Iterator[LocalServer]:
-    """A server with the varied database that the reference reads too."""
+    """A server with the varied database, which the reference reads as well."""
     with LocalServer() as running:
         for statement in statements():
             running.query(statement)
@@ -34,7 +34,7 @@ def seeded(prepared: None) -> Iterator[LocalServer]:
 
 
 def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
-    """Asks the server; the JSON text of `data` as it came."""
+    """Run operations on the server, in the form that a comparison calls."""
 
     def ask(query: str, variables: dict[str, Any]) -> str:
         response = api.post({"query": query, "variables": variables})
@@ -50,7 +50,7 @@ def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
 
 
 @pytest.mark.parametrize(
-    ("limits", "wishes"),
+    ("restrictions", "token"),
     [
         (Restrictions(), None),
         (
@@ -63,13 +63,13 @@ def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
     ],
 )
 def test_random_operations_are_answered_as_by_the_reference(
-    seeded: LocalServer, limits: Restrictions, wishes: dict[str, Any] | None
+    seeded: LocalServer, restrictions: Restrictions, token: dict[str, Any] | None
 ) -> None:
     data = Data.read(lambda sql: [tuple(row.values()) for row in seeded.query(sql)])
     pool = Pool.of(data, global_ids(data))
-    key = seeded.key if wishes is None else token_of(seeded, **wishes)
+    key = seeded.key if token is None else token_of(seeded, **token)
     with Api(seeded, key=key) as api:
-        comparison = Comparison(data_text(api), Reference(data, limits))
+        comparison = Comparison(data_text(api), Reference(data, restrictions))
 
         @settings(
             max_examples=EXAMPLES,

@@ -109,7 +109,10 @@ def a_socket_without_init_closes_with_4408_even_after_an_eviction(
 
 
 def a_stream_of_events_is_kept_open_by_comments(server: LocalServer) -> None:
-    request = {"query": WORKFLOW_EVENTS, "variables": {"filter": {"workflow": ["nobody"]}}}
+    request = {
+        "query": WORKFLOW_EVENTS,
+        "variables": {"filter": {"workflow": ["no-such-workflow"]}},
+    }
     headers = {"accept": "text/event-stream", "authorization": f"Bearer {server.key}"}
     url = f"{server.url}/graphql"
     with httpx.stream("POST", url, json=request, headers=headers, timeout=30) as response:

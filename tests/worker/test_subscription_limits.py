@@ -292,6 +292,6 @@ def test_a_replay_of_more_than_100_000_events_is_refused(
     assert error["extensions"] == {"code": "REPLAY_TOO_LONG", "limit": "MAX_REPLAY_EVENTS"}
     assert str(MAX_REPLAY_EVENTS + 1) in error["message"]
     near = f"{int(before) + 1:016d}"
-    socket.subscribe("near", WORKFLOW_EVENTS, variables=of("nobody", after=near))
+    socket.subscribe("near", WORKFLOW_EVENTS, variables=of("no-such-workflow", after=near))
     rough.tracker("notify")
     assert socket.flushed() == []
