@@ -1,4 +1,4 @@
-"""The varied database of `seed` in SQLite, for tests that only read."""
+"""The varied database of seed.py in SQLite, for tests that only read."""
 
 from collections.abc import Callable
 from typing import Any

@@ -75,8 +75,8 @@ def test_every_limit_is_documented_with_its_value() -> None:
 
 
 def codes_in(path: Path) -> Iterator[str]:
-    """The codes of `extensions.code` that a module names: `code="…"`, the second argument of what
-    makes an error, and the values of `_CODES` with their default."""
+    """The values of `extensions.code` that a module names: in `code="…"`, as the second argument of
+    `error_of`, and in `_CODES` with its default."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)

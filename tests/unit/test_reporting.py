@@ -23,7 +23,7 @@ STATUSES = "query ($v: InstanceFilter) { stats(filter: $v) { total } }"
 
 
 def reported(query: str, **variables: Any) -> list[dict[str, Any]]:
-    """The errors with which an operation is refused."""
+    """The errors of a refused operation."""
     with pytest.raises(Exception) as failure:  # noqa: PT011  # any: `report` takes them all
         Client()(query, **variables)
     response = report(failure.value)

@@ -20,7 +20,7 @@ from scripts.export_schema import CONTRACT, broken_promises
 
 
 def described() -> Iterator[tuple[str, str | None]]:
-    """Everything of ours in the schema, with its description."""
+    """All types, fields and arguments of this schema with their descriptions."""
     for name, type_ in core.type_map.items():
         if name.startswith("__") or name in {"String", "Int", "Float", "Boolean", "ID"}:
             continue
