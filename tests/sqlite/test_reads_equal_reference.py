@@ -1,10 +1,11 @@
 """The compiled path answers random operations as the reference executor does."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from resolvers.access.principals import Restrictions
 from tests.support.operations import Drawn, operations
+from tests.support.properties import repeatable
 from tests.support.seeded import POOL, comparing
 
 _RESTRICTIONS = {
@@ -25,13 +26,7 @@ def test_random_operations_are_answered_as_by_the_reference(restrictions: str) -
     examples = _EXAMPLES.get(restrictions, 20)
     comparison = comparing(_RESTRICTIONS[restrictions])
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    @repeatable(examples)
     @given(drawn=operations(POOL))
     def run(drawn: Drawn) -> None:
         comparison.check(drawn)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import InstanceStatus, StepKind, StepStatus
 from tests.support.engines import RecordingEngine
+from tests.support.properties import repeatable
 from tests.support.writing import Writer
 
 _IDS = st.sampled_from(("i", "j"))
@@ -161,11 +161,4 @@ class Tracking(RuleBasedStateMachine):
 
 
 TestTracking = Tracking.TestCase
-TestTracking.settings = settings(
-    max_examples=150,
-    stateful_step_count=30,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+TestTracking.settings = repeatable(150, steps=30)

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.client import Client
+from tests.support.properties import repeatable
 from tests.support.writing import Writer, failure
 
 _OLD = "2001-01-01T00:00:00.000Z"
@@ -177,7 +178,7 @@ _VALUES: list[Any] = [
     {"": {"ü\ud800": [None, True, {"k\u0000": []}]}},
     json.loads("[" * 100 + "]" * 100),
 ]
-_EXAMPLES = settings(max_examples=120, deadline=None, database=None, derandomize=True)
+_EXAMPLES = repeatable(120)
 
 
 def assert_kept(value: Any) -> None:

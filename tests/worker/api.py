@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -83,6 +84,13 @@ class Api(Closing):
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def run_cron(server: LocalServer) -> None:
+    """Run the service's cron trigger, and wait for its end."""
+    url = f"{server.url}/cdn-cgi/local/scheduled"
+    response = httpx.get(url, params={"cron": "*/5 * * * *"}, timeout=TIMEOUT_S)
+    assert response.status_code == HTTPStatus.OK
 
 
 def act(api: Api, action: str, instance_id: str, **more: Any) -> dict[str, Any]:

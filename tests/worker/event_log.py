@@ -60,6 +60,17 @@ def events_after(
     raise AssertionError(f"the log has more than {_PAGES} pages")
 
 
+def cursors_of(api: Api, workflow: str, after: str) -> list[str]:
+    """The cursors of a workflow's events in the log after a cursor."""
+    found = events_after(api, after, filter_={"workflow": [workflow]})
+    return [event["cursor"] for event in found]
+
+
+def touch(api: Api, instance_id: str, note: str) -> None:
+    """Write one event of an instance."""
+    api.data(UPDATE, input={"instanceId": instance_id, "metadata": {"note": note}})
+
+
 def write_without_notifying(server: LocalServer, instance_id: str, note: str) -> None:
     """Change an instance by SQL: its event is in the log, and no shard is notified."""
     server.query(

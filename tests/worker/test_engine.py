@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from tests.worker.api import Api, act, cost
+from tests.worker.api import Api, act, cost, run_cron
 
 if TYPE_CHECKING:
     from scripts.local_server import LocalServer
@@ -323,6 +321,5 @@ def test_the_cron_trigger_starts_an_instance_that_never_reached_the_engine(
         " VALUES (?1,?2,'QUEUED','{\"holdMs\":1,\"failPayments\":0}',?3,?3)",
         [instance_id, WORKFLOW, "2026-01-01T00:00:00.000Z"],
     )
-    triggered = httpx.get(f"{server.url}/cdn-cgi/local/scheduled", params={"cron": "*/5 * * * *"})
-    assert triggered.status_code == HTTPStatus.OK
+    run_cron(server)
     api.until(ORDER, lambda data: data["instance"]["status"] == "COMPLETED", id=instance_id)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from schema.build import core
+from tests.support.properties import repeatable
 from tests.worker.api import JSON, RESPONSE_JSON, refuse_internals
 
 if TYPE_CHECKING:
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
     from scripts.local_server import LocalServer
     from tests.worker.api import Api
 
-FUZZ = settings(
-    max_examples=400,
-    # The same examples on every machine, so that a failure can be repeated.
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+FUZZ = repeatable(400)
 
 OPERATIONS = [
     "query($id: ID!) { node(id: $id) { id ... on WorkflowStep { name } } }",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from resolvers.access.principals import Restrictions
 from scripts.local_server import LocalServer
 from tests.support.operations import Comparison, Drawn, Refused, operations
+from tests.support.properties import repeatable
 from tests.support.reference import Reference, global_ids
 from tests.support.reference_rows import Data
 from tests.support.seed import statements
@@ -71,13 +72,7 @@ def test_random_operations_are_answered_as_by_the_reference(
     with Api(seeded, key=key) as api:
         comparison = Comparison(data_text(api), Reference(data, restrictions))
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )
+        @repeatable(EXAMPLES)
         @given(drawn=operations(pool))
         def run(drawn: Drawn) -> None:
             comparison.check(drawn)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ import pytest
 
 from resolvers.base.limits import RECONCILE_GIVE_UP_SECONDS
 from scripts.local_server import LocalServer
-from tests.worker.api import Api, act
+from tests.worker.api import Api, act, run_cron
+from tests.worker.event_log import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from tests.worker.conftest import StartServer
 
 UNTRACKED = "untracked"
-START = """mutation Start($input: StartWorkflowInput!) {
-  startWorkflow(input: $input) { __typename ... on Error { message } }
-}"""
 REPORT = """mutation Report($input: UpdateWorkflowInstanceInput!) {
   updateWorkflowInstance(input: $input) { __typename }
 }"""
@@ -71,14 +68,6 @@ def age(server: LocalServer, instance_id: str, seconds: int) -> None:
     )
 
 
-def trigger(server: LocalServer) -> None:
-    """Run the cron trigger."""
-    triggered = httpx.get(
-        f"{server.url}/cdn-cgi/local/scheduled", params={"cron": "*/5 * * * *"}, timeout=60
-    )
-    assert triggered.status_code == HTTPStatus.OK
-
-
 def reconciled(
     api: Api, instance_id: str, done: Callable[[Any], bool], *, seconds: int = HOUR
 ) -> Any:
@@ -88,7 +77,7 @@ def reconciled(
         if done(data["instance"]):
             return True
         age(api.server, instance_id, seconds)
-        trigger(api.server)
+        run_cron(api.server)
         return False
 
     return api.until(INSTANCE, tried, id=instance_id)["instance"]
@@ -143,7 +132,7 @@ def test_a_sleep_is_paused_and_resumed_in_another_worker(caller: Api, instance_i
     start(caller, instance_id, sleepMs=600_000)
     assert act(caller, "pauseWorkflow", instance_id)["instance"] == {"status": "PAUSED"}
     age(caller.server, instance_id, HOUR)
-    trigger(caller.server)
+    run_cron(caller.server)
     assert status(caller, instance_id) == "PAUSED"
     assert act(caller, "resumeWorkflow", instance_id)["instance"] == {"status": "RUNNING"}
     ended = act(caller, "terminateWorkflow", instance_id)
@@ -216,10 +205,10 @@ def test_an_instance_unknown_to_the_engine_is_given_up_after_a_day_without_repor
     given = {"workflow": UNTRACKED, "instanceId": instance_id, "status": "RUNNING"}
     caller.data(REPORT, input=given)
     age(caller.server, instance_id, HOUR)
-    trigger(caller.server)
+    run_cron(caller.server)
     assert status(caller, instance_id) == "RUNNING"
     age(caller.server, instance_id, RECONCILE_GIVE_UP_SECONDS + HOUR)
-    trigger(caller.server)
+    run_cron(caller.server)
     ended = caller.data(INSTANCE, id=instance_id)["instance"]
     assert (ended["status"], ended["error"]["name"]) == ("ERRORED", "EngineUnavailable")
 
@@ -234,7 +223,7 @@ def test_a_start_that_the_engine_refuses_ends_with_its_message(
         " VALUES (?1,?2,'QUEUED',?3,?3)",
         [bad, UNTRACKED, "2026-01-01T00:00:00.000Z"],
     )
-    trigger(caller.server)
+    run_cron(caller.server)
     ended = caller.data(INSTANCE, id=bad)["instance"]
     assert ended["status"] == "ERRORED"
     assert "invalid id" in ended["error"]["message"]
@@ -251,7 +240,7 @@ def test_retention_removes_instances_that_ended_long_ago(caller: Api, instance_i
         caller.data(REPORT, input=given)
     then = "strftime('%Y-%m-%dT%H:%M:%fZ','now','-31 days')"
     caller.server.query(f"UPDATE instances SET completed_at={then} WHERE instance_id=?1", [old])
-    trigger(caller.server)
+    run_cron(caller.server)
     assert caller.data(INSTANCE, id=old) == {"instance": None}
     assert status(caller, new) == "COMPLETED"
     counts = caller.data(
@@ -280,8 +269,8 @@ def test_a_worker_killed_between_recording_and_starting_loses_no_start(
     with Api(server) as api:
         assert status(api, instance_id) == "QUEUED"
         age(server, instance_id, HOUR)
-        trigger(server)
-        trigger(server)
+        run_cron(server)
+        run_cron(server)
         ended = api.until(
             INSTANCE, lambda data: data["instance"]["status"] == "COMPLETED", id=instance_id
         )["instance"]

@@ -11,7 +11,7 @@ import pytest
 from resolvers.base.vocabulary import Scope
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
-from tests.worker.event_log import START, UPDATE, WORKFLOW_EVENTS, head, write_without_notifying
+from tests.worker.event_log import START, WORKFLOW_EVENTS, head, touch, write_without_notifying
 from tests.worker.raw_socket import RawSocket, events_of, init_frame
 from tests.worker.test_access import short_token_of, token_of
 
@@ -61,10 +61,6 @@ def start(api: Api, instance_id: str, workflow: str, ref_id: str | None = None) 
     reference = {"refType": "order", "refId": ref_id} if ref_id else None
     given = {"workflow": workflow, "instanceId": instance_id, "reference": reference}
     api.data(START, input={**given, "input": {"secret": instance_id}})
-
-
-def touch(api: Api, instance_id: str, note: str) -> None:
-    api.data(UPDATE, input={"instanceId": instance_id, "metadata": {"note": note}})
 
 
 @pytest.mark.parametrize("key", [READ_KEY, WRITE_KEY])

@@ -5,21 +5,21 @@ from __future__ import annotations
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from resolvers.base.limits import MAX_UNREAD_CHARACTERS
-from tests.worker.api import Api
+from tests.worker.api import Api, run_cron
 from tests.worker.event_log import (
     START,
     UPDATE,
     WORKFLOW_EVENTS,
+    cursors_of,
     events_after,
     head,
     seed_events,
+    touch,
     write_without_notifying,
 )
 from tests.worker.raw_socket import PING, RawSocket, characters_of, events_of, read_on
@@ -53,12 +53,6 @@ def cursors(messages: list[Any], operation_id: str = "1") -> list[str]:
     return [event["cursor"] for event in events_of(messages, operation_id)]
 
 
-def logged(api: Api, name: str, after: str) -> list[str]:
-    """The cursors of a workflow's events in the log."""
-    found = events_after(api, after, filter_={"workflow": [name]})
-    return [event["cursor"] for event in found]
-
-
 def test_an_event_whose_notification_was_lost_comes_with_the_next(
     rough: LocalServer, api: Api, name: str
 ) -> None:
@@ -66,9 +60,9 @@ def test_an_event_whose_notification_was_lost_comes_with_the_next(
     with follow(rough, name, after) as socket:
         write_without_notifying(rough, name, "not notified")
         assert socket.flushed() == []
-        api.data(UPDATE, input={"instanceId": name, "metadata": {"note": "notified"}})
+        touch(api, name, "notified")
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 2)
-        assert cursors(got) == logged(api, name, after)
+        assert cursors(got) == cursors_of(api, name, after)
 
 
 def test_a_notification_of_another_event_is_enough(rough: LocalServer, api: Api, name: str) -> None:
@@ -77,7 +71,7 @@ def test_a_notification_of_another_event_is_enough(rough: LocalServer, api: Api,
         write_without_notifying(rough, name, "not notified")
         api.data(START, input={"workflow": f"{name}-other"})
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 1)
-        assert cursors(got) == logged(api, name, after)
+        assert cursors(got) == cursors_of(api, name, after)
 
 
 def test_the_cron_trigger_delivers_an_event_whose_notification_was_lost(
@@ -86,14 +80,12 @@ def test_the_cron_trigger_delivers_an_event_whose_notification_was_lost(
     after = head(api)
     with follow(rough, name, after) as socket:
         write_without_notifying(rough, name, "not notified")
-        url = f"{rough.url}/cdn-cgi/local/scheduled"
         began = time.monotonic()
-        triggered = httpx.get(url, params={"cron": "*/5 * * * *"}, timeout=30)
-        assert triggered.status_code == HTTPStatus.OK
+        run_cron(rough)
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 1)
         # The alarm would have come later.
         assert time.monotonic() - began < 8
-        assert cursors(got) == logged(api, name, after)
+        assert cursors(got) == cursors_of(api, name, after)
 
 
 def test_delivery_resumes_when_the_database_answers_again(
@@ -117,7 +109,7 @@ def test_delivery_resumes_when_the_database_answers_again(
         finally:
             rough.query("ALTER TABLE events_away RENAME TO events")
         with late:
-            expected = logged(api, name, after)
+            expected = cursors_of(api, name, after)
             assert expected
             for waiting in (socket, late):
                 got = waiting.receive_until(
@@ -147,7 +139,7 @@ def test_no_event_is_lost_or_repeated_when_the_shard_is_evicted_while_it_sends(
                 time.sleep(choice.random() * 0.05)
             writing.result()
         rough.tracker("notify")
-        expected = logged(api, name, after)
+        expected = cursors_of(api, name, after)
         assert len(expected) == writes
         assert evictions >= 20
         for socket in (first, second):
@@ -160,7 +152,7 @@ def test_a_replay_is_complete_although_the_shard_is_evicted_again_and_again(
 ) -> None:
     after = head(api)
     seed_events(rough, name, 8_000)
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     with RawSocket(rough).init() as socket:
         variables = {"filter": {"workflow": [name]}, "after": after}
         socket.subscribe("1", WORKFLOW_EVENTS, variables=variables)
@@ -204,7 +196,7 @@ def test_a_replay_waits_for_a_slow_client_and_other_subscribers_do_not(
 ) -> None:
     after = head(api)
     seed_events(rough, name, 20_000)
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     variables = {"filter": {"workflow": [name]}, "after": after}
     slow = RawSocket(rough, answers_pings=False)
     with slow.init(), RawSocket(rough).init() as quick:
@@ -216,8 +208,8 @@ def test_a_replay_waits_for_a_slow_client_and_other_subscribers_do_not(
         whole = quick.receive_until(lambda got: len(events_of(got, "1")) >= len(expected))
         assert cursors(whole) == expected
         # Neither a notification nor a new event makes it go on, only the pong does.
-        api.data(UPDATE, input={"instanceId": name, "metadata": {"note": "meanwhile"}})
+        touch(api, name, "meanwhile")
         assert len(events_of([quick.receive()], "1")) == 1
         assert slow.flushed() == []
-        expected = logged(api, name, after)
+        expected = cursors_of(api, name, after)
         assert cursors(read_on(slow, got, len(expected))) == expected

@@ -16,7 +16,7 @@ import pytest
 from resolvers.base.limits import INIT_TIMEOUT_MS, POLL_AGAIN_MS, SSE_KEEP_ALIVE_MS
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
-from tests.worker.event_log import START, UPDATE, WORKFLOW_EVENTS, head, write_without_notifying
+from tests.worker.event_log import START, WORKFLOW_EVENTS, head, touch, write_without_notifying
 from tests.worker.raw_socket import RawSocket, events_of
 from tests.worker.subscribers import NodeClients
 
@@ -54,7 +54,7 @@ def an_idle_shard_sleeps_and_its_sockets_stay_open(server: LocalServer) -> None:
         variables["after"] = head(api)
         inbox = node.subscribe("pinging", "events", WORKFLOW_EVENTS, variables=variables)
         follow(quiet, name, after=variables["after"])
-        api.data(UPDATE, input={"instanceId": name, "metadata": {"note": "before"}})
+        touch(api, name, "before")
         inbox.until(lambda inbox: len(inbox.events) == 1)
         assert len(events_of([quiet.receive()], "1")) == 1
         before = server.tracker("status")
@@ -70,7 +70,7 @@ def an_idle_shard_sleeps_and_its_sockets_stay_open(server: LocalServer) -> None:
         assert connection.count("ping") - connection.count("pong") <= 1
         assert connection.count("opened") == 1
         assert connection.count("closed") == 0
-        api.data(UPDATE, input={"instanceId": name, "metadata": {"note": "after"}})
+        touch(api, name, "after")
         inbox.until(lambda inbox: len(inbox.events) == 2)
         assert len(events_of([quiet.receive()], "1")) == 1
 

@@ -21,11 +21,11 @@ from tests.worker.api import Api
 from tests.worker.event_log import (
     START,
     STEP,
-    UPDATE,
     WORKFLOW_EVENTS,
     events_after,
     head,
     seed_events,
+    touch,
 )
 from tests.worker.raw_socket import RawSocket, events_of
 
@@ -53,10 +53,6 @@ def socket(rough: LocalServer) -> Iterator[RawSocket]:
 
 def of(name: str, **more: Any) -> dict[str, Any]:
     return {"filter": {"workflow": [name]}, **more}
-
-
-def touch(api: Api, name: str, note: str) -> None:
-    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
 
 
 def receive_events(socket: RawSocket, operation_id: str, count: int) -> list[Any]:

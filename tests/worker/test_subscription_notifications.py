@@ -17,10 +17,10 @@ from tests.worker.event_log import (
     START,
     STEP,
     TRACK,
-    UPDATE,
     WORKFLOW_EVENTS,
-    events_after,
+    cursors_of,
     head,
+    touch,
     write_without_notifying,
 )
 from tests.worker.raw_socket import RawSocket, events_of
@@ -59,11 +59,6 @@ def follow(socket: RawSocket, name: str, query: str = WORKFLOW_EVENTS) -> None:
     socket.subscribe("1", query, variables={"filter": {"workflow": [name]}})
 
 
-def touch(api: Api, name: str, note: str) -> None:
-    """Write one event."""
-    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
-
-
 def settle(server: LocalServer) -> dict[str, Any]:
     """Poll until all groups are live; the status of the shard. The prefetch for the next write
     comes with the answer to the next notification."""
@@ -92,11 +87,6 @@ def received(socket: RawSocket, count: int, after: str) -> list[str]:
     return cursors(socket.receive_until(lambda got: len(cursors(got)) >= count))
 
 
-def logged(api: Api, name: str, after: str) -> list[str]:
-    """The cursors of a workflow's events in the log."""
-    return [e["cursor"] for e in events_after(api, after, filter_={"workflow": [name]})]
-
-
 # --- prefetched results
 
 
@@ -113,7 +103,7 @@ def test_a_write_brings_the_prefetched_results_with_its_notification(
         touch(api, name, f"note {n}")
         api.data(STEP, input={"instanceId": name, "name": f"step {n}", "status": "RUNNING"})
         # Each has been delivered before the next is written.
-        expected = logged(api, name, after)
+        expected = cursors_of(api, name, after)
         assert received(first, len(expected), after) == expected
         after = expected[-1]
     status = rough.tracker("status")
@@ -148,7 +138,7 @@ def test_the_next_notification_makes_up_for_a_lost_one(
     after = head(api)
     write_without_notifying(rough, name, "not notified")
     touch(api, name, "notified")
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     assert len(expected) == 2
     assert received(socket, 2, after) == expected
     assert rough.tracker("status")["prefetched"] == before["prefetched"]
@@ -164,7 +154,7 @@ def test_a_subscriber_that_came_after_the_prefetch_gets_every_event(
     second.subscribe("1", WORKFLOW_EVENTS, variables={"after": after})
     touch(api, name, "one")
     touch(api, name, "two")
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     for socket in (first, second):
         assert received(socket, 2, after) == expected
 
@@ -179,7 +169,7 @@ def test_an_evicted_shard_polls_for_itself(
     assert rough.evict()
     touch(api, name, "one")
     touch(api, name, "two")
-    assert received(socket, 2, after) == logged(api, name, after)
+    assert received(socket, 2, after) == cursors_of(api, name, after)
 
 
 def test_a_large_batch_is_polled_and_not_prefetched(
@@ -191,7 +181,7 @@ def test_a_large_batch_is_polled_and_not_prefetched(
     after = head(api)
     steps = [{"instanceId": name, "name": f"s{n}", "status": "RUNNING"} for n in range(50)]
     api.data(TRACK, updates=[{"step": step} for step in steps])
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     assert len(expected) >= 50
     assert received(socket, len(expected), after) == expected
     assert rough.tracker("status")["prefetched"] == before["prefetched"]
@@ -206,7 +196,7 @@ def test_a_long_result_is_polled_and_not_prefetched(
     before = prime(rough, api, name, [socket])
     after = head(api)
     touch(api, name, "n" * 505_000)
-    assert received(socket, 1, after) == logged(api, name, after)
+    assert received(socket, 1, after) == cursors_of(api, name, after)
     assert rough.tracker("status")["prefetched"] == before["prefetched"]
 
 
@@ -219,7 +209,7 @@ def test_a_write_succeeds_where_its_prefetched_statements_fail(
     before = prime(rough, api, name, [broken, whole])
     after = head(api)
     touch(api, name, "prefetched")
-    assert received(whole, 1, after) == logged(api, name, after)
+    assert received(whole, 1, after) == cursors_of(api, name, after)
     assert rough.tracker("status")["prefetched"] == before["prefetched"] + 1
     after = head(api)
     # Updates of instances do not touch attempts, so they go on without the table.
@@ -231,11 +221,11 @@ def test_a_write_succeeds_where_its_prefetched_statements_fail(
         rough.query("ALTER TABLE attempts_away RENAME TO attempts")
     assert got[-1]["payload"][0]["extensions"]["code"] == "INTERNAL"
     # There is one event, although the write was made twice.
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     assert len(expected) == 1
     assert received(whole, 1, after) == expected
     touch(api, name, "later")
-    assert received(whole, 1, expected[0]) == logged(api, name, expected[0])
+    assert received(whole, 1, expected[0]) == cursors_of(api, name, expected[0])
 
 
 # --- the position
@@ -265,7 +255,7 @@ def test_the_position_survives_the_sockets_that_kept_it(
     write_without_notifying(rough, name, "not notified")
     touch(api, name, "notified")
     [left] = {0, 1, 2, 3} - {*gone}
-    assert received(opened[left], 2, after) == logged(api, name, after)
+    assert received(opened[left], 2, after) == cursors_of(api, name, after)
     assert opened[left].flushed() == []
 
 

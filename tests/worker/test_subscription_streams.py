@@ -13,11 +13,11 @@ from tests.support.timing import until
 from tests.worker.api import Api, code
 from tests.worker.event_log import (
     START,
-    UPDATE,
     WORKFLOW_EVENTS,
     events_after,
     head,
     seed_events,
+    touch,
 )
 from tests.worker.event_stream import MEDIA_TYPE, EventStream
 from tests.worker.inbox import events_in
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 COMPLETE = {"event": "complete", "data": None}
 HELLO = "{ __typename }"
-
-
-def touch(api: Api, name: str, note: str) -> None:
-    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
 
 
 def of(name: str, **more: Any) -> dict[str, Any]:

@@ -175,9 +175,7 @@ def test_a_whole_journey_is_tracked(
     server: LocalServer, api: Api, follower: EventFollower, workflow: str
 ) -> None:
     run = Run.start(api, workflow, failures=2, restMs=700)
-    run.until("WAITING")
-    assert run.send_event("message", MESSAGE) == "InstancePayload"
-    instance = run.until("COMPLETED")
+    instance = finish(run)
 
     assert run.steps(instance) == [
         ("pack", "TASK", "COMPLETED", 1),
@@ -213,9 +211,7 @@ def test_tracked_times_are_those_of_the_run(server: LocalServer, api: Api, workf
     asleep = run.until("SLEEPING")
     began = instant(run.step(asleep, "rest")["startedAt"])
     assert abs(instant(asleep["sleepUntil"]) - began - timedelta(milliseconds=1_500)) < PROMPTLY
-    run.until("WAITING")
-    run.send_event("message", MESSAGE)
-    instance = run.until("COMPLETED")
+    instance = finish(run)
 
     attempts = run.step(instance, "cross")["attempts"]
     happened = noted(server, run, "cross")
@@ -241,9 +237,7 @@ def test_a_failed_journey_has_its_error_and_the_failed_step(
     api: Api, follower: EventFollower, workflow: str
 ) -> None:
     run = Run.start(api, workflow, ending="badly")
-    run.until("WAITING")
-    run.send_event("message", MESSAGE)
-    instance = run.until("ERRORED")
+    instance = finish(run, "ERRORED")
     assert instance["output"] is None
     assert instance["error"]["name"] == "Flaky"
     assert instance["error"]["message"] == "the door is locked"
@@ -266,9 +260,7 @@ def test_a_step_costs_at_most_one_call(
     server: LocalServer, api: Api, workflow: str, attempt_ms: int, failures: int
 ) -> None:
     run = Run.start(api, workflow, stops=10, attemptMs=attempt_ms, failures=failures)
-    run.until("WAITING")
-    run.send_event("message", MESSAGE)
-    instance = run.until("COMPLETED")
+    instance = finish(run)
     steps = len(instance["steps"])
     assert steps == 15
     made = calls(server, run)
@@ -315,6 +307,13 @@ def test_a_crash_neither_loses_nor_repeats_an_event(
             assert of_step(instance, step) == expected
     for follower in followers:
         follower.assert_received_all(api)
+
+
+def finish(run: Run, status: str = "COMPLETED") -> Any:
+    """Send an instance the event that it waits for, and wait for its end; the instance."""
+    run.until("WAITING")
+    assert run.send_event("message", MESSAGE) == "InstancePayload"
+    return run.until(status)
 
 
 def is_running(run: Run, step: str) -> bool:
