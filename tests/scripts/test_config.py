@@ -44,7 +44,7 @@ def test_option_is_wranglers(both: dict[str, dict[str, Any]], option: str) -> No
 def test_assets_are_wranglers(both: dict[str, dict[str, Any]]) -> None:
     ours, theirs = both["ours"]["assets"], both["theirs"]["assets"]
     for option in ("directory", "binding", "run_worker_first", "routerConfig"):
-        assert ours.get(option) == theirs.get(option)
+        assert ours[option] == theirs[option]
 
 
 def test_vars_are_wranglers(both: dict[str, dict[str, Any]]) -> None:

@@ -219,8 +219,8 @@ def test_creating_or_moving_an_instance_outside_the_restrictions_is_forbidden(
 def test_a_start_with_the_id_of_a_hidden_instance_is_invalid_and_others_succeed() -> None:
     owner, guest = writers(Restrictions(reference=("t", "in")))
     before = owner.read("out")
-    taken = guest.start(instanceId="out", reference=_INSIDE)
-    assert (taken["code"], taken["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
+    hidden = guest.start(instanceId="out", reference=_INSIDE)
+    assert (hidden["code"], hidden["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
     wanted = {"workflow": "w", "reference": _INSIDE}
     first, second = guest.starts({**wanted, "instanceId": "out"}, {**wanted, "instanceId": "new"})
     assert (first["code"], first["path"]) == ("INVALID_INPUT", ["inputs", "0", "instanceId"])

@@ -17,7 +17,7 @@ _Accepts = Callable[[int], bool]
 
 
 def asks(query: str, make: Callable[[int], Any] = lambda size: size) -> _Accepts:
-    """The query with `make(size)` as its only variable is accepted."""
+    """Check a size with a query, whose only variable is `make(size)`."""
 
     def accepts(size: int) -> bool:
         try:
@@ -32,7 +32,7 @@ def asks(query: str, make: Callable[[int], Any] = lambda size: size) -> _Accepts
 
 
 def writes(call: Callable[[Writer, int], Any]) -> _Accepts:
-    """The mutation, on a database with a running instance `i`, is accepted."""
+    """Check a size with a mutation, on a database with a running instance `i`."""
 
     def accepts(size: int) -> bool:
         writer = Writer()

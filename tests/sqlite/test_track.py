@@ -66,10 +66,10 @@ def test_a_batch_with_a_refused_update_changes_nothing() -> None:
     assert "absent" in missing["message"]
     invalid = writer.track(*good, step("RUNNING", name=""))
     assert failure(invalid) == ("INVALID_INPUT", "updates.2.step.name")
-    taken = writer.track(
+    refused = writer.track(
         *good, step("RUNNING", "a", "new", index=5), step("RUNNING", "b", "new", index=5)
     )
-    assert failure(taken) == ("INVALID_INPUT", "updates.3.step.index")
+    assert failure(refused) == ("INVALID_INPUT", "updates.3.step.index")
     assert (writer.state(), writer.head()) == (state, head)
 
 
@@ -79,8 +79,8 @@ def test_the_path_names_the_refused_update_at_any_index() -> None:
     writer.step("RUNNING", "first", index=3)
     ends = step("RUNNING", "last")
     fillers = [instance(f"f{n}", workflow="w") for n in range(37)]
-    taken = writer.track(*fillers, step("RUNNING", "second", index=3), ends)
-    assert failure(taken) == ("INVALID_INPUT", "updates.37.step.index")
+    refused = writer.track(*fillers, step("RUNNING", "second", index=3), ends)
+    assert failure(refused) == ("INVALID_INPUT", "updates.37.step.index")
     merged = writer.track(*fillers, instance(metadata={"more": "x" * 30_000}), ends)
     assert failure(merged) == ("PAYLOAD_TOO_LARGE", "updates.37.instance.metadata")
     assert writer.track(*fillers, ends)["applied"] == 38

@@ -457,9 +457,9 @@ def test_a_mutation_takes_100_updates_and_no_more(api: Api) -> None:
     assert refused.json()["data"]["track"]["__typename"] == "InvalidInput"
     assert refused.json()["data"]["track"]["path"] == ["updates"]
     assert ran_no_sql(refused)
-    taken = api.ask(TRACK, updates=updates[:100])
-    assert taken.json()["data"]["track"] == {"__typename": "TrackPayload"}
-    assert cost(taken)[0] == 1
+    accepted = api.ask(TRACK, updates=updates[:100])
+    assert accepted.json()["data"]["track"] == {"__typename": "TrackPayload"}
+    assert cost(accepted)[0] == 1
 
 
 def test_a_mutation_takes_100_starts_and_no_more(api: Api) -> None:
@@ -469,6 +469,6 @@ def test_a_mutation_takes_100_starts_and_no_more(api: Api) -> None:
     assert error["extensions"] == {"code": "INVALID_ARGUMENT", "argument": "inputs"}
     assert error["path"] == ["startWorkflows"]
     assert ran_no_sql(refused)
-    taken = api.ask(START, inputs=inputs[:100])
-    assert taken.json()["data"]["startWorkflows"] == [{"__typename": "InstancePayload"}] * 100
-    assert cost(taken)[0] == 1
+    accepted = api.ask(START, inputs=inputs[:100])
+    assert accepted.json()["data"]["startWorkflows"] == [{"__typename": "InstancePayload"}] * 100
+    assert cost(accepted)[0] == 1

@@ -226,8 +226,8 @@ def test_a_steps_output_has_the_same_limit(api: Api, instance_id: str) -> None:
         "path": ["input", "output"],
     }
     value = text_of(MAX_JSON_BYTES)
-    taken = api.data(STEP, input={**step, "output": value})
-    assert taken["updateWorkflowStep"]["step"]["output"] == value
+    accepted = api.data(STEP, input={**step, "output": value})
+    assert accepted["updateWorkflowStep"]["step"]["output"] == value
 
 
 @pytest.mark.parametrize("levels", [200, 201])

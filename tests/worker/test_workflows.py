@@ -1,8 +1,8 @@
 """Workflows in Workers of their own, JavaScript and Python, whose every change is tracked.
 
 Both run the same journey (tests/worker/workflows): pack, cross (flaky, retried), rest (a sleep),
-hear (an event), arrive. A third Worker, the witness, stands between them and the service: it counts
-their calls and keeps its own record of what their steps do.
+hear (an event), arrive. A third Worker, the witness, forwards their calls to the service. It
+records the calls, and the attempts at steps.
 """
 
 from __future__ import annotations
