@@ -1,4 +1,4 @@
-"""Stand-ins for Cloudflare Workflows, which is not ours to run here."""
+"""A stand-in for Cloudflare Workflows, which does not run outside of workerd."""
 
 from collections.abc import Sequence
 
