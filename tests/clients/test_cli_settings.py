@@ -1,4 +1,4 @@
-"""Where the service is and with which key."""
+"""Settings of the CLI: the address of the service and the key."""
 
 from __future__ import annotations
 

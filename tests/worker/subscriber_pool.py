@@ -193,7 +193,7 @@ class SubscriberPool:
 
     @property
     def reconnections(self) -> tuple[int, int]:
-        """How often graphql-ws clients and gql clients have reconnected."""
+        """Numbers of reconnections of graphql-ws clients and of gql clients."""
         gql = [client.inbox for client in self._gql.values()]
         node, python = (
             sum(inbox.count("connected") for inbox in inboxes) - len(inboxes)
