@@ -1,4 +1,4 @@
-"""The domain: planning selections into SQL, writes and their rules, access, the engine.
+"""The domain, in one folder per concept, from `base` up to `executing`.
 
-Nothing here imports `js`, `pyodide` or `workers`, nor the GraphQL surface in `schema`.
+Nothing here imports `js`, `pyodide` or `workers`, nor the GraphQL types in `schema`.
 """

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from resolvers.compiling.compiler import EXPRESSION, Expression
+from resolvers.compiling.fields import EXPRESSION, Expression
 from resolvers.writing.mutation_fields import MUTATION
 
 

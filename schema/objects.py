@@ -144,7 +144,8 @@ class WorkflowInstance(Node):
         "Time from start to end; null until both are known",
     )
     steps: "list[WorkflowStep]" = column(
-        e.rows_of("steps", "{r}.instance={t}.id", "step_index"), "Steps in the order of execution"
+        e.rows_of("steps", "{r}.instance={t}.id", order_by="step_index"),
+        "Steps in the order of execution",
     )
     step: "WorkflowStep | None" = column(
         e.named_step, "The step with this name", argument("name", str, "Name of the step")
@@ -189,7 +190,7 @@ class WorkflowStep(Node):
     )
     retry_policy: "RetryPolicy | None" = column(e.same_row("retry_limit"), "Retry policy")
     attempts: "list[StepAttempt]" = column(
-        e.rows_of("attempts", "{r}.step={t}.id", "number"), "Attempts, first to last"
+        e.rows_of("attempts", "{r}.step={t}.id", order_by="number"), "Attempts, first to last"
     )
     attempt_count: int = column(e.number("attempt"), "Number of attempts that have started")
     next_retry_at: DateTime | None = column(

@@ -14,7 +14,7 @@ const OPEN = "https://tracker/graphql";
 const BOUND = "https://tracker/bound";
 
 /**
- * Hand a client's upgrade to a shard. A client that does not speak the protocol is told so by a
+ * Hand a client's upgrade to a shard. A client that does not offer the protocol gets a
  * close code, and wakes no shard.
  * @param {Request} request
  * @param {boolean} bound whether it needs no key

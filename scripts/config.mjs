@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync, existsSync } from "node:fs";
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import JSON5 from "json5";
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -23,26 +24,12 @@ const PACKAGE_FOLDERS = ["node_modules", "python_modules"];
 const MODULE_TYPES = { ".py": "PythonModule", ".mjs": "ESModule" };
 
 /**
- * JSON with comments and trailing commas.
- * @param {string} text
- * @returns {any}
- */
-export function parseJsonc(text) {
-  // Strings are matched first, so that what looks like a comment inside one stays.
-  const bare = text.replace(
-    /("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
-    (_, string) => string ?? "",
-  );
-  return JSON.parse(bare.replace(/("(?:\\.|[^"\\])*")|,(?=\s*[\]}])/g, (_, s) => s ?? ""));
-}
-
-/**
  * The wrangler.jsonc of the service, or of a Worker in another folder.
  * @param {string} [folder]
  * @returns {Config}
  */
 export function readConfig(folder = ROOT) {
-  return parseJsonc(readFileSync(join(folder, "wrangler.jsonc"), "utf8"));
+  return JSON5.parse(readFileSync(join(folder, "wrangler.jsonc"), "utf8"));
 }
 
 /**

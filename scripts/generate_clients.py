@@ -1,7 +1,7 @@
 """Generate the typed clients from schema/schema.graphql and clients/operations/*.graphql.
 
 Usage: `python -m scripts.generate_clients [--check]`. With `--check` nothing is written: it fails
-where what is committed differs from what would be written.
+if the committed files differ from the generated ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GENERATORS = (python_client, typescript_client)
 
 
 def differences(generated: Path, committed: Path) -> list[str]:
-    """The files that are stale, missing, or should not be there."""
+    """The files that are stale, missing or superfluous."""
     names = {path.name for folder in (generated, committed) for path in files(folder)}
     return [
         str((committed / name).relative_to(ROOT))
@@ -29,17 +29,17 @@ def differences(generated: Path, committed: Path) -> list[str]:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of a generated folder, which has no folders of its own."""
+    """The files of a generated folder, which has no subfolders."""
     return [path for path in folder.glob("*") if path.is_file()]
 
 
 def content(path: Path) -> bytes | None:
-    """What a file holds, None if there is none."""
+    """The content of a file; None if it does not exist."""
     return path.read_bytes() if path.is_file() else None
 
 
 def main(arguments: list[str]) -> None:
-    """Generate or check; exits with 1 and says which files differ."""
+    """Generate or check; exits with 1 and the names of stale files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -69,9 +67,9 @@ def digest(*parts: bytes | str | Path) -> str:
 
 def parse_jsonc(text: str) -> Any:
     """JSON with comments and trailing commas, as wrangler reads it."""
-    # Strings are matched first, so that what looks like a comment inside one stays.
-    text = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', r"\1", text, flags=re.DOTALL)
-    return json.loads(re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[\]}])', r"\1", text))
+    import pyjson5  # noqa: PLC0415 - set-up begins without the packages
+
+    return pyjson5.loads(text)
 
 
 def wrangler_config() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every test may use: the prepared project, and servers that run it."""
+"""Fixtures of all tests: the prepared project, and servers that run it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["api", "pytest_runtest_makereport", "rough", "server", "start_server"
 
 @pytest.fixture(scope="session")
 def prepared() -> None:
-    """Bring packages, bundle, snapshot and the staged build up to date, once a session."""
+    """Bring packages, bundle, snapshot and the staged build up to date once per session."""
     with setup.one_at_a_time():
         setup.prepare_worker()

@@ -40,7 +40,7 @@ const DEFINITIONS = {
     speaksGraphql: true,
     isCleanedUp: async () => true,
   },
-  // Ours without the write: the events are in D1 before timing starts, and a poke publishes them.
+  // Ours without the write: the events are in D1 before timing starts, and a notification publishes them.
   tracker: {
     worker: async () => {
       const { name, durableObjects, d1Databases } = stagedWorker();
@@ -68,7 +68,7 @@ const DEFINITIONS = {
           ),
       );
     },
-    publication: () => ({ body: '"poke"', expected: "published" }),
+    publication: () => ({ body: '"notify"', expected: "published" }),
     speaksGraphql: true,
     isCleanedUp: async () => true,
   },

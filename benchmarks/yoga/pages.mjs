@@ -26,7 +26,7 @@ export async function instancePage(context, page, reference) {
   }
   if (page.after != null) {
     const match = CURSOR.exec(page.after);
-    if (!match) throw invalid("after: not a cursor of this list and order");
+    if (!match) throw invalid("after: must be a cursor of this list in this order");
     conditions.push("(created_at, id) < (?, ?)");
     values.push(match[1], Number(match[2]));
   }

@@ -1,1 +1,4 @@
-"""Who calls, what they may do, and which rows they may see."""
+"""Authenticates callers by key or token, and knows their scopes and restrictions.
+
+The restrictions become SQL conditions that every statement about instances contains.
+"""

@@ -25,10 +25,10 @@ _FOR_EVER = 2**53 - 1
 
 
 class Gatekeeper:
-    """Turns an Authorization header into a Principal, by the keys of the configuration.
+    """Authenticates Authorization headers with the configured keys.
 
-    Each secret may hold several keys separated by white space, so that a new one can be
-    put in before the old one is taken out.
+    Each setting may contain several keys separated by white space, so that a new key can be added
+    before the old one is removed.
     """
 
     def __init__(self, *, admin: str = "", write: str = "", read: str = "") -> None:
@@ -68,7 +68,7 @@ class Gatekeeper:
             raise AccessError.unauthenticated("The Authorization header must be `Bearer <key>`.")
         if credential.startswith(TOKEN_PREFIX):
             return self._verify(credential)
-        # All digests are compared, so the time reveals neither the key nor which of them it is.
+        # All digests are compared, so the time taken does not reveal which key matched.
         digest = hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
         found = None
         for expected, holder in self._keys:
@@ -142,7 +142,7 @@ def principal_from_claims(claims: Mapping[str, Any], *, fingerprint: str) -> Pri
 
 
 def _fingerprint(digest: bytes) -> str:
-    """Make a text that distinguishes keys and reveals none."""
+    """Make a text that identifies a key without revealing it."""
     return _encode(hashlib.sha256(b"fingerprint" + digest).digest()[:12])
 
 

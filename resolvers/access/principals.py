@@ -22,7 +22,7 @@ _INCLUDED = {
 
 @dataclass(frozen=True, slots=True)
 class Restrictions:
-    """Restrictions of a token; None where it has none of a kind."""
+    """Restrictions of a token; None for each kind that it does not have."""
 
     reference: tuple[str, str] | None = None
     workflows: tuple[str, ...] | None = None
@@ -67,7 +67,7 @@ class Principal:
     restrictions: Restrictions = field(default_factory=Restrictions)
     # Seconds since the epoch; None for a configured key.
     expires_at: int | None = None
-    # Of the key behind the caller (see `Gatekeeper.has_key`).
+    # Identifies the key behind the caller (see `Gatekeeper.has_key`).
     fingerprint: str = ""
 
     @property
@@ -94,9 +94,11 @@ def principal(
 ) -> Principal:
     """Make a principal with these scopes and those they include."""
     granted: frozenset[Scope] = frozenset().union(*(_INCLUDED[scope] for scope in scopes))
-    return Principal(granted, restrictions or Restrictions(), expires_at, fingerprint)
+    return Principal(
+        granted, restrictions or Restrictions(), expires_at=expires_at, fingerprint=fingerprint
+    )
 
 
-# Whoever deploys to the account may bind a Worker to this one, and needs no key then. There is no
-# ADMIN scope: a Worker that is only bound must not make tokens, which outlive the binding.
+# Anyone who can deploy to the account may bind a Worker to this one, without a key. The ADMIN scope
+# is missing: a bound Worker must not make tokens, because they outlive the binding.
 BOUND = principal(Scope.WRITE, fingerprint="service binding")

@@ -1,4 +1,4 @@
-"""What a limited caller may see: the one condition that every statement about instances holds."""
+"""The SQL conditions that keep a statement about instances inside the caller's restrictions."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,12 @@ from resolvers.access.principals import RestrictionsShape
 
 
 def visible(shape: RestrictionsShape, alias: str, number: Callable[[str], str]) -> list[str]:
-    """What keeps `alias`, a row of instances, inside limits of this shape.
+    """Conditions on `alias`, a row of instances, for restrictions of this shape.
 
-    `number` gives the parameter under which a limit's value is bound; the names are those of
-    `Restrictions.values`.
+    `number` returns the parameter that binds the value of a restriction, by its name in
+    `Restrictions.values`. With restrictions to a reference, the conditions are
+
+        i.ref_type=?1, i.ref_id=?2
     """
     reference, workflows, instance = shape
     conditions = []

@@ -1,1 +1,4 @@
-"""Vocabularies, transitions, limits, errors and text formats: data and small functions for all."""
+"""Vocabularies, transitions, limits, errors and text formats that all other folders share.
+
+Everything here is data or a small function, and imports nothing else of the project.
+"""

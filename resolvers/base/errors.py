@@ -1,7 +1,7 @@
 """Errors of the domain.
 
 FlowflareError
-├── RequestError        the request as a whole is refused before any SQL ran
+├── RequestError        the request as a whole is refused before any SQL runs
 │   ├── AccessError     no key, a wrong one, or one that does not allow this
 │   └── ArgumentError   an argument of one field is out of bounds
 └── Refusal             a mutation's expected failure: a member of its result union
@@ -41,12 +41,12 @@ class AccessError(RequestError):
 
     @classmethod
     def unauthenticated(cls, message: str) -> "AccessError":
-        """No key, or none that is valid."""
+        """Make the error for a missing or invalid key."""
         return cls(message, code="UNAUTHENTICATED", status=401)
 
     @classmethod
     def forbidden(cls, message: str) -> "AccessError":
-        """A valid key that does not allow what is asked."""
+        """Make the error for a valid key that does not allow the request."""
         return cls(message, code="FORBIDDEN", status=403)
 
 
@@ -61,7 +61,7 @@ class ArgumentError(RequestError):
 
 
 class Refusal(FlowflareError):
-    """An expected failure of a mutation, answered as `type_name` with these fields."""
+    """An expected failure of a mutation, which becomes a `type_name` with these fields."""
 
     def __init__(self, type_name: str, code: ErrorCode, message: str, **fields: object) -> None:
         super().__init__(message)
@@ -72,5 +72,5 @@ class Refusal(FlowflareError):
 def invalid_input(
     message: str, path: Sequence[str], *, code: ErrorCode = ErrorCode.INVALID_INPUT
 ) -> Refusal:
-    """InvalidInput at `path`, outermost field first."""
+    """Make an InvalidInput for the input field at `path`, outermost field first."""
     return Refusal("InvalidInput", code, message, path=list(path))

@@ -1,30 +1,32 @@
-"""Errors of D1 and of the engine, recognised by their words: they have no codes.
+"""Errors of D1 and of the engine, recognised by their messages because they have no codes.
 
-Each pattern is a regular expression that Python and JavaScript read alike. Those that JavaScript
-needs cross to it as data.
+Each pattern is a regular expression that means the same in Python and JavaScript, flags included.
+Those that JavaScript needs cross to it as data (see runtime/settings.py).
 """
 
 import re
 
 # --- D1
 
-# A text is longer than D1 holds.
+# A text is longer than D1 can store.
 TOO_BIG = re.compile(r"too big|SQLITE_TOOBIG")
-# The words of that for what is refused on this side.
+# The same error, for texts that are refused before they reach D1.
 TOO_BIG_MESSAGE = "D1_ERROR: string or blob too big: SQLITE_TOOBIG"
-# A batch failed for a statement in it, not for the way to the database.
-OF_STATEMENT = re.compile(rf"SQLITE_ERROR|{TOO_BIG.pattern}")
-# A batch failed and was undone, though not for what it would have written. Of other failures it is
-# not known whether the write was undone.
-OF_READ = re.compile(r"SQLITE_(?!CONSTRAINT)")
-# The reason with which a transaction has refused itself (see writes/refusals.py).
+# A statement of the batch failed, not the connection to the database.
+STATEMENT_FAILED = re.compile(rf"SQLITE_ERROR|{TOO_BIG.pattern}")
+# The batch was rolled back, and not because of a constraint, so a read in it may be the cause.
+# After other failures it is not known whether the batch was rolled back.
+READ_FAILED = re.compile(r"SQLITE_(?!CONSTRAINT)")
+# The reason for which a transaction refused itself (see writing/refusals.py).
 REFUSAL = re.compile(r'\{"refusal":.*\}')
 
 # --- The engine
 
-# There is no instance of the id: the code, and the words of the local engine.
+# The engine has no instance with this id: its code, and the messages of the local engine.
 NO_INSTANCE = re.compile(
-    r"instance\.not_found|instance (does )?not (exist|found)|never started", re.IGNORECASE
+    r"(?i:instance\.not_found|instance (does )?not (exist|found)|never started)"
 )
-# There is one already.
-INSTANCE_EXISTS = re.compile(r"already[ ._]exists", re.IGNORECASE)
+# The same error, for instances that are found missing before the engine is asked to act.
+NO_INSTANCE_MESSAGE = "instance.not_found, it has no instance of this id"
+# The engine has an instance with this id already.
+INSTANCE_EXISTS = re.compile(r"(?i:already[ ._]exists)")

@@ -1,9 +1,9 @@
-"""Instants: RFC 3339 in, UTC text with milliseconds out, the form D1 stores and answers."""
+"""Instants: read as RFC 3339, stored and returned as UTC text with milliseconds."""
 
 import re
 from datetime import UTC, datetime
 
-# Section 5.6 of RFC 3339. Python's parser takes more of ISO 8601: weeks, 24:00, seconds left out.
+# Section 5.6 of RFC 3339. Python's parser accepts more of ISO 8601: weeks, 24:00, no seconds.
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
@@ -12,7 +12,10 @@ _MESSAGE = "must be an RFC 3339 instant such as 2026-11-22T10:00:00.000Z"
 
 
 def parse_instant(value: object) -> str:
-    """Canonical text of an instant; ValueError where it is none or lies outside 0001..9999."""
+    """Return the canonical text of an instant.
+
+    Raises ValueError if the value is not an RFC 3339 instant from year 0001 to 9999.
+    """
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError(_MESSAGE)
     try:
@@ -22,6 +25,6 @@ def parse_instant(value: object) -> str:
 
 
 def format_instant(instant: datetime) -> str:
-    """Canonical text of an aware datetime."""
+    """Return the canonical text of an aware datetime."""
     utc = instant.astimezone(UTC).isoformat(timespec="milliseconds")
     return utc.removesuffix("+00:00") + "Z"

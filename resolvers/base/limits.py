@@ -1,4 +1,4 @@
-"""Every limit: its name, its default, and where it comes from. See docs/limits.md."""
+"""Every limit with its name and default; docs/limits.md describes each."""
 
 # Pages (the public contract).
 MAX_PAGE_SIZE = 100
@@ -12,11 +12,11 @@ MAX_BATCH_ITEMS = 100
 
 # Requests.
 MAX_BODY_BYTES = 2 * 1024 * 1024
-# Above MAX_JSON_DEPTH, so that a value a little too deep is refused with its path.
+# Above MAX_JSON_DEPTH, so that a value that is slightly too deep is refused with its path.
 MAX_BODY_DEPTH = 250
-# More than MAX_JSON_BYTES holds as digits and commas.
+# More than MAX_JSON_BYTES of single digits and commas contain.
 MAX_BODY_VALUES = 300_000
-# Authorization headers whose bodies are read at once.
+# Authorization headers that are remembered as valid, so that their bodies are read at once.
 MAX_KNOWN_CALLERS = 1_000
 # These bound the time a document takes in the Worker, where parsing and validating take some 40 µs
 # a token, to 150 to 200 ms (workerd 1.20261117, graphql-core 3.3.2, 2026-11-27).
@@ -25,21 +25,21 @@ MAX_DOCUMENT_LINES = 5_000
 MAX_DOCUMENT_TOKENS = 3_000
 MAX_FIELDS = 1_000
 MAX_OVERLAPPING_FIELDS = 10_000
-# A tool's whole introspection takes 5,000.
+# The introspection query of common tools returns 5,000.
 MAX_INTROSPECTED_FIELDS = 7_500
 MAX_DEPTH = 15
 MAX_ALIASES = 100
 MAX_NODES = 20_000
-# Likewise the values of variables; no batch within its own limits has as many.
+# Values of variables; a batch within its own limits has fewer.
 MAX_VARIABLE_VALUES = 5_000
 # An operation's root fields become statements of one D1 batch.
 MAX_ROOT_FIELDS = 50
-# An isolate has 128 MB, and an answer is there several times while it is joined and encoded.
+# An isolate has 128 MB, and a response is copied several times while it is joined and encoded.
 MAX_RESULT_BYTES = 4_000_000
-# Events looked at for a page, whether the filter selects them or not.
+# Events that are read for a page, selected by the filter or not.
 MAX_EVENTS_SCANNED = 10_000
 
-# What is said of a refused request: together less than 64 KiB, if all of it has to be escaped.
+# The `errors` of a refused request: less than 64 KiB in all, even if every character is escaped.
 MAX_ERRORS = 10
 MAX_REPORTED_MESSAGE = 400
 MAX_REPORTED_LOCATIONS = 10
@@ -74,12 +74,12 @@ D1_MAX_SQL_BYTES = 100_000
 D1_MAX_PARAMETERS = 100
 D1_MAX_FUNCTION_ARGUMENTS = 32
 
-# Calls of the engine.
+# Requests to the engine.
 ENGINE_TIMEOUT_MS = 10_000
 ENGINE_SETTLE_MS = 1_000
 ENGINE_CONCURRENCY = 10
 
-# What one cron run takes on. A look is two of the 1,000 subrequests an invocation may make.
+# Work of one cron run. Getting a status takes two of the 1,000 subrequests of an invocation.
 RECONCILE_AFTER_SECONDS = 60
 RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60
 RECONCILE_BATCH = 160
@@ -90,14 +90,14 @@ RETENTION_STEPS = 2_000
 RETENTION_BATCHES = 20
 RETENTION_SECONDS = 30
 
-# Subscriptions. Shard: one Durable Object; round: one look at the log (see docs/subscriptions.md).
+# Subscriptions. A shard is one Durable Object; it polls the log (see docs/subscriptions.md).
 MAX_SOCKETS = 10_000
 MAX_SUBSCRIPTIONS = 100
 MAX_FRAME_BYTES = 1024 * 1024
-# A token that names MAX_TOKEN_WORKFLOWS fits into it.
+# Large enough for a token that names MAX_TOKEN_WORKFLOWS workflows.
 MAX_INIT_FRAME_BYTES = 64 * 1024
 MAX_INIT_FRAMES = 10
-# Queries and mutations of a socket that are executed at the same time; each may hold an answer.
+# Queries and mutations of a socket that are executed at once; each may have a result in memory.
 MAX_CONCURRENT_OPERATIONS = 4
 MAX_OPERATION_ID = 128
 MAX_REPLAY_EVENTS = 100_000
@@ -108,14 +108,18 @@ MAX_UNREAD_CHARACTERS = 1024 * 1024
 PONG_TIMEOUT_MS = 30_000
 MAX_PREFETCH_STATEMENTS = 4
 MAX_PREFETCH_NODES = 50
+# A write of more statements adds too many events to read them before it is answered.
+MAX_PREFETCH_WRITE_STATEMENTS = 20
+# D1 may refuse a longer text; the shard's own poll handles that.
+MAX_PREFETCH_CHARACTERS = 500_000
 INIT_TIMEOUT_MS = 10_000
 POLL_AGAIN_MS = 10_000
 MAX_RETRY_MS = 60_000
 SSE_KEEP_ALIVE_MS = 15_000
 
-# What a Worker keeps between requests.
+# Kept by a Worker between requests.
 MAX_SUSPENDED_TASKS = 1_000
-# Of up to 100 tokens each, at about 600 bytes a token.
+# Documents of up to 100 tokens each, at about 600 bytes a token.
 DOCUMENT_CACHE_SIZE = 500
 SUBSCRIPTION_PLAN_CACHE_SIZE = 5_000
 PLAN_CACHE_SIZE = 1_000

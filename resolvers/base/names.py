@@ -1,4 +1,4 @@
-"""Names and ids: how long they may be and of which characters, in reads as in writes."""
+"""Rules for names and ids: their length and characters, in reads as in writes."""
 
 import re
 from collections.abc import Callable
@@ -11,18 +11,19 @@ from resolvers.base.limits import (
     MAX_WORKFLOW_NAME,
 )
 
-# Control characters, and halves of surrogate pairs, which no text in D1 can hold.
+# Control characters, and halves of surrogate pairs, which D1 cannot store.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+UNPRINTABLE_MESSAGE = "must not contain control characters"
 
 
 def _bounded(limit: int) -> Callable[[object], str]:
-    """A function that returns a name, and raises ValueError for one that nothing can have."""
+    """Make a function that returns a name as it is, or raises ValueError if it breaks the rules."""
 
     def name(value: object) -> str:
         if not isinstance(value, str) or not 1 <= len(value) <= limit:
             raise ValueError(f"must have 1 to {limit} characters")
         if UNPRINTABLE.search(value):
-            raise ValueError("must not contain control characters")
+            raise ValueError(UNPRINTABLE_MESSAGE)
         return value
 
     return name

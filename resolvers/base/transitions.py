@@ -5,12 +5,14 @@ from resolvers.base.vocabulary import StepStatus as S
 
 TERMINAL = frozenset({I.COMPLETED, I.ERRORED, I.TERMINATED})
 UNFINISHED = frozenset(I) - TERMINAL
+# An instance in one of these may not have run yet, so it does not get a start time.
+UNSTARTED = frozenset({I.QUEUED, I.UNKNOWN})
 
 _ONWARD = frozenset(I) - {I.QUEUED}
 
-# From each status, where an update may go. A terminal one leads nowhere: only
-# `restartWorkflow` begins again. UNKNOWN is what the engine could not tell, so it may turn
-# out to be anything.
+# The statuses that an update may lead to, for each status. A terminal status allows none: only
+# `restartWorkflow` begins again. UNKNOWN is a status that the engine did not know, so any other
+# may follow it.
 INSTANCE_TRANSITIONS: dict[I, frozenset[I]] = {
     I.QUEUED: _ONWARD,
     I.RUNNING: _ONWARD,
@@ -24,7 +26,7 @@ INSTANCE_TRANSITIONS: dict[I, frozenset[I]] = {
     I.TERMINATED: frozenset(),
 }
 
-# Actions: from which statuses each may be asked for, and the status it leads to.
+# The statuses from which each action is allowed.
 PAUSABLE = frozenset({I.QUEUED, I.RUNNING, I.SLEEPING, I.WAITING})
 RESUMABLE = frozenset({I.PAUSED, I.WAITING_FOR_PAUSE})
 TERMINABLE = UNFINISHED
@@ -33,11 +35,11 @@ RECEIVES_EVENTS = UNFINISHED
 
 STEP_TERMINAL = frozenset({S.COMPLETED, S.FAILED})
 
-# A step moves up this order within one attempt; the next attempt begins at RUNNING again.
-# An update changes a step when (attempt, rank) grows and the step is not terminal.
+# The rank of a step's status grows within one attempt; the next attempt begins at RUNNING again.
+# An update changes a step if (attempt, rank) grows and the step is not terminal.
 STEP_RANK: dict[S, int] = {S.PENDING: 0, S.RUNNING: 1, S.RETRYING: 2, S.COMPLETED: 3, S.FAILED: 3}
 
 
 def sources(to: I) -> list[str]:
-    """The statuses an update may leave for `to`."""
+    """Return the statuses from which an update may lead to `to`."""
     return sorted(source for source, targets in INSTANCE_TRANSITIONS.items() if to in targets)

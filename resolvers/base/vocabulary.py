@@ -1,6 +1,6 @@
-"""The vocabularies: each stands once here and feeds the GraphQL enums.
+"""The vocabularies, each defined once; the GraphQL enums are made from them.
 
-The CHECKs of `migrations/` repeat them because SQL must; a test compares the two.
+The CHECKs of `migrations/` must repeat them; a test compares the two.
 """
 
 from enum import StrEnum
@@ -35,7 +35,7 @@ class StepStatus(StrEnum):
 
 
 class StepKind(StrEnum):
-    """What a step does: work, a sleep, or a wait for an event."""
+    """Kind of a step: work, a sleep, or a wait for an event."""
 
     TASK = "TASK"
     SLEEP = "SLEEP"
@@ -51,7 +51,7 @@ class AttemptStatus(StrEnum):
 
 
 class Backoff(StrEnum):
-    """How the delay between attempts grows."""
+    """Growth of the delay between attempts."""
 
     CONSTANT = "CONSTANT"
     LINEAR = "LINEAR"
@@ -59,7 +59,7 @@ class Backoff(StrEnum):
 
 
 class EventType(StrEnum):
-    """What an entry of the log records."""
+    """Type of an entry of the log."""
 
     INSTANCE_QUEUED = "INSTANCE_QUEUED"
     INSTANCE_STARTED = "INSTANCE_STARTED"
@@ -92,7 +92,7 @@ class ErrorCode(StrEnum):
 
 
 class InstanceOrderField(StrEnum):
-    """What a list of instances is ordered by."""
+    """Field that a list of instances is ordered by."""
 
     CREATED_AT = "CREATED_AT"
     UPDATED_AT = "UPDATED_AT"
@@ -106,14 +106,14 @@ class OrderDirection(StrEnum):
 
 
 class ConflictPolicy(StrEnum):
-    """What `startWorkflow` answers where the instance id is taken."""
+    """Result of `startWorkflow` if the instance id is taken."""
 
     USE_EXISTING = "USE_EXISTING"
     FAIL = "FAIL"
 
 
 class Scope(StrEnum):
-    """What a key or token allows; ADMIN includes WRITE, and WRITE includes READ."""
+    """Permission of a key or token; ADMIN includes WRITE, and WRITE includes READ."""
 
     READ = "READ"
     WRITE = "WRITE"

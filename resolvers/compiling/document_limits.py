@@ -1,4 +1,4 @@
-"""Limits on the size of a document: depth, aliases, fields, and the cost of validating it."""
+"""Limits on the size of a document: its depth, aliases and fields, and the cost of validation."""
 
 from typing import NamedTuple
 
@@ -16,17 +16,17 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from resolvers.base.errors import RequestError
 from resolvers.base.limits import MAX_ALIASES, MAX_DEPTH, MAX_FIELDS, MAX_OVERLAPPING_FIELDS
 
-# Selection sets in one another, fields' and fragments', in a document that is sound.
+# Nested selection sets, of fields and fragments, in a document that is still accepted.
 _MAX_SELECTION_SETS = 6 * MAX_DEPTH
 
-# Comparing all fields that have the same response name in the same place is quadratic. The rule
-# that does it counts: two for each pair of fields, one or two for what leads to it.
+# Validation compares all fields that have the same response name in the same place, which is
+# quadratic. Its rule counts two for each pair of fields, and one or two for each step to a pair.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 2 * MAX_OVERLAPPING_FIELDS
 BUDGET_IS_SPENT = "Validation aborted."
 
 
 class _Size(NamedTuple):
-    """Size of a selection set, with that of the fragments spread in it each time they are."""
+    """Size of a selection set; a fragment counts each time that it is spread."""
 
     depth: int = 0  # in fields
     height: int = 0  # in selection sets
@@ -35,7 +35,10 @@ class _Size(NamedTuple):
 
 
 def check_size(tree: DocumentNode) -> None:
-    """Refuse by depth, aliases and fields, fragments counted where they are spread."""
+    """Raise RequestError if a document has too many fields or aliases, or is nested too deeply.
+
+    A fragment counts each time that it is spread.
+    """
     fragments = {
         node.name.value: node
         for node in tree.definitions
@@ -47,7 +50,7 @@ def check_size(tree: DocumentNode) -> None:
     def measure(selection_set: SelectionSetNode | None, open_: frozenset[str], level: int) -> _Size:
         if selection_set is None:
             return _Size()
-        # Before Python's own recursion ends, here, in validation and in execution.
+        # Otherwise this, validation or execution would exceed Python's recursion limit.
         if level > _MAX_SELECTION_SETS:
             raise document_too_large("The document is nested too deeply", "MAX_DEPTH", MAX_DEPTH)
         depth, height, aliases, fields = 0, 0, 0, 0
@@ -55,7 +58,7 @@ def check_size(tree: DocumentNode) -> None:
             own_depth, own_alias = 0, False
             if isinstance(node, FragmentSpreadNode):
                 name = node.name.value
-                # A cycle is the validation's to report.
+                # Validation reports cycles.
                 if name in open_ or name not in fragments:
                     continue
                 if name not in measured:
@@ -79,7 +82,7 @@ def check_size(tree: DocumentNode) -> None:
         return _Size(depth, height + 1, aliases, fields)
 
     for name, fragment in fragments.items():
-        # Also those that nothing spreads, which is the validation's to report.
+        # Measure unused fragments too: validation traverses them before it reports them.
         if name not in measured:
             measured[name] = measure(fragment.selection_set, frozenset({name}), 1)
     fields = 0
@@ -95,13 +98,13 @@ def check_size(tree: DocumentNode) -> None:
                     f"The operation has {size.aliases} aliases", "MAX_ALIASES", MAX_ALIASES
                 )
             fields += size.fields + 1
-    # Of all operations: each is validated with the fragments it spreads.
+    # The sum over all operations: each is validated together with the fragments it spreads.
     if fields > MAX_FIELDS:
         raise document_too_large(f"The document has {fields} fields", "MAX_FIELDS", MAX_FIELDS)
 
 
 def document_too_large(subject: str, name: str, limit: int) -> RequestError:
-    """OPERATION_TOO_LARGE: `subject` says what is too large, `name` is that of the limit."""
+    """Make the error OPERATION_TOO_LARGE; `subject` begins its message, `name` is the limit's."""
     return RequestError(
         f"{subject}; the limit is {limit} ({name}).",
         code="OPERATION_TOO_LARGE",

@@ -1,6 +1,6 @@
-"""GraphQL documents: parsed, checked against the limits and validated once, then cached.
+"""Parses GraphQL documents, checks them against the limits, validates and caches them.
 
-Parsing and validating cost milliseconds; a document seen before must never pay them again.
+Parsing and validating take milliseconds, so a document that was used recently must not repeat them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,8 +41,8 @@ from resolvers.base.limits import (
 )
 from resolvers.compiling.document_limits import BUDGET_IS_SPENT, check_size, document_too_large
 
-# Of a document that takes one place of the cache.
-_TOKENS_A_PLACE = 100
+# Tokens of a document that add 1 to its weight in a cache.
+_TOKENS_PER_WEIGHT = 100
 
 
 class InvalidDocument(FlowflareError):
@@ -55,16 +55,17 @@ class InvalidDocument(FlowflareError):
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of a valid document. No other has its number in this isolate."""
+    """One operation of a valid document."""
 
+    # Unique in this isolate.
     number: int
     definition: OperationDefinitionNode
     fragments: dict[str, FragmentDetails]
     variables: list[tuple[str, GraphQLInputType]]
-    # Those that compiled statements may depend on.
+    # The variables that compiled statements may depend on.
     shaping_variables: list[tuple[str, GraphQLInputType]]
-    # Of its document in a cache, and likewise of what is compiled from it.
-    places: int
+    # Of its document in a cache, and of a plan that is compiled from it.
+    weight: int
 
     @property
     def type(self) -> OperationType:
@@ -79,14 +80,14 @@ class ParsedDocument:
     operations: dict[str | None, Operation]
 
     def operation(self, name: str | None) -> Operation:
-        """The operation to run; RequestError where the name does not tell which."""
+        """Return the operation to run; RequestError if the name does not identify one."""
         if name:
             if name not in self.operations:
                 raise RequestError(f"Unknown operation {name!r}.", code="UNKNOWN_OPERATION")
             return self.operations[name]
         if len(self.operations) != 1:
             raise RequestError(
-                "The document must hold one operation, or `operationName` must name one of "
+                "The document must contain one operation, or `operationName` must name one of "
                 f"its {len(self.operations)}.",
                 code="OPERATION_NAME_REQUIRED",
             )
@@ -94,31 +95,34 @@ class ParsedDocument:
 
 
 class Documents:
-    """The documents of one schema."""
+    """The documents of one schema, and a cache of those that are valid."""
 
-    def __init__(self, schema: GraphQLSchema, size: int = DOCUMENT_CACHE_SIZE) -> None:
+    def __init__(self, schema: GraphQLSchema, capacity: int = DOCUMENT_CACHE_SIZE) -> None:
         self._schema = schema
-        self._cache: Cache[str, ParsedDocument] = Cache(size)
+        self._cache: Cache[str, ParsedDocument] = Cache(capacity)
         self._numbers = count()
 
     def get(self, text: str) -> ParsedDocument:
-        """The valid document; InvalidDocument or RequestError where it is none."""
+        """Parse and validate a document.
+
+        Raises InvalidDocument if it is invalid, RequestError if it exceeds a limit.
+        """
         document = self._cache.get(text)
         if document is None:
-            tree = self._valid(text)
-            places = 1 + _count_tokens(tree) // _TOKENS_A_PLACE
-            document = self._prepare(tree, places)
-            self._cache.put(text, document, places)
+            tree = self._validate(text)
+            weight = 1 + _count_tokens(tree) // _TOKENS_PER_WEIGHT
+            document = self._prepare(tree, weight)
+            self._cache.put(text, document, weight)
         return document
 
-    def _valid(self, text: str) -> DocumentNode:
+    def _validate(self, text: str) -> DocumentNode:
         if len(text) > MAX_DOCUMENT_CHARACTERS:
             raise document_too_large(
                 f"The document has {len(text)} characters",
                 "MAX_DOCUMENT_CHARACTERS",
                 MAX_DOCUMENT_CHARACTERS,
             )
-        # For the place of each error the lines before it are counted.
+        # To locate an error, graphql-core counts the lines before it.
         lines = 1 + text.count("\n") + text.count("\r")
         if lines > MAX_DOCUMENT_LINES:
             raise document_too_large(
@@ -149,7 +153,7 @@ class Documents:
             raise InvalidDocument(errors)
         return tree
 
-    def _prepare(self, tree: DocumentNode, places: int) -> ParsedDocument:
+    def _prepare(self, tree: DocumentNode, weight: int) -> ParsedDocument:
         fragments = {
             node.name.value: FragmentDetails(node)
             for node in tree.definitions
@@ -165,17 +169,20 @@ class Documents:
                 for definition in node.variable_definitions or ()
                 if is_input_type(type_ := type_from_ast(self._schema, definition.type))
             ]
-            mentioned = in_fragments | _variable_names(_shaping_places(node))
+            mentioned = in_fragments | _variable_names(_shaping_nodes(node))
             shaping = [(name, type_) for name, type_ in variables if name in mentioned]
             name = node.name.value if node.name else None
             operations[name] = Operation(
-                next(self._numbers), node, fragments, variables, shaping, places
+                next(self._numbers), node, fragments, variables, shaping, weight
             )
         return ParsedDocument(operations)
 
 
-def _shaping_places(node: OperationDefinitionNode) -> Iterator[Node]:
-    """A mutation's statements depend on what its payloads select, not on its input."""
+def _shaping_nodes(node: OperationDefinitionNode) -> Iterator[Node]:
+    """The parts of an operation that compiled statements depend on.
+
+    A mutation's statements depend on the selections of its payloads, not on its input.
+    """
     for field_ in node.selection_set.selections:
         if node.operation is OperationType.MUTATION and isinstance(field_, FieldNode):
             yield from field_.directives or ()
@@ -185,23 +192,23 @@ def _shaping_places(node: OperationDefinitionNode) -> Iterator[Node]:
             yield field_
 
 
-def _variable_names(places: Iterable[Node]) -> set[str]:
-    found: set[str] = set()
-    for place in places:
-        visit(place, _VariableNames(found))
-    return found
+def _variable_names(nodes: Iterable[Node]) -> set[str]:
+    names: set[str] = set()
+    for node in nodes:
+        visit(node, _VariableNames(names))
+    return names
 
 
 class _VariableNames(Visitor):
     """Collects the names of variables."""
 
-    def __init__(self, found: set[str]) -> None:
+    def __init__(self, names: set[str]) -> None:
         super().__init__()
-        self._found = found
+        self._names = names
 
     def enter_variable(self, node: VariableNode, *_: object) -> None:
-        """Called by graphql-core at each variable."""
-        self._found.add(node.name.value)
+        """Add a variable's name; graphql-core calls this."""
+        self._names.add(node.name.value)
 
 
 def _count_tokens(tree: DocumentNode) -> int:

@@ -1,4 +1,4 @@
-"""Introspection: the one thing that graphql-core executes, field by field and so up to a limit."""
+"""Introspection, which graphql-core executes field by field, so the fields are limited."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,9 +31,13 @@ class Introspection:
         self._variables = variables
         self._fields = 0
 
-    def answer(self, details: Sequence[FieldDetails]) -> str:
-        """The JSON of one root field; RequestError past MAX_INTROSPECTED_FIELDS."""
-        only = OperationDefinitionNode(
+    def execute(self, details: Sequence[FieldDetails]) -> str:
+        """Return the JSON of one root field.
+
+        Raises InvalidDocument if graphql-core reports errors, RequestError after
+        MAX_INTROSPECTED_FIELDS fields.
+        """
+        operation = OperationDefinitionNode(
             operation=OperationType.QUERY,
             variable_definitions=self._operation.definition.variable_definitions,
             directives=(),
@@ -42,7 +46,7 @@ class Introspection:
         fragments = [fragment.definition for fragment in self._operation.fragments.values()]
         result = execute_sync(
             self._schema,
-            DocumentNode(definitions=(only, *fragments)),
+            DocumentNode(definitions=(operation, *fragments)),
             context_value=self,
             variable_values=self._variables,
             executor_class=_Executor,
@@ -58,15 +62,15 @@ class Introspection:
         self._fields += 1
         if self._fields > MAX_INTROSPECTED_FIELDS:
             raise RequestError(
-                f"Introspection takes more than {MAX_INTROSPECTED_FIELDS} values of fields"
-                " (MAX_INTROSPECTED_FIELDS). Ask for less in one operation.",
+                f"Introspection returns more than {MAX_INTROSPECTED_FIELDS} field values"
+                " (MAX_INTROSPECTED_FIELDS). Select less in one operation.",
                 code="OPERATION_TOO_LARGE",
                 extensions={"limit": "MAX_INTROSPECTED_FIELDS"},
             )
 
 
 class _Executor(Executor[None]):
-    """Executes as graphql-core does, but a refusal ends the operation instead of one field."""
+    """graphql-core's Executor, except that a refusal ends the operation instead of one field."""
 
     context_value: Introspection
 

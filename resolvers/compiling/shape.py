@@ -1,8 +1,8 @@
-"""The shape of a request's variables: what a compiled statement may depend on.
+"""The shape of a request's variables: the part of them that a compiled statement may depend on.
 
-Absent, null, booleans, enum values outside lists, the members of objects, and whether a list
-has none, one or several elements. Everything else is bound, so requests of one shape
-share one compiled statement.
+It consists of absent and null values, booleans, enum values outside lists, the names of members
+of objects, and for lists whether they have none, one or several elements. All other values are
+parameters, so requests of one shape share one compiled statement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,11 @@ _VALUE = "v"
 def variables_shape(
     types: Sequence[tuple[str, GraphQLInputType]], values: Mapping[str, Any]
 ) -> tuple[object, ...]:
-    """A hashable key, equal for variables that may share a compiled statement.
+    """Return a hashable key that is equal for variables that may share a compiled statement.
 
-    `types` are the operation's variables, `values` their coerced values.
+    `types` are the operation's variables, `values` their coerced values:
+
+        [("first", Int), ("status", [Status])], {"first": 5, "status": ["A", "B"]} → (("v",), (2,))
     """
     return tuple(
         [(_shape(values[name], type_),) if name in values else None for name, type_ in types]

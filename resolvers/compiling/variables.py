@@ -1,4 +1,4 @@
-"""Variables of a request: as many values as the limit allows, coerced to their types."""
+"""Coerces the variables of a request to their types, after checking the number of their values."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -20,34 +20,34 @@ from resolvers.compiling.documents import InvalidDocument, Operation
 
 
 def coerce_variables(
-    schema: GraphQLSchema, operation: Operation, given: dict[str, Any]
+    schema: GraphQLSchema, operation: Operation, variables: dict[str, Any]
 ) -> VariableValues:
-    """The values of the operation's variables, defaults filled in.
+    """Coerce the values of the operation's variables and fill in defaults.
 
-    Raises InvalidDocument where they do not fit their types, RequestError past
+    Raises InvalidDocument if a value does not fit its type, RequestError if there are more than
     MAX_VARIABLE_VALUES.
     """
-    _refuse_too_many(operation, given)
+    _refuse_too_many(operation, variables)
     definitions = operation.definition.variable_definitions or ()
     values = get_variable_values(
-        schema, definitions, given, max_errors=MAX_ERRORS, hide_suggestions=True
+        schema, definitions, variables, max_errors=MAX_ERRORS, hide_suggestions=True
     )
-    # What was meant by a name is found by comparing it letter by letter: only by a short one.
+    # Suggestions compare names letter by letter, which takes too long for long names.
     if isinstance(values, list) and all(len(e.message) < MAX_REPORTED_MESSAGE for e in values):
-        values = get_variable_values(schema, definitions, given, max_errors=MAX_ERRORS)
+        values = get_variable_values(schema, definitions, variables, max_errors=MAX_ERRORS)
     if isinstance(values, list):
         raise InvalidDocument(values)
     return values
 
 
-def _refuse_too_many(operation: Operation, given: dict[str, Any]) -> None:
-    """Count items of lists and members of input objects, before each of them is coerced.
+def _refuse_too_many(operation: Operation, variables: dict[str, Any]) -> None:
+    """Count items of lists and members of input objects, before any of them is coerced.
 
-    A JSON value counts as one, whatever it holds: nothing is done for what is in it.
+    A JSON value counts as one, because its contents are not coerced.
     """
     count = 0
     open_: list[tuple[Any, GraphQLInputType]] = [
-        (given[name], type_) for name, type_ in operation.variables if name in given
+        (variables[name], type_) for name, type_ in operation.variables if name in variables
     ]
     while open_:
         value, type_ = open_.pop()
@@ -59,7 +59,7 @@ def _refuse_too_many(operation: Operation, given: dict[str, Any]) -> None:
             count += len(items)
             members = zip(items, repeat(type_.of_type))
         elif is_input_object_type(type_) and isinstance(value, dict):
-            # Also those that are unknown: each is an error with suggestions.
+            # Unknown members count too: each becomes an error with suggestions.
             count += len(value)
             fields = type_.fields.items()
             members = ((value[name], field.type) for name, field in fields if name in value)
@@ -67,7 +67,7 @@ def _refuse_too_many(operation: Operation, given: dict[str, Any]) -> None:
             continue
         if count > MAX_VARIABLE_VALUES:
             raise RequestError(
-                f"The variables hold more than {MAX_VARIABLE_VALUES} values"
+                f"The variables contain more than {MAX_VARIABLE_VALUES} values"
                 " (MAX_VARIABLE_VALUES). Send them in several requests.",
                 code="OPERATION_TOO_LARGE",
                 extensions={"limit": "MAX_VARIABLE_VALUES"},

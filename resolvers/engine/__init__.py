@@ -1,1 +1,5 @@
-"""Actions on instances of the engine, and repairs where tracked and engine status differ."""
+"""Actions on instances of the engine: pause, resume, terminate, restart, send an event.
+
+Reconciliation lives here too: it repairs instances whose tracked status has drifted from the
+engine's.
+"""

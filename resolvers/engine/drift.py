@@ -1,4 +1,4 @@
-"""What to do where the engine and the tracked state of an instance differ: a pure decision."""
+"""Decides how to repair an instance whose tracked status differs from the engine's (drift)."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -7,10 +7,10 @@ from resolvers.base.transitions import UNFINISHED
 from resolvers.base.vocabulary import InstanceStatus as I
 from resolvers.ports.engine import EngineState
 
-# Tracked statuses that each status of the engine leaves as they are. The tracker often knows more:
-# the local engine calls an instance `running` while it sleeps or waits for an event, Cloudflare's
-# calls it `waiting` for either. What is resumed is `queued` for a while, which cannot be taken over
-# except from UNKNOWN: it would be a restart.
+# For each status of the engine, the tracked statuses that agree with it. The tracked one is often
+# more precise: the local engine reports `running` while an instance sleeps or waits for an event,
+# Cloudflare's reports `waiting` for both. A resumed instance is `queued` for a while; tracking that
+# would look like a restart, except after UNKNOWN.
 _AGREES: dict[I, frozenset[I]] = {
     I.QUEUED: UNFINISHED - {I.UNKNOWN},
     I.RUNNING: frozenset({I.RUNNING, I.SLEEPING, I.WAITING}),
@@ -21,37 +21,41 @@ _AGREES: dict[I, frozenset[I]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
-    """An unfinished instance as it was read, with what the database's clock says of it."""
+    """An unfinished instance as it was read, with comparisons by the database's clock."""
 
     id: int
     workflow: str
     instance_id: str
     status: I
     updated_at: str
-    # It has changed just now: whoever reports on it is ahead of the engine's answer.
+    # It changed so recently that its reports may be newer than the engine's state.
     recent: bool = False
-    # Nothing was heard of it for so long that nothing more is to be expected.
+    # It has not changed for so long that no more reports are expected.
     silent: bool = False
-    # Its sleep should have ended a while ago.
+    # Its sleep should have ended some time ago.
     overslept: bool = False
 
 
 class Remedy(Enum):
-    """What to do about a difference."""
+    """Remedy for a difference."""
 
     NONE = auto()
-    # Give it the status, output and error that the engine has for it.
+    # Copy the engine's status, output and error.
     REPAIR = auto()
-    # Ask the engine once more to start it.
+    # Ask the engine again to start it.
     START = auto()
-    # The engine has no such instance and never will: it is over.
+    # The engine has no such instance and never will: track it as failed.
     GIVE_UP = auto()
 
 
 def remedy(tracked: Tracked, state: EngineState) -> Remedy:
-    """What is to be done about an unfinished instance, given what the engine says of it."""
+    """Choose the remedy for an unfinished instance, given the engine's state of it.
+
+    tracked SLEEPING, engine PAUSED  → REPAIR
+    tracked QUEUED, engine has none  → START
+    """
     if tracked.recent:
         return Remedy.NONE
     if state.status is None:

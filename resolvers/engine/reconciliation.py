@@ -1,4 +1,4 @@
-"""What the cron trigger repairs: pokes that were lost, starts that were, and drift."""
+"""Reconciliation: the cron job that repairs lost notifications, lost starts and drift."""
 
 import json
 import logging
@@ -15,103 +15,114 @@ from resolvers.ports.sql import HEAD
 
 _log = logging.getLogger("flowflare")
 
+_NEVER_REPORTED = (
+    "The engine has no instance with this id, and nothing was reported about it for a long time."
+)
+
 
 async def renotify_trackers(database: Database) -> None:
-    """Have the tracker look at the log, where it has grown since this was last asked for: what a
-    lost poke left behind is found then.
+    """Notify the trackers if the log has grown since the last run, in case a notification was lost.
 
-    Writing to `trackers` is what pokes them, like any write; an idle log wakes no one.
+    The write to `trackers` notifies them, like any write. It changes nothing if the log is idle.
     """
     await database.batch([Statement(f"UPDATE trackers SET checked={HEAD} WHERE checked<{HEAD}")])
 
 
 async def reconcile(database: Database, engine: Engine) -> dict[str, int]:
-    """Compare the unfinished instances of bound workflows with the engine, and bring them to what
-    it says; ask it again for starts that it never got. Returns how many of each there were.
+    """Compare the unfinished instances of bound workflows with the engine, and repair differences.
 
-    A run takes on RECONCILE_BATCH starts, as many others, and RECONCILE_SECONDS. The next one goes
-    on where it ended, so all have their turn.
+    Starts that the engine never got are requested again. Returns the number of instances that were
+    "repaired", "started", "given up", and of those for which the engine "failed".
+
+    A run compares up to RECONCILE_BATCH queued instances and as many others, for RECONCILE_SECONDS
+    at most. The next run continues after the last compared instance.
     """
-    done: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     if engine.workflows:
-        run = _Run(database, engine, done)
+        run = _Run(database, engine, counts)
         for lane in repairs.LANES:
-            await run.lane(lane)
-    if done:
-        _log.info("Reconciled with the engine: %s", dict(done))
-    return dict(done)
+            await run.reconcile_lane(lane)
+    if counts:
+        _log.info("Reconciled with the engine: %s", dict(counts))
+    return dict(counts)
 
 
 class _Run:
-    """One run of the trigger."""
+    """One run of the cron job."""
 
-    def __init__(self, database: Database, engine: Engine, done: Counter[str]) -> None:
+    def __init__(self, database: Database, engine: Engine, counts: Counter[str]) -> None:
         self._database = database
         self._engine = engine
-        self._done = done
+        self._counts = counts
         self._deadline = time.monotonic() + RECONCILE_SECONDS
 
     @property
-    def _late(self) -> bool:
+    def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
 
-    async def lane(self, lane: str) -> None:
-        """Pages of a lane, until they or the run's limits end."""
+    async def reconcile_lane(self, lane: str) -> None:
+        """Compare the pages of a lane until its end or a limit of the run is reached."""
         for _ in range(0, RECONCILE_BATCH, RECONCILE_PAGE):
             page = repairs.page(lane, sorted(self._engine.workflows))
             [outcome] = await self._database.batch([page])
             rows = json.loads(outcome.text)
             writes = await self._compare([repairs.tracked(row) for row in rows])
             more = len(rows) == RECONCILE_PAGE
-            place = json.dumps(rows[-1][:2]) if more else repairs.START
-            await self._write([*writes, repairs.keep_place(lane, place)])
-            if not more or self._late:
+            position = json.dumps(rows[-1][:2]) if more else repairs.START
+            await self._write([*writes, repairs.store_position(lane, position)])
+            if not more or self._is_late:
                 return
 
     async def _compare(self, instances: Sequence[Tracked]) -> list[Statement]:
-        """The writes that the instances of a page need."""
-        asked = [instance for instance in instances if not instance.recent]
-        answers = await self._engine.get_statuses([(i.workflow, i.instance_id) for i in asked])
+        """Compare the instances of a page with the engine; return the writes that repair them."""
+        settled = [instance for instance in instances if not instance.recent]
+        states = await self._engine.get_statuses([(i.workflow, i.instance_id) for i in settled])
         writes, starts = [], []
-        for instance, state in zip(asked, answers, strict=True):
+        for instance, state in zip(settled, states, strict=True):
             if isinstance(state, EngineError):
-                self._failed(instance, state)
+                self._count_failure(instance, state)
                 continue
             match remedy(instance, state):
                 case Remedy.REPAIR:
-                    self._done["repaired"] += 1
+                    self._counts["repaired"] += 1
                     writes.append(repairs.repair(instance, state))
                 case Remedy.GIVE_UP:
-                    self._done["given up"] += 1
-                    reason = "The engine has no instance of this id, and nothing was reported on it"
-                    writes.append(repairs.give_up(instance, f"{reason} for long."))
+                    self._counts["given up"] += 1
+                    writes.append(repairs.give_up(instance, _NEVER_REPORTED))
                 case Remedy.START:
                     starts.append(instance)
         return [*writes, *await self._start(starts)]
 
     async def _start(self, instances: Sequence[Tracked]) -> list[Statement]:
-        """Ask the engine again for starts that it never got; the writes for those it refuses for
-        good."""
+        """Request starts again that the engine never got.
+
+        Returns the writes that give up those it has refused for too long.
+        """
         if not instances:
             return []
         outcomes = await self._database.batch([repairs.awaiting(i) for i in instances])
         writes = []
         for instance, outcome in zip(instances, outcomes, strict=True):
-            if outcome.text is None or self._late:
+            if outcome.text is None or self._is_late:
                 continue
             try:
-                await self._engine.create(instance.workflow, instance.instance_id, outcome.text)
-                self._done["started"] += 1
+                await self._engine.create(
+                    instance.workflow, instance.instance_id, params=outcome.text
+                )
+                self._counts["started"] += 1
             except EngineError as error:
-                self._failed(instance, error)
+                self._count_failure(instance, error)
                 if instance.silent:
-                    self._done["given up"] += 1
-                    message = f"The engine never took it: {error}."
+                    self._counts["given up"] += 1
+                    message = f"The engine never accepted it: {error}."
                     writes.append(repairs.give_up(instance, message))
         return writes
 
     async def _write(self, statements: Sequence[Statement]) -> None:
-        """All in one transaction; one by one where that fails, so that none holds up the others."""
+        """Run all statements in one transaction, or one by one if that fails.
+
+        So one failing repair does not prevent the others.
+        """
         try:
             await self._database.batch(statements)
         except DatabaseError:
@@ -121,6 +132,6 @@ class _Run:
                 except DatabaseError as error:
                     _log.error("A repair failed: %s", error)
 
-    def _failed(self, instance: Tracked, error: EngineError) -> None:
-        self._done["failed"] += 1
-        _log.warning("The engine, asked for %s: %s", instance.instance_id, error)
+    def _count_failure(self, instance: Tracked, error: EngineError) -> None:
+        self._counts["failed"] += 1
+        _log.warning("The engine failed for instance %s: %s", instance.instance_id, error)

@@ -1,18 +1,36 @@
-"""Writes that record what was asked of the engine, and the look at an instance before it."""
+"""Writes that record actions of the engine, and the SELECT of the instance to act on.
 
-import json
+Example:
+
+    mutation { pauseWorkflow(input: { instanceId: "i-1" }) { __typename } }
+
+becomes
+
+    SELECT json_array(i.id,i.workflow,i.status,i.updated_at) FROM instances i
+    WHERE i.instance_id=?1;
+    UPDATE instances SET status=?1,updated_at=…,completed_at=NULL,sleep_until=NULL
+    WHERE instance_id=?2 AND status IN ('QUEUED','RUNNING','SLEEPING','WAITING')
+"""
 
 from resolvers.access.principals import Principal
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW, in_list
+from resolvers.writing.inputs import ErrorInput
 from resolvers.writing.statements import Parameters
 
 
+def engine_unavailable(message: str) -> str:
+    """Make the JSON of the error of an instance that the engine did not run."""
+    return ErrorInput(name="EngineUnavailable", message=message).as_json
+
+
 def select_instance(instance_id: str, principal: Principal) -> Statement:
-    """The instance's id, workflow, status and time of its last change as a JSON array; no row
-    where it is not visible."""
+    """Select an instance as a JSON array of its row's id, workflow, status and last change.
+
+    There is no row if the caller may not see it.
+    """
     bound = Parameters(principal)
     return bound.statement(
         "SELECT json_array(i.id,i.workflow,i.status,i.updated_at) FROM instances i"
@@ -21,7 +39,7 @@ def select_instance(instance_id: str, principal: Principal) -> Statement:
 
 
 def move(instance_id: str, to: InstanceStatus, sources: frozenset[InstanceStatus]) -> Statement:
-    """Bring an instance from one of `sources` to `to`; it may have moved on meanwhile."""
+    """Change an instance's status to `to`, unless it is no longer in one of `sources`."""
     bound = Parameters()
     completed = NOW if to in TERMINAL else "NULL"
     return bound.statement(
@@ -32,8 +50,10 @@ def move(instance_id: str, to: InstanceStatus, sources: frozenset[InstanceStatus
 
 
 def event_sent(instance_id: str, event_type: str, *, refused: str | None = None) -> list[Statement]:
-    """Record that an event goes to the engine, or that it was refused; what it holds is for the
-    workflow alone."""
+    """Record that an event is sent to the engine, or that the engine refused it.
+
+    Its payload is not recorded: only the workflow gets it.
+    """
     bound = Parameters()
     sent = f"json_object('sentEvent',{bound.bind(event_type)})"
     if refused is not None:
@@ -50,7 +70,10 @@ def event_sent(instance_id: str, event_type: str, *, refused: str | None = None)
 
 
 def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[Statement]:
-    """Forget what the last run did and queue the instance again; the log keeps it."""
+    """Remove the steps and results of the last run, and queue the instance again.
+
+    The log keeps the events of the last run.
+    """
     bound = Parameters()
     by_id = bound.bind(instance_id)
     where = f"instance_id={by_id} AND status IN {in_list(sorted(sources))}"
@@ -58,7 +81,7 @@ def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[St
         bound.statement(
             f"DELETE FROM steps WHERE instance=(SELECT id FROM instances WHERE {where})"
         ),
-        # The log knows a restart by `started_at` becoming null; who knows what UNKNOWN did.
+        # The log recognises a restart by `started_at` becoming null, so UNKNOWN instances get one.
         bound.statement(
             f"UPDATE instances SET started_at={NOW}"
             f" WHERE instance_id={by_id} AND status='UNKNOWN' AND started_at IS NULL"
@@ -71,9 +94,9 @@ def begin_again(instance_id: str, sources: frozenset[InstanceStatus]) -> list[St
 
 
 def engine_failed(instance_id: str, message: str) -> Statement:
-    """An instance that was queued for the engine, which then would not take it."""
+    """Track a queued instance as ERRORED because the engine refused to run it."""
     bound = Parameters()
-    error = bound.bind(json.dumps({"name": "EngineUnavailable", "message": message, "stack": None}))
+    error = bound.bind(engine_unavailable(message))
     return bound.statement(
         f"UPDATE instances SET status='ERRORED',error={error},completed_at={NOW},updated_at={NOW}"
         f" WHERE instance_id={bound.bind(instance_id)} AND status='QUEUED'"

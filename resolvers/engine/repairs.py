@@ -1,6 +1,17 @@
-"""Writes that bring the tracked state to what the engine says, and what they are decided on.
+"""Writes that repair tracked instances, and the SELECT of the instances to compare.
 
-Each is a compare-and-set on the instance as it was read: whoever changed it meanwhile knew more.
+Each write is a compare-and-set on the instance as it was read: a change made meanwhile is newer.
+
+Example:
+
+    mutation { pauseWorkflow(input: { instanceId: "i-1" }) { __typename } }
+
+becomes, if the engine reports that the instance is complete,
+
+    UPDATE instances SET status=?1,sleep_until=NULL,started_at=…,completed_at=…,
+    output=coalesce(nullif(?2,'null'),output),updated_at=…,reconciled_at=…
+    WHERE id=CAST(?3 AS INTEGER) AND status=?4 AND updated_at=?5
+    AND status IN ('PAUSED','QUEUED','RUNNING',…)
 """
 
 import json
@@ -14,23 +25,26 @@ from resolvers.base.limits import (
     RECONCILE_GIVE_UP_SECONDS,
     RECONCILE_PAGE,
 )
-from resolvers.base.transitions import TERMINAL, UNFINISHED
+from resolvers.base.transitions import TERMINAL, UNFINISHED, UNSTARTED
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.engine.drift import Remedy, Tracked, remedy
+from resolvers.engine.records import engine_unavailable
 from resolvers.ports.database import Database, Statement
 from resolvers.ports.engine import EngineState
 from resolvers.ports.sql import NOW, in_list, now_shifted
 from resolvers.writing.inputs import ErrorInput
 from resolvers.writing.statements import Parameters
 
-# The instances a run compares, in two lanes: a start that was lost must not wait for all others.
+# The instances that a run compares, in two lanes, so that a lost start does not wait for others.
 LANES = {
     "QUEUED": [InstanceStatus.QUEUED],
     "STARTED": sorted(UNFINISHED - {InstanceStatus.QUEUED}),
 }
+# The position before the first instance of a lane, as JSON of (created_at, id).
 START = '["",0]'
+# Characters that are kept of an output that is too large to store.
 _PREVIEW = 1_000
-# The engine has one word for a sleep and for waiting for an event.
+# The engine has one status for sleeping and for waiting for an event.
 _WAITS = (
     "iif(EXISTS (SELECT 1 FROM steps WHERE steps.instance=instances.id AND kind='SLEEP'"
     " AND steps.status='RUNNING'),'SLEEPING','WAITING')"
@@ -38,11 +52,10 @@ _WAITS = (
 
 
 def page(lane: str, workflows: Sequence[str]) -> Statement:
-    """The next unfinished instances of these workflows, oldest first, as a JSON array of arrays:
-    what `tracked` takes, behind the instance's place.
+    """Select the next RECONCILE_PAGE unfinished instances of these workflows, oldest first.
 
-    One seek of an index for each workflow and status, so finished instances and those of other
-    workflows are not read.
+    The text is a JSON array of the rows that `tracked` parses. The SELECT seeks an index for each
+    workflow and status, so finished instances and those of other workflows are not read.
     """
     bound = Parameters()
     named, size = bound.bind(json.dumps(sorted(workflows))), bound.bind(RECONCILE_PAGE)
@@ -67,31 +80,32 @@ def page(lane: str, workflows: Sequence[str]) -> Statement:
 
 
 def tracked(row: Sequence[object]) -> Tracked:
-    """An instance of a page."""
+    """Parse a row of a page."""
     _, number, workflow, instance_id, status, updated_at, recent, silent, overslept = row
     return Tracked(
-        int(str(number)),
-        str(workflow),
-        str(instance_id),
-        InstanceStatus(str(status)),
-        str(updated_at),
-        bool(recent),
-        bool(silent),
-        bool(overslept),
+        id=int(str(number)),
+        workflow=str(workflow),
+        instance_id=str(instance_id),
+        status=InstanceStatus(str(status)),
+        updated_at=str(updated_at),
+        recent=bool(recent),
+        silent=bool(silent),
+        overslept=bool(overslept),
     )
 
 
-def keep_place(lane: str, place: str) -> Statement:
-    """Where the next page of a lane begins; the start is not worth a row."""
+def store_position(lane: str, position: str) -> Statement:
+    """Store the position after which the next page of a lane begins, JSON of (created_at, id)."""
     bound = Parameters()
+    values = f"{bound.bind(lane)},{bound.bind(position)}"
     return bound.statement(
-        f"INSERT INTO reconciliations (lane,place) VALUES ({bound.bind(lane)},{bound.bind(place)})"
+        f"INSERT INTO reconciliations (lane,place) VALUES ({values})"
         " ON CONFLICT (lane) DO UPDATE SET place=excluded.place WHERE place<>excluded.place"
     )
 
 
 def awaiting(instance: Tracked) -> Statement:
-    """The input of an instance that is still as it was read."""
+    """Select the input of an instance, if it is still as it was read."""
     bound = Parameters()
     return bound.statement(
         f"SELECT coalesce(input,'null') FROM instances WHERE {_unchanged(bound, instance)}"
@@ -105,29 +119,31 @@ def repair(instance: Tracked, state: EngineState) -> Statement:
     bound = Parameters()
     status = _WAITS if to is InstanceStatus.WAITING else bound.bind(to)
     changes = {"status": status, "sleep_until": "NULL"}
-    if to not in {InstanceStatus.QUEUED, InstanceStatus.UNKNOWN}:
+    if to not in UNSTARTED:
         changes["started_at"] = f"coalesce(started_at,{NOW})"
     if to in TERMINAL:
         changes["completed_at"] = NOW
     if to is InstanceStatus.COMPLETED:
-        changes["output"] = f"coalesce(nullif({bound.bind(_stored(state.output))},'null'),output)"
+        changes["output"] = f"coalesce(nullif({bound.bind(_storable(state.output))},'null'),output)"
     if to is InstanceStatus.ERRORED:
-        changes["error"] = bound.bind(
-            _error(*(state.error or ("Error", "the engine says nothing")))
-        )
+        name, message = state.error or ("Error", "The engine gave no reason.")
+        changes["error"] = bound.bind(ErrorInput(name=name, message=message).as_json)
     return _change(bound, instance, changes)
 
 
 def give_up(instance: Tracked, message: str) -> Statement:
-    """End an instance that the engine has not and will not have."""
+    """Track an instance as ERRORED because the engine does not and will not have it."""
     bound = Parameters()
-    error = _error("EngineUnavailable", message)
-    changes = {"status": "'ERRORED'", "error": bound.bind(error), "completed_at": NOW}
+    error = bound.bind(engine_unavailable(message))
+    changes = {"status": "'ERRORED'", "error": error, "completed_at": NOW}
     return _change(bound, instance, {**changes, "sleep_until": "NULL"})
 
 
 async def repair_now(database: Database, instance: Tracked, state: EngineState | None) -> bool:
-    """Bring one instance to what the engine has just said of it; whether that was needed."""
+    """Repair one instance from the state that the engine has just reported.
+
+    Returns True if a repair was needed.
+    """
     if state is None or state.status is None or remedy(instance, state) is not Remedy.REPAIR:
         return False
     await database.batch([repair(instance, state)])
@@ -150,14 +166,10 @@ def _unchanged(bound: Parameters, instance: Tracked) -> str:
     )
 
 
-def _stored(output: str | None) -> str:
-    """The output as it can be stored: the engine takes more than a JSON column here."""
+def _storable(output: str | None) -> str:
+    """The output, or a preview of one that is too large: the engine accepts more than D1."""
     text = output if output is not None else "null"
     size = len(text.encode())
     if size <= MAX_JSON_BYTES and not nested_deeper(text, MAX_JSON_DEPTH):
         return text
     return encode_value({"truncated": True, "bytes": size, "preview": text[:_PREVIEW]})
-
-
-def _error(name: str, message: str) -> str:
-    return ErrorInput.model_validate({"name": name, "message": message}).as_json

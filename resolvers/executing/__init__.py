@@ -1,1 +1,4 @@
-"""Executes operations: finds the plan of each, runs it, and reports failures."""
+"""Executes operations: finds or makes the plan of each, and runs it.
+
+Failures become the `errors` of a response here.
+"""

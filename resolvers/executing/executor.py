@@ -1,7 +1,7 @@
-"""Executes operations: a query is one batch of compiled statements, a mutation a batch a field.
+"""Executes operations: a query in one batch of compiled statements, a mutation in one a field.
 
-The response is assembled from pieces: text made here, and the texts SQLite made, which are
-never parsed again and may even stay outside Python (see `database.Statement.opaque`).
+The response is assembled from pieces: text made here, and texts made by SQLite, which are never
+parsed again and may even stay outside Python (see `database.Statement.opaque`).
 """
 
 from collections.abc import Sequence
@@ -27,17 +27,13 @@ from resolvers.base.limits import (
     PLAN_CACHE_SIZE,
 )
 from resolvers.base.vocabulary import Scope
-from resolvers.compiling.compiler import (
-    Binding,
-    Compiled,
-    Compiler,
-    Document,
-    Site,
-    refuse_over_cost,
-)
+from resolvers.compiling.binding import Binding, Site
+from resolvers.compiling.compiled import Compiled, refuse_over_cost
+from resolvers.compiling.compiler import compile_root_field
 from resolvers.compiling.documents import Documents, Operation
 from resolvers.compiling.introspection import Introspection
 from resolvers.compiling.shape import variables_shape
+from resolvers.compiling.statement_builder import Document
 from resolvers.compiling.variables import coerce_variables
 from resolvers.ports.database import Database, Outcome, OversizedError, Statement, share_of
 from resolvers.subscriptions.plans import (
@@ -52,7 +48,7 @@ from resolvers.writing.mutation_fields import MutationExecution, MutationField
 
 
 class ExecutionFailed(FlowflareError):
-    """A field failed while executing: the answer is `data: null` with this error."""
+    """A field failed while executing: the response is `data: null` with this error."""
 
     def __init__(self, error: FlowflareError | GraphQLError, path: list[str | int]) -> None:
         super().__init__(str(error))
@@ -62,21 +58,21 @@ class ExecutionFailed(FlowflareError):
 
 @dataclass(slots=True)
 class Request:
-    """A GraphQL request as it came in."""
+    """A GraphQL request as received."""
 
     query: str
     variables: dict[str, Any] = field(default_factory=dict)
     operation_name: str | None = None
-    # `extensions.after`: the cursor a subscription resumes behind, not yet looked at.
+    # `extensions.after`: the cursor after which a subscription resumes, not validated yet.
     after: object = None
 
 
 @dataclass(slots=True)
 class QueryPlan:
-    """What a query compiles to: for each response key its statement or its finished JSON."""
+    """A compiled query: for each response key a statement, or finished JSON of introspection."""
 
     fields: list[tuple[str, Compiled | str]]
-    # Introspection may depend on values that the shape of the variables leaves out.
+    # False if introspection depends on values that are not part of the variables' shape.
     cacheable: bool
 
 
@@ -89,16 +85,16 @@ class Executor:
         self._plans: Cache[tuple[object, ...], Any] = Cache(PLAN_CACHE_SIZE)
 
     def operation(self, request: Request) -> Operation:
-        """The operation the request is for; it is valid, its variables are not looked at."""
+        """Find the operation of a request and validate it, but not its variables."""
         return self._documents.get(request.query).operation(request.operation_name)
 
     async def execute(
         self, operation: Operation, request: Request, principal: Principal, services: Services
     ) -> Pieces:
-        """The JSON of `data`, in pieces.
+        """Execute an operation and return the JSON of `data` in pieces.
 
-        Raises RequestError or InvalidDocument before anything was done, ExecutionFailed
-        when a mutation's field failed, DatabaseError when the database did.
+        Raises RequestError or InvalidDocument before it does anything, ExecutionFailed if a field
+        of a mutation fails, DatabaseError if the database fails.
         """
         is_mutation = operation.type is OperationType.MUTATION
         principal.require(Scope.WRITE if is_mutation else Scope.READ)
@@ -108,29 +104,32 @@ class Executor:
         if is_mutation:
             if plan is None:
                 plan = self._mutation_plan(operation, binding)
-                self._plans.put(key, plan, operation.places)
+                self._plans.put(key, plan, operation.weight)
             return await self._mutate(plan, binding, services)
         if plan is None:
             plan = self._plan(operation, binding, request)
             if plan.cacheable:
-                self._plans.put(key, plan, operation.places)
+                self._plans.put(key, plan, operation.weight)
         return await self._query(plan, binding, services)
 
     def subscription_plan(
         self, operation: Operation, request: Request, principal: Principal
     ) -> SubscriptionPlan:
-        """The plan of a subscription; RequestError or InvalidDocument where it cannot be served."""
+        """Compile a subscription, or find its plan in the cache, and bind it to the request.
+
+        Raises AccessError, RequestError or InvalidDocument if it cannot be served.
+        """
         principal.require(Scope.READ)
         binding = Binding(coerce_variables(self._schema, operation, request.variables), principal)
         key = _plan_key(operation, binding)
         plan = self._plans.get(key)
         if plan is None:
             plan = self._compile_subscription(operation, binding)
-            self._plans.put(key, plan, operation.places)
-        # Of what a client sends beside them nothing is kept.
+            self._plans.put(key, plan, operation.weight)
+        # A plan is kept for long, so it must not contain variables that the operation does not use.
         declared = (d.variable.name.value for d in operation.definition.variable_definitions or ())
-        given = {name: request.variables[name] for name in declared if name in request.variables}
-        return bind_subscription(plan, binding, given, request.after)
+        values = {name: request.variables[name] for name in declared if name in request.variables}
+        return bind_subscription(plan, binding, values, request.after)
 
     def _compile_subscription(self, operation: Operation, sample: Binding) -> CompiledSubscription:
         root = self._schema.subscription_type
@@ -140,11 +139,11 @@ class Executor:
             raise RequestError("A subscription selects one root field.", code="INVALID_DOCUMENT")
         [(key, details)] = fields.items()
         name = details[0].node.name.value
-        compiler = Compiler(self._document(operation), sample)
+        compiled = compile_root_field(self._document(operation), sample, root, details, key=key)
         return CompiledSubscription(
             key,
             Site(root.fields[name], details[0], (key,)),
-            compiler.select(compiler.field(root, "", details, (key,))),
+            compiled,
             selects_events=name == EVENTS_FIELD,
             resumed_by=resuming_variable(details[0], operation.definition, operation.fragments),
         )
@@ -170,15 +169,15 @@ class Executor:
     def _plan(self, operation: Operation, sample: Binding, request: Request) -> QueryPlan:
         root = self._schema.query_type
         assert root is not None
+        document = self._document(operation)
         introspection = Introspection(self._schema, operation, request.variables)
         fields: list[tuple[str, Compiled | str]] = []
         for key, details in self._root_fields(operation, root, sample.variables).items():
             name = details[0].node.name.value
             if name in ("__schema", "__type"):
-                fields.append((key, introspection.answer(details)))
+                fields.append((key, introspection.execute(details)))
                 continue
-            compiler = Compiler(self._document(operation), sample)
-            fields.append((key, compiler.select(compiler.field(root, "", details, (key,)))))
+            fields.append((key, compile_root_field(document, sample, root, details, key=key)))
         introspects = any(isinstance(part, str) for _, part in fields)
         return QueryPlan(fields, not (introspects and operation.definition.variable_definitions))
 
@@ -224,10 +223,10 @@ class Executor:
 async def _read(
     database: Database, compiled: Sequence[Compiled], binding: Binding
 ) -> Sequence[Outcome]:
-    """The texts of all statements, MAX_RESULT_BYTES at most together.
+    """Read the texts of all statements, of MAX_RESULT_BYTES at most in total.
 
-    At first each may have its share. Where one is longer, all sizes are known then, and a second
-    batch reads what fits.
+    The first batch allows each text an equal share. If one is longer, that batch has reported all
+    sizes, and a second one reads the texts if they fit together.
     """
     share = share_of(len(compiled))
     try:
@@ -251,7 +250,7 @@ def _bound(
 
 
 def _plan_key(operation: Operation, binding: Binding) -> tuple[object, ...]:
-    """What a plan of the operation depends on."""
+    """Make the cache key of a plan: the operation, and the shapes that its SQL depends on."""
     return (
         operation.number,
         binding.principal.restrictions.shape,

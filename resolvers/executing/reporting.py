@@ -1,4 +1,4 @@
-"""What the client is told of a failure: the `errors` of a response, whatever carries it."""
+"""Turns exceptions into the `errors` of a response, over HTTP or a WebSocket."""
 
 import logging
 import uuid
@@ -23,16 +23,16 @@ _log = logging.getLogger("flowflare")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The errors of a failed request, the status they have over HTTP, and whether the request
-    was being executed: then there is `data`, which is null."""
+    """The errors of a failed request, and their status over HTTP."""
 
     errors: list[dict[str, Any]]
     status: int
+    # True if execution had begun: then the response also has `data`, which is null.
     executed: bool = False
 
 
 def report(error: Exception) -> Report:
-    """The report of any exception; called where it is being handled, since it may be logged."""
+    """Report any exception. Call it in the handler of the exception, which may be logged."""
     match error:
         case RequestError():
             return Report([_refusal(error)], error.status)
@@ -47,7 +47,7 @@ def report(error: Exception) -> Report:
 
 
 def error_of(message: str, code: str, **extensions: object) -> dict[str, Any]:
-    """One entry of `errors`."""
+    """Make one entry of `errors`."""
     return {"message": message, "extensions": {"code": code, **extensions}}
 
 
@@ -59,8 +59,8 @@ def _cause(error: Exception) -> dict[str, Any]:
 
 def _too_large() -> dict[str, Any]:
     return error_of(
-        f"The answer has more than {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES), or one of its"
-        f" fields more than {D1_MAX_STRING_BYTES} (D1_MAX_STRING_BYTES). Ask for fewer rows, or"
+        f"The result has more than {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES), or one of its"
+        f" fields has more than {D1_MAX_STRING_BYTES} (D1_MAX_STRING_BYTES). Select fewer rows, or"
         " leave out input and output.",
         "RESULT_TOO_LARGE",
     )
@@ -77,10 +77,10 @@ def _refusal(error: RequestError) -> dict[str, Any]:
 
 
 def _masked() -> dict[str, Any]:
-    """What may be said of an unexpected failure: where the log tells more."""
+    """Log an unexpected failure, and return an error that reveals only its reference in the log."""
     reference = str(uuid.uuid4())
     _log.exception("Unexpected failure %s", reference)
-    message = f"Something went wrong here. The log has it as {reference}."
+    message = f"Something went wrong in the service. Its log has the details under {reference}."
     return error_of(message, "INTERNAL", reference=reference)
 
 
@@ -94,7 +94,7 @@ def _with_code(error: GraphQLError) -> dict[str, Any]:
 
 
 def _shortened(message: str) -> str:
-    """The message; a name or a value that it quotes may have the length of the request."""
+    """Cut a message: a name or value that it quotes may be as long as the request."""
     if len(message) <= MAX_REPORTED_MESSAGE:
         return message
     return message[: MAX_REPORTED_MESSAGE - 1] + "…"

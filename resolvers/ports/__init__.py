@@ -1,1 +1,4 @@
-"""The ports to the database and the engine, and the SQL text that statements are made of."""
+"""The ports to the database and to the engine: what the domain requires of each.
+
+`sql` contains the pieces of SQL text that statements are built from.
+"""

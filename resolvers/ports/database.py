@@ -1,7 +1,7 @@
-"""The port to the database: statements go out in one batch, outcomes come back.
+"""The port to the database: it runs statements in one batch and returns their outcomes.
 
-Two things stand behind it: D1 through `effects.py` or a binding, and in the tests real
-SQLite with D1's documented limits.
+The Worker implements it with commands that D1 performs (see runtime/database.py), the tests with
+real SQLite under D1's documented limits.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Value: TypeAlias = str | int | None
 class Statement:
     """One SQL statement. Parameters are numbered (`?1`), each used at least once.
 
-    `opaque` text is only ever put into a response: it may stay where it is, outside Python.
+    The text of an `opaque` statement is only put into a response, so it may stay outside Python.
     """
 
     sql: str
@@ -33,12 +33,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one statement of a batch did.
+    """The result of one statement of a batch.
 
-    `text` is the first column of the first row, None where there is no row; of an opaque
-    statement it is a handle. `changes` is how many rows the statement itself wrote. `size` is the
-    length of an opaque text, also of one that was too long for its statement to load it: then
-    `text` is None.
+    `text` is the first column of the first row, or None if there is no row; for an opaque
+    statement it is a handle. `changes` is the number of rows that the statement itself wrote.
+    `size` is the length of an opaque text. If the text was too long for its statement to load it,
+    `text` is None and `size` is still given.
     """
 
     text: Any
@@ -47,7 +47,7 @@ class Outcome:
 
     @property
     def is_oversized(self) -> bool:
-        """True if there is a text that was not loaded."""
+        """True if the text was too long to load."""
         return self.text is None and self.size > 0
 
 
@@ -56,18 +56,20 @@ class DatabaseError(Exception):
 
     @property
     def is_too_big(self) -> bool:
-        """True if a text in it is longer than D1 holds, or than its statement allows."""
+        """True if a text is longer than D1 can store, or than its statement allows."""
         return foreign_errors.TOO_BIG.search(str(self)) is not None
 
     @property
     def is_of_statement(self) -> bool:
-        """True if it failed for a statement in it, not for the way to the database."""
-        return foreign_errors.OF_STATEMENT.search(str(self)) is not None
+        """True if a statement of the batch failed, not the connection to the database."""
+        return foreign_errors.STATEMENT_FAILED.search(str(self)) is not None
 
 
 class OversizedError(DatabaseError):
-    """Texts of a final batch were longer than their statements allow; `sizes` are those of all its
-    opaque texts, in bytes."""
+    """A text of a final batch is longer than its statement allows.
+
+    `sizes` contains the bytes of each opaque text of the batch, in order.
+    """
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__("the result is too big")
@@ -82,25 +84,27 @@ class Database(Protocol):
     ) -> Sequence[Outcome]:
         """Run all statements as one transaction and in one round trip.
 
-        With `final` nothing but the response follows, and all it needs of the outcomes are
-        opaque texts: it may be composed before the batch has run. There a SELECT without a
-        row, or with too long a text, is a failure too, if one that rolls nothing back.
+        Pass `final` if only the response follows and all it needs are opaque texts, so that it may
+        be composed before the batch has run. A SELECT that finds no row, or a text that is too
+        long, is then a failure too, but one that rolls nothing back.
 
-        Raises DatabaseError when one fails; then none has had an effect.
+        Raises DatabaseError if a statement fails; then none of them had an effect.
         """
         ...
 
 
 def share_of(texts: int) -> int:
-    """The bytes that each of so many texts of one answer may have, if none is smaller."""
+    """Return the bytes that each of `texts` texts of one response may have, at equal shares."""
     return min(D1_MAX_STRING_BYTES, MAX_RESULT_BYTES // max(1, texts))
 
 
 def refuse_absent(statements: Sequence[Statement], outcomes: Sequence[Outcome]) -> None:
-    """Keep the promise of `final`: DatabaseError where an opaque statement found no row, or a
-    text that is too long."""
-    if any(outcome.is_oversized for outcome in outcomes):
-        raise OversizedError([outcome.size for outcome in outcomes])
-    for statement, outcome in zip(statements, outcomes, strict=True):
-        if statement.opaque and outcome.text is None:
-            raise DatabaseError("no row")
+    """Raise DatabaseError if an opaque statement of a final batch found no row or too long a text.
+
+    A text that is too long raises OversizedError, a subclass.
+    """
+    opaque = [outcome for s, outcome in zip(statements, outcomes, strict=True) if s.opaque]
+    if any(outcome.is_oversized for outcome in opaque):
+        raise OversizedError([outcome.size for outcome in opaque])
+    if any(outcome.text is None for outcome in opaque):
+        raise DatabaseError("no row")

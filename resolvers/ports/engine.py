@@ -6,7 +6,8 @@ from typing import Protocol, TypeAlias
 
 from resolvers.base.vocabulary import InstanceStatus
 
-# The engine's own words (developers.cloudflare.com/workflows/build/workers-api, InstanceStatus).
+# The engine's names of statuses
+# (developers.cloudflare.com/workflows/build/workers-api, InstanceStatus).
 STATUSES = {
     "queued": InstanceStatus.QUEUED,
     "running": InstanceStatus.RUNNING,
@@ -32,7 +33,7 @@ class EngineState:
 
 
 class EngineError(Exception):
-    """The engine refused or could not be reached; the message is its own.
+    """The engine refused a request or could not be reached; the message is the engine's.
 
     `state` is the instance's state, if the engine reported it.
     """
@@ -51,30 +52,30 @@ class Engine(Protocol):
 
     @property
     def workflows(self) -> frozenset[str]:
-        """Names of the workflows that are bound; instances of any other are only tracked."""
+        """Names of the bound workflows; instances of any other are only tracked."""
         ...
 
     def unbound(self, workflow: str) -> str:
         """Explain why no Workflow is bound for this name, and how to bind one."""
         ...
 
-    async def create(self, workflow: str, instance_id: str, params: str) -> None:
-        """Start an instance with `params`, JSON text; one that exists is left as it is."""
+    async def create(self, workflow: str, instance_id: str, *, params: str) -> None:
+        """Start an instance with `params`, JSON text; one that exists is left unchanged."""
         ...
 
     async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
         """Get the state of each instance, in order. Nothing is raised."""
         ...
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> EngineState:
+    async def act(self, workflow: str, instance_id: str, *, action: str) -> EngineState:
         """`pause`, `resume`, `terminate` or `restart` an instance, and return its state afterwards.
 
-        The engine may still be at work then: it finishes a running step before a pause.
+        The action may take effect later: the engine finishes a running step before a pause.
         """
         ...
 
     async def send_event(
-        self, workflow: str, instance_id: str, event_type: str, payload: str
+        self, workflow: str, instance_id: str, *, event_type: str, payload: str
     ) -> None:
         """Deliver an event with `payload`, JSON text, to an unfinished instance."""
         ...

@@ -1,8 +1,8 @@
-"""SQL text whose value is JSON text: the few shapes that plans are made of.
+"""Functions that build SQL whose value is JSON text.
 
-Expressions here always yield valid JSON text and never SQL NULL, so they can be joined
-without looking at them again. Values reach SQL as parameters only; what is put into the
-text are names and literals from this code.
+The expressions always yield valid JSON text and never SQL NULL, so they can be joined without
+further checks. Values reach SQL as parameters only; names and literals in the text come from this
+code.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,21 @@ from resolvers.base.limits import D1_MAX_FUNCTION_ARGUMENTS
 # UTC text with milliseconds: the API's own DateTime format.
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
-# The position that the log has come to. It stays when retention removes the newest events, so no
-# cursor that was given out is ever ahead of it.
+# The position of the newest event. It does not go back when retention removes the newest events, so
+# a cursor is never ahead of it.
 HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)"
 
 _FORMAT_VALUES = D1_MAX_FUNCTION_ARGUMENTS - 1  # format()'s first argument is the format
 
 
 def now_shifted(modifier: str) -> str:
-    """The present moved by an SQLite date modifier, given as an expression."""
+    """SQL of the current time, shifted by a date modifier of SQLite given as an expression."""
     return NOW.replace("'now'", f"'now',{modifier}")
+
+
+def integer(parameter: str) -> str:
+    """SQL of a parameter as an integer: D1 binds every number as a REAL."""
+    return f"CAST({parameter} AS INTEGER)"
 
 
 def literal(text: str) -> str:
@@ -31,15 +36,15 @@ def literal(text: str) -> str:
 
 
 def json_literal(value: object) -> str:
-    """A constant as an SQL literal that holds its JSON text."""
+    """An SQL literal that contains the JSON text of a constant."""
     return literal(encode(value))
 
 
 def json_object(members: Sequence[tuple[str, str]]) -> str:
-    """An object of named expressions.
+    """A JSON object from names and expressions of its members.
 
-    `format` builds it in one buffer. `json_object` would parse nested JSON once more, and
-    takes 16 members at most on D1; this joins chunks of 31.
+    `format` builds it in one buffer. SQLite's `json_object` would parse nested JSON again, and
+    accepts at most 16 members on D1; here chunks of 31 are joined.
     """
     if not members:
         return "'{}'"
@@ -55,27 +60,27 @@ def json_object(members: Sequence[tuple[str, str]]) -> str:
 
 
 def subquery(expression: str, source: str) -> str:
-    """The value of `expression` on the only row of `source` (what follows FROM), or NULL.
+    """The value of `expression` on the only row of `source` (the text after FROM), or NULL.
 
-    SQLite adds up the heights of the expressions that a scalar subquery stands inside, and
-    D1 allows 100 in all (https://sqlite.org/limits.html, SQLITE_LIMIT_EXPR_DEPTH). Only what
-    stands in FROM is left out of its parent's height: there the expression goes.
+    SQLite adds up the heights of nested expressions, and D1 allows 100 in all
+    (https://sqlite.org/limits.html, SQLITE_LIMIT_EXPR_DEPTH). A subquery in FROM does not count
+    towards its parent's height, so the expression is put there.
     """
     return f"(SELECT body FROM (SELECT {expression} AS body FROM {source}))"
 
 
 def row_or_null(expression: str, source: str) -> str:
-    """As `subquery`, JSON's null where there is no row."""
+    """Like `subquery`, but JSON's null if there is no row."""
     return f"coalesce({subquery(expression, source)},'null')"
 
 
 def joined(element: str) -> str:
-    """An aggregate: the array of `element` over the rows. `%s` of NULL, of no row, is empty."""
+    """An aggregate: the JSON array of `element` over the rows, `[]` if there are none."""
     return f"format('[%s]',group_concat({element},','))"
 
 
 def json_array(element: str, source: str) -> str:
-    """An array of `element` over the rows of `source` (what follows FROM), in its order."""
+    """The JSON array of `element` over the rows of `source` (the text after FROM), in order."""
     return subquery(joined(element), source)
 
 

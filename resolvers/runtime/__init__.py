@@ -1,4 +1,4 @@
-"""Domain code as coroutines that suspend on commands, and the code that performs them.
+"""Runs domain code, which is coroutines that suspend on commands.
 
 The Python modules describe commands as JSON; the JavaScript modules perform them in workerd.
 """

@@ -9,7 +9,7 @@ import { firstValue, write } from "./notifications.mjs";
  * @typedef {[text: unknown, changes: number, size?: number]} Outcome of a statement (see Outcome in
  *   ports/database.py)
  * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
- *   rowsWritten: number }} Execution the texts that stayed on this side for a task, and its cost
+ *   rowsWritten: number }} Execution the texts of a task that stayed in JavaScript, and its cost
  * @typedef {{ textBytes: number, tooBig: string }} Settings the size of the longest text, and the
  *   message for a longer one
  */
@@ -20,9 +20,9 @@ const env = bindings;
 /** @type {Settings} */
 let settings;
 
-/** @param {Settings} given */
-export function configure(given) {
-  settings = given;
+/** @param {Settings} newSettings */
+export function configure(newSettings) {
+  settings = newSettings;
 }
 
 /**
@@ -64,9 +64,9 @@ export async function runBatch(statements, execution, { writes = false } = {}) {
 }
 
 /**
- * Refuse a text that D1 on Cloudflare's network refuses, with D1's message: workerd's own SQLite takes
- * it, and what works in development must work there. (There a write whose result is too long is
- * rolled back; here it has been done.)
+ * Refuse a text that D1 on Cloudflare's network refuses, with D1's message. workerd's own SQLite
+ * accepts it, but what works in development must work there. (There a write whose result is too long
+ * is rolled back; here it is not.)
  * @param {unknown} value
  */
 function refuseLongText(value) {

@@ -13,16 +13,19 @@ import { configure as configureNotifications } from "./notifications.mjs";
  * @typedef {import("./batches.mjs").Statement} Statement
  * @typedef {import("./batches.mjs").Outcome} Outcome
  * @typedef {import("./batches.mjs").Execution} Execution
- * @typedef {{ outcomes?: Outcome[], results?: unknown[], error?: string, sizes?: number[] }} Result
+ * @typedef {{ outcomes?: Outcome[], results?: unknown[], error?: string }} Result
  *
  * @typedef {object} Task
  * @property {(failure: string) => string} begin runs Python to the task's first command; takes the
- *   result of that command if the task assumed that it succeeds and it did not
- * @property {(task: number, result: string) => string} resume runs Python on from a command
+ *   result of that command if it failed although the task assumed its success
+ * @property {(task: number, result: string) => string} resume continues in Python after a command
  *
  * @typedef {{ batches: import("./batches.mjs").Settings, engine: import("./engine.mjs").Settings,
  *   notifications: import("./notifications.mjs").Settings }} Settings
  */
+
+/** The members of an outcome that has the size of its text. */
+const OPAQUE_LENGTH = 3;
 
 /** @param {Settings} settings data that crosses from Python (SETTINGS in settings.py) */
 export function configure({ batches, engine, notifications }) {
@@ -38,7 +41,7 @@ export function newExecution() {
 
 /**
  * Run a task to its return value. The value of a step that also has a command is valid if the command
- * succeeds; if not, the task begins again with the failure (see Runner).
+ * succeeds; otherwise the task begins again with the command's result (see Runner).
  * @param {Task} python
  * @param {Execution} execution
  */
@@ -50,9 +53,8 @@ export async function runTask(python, execution) {
     if (step.task !== undefined) {
       step = JSON.parse(python.resume(step.task, JSON.stringify(result)));
     } else {
-      const failure = failureOf(result);
-      if (!failure) break;
-      step = JSON.parse(python.begin(JSON.stringify(failure)));
+      if (hasSucceeded(result)) break;
+      step = JSON.parse(python.begin(JSON.stringify(result)));
       execution.texts = [];
     }
   }
@@ -60,21 +62,18 @@ export async function runTask(python, execution) {
 }
 
 /**
- * Name the failure of a batch that was expected to succeed: an error, no row, or a text too long.
+ * True if a batch that was expected to succeed has: it has a handle for each opaque text. Python names
+ * the failure otherwise (see refuse_absent).
  * @param {Result} result
- * @returns {Result | undefined}
  */
-function failureOf({ error, outcomes = [] }) {
-  if (error !== undefined) return { error };
-  const opaque = outcomes.filter(({ length }) => length === 3);
-  const sizes = opaque.map(([, , size]) => /** @type {number} */ (size));
-  if (opaque.every(([text]) => text !== null)) return undefined;
-  return sizes.includes(0) ? { error: "no row" } : { sizes };
+function hasSucceeded({ error, outcomes = [] }) {
+  if (error !== undefined) return false;
+  return outcomes.every((outcome) => outcome.length < OPAQUE_LENGTH || outcome[0] !== null);
 }
 
 /**
  * Join pieces to one text.
- * @param {(string | number)[]} pieces texts, and numbers of the texts of an execution
+ * @param {(string | number)[]} pieces texts, and numbers of texts of an execution
  * @param {Execution["texts"]} texts
  */
 export function join(pieces, texts) {

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 
 class Command:
-    """I/O that a coroutine waits for; awaiting it gives the result.
+    """I/O that a coroutine waits for; awaiting it returns the result.
 
-    `expected` is the result of a command that can only succeed or fail, if it succeeds.
+    `expected` is the result in case of success, if that is known before the command is performed.
     """
 
     __slots__ = ("body", "expected")

@@ -1,4 +1,4 @@
-"""The database port by commands: D1 performs them (see batches.mjs)."""
+"""The database port, implemented with commands that D1 performs (see batches.mjs)."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -7,7 +7,6 @@ from typing import Any
 from resolvers.ports.database import (
     DatabaseError,
     Outcome,
-    OversizedError,
     Statement,
     refuse_absent,
 )
@@ -15,7 +14,7 @@ from resolvers.runtime.commands import Command
 
 
 class Handle(int):
-    """The number of a text that stayed in JavaScript, among those of the request."""
+    """The number of a text that stayed in JavaScript, among the texts of the request."""
 
 
 class CommandDatabase:
@@ -27,7 +26,10 @@ class CommandDatabase:
     async def batch(
         self, statements: Sequence[Statement], *, final: bool = False
     ) -> Sequence[Outcome]:
-        """Run all statements as one transaction and in one round trip (see `Database.batch`)."""
+        """Run all statements as one transaction and in one round trip.
+
+        Raises DatabaseError if a statement fails (see `Database.batch`).
+        """
         body: dict[str, Any] = {"batch": [[s.sql, s.parameters, s.opaque] for s in statements]}
         if not self._silent and any(statement.writes for statement in statements):
             body["writes"] = True
@@ -37,8 +39,6 @@ class CommandDatabase:
         result = await Command(body, expected if final else None)
         if "error" in result:
             raise DatabaseError(result["error"])
-        if "sizes" in result:
-            raise OversizedError(result["sizes"])
         outcomes = [
             Outcome(Handle(text) if isinstance(text, int) else text, *meta)
             for text, *meta in result["outcomes"]

@@ -1,4 +1,5 @@
-// Requests to the engine: Cloudflare Workflows, through the binding of each (see engine.py).
+// Sends requests to the engine, Cloudflare Workflows, through the binding of each Workflow (see
+// engine.py).
 
 import { env as bindings } from "cloudflare:workers";
 
@@ -17,36 +18,38 @@ const env = bindings;
 const FIRST_WAIT_MS = 20;
 
 /**
- * The engine's words for statuses that are final, the status that an action leads to, and the patterns
- * of its errors (see settings.py and foreign_errors.py).
- * @typedef {{ finished: string[], leadsTo: Record<string, string>, noInstance: string,
- *   exists: string }} Settings
+ * The engine's words for final statuses, and for those in which an instance has an output or an
+ * error; the status that an action leads to; the patterns of the engine's errors (see settings.py and
+ * foreign_errors.py).
+ * @typedef {{ finished: string[], hasOutput: string, hasError: string,
+ *   leadsTo: Record<string, string>, noInstance: string, exists: string }} Settings
  * @type {Settings}
  */
 let settings;
 let noInstance = /^$/;
 let exists = /^$/;
 
-/** @param {Settings} given */
-export function configure(given) {
-  settings = given;
-  noInstance = new RegExp(given.noInstance, "i");
-  exists = new RegExp(given.exists, "i");
+/** @param {Settings} newSettings */
+export function configure(newSettings) {
+  settings = newSettings;
+  noInstance = new RegExp(settings.noInstance);
+  exists = new RegExp(settings.exists);
 }
 
 /**
- * Send all requests, several at a time; the results have their order. Nothing is thrown.
- * @param {Requests} given
+ * Send all requests, several at a time; the results are in the order of the requests. Nothing is
+ * thrown.
+ * @param {Requests} command
  * @returns {Promise<Result[]>}
  */
-export async function sendRequests(given) {
+export async function sendRequests(command) {
   /** @type {Result[]} */
   const results = [];
-  const waiting = given.requests.entries();
+  const waiting = command.requests.entries();
   const work = async () => {
-    for (const [index, request] of waiting) results[index] = await send(request, given);
+    for (const [index, request] of waiting) results[index] = await send(request, command);
   };
-  const workers = Math.min(given.concurrency, given.requests.length);
+  const workers = Math.min(command.concurrency, command.requests.length);
   await Promise.all(Array.from({ length: workers }, work));
   return results;
 }
@@ -56,23 +59,23 @@ export async function sendRequests(given) {
  * @param {Requests} limits
  * @returns {Promise<Result>}
  */
-async function send({ binding, method, id, arguments: given }, { timeoutMs, settleMs }) {
+async function send({ binding, method, id, arguments: values }, { timeoutMs, settleMs }) {
   const workflow = env[binding];
   if (workflow === undefined) {
     return { error: `the Worker has no binding ${binding}, which WORKFLOWS names` };
   }
-  /** @type {Result} known so far, should the time run out */
+  /** @type {Result} the state known so far, in case the time runs out */
   const known = {};
   try {
     const work = METHODS[method in METHODS ? method : "act"];
-    return await within(timeoutMs, work(workflow, id, given, known, { method, settleMs }));
+    return await within(timeoutMs, work(workflow, id, values, known, { method, settleMs }));
   } catch (error) {
     return { error: messageOf(error), ...(known.state && { state: known.state }) };
   }
 }
 
 /**
- * @typedef {(workflow: any, id: string, given: string[], known: Result,
+ * @typedef {(workflow: any, id: string, values: string[], known: Result,
  *   action: { method: string, settleMs: number }) => Promise<Result>} Method
  * @type {Record<string, Method>}
  */
@@ -81,7 +84,7 @@ const METHODS = {
     try {
       await workflow.create({ id, params: JSON.parse(params) });
     } catch (error) {
-      // The engine has this instance from an earlier request.
+      // An earlier request has created the instance.
       if (!exists.test(messageOf(error))) throw error;
     }
     return {};
@@ -92,7 +95,7 @@ const METHODS = {
   },
 
   async sendEvent(workflow, id, [type, payload], known) {
-    // The engine accepts events for an instance that has finished, and drops them.
+    // The engine accepts events for a finished instance, and drops them.
     known.state = await getStatus(workflow, id);
     if (isFinished(known.state)) return refusedAs(known.state);
     const instance = await workflow.get(id);
@@ -104,14 +107,15 @@ const METHODS = {
     known.state = await getStatus(workflow, id);
     const instance = await workflow.get(id);
     await instance[method]();
-    // The local engine accepts actions that have no effect on an instance that has finished.
+    // The local engine accepts actions on a finished instance, although they have no effect.
     if (method !== "restart" && isFinished(known.state)) return refusedAs(known.state);
     return { state: await settle(workflow, id, settings.leadsTo[method], settleMs) };
   },
 };
 
 /**
- * Wait until the instance has the status that an action leads to, or the time is up; return its state.
+ * Wait until the instance has the status that an action leads to, or until the time is up; return its
+ * state.
  * @param {any} workflow
  * @param {string} id
  * @param {string | undefined} goal
@@ -138,8 +142,8 @@ async function getStatus(workflow, id) {
     const { status, output, error } = await instance.status();
     /** @type {State} */
     const state = { status };
-    if (status === "complete") state.output = JSON.stringify(output ?? null);
-    if (status === "errored") state.error = nameAndMessage(error);
+    if (status === settings.hasOutput) state.output = JSON.stringify(output ?? null);
+    if (status === settings.hasError && error) state.error = nameAndMessage(error);
     return state;
   } catch (error) {
     if (noInstance.test(messageOf(error))) return { status: null };
@@ -153,8 +157,8 @@ async function getStatus(workflow, id) {
  * @returns {[string, string]}
  */
 function nameAndMessage(error) {
-  if (error && typeof error === "object") return [`${error.name ?? "Error"}`, `${error.message}`];
-  return ["Error", `${error ?? "the engine gives no reason"}`];
+  if (typeof error === "object") return [`${error.name ?? "Error"}`, `${error.message}`];
+  return ["Error", String(error)];
 }
 
 /** @param {State} state */
@@ -176,6 +180,7 @@ function messageOf(error) {
 }
 
 /**
+ * Wait for `work`; throw if it takes longer than `ms`.
  * @template T
  * @param {number} ms
  * @param {Promise<T>} work

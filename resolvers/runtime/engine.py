@@ -1,4 +1,4 @@
-"""The engine port by commands: the bindings of Workflows perform them (see engine.mjs)."""
+"""The engine port, implemented with commands to the bindings of Workflows (see engine.mjs)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,39 +26,36 @@ class CommandEngine:
             return f"No Workflow is bound for {workflow!r}: {self._problem}."
         return (
             f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed from"
-            " here. To have them executed, bind the Workflow and name its binding in the variable"
+            " here. To execute them, bind the Workflow and name its binding in the variable"
             " WORKFLOWS."
         )
 
-    async def create(self, workflow: str, instance_id: str, params: str) -> None:
-        """Start an instance with `params`, JSON text; one that exists is left as it is."""
-        await self._request(workflow, instance_id, "create", params)
+    async def create(self, workflow: str, instance_id: str, *, params: str) -> None:
+        """Start an instance with `params`, JSON text; one that exists is left unchanged."""
+        await self._request((workflow, instance_id), "create", params)
 
     async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
         """Get the state of each instance, in order. Nothing is raised."""
-        return await self._send([self._describe(*key, "getStatus") for key in instances])
+        return await self._send([self._describe(instance, "getStatus") for instance in instances])
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> EngineState:
+    async def act(self, workflow: str, instance_id: str, *, action: str) -> EngineState:
         """Pause, resume, terminate or restart an instance, and return its state afterwards."""
-        return await self._request(workflow, instance_id, action)
+        return await self._request((workflow, instance_id), action)
 
     async def send_event(
-        self, workflow: str, instance_id: str, event_type: str, payload: str
+        self, workflow: str, instance_id: str, *, event_type: str, payload: str
     ) -> None:
         """Deliver an event with `payload`, JSON text, to an unfinished instance."""
-        await self._request(workflow, instance_id, "sendEvent", event_type, payload)
+        await self._request((workflow, instance_id), "sendEvent", event_type, payload)
 
-    async def _request(
-        self, workflow: str, instance_id: str, method: str, *arguments: str
-    ) -> EngineState:
-        [result] = await self._send([self._describe(workflow, instance_id, method, *arguments)])
+    async def _request(self, instance: Key, method: str, *arguments: str) -> EngineState:
+        [result] = await self._send([self._describe(instance, method, *arguments)])
         if isinstance(result, EngineError):
             raise result
         return result
 
-    def _describe(
-        self, workflow: str, instance_id: str, method: str, *arguments: str
-    ) -> dict[str, Any]:
+    def _describe(self, instance: Key, method: str, *arguments: str) -> dict[str, Any]:
+        workflow, instance_id = instance
         binding = self._bindings[workflow]
         return {"binding": binding, "method": method, "id": instance_id, "arguments": arguments}
 
@@ -70,8 +67,8 @@ class CommandEngine:
             "settleMs": ENGINE_SETTLE_MS,
             "concurrency": ENGINE_CONCURRENCY,
         }
-        answer = await Command({"engine": body})
-        return [_parse(result) for result in answer["results"]]
+        response = await Command({"engine": body})
+        return [_parse(result) for result in response["results"]]
 
 
 def _parse(result: Mapping[str, Any]) -> EngineState | EngineError:

@@ -4,14 +4,14 @@
 
 /**
  * Make a function that the runtime can call in place of a Python handler.
- * @template {any[]} Given
+ * @template {any[]} Values
  * @template Result
- * @param {(...given: Given) => Result} handle
+ * @param {(...values: Values) => Result} handle
  */
 export function asPythonHandler(handle) {
-  return Object.assign((/** @type {Given} */ ...given) => handle(...given), {
-    callWithOptions: (/** @type {unknown} */ _options, /** @type {Given} */ ...given) =>
-      handle(...given),
+  return Object.assign((/** @type {Values} */ ...values) => handle(...values), {
+    callWithOptions: (/** @type {unknown} */ _options, /** @type {Values} */ ...values) =>
+      handle(...values),
     callRelaxed: handle,
   });
 }

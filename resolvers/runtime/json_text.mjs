@@ -1,6 +1,6 @@
-// Measures texts. JSON is measured before Python parses it: there, nesting uses up the stack, and on
-// WebAssembly the end of the stack is the end of the process. Python's own count (json_text.py)
-// takes a second for what this does in milliseconds.
+// Measures texts. JSON is measured before Python parses it: its parser recurses, and on WebAssembly
+// running out of stack ends the process. Python's own count (json_text.py) takes a second for what
+// this does in milliseconds.
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -16,15 +16,15 @@ const CLOSE_OBJECT = 0x7d;
  * @param {number} maxBytes
  */
 export function isLonger(text, maxBytes) {
-  // One UTF-16 unit is at most three bytes of UTF-8: most texts need no measuring.
+  // One UTF-16 unit is at most three bytes of UTF-8, so most texts need not be encoded.
   if (text.length * 3 <= maxBytes) return false;
   return text.length > maxBytes || new TextEncoder().encode(text).byteLength > maxBytes;
 }
 
 /**
  * @typedef {object} JsonLimits
- * @property {number} depth of objects and lists in one another
- * @property {number} values as many as there may be, counted by what opens or parts them
+ * @property {number} depth of nested objects and lists
+ * @property {number} values counted as opening brackets and commas
  */
 
 /**

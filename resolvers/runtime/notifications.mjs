@@ -1,6 +1,6 @@
-// Notifies the shards of the tracker that have subscribers after a write. The statements of a shard's
-// next poll may run in the batch of the write and their texts come with the notification (a
-// prefetch), which saves the round trip between the write and the first frame.
+// Notifies the shards of the tracker that have subscribers after a write. With a prefetch, the
+// statements of a shard's next poll run in the batch of the write, and the notification brings their
+// texts. That saves the round trip between the write and the first frame.
 
 import { env as bindings, waitUntil } from "cloudflare:workers";
 
@@ -18,29 +18,31 @@ import { env as bindings, waitUntil } from "cloudflare:workers";
  * @property {number} to the head of the log after it
  * @property {Record<string, string | null>} texts by subscription plan
  *
- * @typedef {{ head: string, ofRead: string }} Settings SQL of the head of the log, and the pattern of
- *   failures of a read (see foreign_errors.py)
+ * @typedef {object} Settings
+ * @property {string} head SQL of the head of the log
+ * @property {string} readFailed pattern of the failures that a read may cause (see foreign_errors.py)
+ * @property {number} writeStatements the most statements of a write that prefetches
+ * @property {number} characters of the longest text that is prefetched
  */
 
 /** @type {Record<string, any>} */
 const env = bindings;
 
+/** @type {Settings} */
+let settings;
 let storeHead = "";
 let selectShards = "";
-let ofRead = /^$/;
-/** A write of more statements adds too many events to read them before it is answered. */
-const MAX_WRITE_STATEMENTS = 20;
-/** D1 may refuse a longer text; the shard's own poll handles that. */
-const MAX_PREFETCHED_LENGTH = 500_000;
+let readFailed = /^$/;
 
 /** @type {Map<string, Prefetch>} by shard */
 const prefetches = new Map();
 
-/** @param {Settings} settings */
-export function configure(settings) {
+/** @param {Settings} newSettings */
+export function configure(newSettings) {
+  settings = newSettings;
   storeHead = `UPDATE trackers SET marked=${settings.head}`;
   selectShards = `SELECT json_group_array(json_array(shard,marked,${settings.head})) FROM trackers`;
-  ofRead = new RegExp(settings.ofRead);
+  readFailed = new RegExp(settings.readFailed);
 }
 
 /**
@@ -51,7 +53,7 @@ export function configure(settings) {
  *   were added to them
  */
 export async function write(database, statements) {
-  const taken = new Map(statements.length > MAX_WRITE_STATEMENTS ? [] : prefetches);
+  const taken = new Map(statements.length > settings.writeStatements ? [] : prefetches);
   for (const shard of taken.keys()) prefetches.delete(shard);
   const { results, extra, texts } = await run(database, statements, readsOf(taken.values()));
   const hasChanged = results.some(({ meta }) => meta.changes > 0);
@@ -119,7 +121,7 @@ async function run(database, statements, reads) {
     all = await database.batch([database.prepare(storeHead), ...statements, ...added, shards]);
   } catch (error) {
     // A read that fails undoes the write, so the write is made again without the reads.
-    if (!ofRead.test(String(error))) throw error;
+    if (!readFailed.test(String(error))) throw error;
     return run(database, statements, new Map());
   }
   const [stored, ...rest] = all;
@@ -127,7 +129,7 @@ async function run(database, statements, reads) {
   const found = [...reads.keys()].map((plan, index) => [plan, firstValue(rest[index])]);
   // A number is the size of a text that was too long to be read.
   const areShort = found.every(
-    ([, text]) => text === null || (text.length ?? Infinity) <= MAX_PREFETCHED_LENGTH,
+    ([, text]) => text === null || (text.length ?? Infinity) <= settings.characters,
   );
   return {
     results,

@@ -12,10 +12,12 @@ from resolvers.runtime.commands import Task
 class Runner:
     """Runs coroutines one step at a time.
 
-    A step is `{"task": n, …command}` if a command must be performed and task n resumed with its
-    result; `{"done": …}` if the coroutine has returned; or a command with `done` and without a
-    task, if the return value is valid once the command succeeds. If that command fails, the caller
-    starts again with the failure.
+    A step is one of
+
+        {"task": n, …command}    perform the command and resume task n with its result
+        {"done": …}              the coroutine has returned
+        {"done": …, …command}    the return value is valid if the command succeeds; if the command
+                                 fails, start again with its result
     """
 
     def __init__(self) -> None:
@@ -30,10 +32,10 @@ class Runner:
         speculate: bool = False,
         failure: str = "",
     ) -> str:
-        """Run to the first command; `present` makes the return value JSON-able.
+        """Run to the first command; `present` turns the return value into plain JSON values.
 
-        With `speculate`, run on where the command's result is known unless it fails. The caller
-        must then be able to start again, with that result as `failure`, JSON text.
+        With `speculate`, run on with the command's expected result if it has one. If the command
+        then fails, the caller must start again with its result as `failure`, JSON text.
         """
         task = next(self._numbers)
         if not failure:
@@ -61,7 +63,7 @@ class Runner:
             return encode({"done": present(stop.value)})
         if command.expected is None or not speculate:
             if len(self._suspended) >= MAX_SUSPENDED_TASKS:
-                # If a client disconnects, nobody resumes its task.
+                # If a client disconnects, its task is never resumed.
                 oldest, _ = self._suspended.pop(next(iter(self._suspended)))
                 oldest.close()
             self._suspended[task] = (coroutine, present)

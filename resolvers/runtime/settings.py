@@ -1,18 +1,40 @@
-"""Rules and patterns that JavaScript needs: they stand once, in Python, and cross as data."""
+"""Rules and patterns that JavaScript needs. They are defined once, in Python, and cross as data."""
 
-from resolvers.base.foreign_errors import INSTANCE_EXISTS, NO_INSTANCE, OF_READ, TOO_BIG_MESSAGE
-from resolvers.base.limits import D1_MAX_STRING_BYTES
+from resolvers.base.foreign_errors import (
+    INSTANCE_EXISTS,
+    NO_INSTANCE,
+    READ_FAILED,
+    TOO_BIG_MESSAGE,
+)
+from resolvers.base.limits import (
+    D1_MAX_STRING_BYTES,
+    MAX_PREFETCH_CHARACTERS,
+    MAX_PREFETCH_WRITE_STATEMENTS,
+)
 from resolvers.base.transitions import TERMINAL
+from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.engine import STATUSES
 from resolvers.ports.sql import HEAD
 
+_WORDS = {status: word for word, status in STATUSES.items()}
+
 SETTINGS = {
     "batches": {"textBytes": D1_MAX_STRING_BYTES, "tooBig": TOO_BIG_MESSAGE},
-    "notifications": {"head": HEAD, "ofRead": OF_READ.pattern},
+    "notifications": {
+        "head": HEAD,
+        "readFailed": READ_FAILED.pattern,
+        "writeStatements": MAX_PREFETCH_WRITE_STATEMENTS,
+        "characters": MAX_PREFETCH_CHARACTERS,
+    },
     "engine": {
         "finished": [word for word, status in STATUSES.items() if status in TERMINAL],
-        # The status that an action leads to, if the engine takes a moment for it.
-        "leadsTo": {"pause": "paused", "terminate": "terminated"},
+        "hasOutput": _WORDS[InstanceStatus.COMPLETED],
+        "hasError": _WORDS[InstanceStatus.ERRORED],
+        # The status that an action leads to, if the engine takes a moment to reach it.
+        "leadsTo": {
+            "pause": _WORDS[InstanceStatus.PAUSED],
+            "terminate": _WORDS[InstanceStatus.TERMINATED],
+        },
         "noInstance": NO_INSTANCE.pattern,
         "exists": INSTANCE_EXISTS.pattern,
     },

@@ -22,7 +22,8 @@ from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 from resolvers.access.principals import Principal
 from resolvers.base.errors import ArgumentError
 from resolvers.base.limits import D1_MAX_STRING_BYTES, MAX_NODES, MAX_POLL_EVENTS
-from resolvers.compiling.compiler import Binding, Compiled, Site, refuse_over_cost
+from resolvers.compiling.binding import Binding, Site
+from resolvers.compiling.compiled import Compiled, refuse_over_cost
 from resolvers.compiling.planners.events import parse_cursor
 from resolvers.ports.database import Statement
 

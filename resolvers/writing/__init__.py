@@ -1,5 +1,4 @@
-"""What mutations do: validated inputs become the statements of one transaction.
+"""Mutations that write: validated inputs become the statements of one transaction.
 
-`transitions` is the table of legal changes; events, counters and attempts follow from the
-changes by the triggers of `migrations/0004_triggers.sql`.
+The triggers of `migrations/0004_triggers.sql` derive events, counters and attempts from them.
 """

@@ -1,4 +1,4 @@
-"""What a mutation's handler gets and returns."""
+"""The parameter and the result of a mutation's handler."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
@@ -8,12 +8,12 @@ from resolvers.access.principals import Principal
 from resolvers.ports.database import Database, Statement, Value
 from resolvers.ports.engine import Engine
 
-# JSON text, or the handle of JSON text that is outside Python.
+# Texts that joined are JSON. A text that stays outside Python is represented by its handle.
 Pieces: TypeAlias = list[Any]
 
 
 class Services(Protocol):
-    """What mutations act on."""
+    """The services that mutations use."""
 
     database: Database
     engine: Engine
@@ -25,17 +25,24 @@ class MutationContext(Protocol):
 
     services: Services
     principal: Principal
-    # Whether nothing but the response follows the field.
+    # True if only the response follows the field.
     last: bool
     arguments: dict[str, Any]
 
     def select(self, type_name: str, *, parts: int = 1, **values: Value) -> Statement:
-        """The SELECT of the field's selection on a payload type that is read from D1: one of
-        `parts` that share what the field's result may hold."""
+        """Make the SELECT of the field's selection on a payload type that is read from D1.
+
+        It is one of `parts` statements that share the bytes of the field's result. `values` are
+        those that the type's source needs (see planners/payloads.py). Raises RequestError if the
+        result may have too many objects.
+        """
         ...
 
     def render(self, type_name: str, values: dict[str, object]) -> str:
-        """The field's selection on a payload type that is not."""
+        """Render the field's selection on a payload type whose values are given.
+
+        Raises RequestError if the type is not a member of the field's result union.
+        """
         ...
 
 

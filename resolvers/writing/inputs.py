@@ -1,7 +1,7 @@
-"""The mutations' inputs as pydantic models: what a value must be to be stored.
+"""The inputs of mutations as pydantic models.
 
-GraphQL has already checked the shapes; these check lengths, characters and sizes. JSON
-values become their canonical text here, once.
+GraphQL has already checked the types; the models check lengths, characters and sizes. JSON values
+become their canonical text here, once.
 """
 
 import json
@@ -24,7 +24,7 @@ from resolvers.access.principals import Restrictions
 from resolvers.base import limits
 from resolvers.base.errors import Refusal, invalid_input
 from resolvers.base.json_text import encode, encode_value
-from resolvers.base.names import UNPRINTABLE
+from resolvers.base.names import UNPRINTABLE, UNPRINTABLE_MESSAGE
 from resolvers.base.vocabulary import (
     Backoff,
     ConflictPolicy,
@@ -40,12 +40,12 @@ _UNRESTRICTED = "unrestricted"
 
 
 def json_text(value: object) -> str:
-    """Compact JSON text of a value; ValueError where it is too large, too deep or no JSON."""
+    """Return the compact JSON of a value; ValueError if it is too large, too deep or not JSON."""
     _refuse_deep(value)
     try:
         text = encode_value(value)
         size = len(text.encode())
-    except UnicodeEncodeError:  # a lone surrogate: only as an escape can it be stored
+    except UnicodeEncodeError:  # a lone surrogate can only be stored as an escape sequence
         text = encode(value)
         size = len(text)
     if size > limits.MAX_JSON_BYTES:
@@ -71,19 +71,19 @@ def _refuse_deep(value: object) -> None:
             return
     raise PydanticCustomError(
         "json_depth",
-        "JSON may be nested {limit} levels deep (MAX_JSON_DEPTH)",
+        "JSON must be nested at most {limit} levels deep (MAX_JSON_DEPTH)",
         {"limit": limits.MAX_JSON_DEPTH},
     )
 
 
 def _printable(value: str) -> str:
     if UNPRINTABLE.search(value):
-        raise PydanticCustomError("characters", "must not contain control characters")
+        raise PydanticCustomError("characters", UNPRINTABLE_MESSAGE)
     return value
 
 
 def _cut(limit: int) -> BeforeValidator:
-    """Long diagnostics are shortened, never refused: the failure itself must be recorded."""
+    """Cut long diagnostics instead of refusing them: the failure itself must be recorded."""
 
     def cut(value: object) -> object:
         if isinstance(value, str):
@@ -108,12 +108,12 @@ Milliseconds = Annotated[int, Field(ge=0, le=limits.MAX_DURATION_MS)]
 
 
 class Input(BaseModel):
-    """Base of all inputs: GraphQL's names outside, Python's inside."""
+    """Base of all inputs; camelCase names of GraphQL become Python's."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    def given(self, name: str) -> bool:
-        """Whether the caller gave this field, null included."""
+    def has(self, name: str) -> bool:
+        """True if the caller has set this field, to null too."""
         return name in self.model_fields_set
 
 
@@ -125,12 +125,12 @@ class ReferenceInput(Input):
 
     @property
     def key(self) -> tuple[str, str]:
-        """As a pair."""
+        """The pair (type, id)."""
         return (self.ref_type, self.ref_id)
 
 
 class ErrorInput(Input):
-    """What went wrong; over-long texts are cut."""
+    """An error of an instance or a step; texts that are too long are cut."""
 
     name: Annotated[str, _cut(limits.MAX_ERROR_NAME)] = "Error"
     message: Annotated[str, _cut(limits.MAX_ERROR_MESSAGE)]
@@ -138,14 +138,14 @@ class ErrorInput(Input):
 
     @property
     def as_json(self) -> str:
-        """As stored."""
+        """The JSON text that is stored."""
         return json.dumps(
             {"name": self.name, "message": self.message, "stack": self.stack}, ensure_ascii=False
         )
 
 
 class RetryPolicyInput(Input):
-    """How a step is retried."""
+    """The retry policy of a step."""
 
     limit: Annotated[int, Field(ge=0, le=limits.MAX_RETRIES)]
     delay: Milliseconds
@@ -231,7 +231,7 @@ class CreateAccessToken(Input):
 
     @property
     def restrictions(self) -> Restrictions:
-        """What the token is limited to."""
+        """The restrictions of the token."""
         return Restrictions(
             self.reference.key if self.reference else None,
             tuple(self.workflows) if self.workflows is not None else None,
@@ -240,7 +240,7 @@ class CreateAccessToken(Input):
 
     @model_validator(mode="after")
     def _restricted(self) -> Self:
-        """Refuse a token for everything that was not asked for by that name."""
+        """Refuse a token without restrictions unless `unrestricted` is set."""
         if bool(self.unrestricted) is any(self.restrictions.shape):
             raise PydanticCustomError(
                 _UNRESTRICTED,
@@ -254,23 +254,23 @@ T = TypeVar("T", bound=Input)
 
 
 def parse(model: type[T], value: Mapping[str, Any], path: Sequence[str] = ("input",)) -> T:
-    """The validated input; Refusal (InvalidInput) at the first field that does not fit."""
+    """Validate an input; Refusal (InvalidInput) for the first field that is not valid."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        at = [*path, *(str(part) for part in problem["loc"])]
+        field_path = [*path, *(str(part) for part in problem["loc"])]
         if problem["type"] == _UNRESTRICTED:
-            # Raised of the whole input.
-            at.append(_UNRESTRICTED)
+            # This problem is reported for the whole input.
+            field_path.append(_UNRESTRICTED)
         too_large = problem["type"] == _TOO_LARGE
         raise invalid_input(
-            f"{'.'.join(at)}: {problem['msg']}",
-            at,
+            f"{'.'.join(field_path)}: {problem['msg']}",
+            field_path,
             code=ErrorCode.PAYLOAD_TOO_LARGE if too_large else ErrorCode.INVALID_INPUT,
         ) from error
 
 
 def refuse_over(name: str, values: Sequence[object], limit: int) -> Refusal:
-    """InvalidInput for a list that is too long."""
-    return invalid_input(f"{name}: {len(values)} items; the limit is {limit}", [name])
+    """Make an InvalidInput for a list that is too long."""
+    return invalid_input(f"{name}: has {len(values)} items; the limit is {limit}", [name])

@@ -1,8 +1,25 @@
-"""Writes to instances: starting and updating."""
+"""Writes to instances: starting and updating.
+
+Example:
+
+    mutation {
+      updateWorkflowInstance(input: { instanceId: "i-1", status: PAUSED }) { __typename }
+    }
+
+becomes
+
+    UPDATE instances SET status=?1,sleep_until=NULL,updated_at=…,started_at=coalesce(started_at,…)
+    WHERE instance_id=?2 AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
+    AND (status,sleep_until) IS NOT (?1,NULL);
+    INSERT INTO refusals SELECT json_object('refusal',?1,'from',status,'to',?3,…)
+    FROM (SELECT i.status AS status,0 AS metadata
+        FROM (SELECT 1) LEFT JOIN instances i ON i.instance_id=?1)
+    WHERE status IS NOT ?2 OR metadata
+"""
 
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES
-from resolvers.base.transitions import TERMINAL, sources
+from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW, in_list
@@ -11,7 +28,7 @@ from resolvers.writing.statements import Parameters
 
 
 def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
-    """A QUEUED instance, unless the id is taken."""
+    """Insert a QUEUED instance, unless the id is taken."""
     bound = Parameters()
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
     values = ",".join(
@@ -27,7 +44,10 @@ def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
 
 
 def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
-    """The stored input of an instance that the engine may not have taken yet."""
+    """Select the stored input of an instance that is still QUEUED.
+
+    The engine may not have got it yet.
+    """
     bound = Parameters()
     return bound.statement(
         "SELECT coalesce(i.input,'null') FROM instances i"
@@ -39,10 +59,10 @@ def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
 def update_instance(
     update: UpdateInstance, principal: Principal, *, create: bool, number: int | None
 ) -> list[Statement]:
-    """Create the instance if that is allowed and it is new, change what is given, and refuse
-    the transaction unless it then is there with the status asked for.
+    """Make the statements of an update: insert (with `create`), change, guard.
 
-    `number` is the update's place in a batch, for the path of a refusal.
+    The guard refuses the transaction unless the instance then exists with the requested status.
+    `number` is the update's index in a batch, for the path of a refusal.
     """
     statements = [_insert(update)] if create else []
     if (change := _change(update, principal)) is not None:
@@ -55,7 +75,7 @@ def _insert(update: UpdateInstance) -> Statement:
     bound = Parameters()
     ref_type, ref_id = update.reference.key if update.reference else (None, None)
     status = update.status or InstanceStatus.QUEUED
-    # A merge patch on nothing: RFC 7396 drops the nulls in it.
+    # A merge patch on an empty object: RFC 7396 removes the nulls in it.
     metadata = (
         "NULL" if update.metadata is None else f"json_patch('{{}}',{bound.bind(update.metadata)})"
     )
@@ -73,7 +93,7 @@ def _insert(update: UpdateInstance) -> Statement:
             update.sleep_until,
         )
     )
-    started = NOW if status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN) else "NULL"
+    started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
     return bound.statement(
         "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
@@ -89,36 +109,36 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     allowed = ""
     if update.workflow is not None:
         changes["workflow"] = bound.bind(update.workflow)
-    if update.given("reference"):
+    if update.has("reference"):
         ref_type, ref_id = update.reference.key if update.reference else (None, None)
         changes["ref_type"] = bound.bind(ref_type)
         changes["ref_id"] = bound.bind(ref_id)
     for name in ("input", "output", "sleep_until"):
-        if update.given(name):
+        if update.has(name):
             changes[name] = bound.bind(getattr(update, name))
-    if update.given("error"):
+    if update.has("error"):
         changes["error"] = bound.bind(update.error.as_json if update.error else None)
-    if update.given("metadata"):
+    if update.has("metadata"):
         merged = changes["metadata"] = _merged(update.metadata, bound)
         allowed = f" AND coalesce(octet_length({merged}),0)<={MAX_JSON_BYTES}"
     if update.status is not None:
         to = bound.bind(update.status)
         changes["status"] = to
         allowed += f" AND (status={to} OR status IN {in_list(sources(update.status))})"
-        if update.status is not InstanceStatus.SLEEPING and not update.given("sleep_until"):
+        if update.status is not InstanceStatus.SLEEPING and not update.has("sleep_until"):
             changes["sleep_until"] = "NULL"
     if not changes:
         return None
     assignments = [f"{column}={value}" for column, value in changes.items()]
     assignments.append(f"updated_at={NOW}")
     if update.status is not None:
-        if update.status not in (InstanceStatus.QUEUED, InstanceStatus.UNKNOWN):
+        if update.status not in UNSTARTED:
             assignments.append(f"started_at=coalesce(started_at,{NOW})")
         if update.status in TERMINAL:
             assignments.append(f"completed_at=coalesce(completed_at,{NOW})")
     before = ",".join(changes)
     after = ",".join(changes.values())
-    # What changes nothing is answered, not applied: no new time, no event.
+    # An update that changes nothing succeeds, but must not set a time or add an event.
     return bound.statement(
         f"UPDATE instances SET {','.join(assignments)}"
         f" WHERE instance_id={bound.bind(update.instance_id)}{bound.within('instances')}"
@@ -127,7 +147,7 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
 
 
 def _merged(patch: str | None, bound: Parameters) -> str:
-    """SQL of the stored metadata with a merge patch."""
+    """SQL of the stored metadata after a merge patch."""
     if patch is None:
         return "NULL"
     return f"json_patch(coalesce(metadata,'{{}}'),{bound.bind(patch)})"
@@ -138,7 +158,7 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
     by_id = bound.bind(update.instance_id)
     wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
     to = bound.bind(update.status or InstanceStatus.UNKNOWN)
-    # What was merged stays the same when it is merged once more.
+    # The patch may have been merged already; merging it again changes nothing.
     too_large = "0"
     if update.metadata is not None:
         too_large = f"octet_length({_merged(update.metadata, bound)})>{MAX_JSON_BYTES}"

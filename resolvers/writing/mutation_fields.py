@@ -1,4 +1,4 @@
-"""The root fields of mutations: what is known of one ahead, and one call of it."""
+"""The root fields of mutations: MutationField is compiled once, MutationExecution executes it."""
 
 from graphql import (
     GraphQLNamedType,
@@ -7,23 +7,18 @@ from graphql import (
     get_nullable_type,
     is_list_type,
 )
-from graphql.execution.collect_fields import FieldDetails, collect_subfields
+from graphql.execution.collect_fields import FieldDetails
 from graphql.type.introspection import TypeNameMetaFieldDef
 
 from resolvers.base.errors import Refusal, RequestError, invalid_input
 from resolvers.base.json_text import encode
 from resolvers.base.limits import MAX_RESULT_BYTES
 from resolvers.base.vocabulary import ErrorCode
-from resolvers.compiling.compiler import (
-    Binding,
-    Compiled,
-    Compiler,
-    Document,
-    Field,
-    Site,
-    refuse_over_cost,
-)
+from resolvers.compiling.binding import Binding, Site
+from resolvers.compiling.compiled import Compiled, refuse_over_cost
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners.payloads import payload
+from resolvers.compiling.statement_builder import Document, StatementBuilder
 from resolvers.ports.database import DatabaseError, Statement, Value, share_of
 from resolvers.writing.context import Handler, Pieces, Services
 
@@ -50,20 +45,19 @@ class MutationField:
             self.handler = definition.extensions["strawberry-definition"].metadata[MUTATION]
 
     def select(self, type_name: str, sample: Binding) -> Compiled:
-        """The SELECT of the selection on a payload type that is read from D1."""
+        """Compile the SELECT of the selection on a payload type that is read from D1."""
         compiled = self._selects.get(type_name)
         if compiled is None:
-            compiler = Compiler(self._document, sample)
-            place = Field(compiler, "", self._type, self._details, self.site)
-            compiled = self._selects[type_name] = compiler.select_written(
-                *payload(place, type_name)
-            )
+            builder = StatementBuilder(self._document, sample)
+            field = Field(builder, self._type, self._details, alias="", site=self.site)
+            compiled = builder.select_written(*payload(field, type_name))
+            self._selects[type_name] = compiled
         return compiled
 
     def render(self, type_name: str, values: dict[str, object], binding: Binding) -> str:
-        """The JSON of the selection on a type whose `values` are given.
+        """Render the JSON of the selection on a type from its `values`.
 
-        A failure that the field's union does not hold is raised as a RequestError.
+        Raises RequestError with the values' code if the type is not a member of the result union.
         """
         document = self._document
         type_ = document.schema.type_map[type_name]
@@ -74,23 +68,15 @@ class MutationField:
                 code=str(values["code"]),
                 extensions={"argument": ".".join(values.get("path", ()))},  # type: ignore[arg-type]
             )
-        grouped = collect_subfields(
-            document.schema,
-            document.fragments,
-            binding.variables,
-            document.operation,
-            type_,
-            self._details,
-        ).grouped_field_set
-        answer = {}
-        for key, details in grouped.items():
+        result = {}
+        for key, details in document.subfields(type_, self._details, binding.variables).items():
             name = details[0].node.name.value
-            answer[key] = type_name if name == "__typename" else values.get(name)
-        return encode(answer)
+            result[key] = type_name if name == "__typename" else values.get(name)
+        return encode(result)
 
 
 class MutationExecution:
-    """One call of a field; what its handler sees (`context.MutationContext`)."""
+    """One execution of a field: the `MutationContext` that its handler gets."""
 
     def __init__(
         self, field: MutationField, binding: Binding, services: Services, *, fields: int
@@ -104,7 +90,10 @@ class MutationExecution:
         self.arguments = dict(binding.arguments(field.site))
 
     async def run(self) -> Pieces:
-        """What the handler answers, its refusals included."""
+        """Call the handler; its refusals, and results that are too large, are rendered as results.
+
+        Raises AccessError, RequestError and DatabaseError as the handler does.
+        """
         try:
             return await self._field.handler(self)
         except Refusal as refusal:
@@ -115,22 +104,24 @@ class MutationExecution:
             return [self._render_too_large()]
 
     def select(self, type_name: str, *, parts: int = 1, **values: Value) -> Statement:
-        """See `context.MutationContext`."""
+        """Make the SELECT of a payload (see `MutationContext.select`)."""
         compiled = self._field.select(type_name, self._binding)
         refuse_over_cost(compiled.cost(self._binding))
-        limit = share_of(self._fields * parts)
-        return compiled.bind(Binding(self._binding.variables, self.principal, values, limit))
+        max_bytes = share_of(self._fields * parts)
+        return compiled.bind(
+            Binding(self._binding.variables, self.principal, values=values, max_bytes=max_bytes)
+        )
 
     def render(self, type_name: str, values: dict[str, object]) -> str:
-        """See `context.MutationContext`."""
+        """Render a payload from its values (see `MutationContext.render`)."""
         return self._field.render(type_name, values, self._binding)
 
     def _render_too_large(self) -> str:
-        """InvalidInput for a payload that is too long, so that fields before it are answered."""
+        """Render a payload that is too long as InvalidInput, so that earlier fields keep theirs."""
         message = (
-            "The result of this field is too large: that of a whole operation may have"
-            f" {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES), each field its share. Nothing was"
-            " changed by it. Select less."
+            "The result of this field is too large: the fields of an operation share"
+            f" {MAX_RESULT_BYTES} bytes (MAX_RESULT_BYTES) equally. The field has changed"
+            " nothing. Select less."
         )
         if self._field.is_list:
             raise RequestError(message, code=ErrorCode.RESULT_TOO_LARGE)
@@ -139,7 +130,7 @@ class MutationExecution:
 
 
 def _typename(root: GraphQLObjectType) -> Handler:
-    async def answer(_: object) -> Pieces:
+    async def handler(_: object) -> Pieces:
         return [encode(root.name)]
 
-    return answer
+    return handler

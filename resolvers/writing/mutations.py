@@ -1,7 +1,7 @@
-"""The mutations that record and register, and `createAccessToken`.
+"""The handlers of the mutations that record and register, and of `createAccessToken`.
 
-A handler gets a MutationContext and returns the JSON of its field in pieces. An expected failure is
-raised as a Refusal; who calls the handler answers it as the member of the result union.
+A handler gets a MutationContext and returns the JSON of its field in pieces. It raises an expected
+failure as a Refusal, which becomes a member of the result union (see mutation_fields.py).
 """
 
 import time
@@ -34,27 +34,27 @@ async def update_workflow_instance(context: MutationContext) -> Pieces:
 
 
 async def update_workflow_step(context: MutationContext) -> Pieces:
-    """`updateWorkflowStep`: the mutation called most, so its usual course is as short as can be.
+    """`updateWorkflowStep`: the most frequent mutation, so its usual path has no guard.
 
-    A write that is refused changes nothing, so nothing needs to be rolled back: the step is
-    read back if it has the status asked for. Whatever else came of it, the second course
-    says; it also knows what a limited caller may see.
+    A refused write changes nothing, so there is nothing to roll back, and the SELECT finds the
+    step only if it has the requested status. If it finds none, or if the caller has restrictions,
+    the guarded batch runs and names the failure.
     """
     update = inputs.parse(inputs.UpdateStep, context.arguments["input"])
     database = context.services.database
     write, guard = update_step(update, context.principal)
     named: dict[str, Any] = {"instance_id": update.instance_id, "name": update.name}
     if context.last and not context.principal.is_restricted:
-        moved = context.select("StepPayload", **named, status=update.status)
+        changed = context.select("StepPayload", **named, status=update.status)
         with suppress(DatabaseError):
-            return [(await database.batch([write, moved], final=True))[-1].text]
+            return [(await database.batch([write, changed], final=True))[-1].text]
     payload = context.select("StepPayload", **named, status=None)
     outcomes = await tracking.apply(database, [write, guard, payload], ("input",))
     return [outcomes[-1].text]
 
 
 async def track(context: MutationContext) -> Pieces:
-    """`track`: several updates, whole or not at all."""
+    """`track`: several updates in one transaction."""
     updates = context.arguments["updates"]
     recorded = await tracking.record(context.services.database, context.principal, updates)
     values = {"applied": recorded.applied, "cursor": recorded.cursor}
@@ -64,13 +64,13 @@ async def track(context: MutationContext) -> Pieces:
 async def register_workflow(context: MutationContext) -> Pieces:
     """`registerWorkflow`."""
     workflow = inputs.parse(inputs.RegisterWorkflow, context.arguments["input"])
-    limits = context.principal.restrictions
+    restrictions = context.principal.restrictions
     if (
-        limits.reference is not None
-        or limits.instance_id is not None
-        or (limits.workflows is not None and workflow.name not in limits.workflows)
+        restrictions.reference is not None
+        or restrictions.instance_id is not None
+        or (restrictions.workflows is not None and workflow.name not in restrictions.workflows)
     ):
-        raise AccessError.forbidden("The token is limited and does not allow this workflow.")
+        raise AccessError.forbidden("The token is restricted and does not allow this workflow.")
     statements = [register(workflow), context.select("WorkflowPayload", name=workflow.name)]
     outcomes = await tracking.apply(
         context.services.database, statements, ("input",), final=context.last
@@ -79,11 +79,14 @@ async def register_workflow(context: MutationContext) -> Pieces:
 
 
 async def create_access_token(context: MutationContext) -> Pieces:
-    """`createAccessToken`: signed, not stored; never wider or longer than the caller's own."""
+    """`createAccessToken`: signs a token, without storing it.
+
+    Only a caller without restrictions may create one, and it does not outlive the caller's own.
+    """
     caller = context.principal
     caller.require(Scope.ADMIN)
     if caller.is_restricted:
-        raise AccessError.forbidden("A limited token cannot create tokens.")
+        raise AccessError.forbidden("A restricted token cannot create tokens.")
     request = inputs.parse(inputs.CreateAccessToken, context.arguments["input"])
     expires_at = int(time.time() + request.expires_in / 1000)
     if caller.expires_at is not None:

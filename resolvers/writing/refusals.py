@@ -1,8 +1,10 @@
-"""How a transaction says that it must not happen, and how that becomes an answer.
+"""Refusals of a mutation, made here or by a transaction that refuses itself.
 
-The last write of an update inserts a reason into `refusals` if the row does not stand as the
-update wants it. A trigger raises that reason as the statement's error, so D1 rolls the whole
-batch back; the reason comes back in the error's message and is read here.
+The last write of an update is a guard: it inserts a reason into `refusals` if the row is not as the
+update requires. A trigger raises that reason as the statement's error, so D1 rolls back the batch.
+The reason is read from the error's message:
+
+    {"refusal":"i-1","from":"COMPLETED","to":"RUNNING",…} → IllegalTransition
 """
 
 import json
@@ -16,7 +18,7 @@ from resolvers.base.transitions import STEP_TERMINAL, TERMINAL
 from resolvers.base.vocabulary import ErrorCode, InstanceStatus, StepStatus
 from resolvers.ports.database import DatabaseError
 
-# What a step's status means for the instance, for IllegalTransition's `from` and `to`.
+# The instance status that corresponds to a step status, for IllegalTransition's `from` and `to`.
 _AS_INSTANCE = {
     StepStatus.PENDING: InstanceStatus.QUEUED,
     StepStatus.RUNNING: InstanceStatus.RUNNING,
@@ -27,33 +29,40 @@ _AS_INSTANCE = {
 
 
 def refusal_of(error: DatabaseError, path: Sequence[str]) -> Refusal | None:
-    """The Refusal behind a failed batch; None where the failure is none of ours.
+    """Return the Refusal that made a batch fail, or None if it failed for another reason.
 
-    `path` is that of the batch's input, or of its list of inputs.
+    `path` leads to the batch's input, or to its list of inputs.
     """
     match = REFUSAL.search(str(error))
     return _refusal(json.loads(match[0]), path) if match else None
 
 
 def not_found(instance_id: str) -> Refusal:
-    """NotFound for an instance."""
+    """Make a NotFound for an instance."""
     return Refusal("NotFound", ErrorCode.NOT_FOUND, f"No instance {instance_id!r} is tracked.")
 
 
 def unavailable(message: str) -> Refusal:
-    """EngineUnavailable, in the engine's own words where it gave any."""
+    """Make an EngineUnavailable; the message quotes the engine's own, if it gave one."""
     return Refusal("EngineUnavailable", ErrorCode.ENGINE_UNAVAILABLE, message)
 
 
-def illegal(source: str, target: str, message: str, **fields: object) -> Refusal:
-    """IllegalTransition between two instance statuses."""
+def illegal(
+    message: str,
+    *,
+    source: str,
+    target: str,
+    step_source: str | None = None,
+    step_target: str | None = None,
+) -> Refusal:
+    """Make an IllegalTransition between two instance statuses, and two step statuses if given."""
     return Refusal(
         "IllegalTransition",
         ErrorCode.ILLEGAL_TRANSITION,
         message,
         **{"from": source, "to": target},
-        stepFrom=fields.get("step_from"),
-        stepTo=fields.get("step_to"),
+        stepFrom=step_source,
+        stepTo=step_target,
     )
 
 
@@ -65,7 +74,7 @@ def _refusal(reason: dict[str, Any], path: Sequence[str]) -> Refusal:
     if (number := reason["number"]) is not None:
         path = [*path, str(number), "step" if is_step else "instance"]
     if is_step:
-        return _of_bounds(reason, path) or _of_step(reason)
+        return _out_of_bounds(reason, path) or _illegal_step(reason)
     if reason["metadata"]:
         return invalid_input(
             f"metadata: the merged value would have more than {MAX_JSON_BYTES} bytes"
@@ -73,15 +82,16 @@ def _refusal(reason: dict[str, Any], path: Sequence[str]) -> Refusal:
             [*path, "metadata"],
             code=ErrorCode.PAYLOAD_TOO_LARGE,
         )
-    return illegal(source, target, f"{instance_id!r} is {source} and cannot become {target}.")
+    message = f"{instance_id!r} is {source} and cannot become {target}."
+    return illegal(message, source=source, target=target)
 
 
-def _of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | None:
-    """InvalidInput where the step cannot have its index or its next attempt."""
+def _out_of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | None:
+    """Make an InvalidInput if the step cannot have its index or a next attempt."""
     step_from, to = reason["stepFrom"], reason["to"]
     is_new = step_from is None and (reason["from"] not in TERMINAL or to in STEP_TERMINAL)
     if is_new and (index := reason["index"]) is not None:
-        last = " (MAX_STEP_INDEX); name one that is free" if index == MAX_STEP_INDEX else ""
+        last = " (MAX_STEP_INDEX); give a free one" if index == MAX_STEP_INDEX else ""
         message = f"index: another step of the instance has {index}{last}"
         return invalid_input(message, [*path, "index"])
     begins = step_from == StepStatus.RETRYING and to in (StepStatus.RUNNING, StepStatus.COMPLETED)
@@ -92,22 +102,22 @@ def _of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | None:
     return None
 
 
-def _of_step(reason: dict[str, Any]) -> Refusal:
+def _illegal_step(reason: dict[str, Any]) -> Refusal:
     instance_id, source, target = reason["refusal"], reason["from"], reason["to"]
     step, step_from = reason["step"], reason["stepFrom"]
     to = _AS_INSTANCE[StepStatus(target)]
     if step_from is None:
         return illegal(
-            source,
-            to,
             f"{instance_id!r} is {source}; its step {step!r} cannot become {target}.",
-            step_to=target,
+            source=source,
+            target=to,
+            step_target=target,
         )
     return illegal(
-        _AS_INSTANCE[StepStatus(step_from)],
-        to,
         f"Step {step!r} of {instance_id!r} is {step_from} and cannot become {target}"
         + (f" with attempt {reason['attempt']}." if reason.get("attempt") else "."),
-        step_from=step_from,
-        step_to=target,
+        source=_AS_INSTANCE[StepStatus(step_from)],
+        target=to,
+        step_source=step_from,
+        step_target=target,
     )

@@ -1,4 +1,4 @@
-"""Removing what workflows keep no longer: finished instances older than `retentionDays`."""
+"""Retention: removes finished instances that are older than their workflow's `retentionDays`."""
 
 import logging
 import time
@@ -14,8 +14,8 @@ from resolvers.ports.sql import now_shifted
 
 _log = logging.getLogger("flowflare")
 
-# What goes with an instance is about as much as it has steps; the last step's number is known
-# without counting them.
+# The rows that are removed with an instance grow with its steps. The greatest step index is read
+# from an index, without counting the steps.
 _STEPS = "(SELECT max(step_index) FROM steps WHERE steps.instance=i.id)"
 _OLD = (
     f"SELECT i.id,1+coalesce({_STEPS},0) AS weight FROM workflows w"
@@ -35,13 +35,14 @@ REMOVE = Statement(f"DELETE FROM instances WHERE id IN ({EXPIRED})")
 async def remove_expired(database: Database) -> int:
     """Remove the oldest expired instances of each workflow, with their steps, attempts and events.
 
-    A transaction removes at most RETENTION_BATCH with RETENTION_STEPS together, or one; a run makes
-    RETENTION_BATCHES of them. Returns in how many transactions something was removed.
+    A transaction removes one instance, or up to RETENTION_BATCH that have RETENTION_STEPS steps
+    together; a run makes up to RETENTION_BATCHES transactions. Returns the number of transactions
+    that removed something.
     """
     deadline = time.monotonic() + RETENTION_SECONDS
     for number in range(RETENTION_BATCHES):
         [outcome] = await database.batch([REMOVE])
         if not outcome.changes or time.monotonic() > deadline:
             return number + bool(outcome.changes)
-    _log.info("Retention has more to remove; the next run goes on")
+    _log.info("Retention has more instances to remove; the next run continues")
     return RETENTION_BATCHES

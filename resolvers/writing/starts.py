@@ -1,4 +1,4 @@
-"""`startWorkflow` and `startWorkflows`: record an instance, then hand it to the engine."""
+"""`startWorkflow` and `startWorkflows`: record instances, then start them in the engine."""
 
 import re
 import uuid
@@ -15,25 +15,27 @@ from resolvers.writing.context import MutationContext, Pieces
 from resolvers.writing.instances import awaiting_engine, insert_started
 from resolvers.writing.refusals import unavailable
 
-# What Cloudflare Workflows takes as an instance id.
+# Instance ids that Cloudflare Workflows accepts.
 _ENGINE_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]*")
 
 
 async def start_workflow(context: MutationContext) -> Pieces:
-    """`startWorkflow`: records the instance, then hands it to the engine if one is bound."""
-    [answer] = await _start(
+    """`startWorkflow`: records the instance, then starts it if its workflow is bound."""
+    [result] = await _start(
         context, [_Start(context, context.arguments["input"], ("input",), parts=1)]
     )
-    if isinstance(answer, Refusal):
-        raise answer
-    return [answer]
+    if isinstance(result, Refusal):
+        raise result
+    return [result]
 
 
 async def start_workflows(context: MutationContext) -> Pieces:
-    """`startWorkflows`: all in one batch, one answer each."""
+    """`startWorkflows`: records all instances in one batch, and returns one result for each."""
     values = context.arguments["inputs"]
     if len(values) > MAX_BATCH_ITEMS:
-        raise ArgumentError(f"at most {MAX_BATCH_ITEMS} inputs", argument="inputs")
+        raise ArgumentError(
+            f"inputs: has {len(values)} items; the limit is {MAX_BATCH_ITEMS}", argument="inputs"
+        )
     starts: list[_Start | Refusal] = []
     for number, value in enumerate(values):
         try:
@@ -41,14 +43,18 @@ async def start_workflows(context: MutationContext) -> Pieces:
         except Refusal as refusal:
             starts.append(refusal)
     pieces: Pieces = []
-    for answer in await _start(context, starts):
-        refused = isinstance(answer, Refusal)
-        pieces += [",", context.render(answer.type_name, answer.fields) if refused else answer]
+    for result in await _start(context, starts):
+        refused = isinstance(result, Refusal)
+        pieces += [",", context.render(result.type_name, result.fields) if refused else result]
     return ["[", *pieces[1:], "]"]
 
 
 class _Start:
-    """One start: its input and its statements."""
+    """One instance to start: its input, and the statements that record it.
+
+    The statements are the insert, the payload's SELECT, the conflict's SELECT if a taken id is
+    refused, and the SELECT of the input if the workflow is bound.
+    """
 
     def __init__(
         self, context: MutationContext, value: dict[str, Any], path: Sequence[str], *, parts: int
@@ -56,17 +62,17 @@ class _Start:
         self.path = path
         self.input = start = inputs.parse(inputs.StartWorkflow, value, path)
         self.instance_id = start.instance_id or str(uuid.uuid4())
-        self.engine = start.workflow in context.services.engine.workflows
-        if self.engine and not _ENGINE_ID.fullmatch(self.instance_id):
+        self.is_bound = start.workflow in context.services.engine.workflows
+        if self.is_bound and not _ENGINE_ID.fullmatch(self.instance_id):
             raise invalid_input(
-                "instanceId: the engine takes letters, digits, _ and -, and no - in front",
+                "instanceId: the engine accepts letters, digits, _ and -, but no - at the start",
                 [*path, "instanceId"],
             )
         reference = start.reference.key if start.reference else None
         if not context.principal.restrictions.allow(
             instance_id=self.instance_id, workflow=start.workflow, reference=reference
         ):
-            raise AccessError.forbidden("The token is limited and does not allow this instance.")
+            raise AccessError.forbidden("The token is restricted and does not allow this instance.")
         self.statements = [
             insert_started(start, self.instance_id),
             context.select("InstancePayload", parts=parts, instance_id=self.instance_id),
@@ -81,48 +87,55 @@ class _Start:
                     message=f"Instance {self.instance_id!r} exists already.",
                 )
             )
-        self.decides = self.engine or start.on_conflict is ConflictPolicy.FAIL
-        if self.engine:
+        # True if the result depends on the outcomes of the batch.
+        self.depends_on_outcomes = self.is_bound or start.on_conflict is ConflictPolicy.FAIL
+        if self.is_bound:
             self.statements.append(awaiting_engine(start, self.instance_id))
 
 
 async def _start(context: MutationContext, starts: Sequence[_Start | Refusal]) -> list[Any]:
+    """Record the instances in one batch and start them; return a payload or a Refusal for each."""
     statements = [s for start in starts if isinstance(start, _Start) for s in start.statements]
-    # Nothing is to be decided afterwards: the payload is there, whoever inserted it.
+    # Otherwise the payload exists in any case, inserted now or earlier.
     final = (
         context.last
         and not context.principal.is_restricted
-        and not any(isinstance(start, _Start) and start.decides for start in starts)
+        and not any(isinstance(start, _Start) and start.depends_on_outcomes for start in starts)
     )
     batch = context.services.database.batch
     outcomes = iter(await batch(statements, final=final) if statements else ())
-    answers: list[Any] = []
+    results: list[Any] = []
     for start in starts:
         if isinstance(start, Refusal):
-            answers.append(start)
+            results.append(start)
             continue
-        mine = [next(outcomes) for _ in start.statements]
-        answers.append(await _started(context, start, mine))
-    return answers
+        own = [next(outcomes) for _ in start.statements]
+        results.append(await _start_recorded(context, start, own))
+    return results
 
 
-async def _started(context: MutationContext, start: _Start, outcomes: Sequence[Outcome]) -> Any:
+async def _start_recorded(
+    context: MutationContext, start: _Start, outcomes: Sequence[Outcome]
+) -> Any:
+    """Start a recorded instance in the engine, if it is bound; return its payload or a Refusal."""
     inserted, payload = outcomes[0].changes > 0, outcomes[1].text
     if payload is None:
         return invalid_input(
-            "instanceId: an instance that the token does not show has this id",
+            "instanceId: the id belongs to an instance that the token may not see",
             [*start.path, "instanceId"],
         )
     if start.input.on_conflict is ConflictPolicy.FAIL and not inserted:
         return outcomes[2].text
-    if start.engine and (params := outcomes[-1].text) is not None:
-        # Also for an instance that was there: an earlier call may have recorded it and failed
-        # to reach the engine, which ignores what it already has.
+    if start.is_bound and (params := outcomes[-1].text) is not None:
+        # Also for an instance that existed: an earlier mutation may have recorded it without
+        # reaching the engine, which ignores instances that it already has.
         try:
-            await context.services.engine.create(start.input.workflow, start.instance_id, params)
+            await context.services.engine.create(
+                start.input.workflow, start.instance_id, params=params
+            )
         except EngineError as error:
             return unavailable(
-                f"{start.instance_id!r} is recorded as QUEUED, but the engine did not take it:"
-                f" {error}. MutationContext again with the same instanceId to retry."
+                f"{start.instance_id!r} is recorded as QUEUED, but the engine did not accept it:"
+                f" {error}. Send the mutation again with the same instanceId to retry."
             )
     return payload

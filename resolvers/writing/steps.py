@@ -1,4 +1,22 @@
-"""Writes to steps: created or moved on, with the attempt the update speaks of."""
+"""Writes to steps: creating and updating one, with the attempt that the update is about.
+
+Example:
+
+    mutation {
+      updateWorkflowStep(input: { instanceId: "i-1", name: "pay", status: COMPLETED }) {
+        __typename
+      }
+    }
+
+becomes
+
+    INSERT INTO steps (instance,step_index,name,kind,status,…) SELECT i.id,…
+    FROM instances i WHERE i.instance_id=?11
+    ON CONFLICT (instance,name) DO UPDATE SET status=excluded.status,…,error=NULL
+    WHERE steps.status NOT IN ('COMPLETED','FAILED')
+    AND (…,3)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
+    ON CONFLICT (instance,step_index) DO NOTHING
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +39,7 @@ _RANK = (
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the statements' text depends on."""
+    """The part of an update and its caller that the text of the statements depends on."""
 
     status: StepStatus
     index: bool
@@ -30,32 +48,32 @@ class _Shape:
     policy: bool
     output: bool
     error: bool
-    limits: RestrictionsShape
+    restrictions: RestrictionsShape
 
 
 def update_step(
     update: UpdateStep, principal: Principal, *, number: int | None = None
 ) -> tuple[Statement, Statement]:
-    """Create or move the step; and refuse the transaction unless it then stands as asked.
+    """Make the statements of an update: the upsert of the step, and the guard.
 
-    `number` is the update's place in a batch, for the path of a refusal.
+    The guard refuses the transaction unless the step then is as requested. `number` is the
+    update's index in a batch, for the path of a refusal.
     """
-    given = update.model_fields_set
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
-    # What is pending has begun no attempt, whichever it will be; what is retried makes attempts,
-    # whatever it is.
-    tries = kind is StepKind.TASK or status is StepStatus.RETRYING
-    first = 0 if status is StepStatus.PENDING else update.attempt or int(tries)
+    # A pending step has not begun an attempt. A step that is not a task has attempts only if it is
+    # retried.
+    has_attempts = kind is StepKind.TASK or status is StepStatus.RETRYING
+    first = 0 if status is StepStatus.PENDING else update.attempt or int(has_attempts)
     shape = _Shape(
         status,
         index=update.index is not None,
         attempt=update.attempt is not None,
         kind=update.kind is not None,
         policy=policy is not None,
-        output="output" in given,
-        error="error" in given,
-        limits=principal.restrictions.shape,
+        output=update.has("output"),
+        error=update.has("error"),
+        restrictions=principal.restrictions.shape,
     )
     values = {
         "instance_id": update.instance_id,
@@ -119,7 +137,7 @@ def _upsert(shape: _Shape) -> Template:
     if shape.policy:
         for column in ("retry_limit", "retry_delay", "retry_backoff"):
             changes[column] = f"excluded.{column}"
-    # A step that goes on keeps the error of the attempt before, until it succeeds.
+    # A step keeps the error of its last failed attempt until it completes.
     if status is StepStatus.COMPLETED:
         changes["error"] = "NULL"
     elif shape.error:
@@ -131,22 +149,22 @@ def _upsert(shape: _Shape) -> Template:
         succeeds = f" AND (steps.status<>'RETRYING' OR {attempt}>steps.attempt)"
     elif status in (StepStatus.RUNNING, StepStatus.COMPLETED):
         succeeds = f" AND {attempt}<={MAX_ATTEMPT}"
-    # A finished instance takes the end of what was under way, but begins nothing new.
+    # A step that was running may still end after its instance, but none may begin.
     alive = "" if status in STEP_TERMINAL else f" AND i.status NOT IN {_TERMINAL}"
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
         f" FROM instances i WHERE i.instance_id={names.add('instance_id')}"
-        f"{within(shape.limits, 'i', names)}{alive}"
+        f"{within(shape.restrictions, 'i', names)}{alive}"
         f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
         f" WHERE steps.status NOT IN {_STEP_TERMINAL}"
         f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
-        # The guard says that another step has the index.
+        # The guard reports that another step has the index.
         " ON CONFLICT (instance,step_index) DO NOTHING"
     )
 
 
 def _attempt(shape: _Shape, names: Names) -> str:
-    """The attempt the update speaks of, given the step as it stands."""
+    """SQL of the attempt that the update is about, which may depend on the stored step."""
     if shape.status is StepStatus.PENDING:
         return "steps.attempt"
     if shape.attempt:
@@ -155,7 +173,7 @@ def _attempt(shape: _Shape, names: Names) -> str:
         return "max(steps.attempt,1)"
     current = "iif(steps.kind='TASK',max(steps.attempt,1),steps.attempt)"
     if shape.status in (StepStatus.RUNNING, StepStatus.COMPLETED):
-        # The current attempt has failed, so it is the next one that runs or has completed.
+        # If the current attempt has failed, the update is about the next one.
         return f"iif(steps.status='RETRYING',steps.attempt+1,{current})"
     return current
 
@@ -168,7 +186,7 @@ def _guard(shape: _Shape) -> Template:
     index = names.integer("index") if shape.index else str(MAX_STEP_INDEX)
     late = ""
     if shape.attempt and shape.status in (StepStatus.RUNNING, StepStatus.RETRYING):
-        # News of an attempt that is past is answered: it was told before, or overtaken.
+        # A report about an earlier attempt succeeds: it is a repetition, or arrived late.
         late = f" OR (s.status NOT IN {_STEP_TERMINAL} AND {attempt}<=s.attempt)"
     return names.template(
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',i.status,'to',{to},"
@@ -177,7 +195,7 @@ def _guard(shape: _Shape) -> Template:
         "'index',(SELECT t.step_index FROM steps t"
         f" WHERE t.instance=i.id AND t.step_index={index}))"
         " FROM (SELECT 1) LEFT JOIN instances i"
-        f" ON i.instance_id={by_id}{within(shape.limits, 'i', names)}"
+        f" ON i.instance_id={by_id}{within(shape.restrictions, 'i', names)}"
         f" LEFT JOIN steps s ON s.instance=i.id AND s.name={name}"
         f" WHERE (s.status={to}{late}) IS NOT 1"
     )

@@ -1,4 +1,4 @@
-"""Recording progress: what the mutations and the Workflows of this Worker have in common."""
+"""Records the progress of instances and steps, for all mutations that do so."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from resolvers.writing.steps import update_step
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How many updates changed something, and the head of the log after them."""
+    """The number of updates that changed something, and the head of the log after them."""
 
     applied: int
     cursor: str
@@ -27,16 +27,16 @@ class Recorded:
 async def record(
     database: Database, principal: Principal, updates: Sequence[Mapping[str, Any]]
 ) -> Recorded:
-    """Apply `TrackingUpdate`s in one transaction; Refusal where one of them is refused."""
+    """Apply `TrackingUpdate`s in one transaction; Refusal if one of them is refused."""
     if len(updates) > MAX_BATCH_ITEMS:
         raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
     groups = [_statements(update, principal, number) for number, update in enumerate(updates)]
     statements = [statement for group in groups for statement in group]
     outcomes = await apply(database, [*statements, _head(principal)], ("updates",))
-    applied, position = 0, 0
+    applied, start = 0, 0
     for group in groups:
-        applied += any(o.changes for o in outcomes[position : position + len(group)])
-        position += len(group)
+        applied += any(o.changes for o in outcomes[start : start + len(group)])
+        start += len(group)
     return Recorded(applied, outcomes[-1].text)
 
 
@@ -47,7 +47,10 @@ async def apply(
     *,
     final: bool = False,
 ) -> Sequence[Outcome]:
-    """Run a write's batch; Refusal where its transaction refused itself."""
+    """Run the batch of a write; Refusal if its transaction refused itself.
+
+    `path` leads to the batch's input, or to its list of inputs.
+    """
     try:
         return await database.batch(statements, final=final)
     except DatabaseError as error:
@@ -64,39 +67,41 @@ def instance_statements(
     *,
     number: int | None = None,
 ) -> list[Statement]:
-    """The statements of an instance's update; AccessError where it leaves the limits.
+    """Make the statements of an instance's update; AccessError if it violates restrictions.
 
-    `number` is its place in a batch.
+    `number` is its index in a batch.
     """
-    limits = principal.restrictions
+    restrictions = principal.restrictions
     reference = update.reference.key if update.reference else None
     leaves_reference = (
-        limits.reference is not None and update.given("reference") and reference != limits.reference
+        restrictions.reference is not None
+        and update.has("reference")
+        and reference != restrictions.reference
     )
     leaves_workflows = (
-        limits.workflows is not None
+        restrictions.workflows is not None
         and update.workflow is not None
-        and update.workflow not in limits.workflows
+        and update.workflow not in restrictions.workflows
     )
     if leaves_reference or leaves_workflows:
-        raise AccessError.forbidden(f"The token is limited and does not allow {'.'.join(path)}.")
-    may_create = update.workflow is not None and limits.allow(
+        raise AccessError.forbidden(f"The token is restricted and does not allow {'.'.join(path)}.")
+    may_create = update.workflow is not None and restrictions.allow(
         instance_id=update.instance_id, workflow=update.workflow, reference=reference
     )
     return update_instance(update, principal, create=may_create, number=number)
 
 
 def _head(principal: Principal) -> Statement:
-    """The head of the log, or the last event of a caller with restrictions."""
+    """Select the head of the log, or the last event of a caller with restrictions."""
     bound = Parameters(principal)
     head = own_head(principal, "i", [f"1{bound.within('i')}"])
     return bound.statement(f"SELECT {cursor_text(head)}")
 
 
 def _statements(update: Mapping[str, Any], principal: Principal, number: int) -> list[Statement]:
-    [(kind, given)] = update.items()
+    [(kind, value)] = update.items()
     path = ("updates", str(number), kind)
     if kind == "instance":
-        instance = inputs.parse(inputs.UpdateInstance, given, path)
+        instance = inputs.parse(inputs.UpdateInstance, value, path)
         return instance_statements(instance, principal, path, number=number)
-    return list(update_step(inputs.parse(inputs.UpdateStep, given, path), principal, number=number))
+    return list(update_step(inputs.parse(inputs.UpdateStep, value, path), principal, number=number))

@@ -1,4 +1,17 @@
-"""Writes to workflow definitions."""
+"""Writes to workflow definitions.
+
+Example:
+
+    mutation { registerWorkflow(input: { name: "order", retentionDays: 30 }) { __typename } }
+
+becomes
+
+    INSERT INTO workflows (name,description,metadata,retention_days,created_at,updated_at)
+    VALUES (?4,?1,?2,CAST(?3 AS INTEGER),…)
+    ON CONFLICT (name) DO UPDATE
+    SET retention_days=excluded.retention_days,updated_at=excluded.updated_at
+    WHERE (workflows.retention_days) IS NOT (excluded.retention_days)
+"""
 
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW
@@ -7,14 +20,14 @@ from resolvers.writing.statements import Parameters
 
 
 def register(workflow: RegisterWorkflow) -> Statement:
-    """Create the definition, or change what is given of the one there is."""
+    """Insert the definition, or change the fields of the existing one that are set."""
     bound = Parameters()
     values = {
         "description": bound.bind(workflow.description),
         "metadata": bound.bind(workflow.metadata),
         "retention_days": bound.bind_integer(workflow.retention_days),
     }
-    changed = [column for column in values if workflow.given(column)]
+    changed = [column for column in values if workflow.has(column)]
     assignments = [f"{column}=excluded.{column}" for column in changed]
     conflict = "DO NOTHING"
     if changed:

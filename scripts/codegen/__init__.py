@@ -1,1 +1,1 @@
-"""Generating the typed clients: the tools, and what is done to their output."""
+"""Generators of the typed clients: external tools, and changes to their output."""

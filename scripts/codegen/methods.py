@@ -1,8 +1,8 @@
-"""The methods of the Python client, rewritten: short, documented, on our own base client.
+"""Rewrites the methods of the Python client: short, documented, on our own base client.
 
-ariadne-codegen's methods repeat each document, take any keyword and hand on raw answers. Here the
-documents become a module of their own, the arguments are only those of the operation, and a
-second class offers the same methods to code that is not asynchronous, by running the first.
+ariadne-codegen's methods contain each document, accept any keyword and return raw answers. Here the
+documents move to a module of their own, the arguments are only those of the operation, and a second
+class has the same methods for code that is not asynchronous.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graphql import GraphQLObjectType, OperationDefinitionNode, build_schema, pa
 INDENT = " " * 8
 WIDTH = 80
 CLIENT = "FlowflareClient"
-CLIENT_DOC = "Everything Flowflare's API offers, typed; use it as an async context manager."
+CLIENT_DOC = "All operations of Flowflare's API, typed; use it as an async context manager."
 SYNC_CLIENT = "SyncFlowflareClient"
 SYNC_CLIENT_DOC = "FlowflareClient for code that is not asynchronous; use it as a context manager."
 
@@ -40,7 +40,7 @@ def async_client(source: str, schema: str) -> tuple[str, str]:
                 documents.append(extract_document(method, descriptions))
                 node.body.append(method)
             body.append(node)
-        elif not isinstance(node, ast.FunctionDef):  # its `gql`, for editors
+        elif not isinstance(node, ast.FunctionDef):  # drops its function `gql`
             body.append(node)
     module.body = body
     docs = '"""The operations\' documents, as they are sent."""\n\n'
@@ -48,7 +48,7 @@ def async_client(source: str, schema: str) -> tuple[str, str]:
 
 
 def extract_document(method: ast.AsyncFunctionDef, descriptions: dict[str, str]) -> str:
-    """Rewrite one method in place; the line of `operations` that holds its document."""
+    """Rewrite one method in place; return the line of `operations` with its document."""
     load, query, variables, *rest = method.body
     assert isinstance(query, ast.Assign)
     assert isinstance(query.value, ast.Call)
@@ -102,7 +102,7 @@ def root_descriptions(schema: str) -> dict[str, str]:
 
 
 def describe(document: str, descriptions: dict[str, str]) -> tuple[str, str]:
-    """The operation's name, and the description of its root field."""
+    """The operation's name and the description of its root field."""
     operation = parse(document).definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     assert operation.name is not None
@@ -136,14 +136,14 @@ def sync_client(source: str) -> str:
 
 
 def sync_method(method: ast.AsyncFunctionDef) -> ast.FunctionDef:
-    """The same signature; what it returns or yields comes from the method of the same name."""
+    """A method with the same signature that runs the asynchronous method of the same name."""
     names = [argument.arg for argument in method.args.args[1:]]
     call = f"self._client.{method.name}({', '.join(f'{name}={name}' for name in names)})"
     streams = isinstance(method.body[-1], ast.AsyncWith)
     if streams:
         method.returns = generator(method.returns, "Generator", 2)
     code = f"return self._{'iterate' if streams else 'run'}({call})"
-    # Python 3.12 and newer want it said that there are none.
+    # Python 3.12 and newer require the member.
     extra: dict[str, Any] = {"type_params": []} if sys.version_info >= (3, 12) else {}
     return ast.FunctionDef(
         name=method.name,
@@ -156,7 +156,7 @@ def sync_method(method: ast.AsyncFunctionDef) -> ast.FunctionDef:
 
 
 def generator(returns: ast.expr | None, name: str, more: int) -> ast.Subscript:
-    """`name[result, None, …]` for a type `AnyIterator[result, …]`: generators can be closed."""
+    """`name[result, None, …]` for a type `AnyIterator[result, …]`: a generator can be closed."""
     assert isinstance(returns, ast.Subscript)
     result = returns.slice.elts[0] if isinstance(returns.slice, ast.Tuple) else returns.slice
     elements = [result, *(ast.Constant(None) for _ in range(more))]

@@ -1,9 +1,8 @@
 """Short names for the Python client's models.
 
-ariadne-codegen derives a class for every place a fragment is selected at, with a name that spells
-the place out: `StartWorkflowStartWorkflowInstancePayload`. Where such a class adds nothing to its
-fragment's, the fragment's takes its place, so that every operation speaks of the same
-`InstancePayload`.
+ariadne-codegen derives a class for every place where a fragment is selected, and names it after
+the place: `StartWorkflowStartWorkflowInstancePayload`. A class that adds nothing to its fragment's
+class is replaced by that, so that all operations use the same `InstancePayload`.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from pathlib import Path
 
 TYPENAME = "typename__"
 ROOT_MODULES = ("base_model", "client", "enums", "fragments", "input_types", "sync_client")
-"""Modules whose classes are all for users; an operation's own module also holds its envelope."""
+"""Modules whose classes are all public; an operation's own module also has its envelope."""
 
 INIT = '''\
-"""What the generator writes: the client, its inputs, results and enums."""
+"""The generated client, its inputs, results and enums."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -31,7 +30,7 @@ _HOMES = {{
 
 
 def __getattr__(name: str) -> object:
-    """Import the module a name lives in, the first time it is used."""
+    """Import the module of a name when it is first used."""
     module = _HOMES.get(name)
     if module is None:
         raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
@@ -51,7 +50,7 @@ __all__ = [
 
 
 class Package:
-    """The modules of a generated package, and where each class of it lives."""
+    """The modules of a generated package, and the module of each class."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,7 +61,7 @@ class Package:
         }
 
     def shorten(self) -> None:
-        """Replace the classes that add nothing, and write all modules again."""
+        """Replace the classes that add nothing, and write all modules."""
         renamed = self._renamed()
         words = re.compile(rf"\b({'|'.join(map(re.escape, sorted(renamed)))})\b")
         for name, module in self.modules.items():
@@ -78,7 +77,7 @@ class Package:
         self._write_init(homes)
 
     def _renamed(self) -> dict[str, str]:
-        """What takes the place of what."""
+        """The replaced classes, with their replacements."""
         classes = {
             node.name: node
             for module in self.modules.values()
@@ -123,14 +122,14 @@ class Package:
 
 
 class Imports(ast.NodeTransformer):
-    """Imports each class from where it lives now."""
+    """Imports each class from its module."""
 
     def __init__(self, module: str, homes: dict[str, str]) -> None:
         self._module = module
         self._homes = homes
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.ImportFrom]:
-        """One import for each home; none for what is defined here."""
+        """One import for each module; none for classes of this module."""
         if node.level != 1 or node.module is None:
             return [node]
         names: dict[str, list[str]] = {}
@@ -145,7 +144,7 @@ class Imports(ast.NodeTransformer):
 
 
 def _defined(node: ast.stmt) -> str:
-    """The class or name a statement defines, or nothing."""
+    """The class or name that a statement defines; empty if none."""
     if isinstance(node, ast.ClassDef):
         return node.name
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -154,7 +153,7 @@ def _defined(node: ast.stmt) -> str:
 
 
 def _adds_nothing_to(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> str | None:
-    """The class that can stand for this one, if there is any."""
+    """The base class that can replace this one; None if it adds something."""
     base = node.bases[0].id if len(node.bases) == 1 and isinstance(node.bases[0], ast.Name) else ""
     if base not in classes or base == "BaseModel" or len(node.body) != 1:
         return None
@@ -163,7 +162,7 @@ def _adds_nothing_to(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> st
         return base
     if not _is_typename(only):
         return None
-    # The class says which member of a union it is, and its fragment may as well.
+    # The class names its member of the union, and its fragment may name it instead.
     for number, field in enumerate(classes[base].body):
         if _is_typename(field):
             classes[base].body[number] = only

@@ -1,7 +1,7 @@
-"""The Python client: ariadne-codegen's package, with its methods made those of our base client.
+"""Generates the Python client: ariadne-codegen's package, with methods on our base client.
 
-ariadne-codegen needs graphql-core 3.2, which the Worker's own packages exclude, so it runs in an
-environment of its own, made once from locks/codegen.txt.
+ariadne-codegen needs graphql-core 3.2, which conflicts with the Worker's packages, so it runs in an
+environment of its own, installed from locks/codegen.txt.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ base_client_file_path = "{base}"
 multipart_uploads = false
 include_comments = "none"
 plugins = ["ariadne_codegen.contrib.shorter_results.ShorterResultsPlugin"]
-# Workers pay for what is built when a module is imported.
+# Models that are built at import time would slow down the start of Workers.
 defer_model_build = true
 use_alias_generator = true
 lazy_imports = true
 
 [tool.ariadne-codegen.scalars.DateTime]
 type = "pydantic.AwareDatetime"
-serialize = "flowflare.client.scalars.serialize_datetime"
+serialize = "flowflare.scalars.serialize_datetime"
 
 [tool.ariadne-codegen.scalars.Duration]
 type = "datetime.timedelta"
-serialize = "flowflare.client.scalars.serialize_duration"
-parse = "flowflare.client.scalars.parse_duration"
+serialize = "flowflare.scalars.serialize_duration"
+parse = "flowflare.scalars.parse_duration"
 
 [tool.ariadne-codegen.scalars.EventCursor]
 type = "str"
 """
-# A trailing underscore keeps ariadne-codegen off the names of builtins, which do no harm here.
+# ariadne-codegen adds an underscore to names of builtins, which do no harm here.
 BUILTIN_NAMES = re.compile(r"\b(type|filter)_\b")
 PERCENTILES = re.compile(r"\bduration_p_(?=\d)")
-# Defaults are not validated, so this one has to have its type itself.
+# Defaults are not validated, so this one must be a timedelta already.
 DURATION_DEFAULT = re.compile(r"(Annotated\[timedelta, PlainSerializer\(\w+\)\] = )(\d+)")
 
 
 def tool() -> Path:
-    """The program, in its environment; installs it if that was not done for this lock file."""
+    """The program in its environment, which is installed once for each lock file."""
     environment = CACHE / "codegen"
     stamp = environment / ".flowflare-stamp"
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -88,7 +88,7 @@ def generate(folder: Path) -> None:
     """Write the package's modules into `folder`, which must not exist yet."""
     program = tool()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Its own base client is copied into the package; ours stays where it is.
+    # The generator copies a base client into the package; ours is elsewhere.
     base = folder.parent / "base.py"
     base.write_text("class BaseClient: ...\n")
     configuration = folder.parent / "ariadne.toml"
@@ -110,7 +110,7 @@ def generate(folder: Path) -> None:
 
 
 def refine(folder: Path) -> None:
-    """Make the generated package fit: names, defaults, and methods that use our base client."""
+    """Change names, defaults and methods of the generated package for our base client."""
     for path in folder.glob("*.py"):
         text = BUILTIN_NAMES.sub(r"\1", path.read_text())
         text = PERCENTILES.sub("duration_p", text)

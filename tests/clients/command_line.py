@@ -35,7 +35,7 @@ DEADLINE_S = 60
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def client_modules(prepared: None) -> Path:
-    """What the Python client needs in a Worker; one of the test processes at a time makes it."""
+    """The packages of the Python client in a Worker, made by one test process at a time."""
     with setup.one_at_a_time():
         return vendor.ensure_client_packages()
 

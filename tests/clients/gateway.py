@@ -1,4 +1,4 @@
-"""A way to the service that a test can count at and cut: a real HTTP server that passes on."""
+"""A gateway to the service that counts requests and can be cut: a real HTTP server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Mode = Literal["pass", "refuse", "hang", "lose", "deny"]
 
 @dataclass
 class Call:
-    """A request as it came in; `passed` tells whether the service got it."""
+    """A request as it came in; `passed` is true if the service got it."""
 
     operation: dict[str, Any]
     authorization: str | None
@@ -89,7 +89,7 @@ class Gateway(Closing):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The gateway's own address."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class Gateway(Closing):
         return self
 
     def close(self) -> None:
-        """Stop; what hangs is let go."""
+        """Stop, and release requests that hang."""
         self._released.set()
         self._server.shutdown()
         self._server.server_close()

@@ -27,7 +27,7 @@ def run(
     env: Mapping[str, str] | None = None,
     seconds: float = DEADLINE_S,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder; what it printed and how it ended."""
+    """Run a command in a folder; its output and its exit code."""
     return subprocess.run(
         [str(word) for word in command],
         cwd=folder,
@@ -47,14 +47,14 @@ def succeed(
     env: Mapping[str, str] | None = None,
     seconds: float = DEADLINE_S,
 ) -> str:
-    """What a command prints, which must end well."""
+    """The output of a command, which must succeed."""
     done = run(command, folder, env=env, seconds=seconds)
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
 
 
 def install(command: Sequence[str | Path], folder: Path) -> None:
-    """Run a command that may wait for a registry; it must end well."""
+    """Run a command that may wait for a registry; it must succeed."""
     succeed(command, folder, seconds=INSTALLATION_DEADLINE_S)
 
 
@@ -86,7 +86,7 @@ class PythonProject:
         return run(command, self.folder)
 
     def run(self, program: str, **variables: str) -> str:
-        """What a program prints."""
+        """The output of a program."""
         (self.folder / "program.py").write_text(program, encoding="utf-8")
         environment = self.environment(**variables)
         return succeed([self.python, "-W", "error", "program.py"], self.folder, env=environment)
@@ -130,7 +130,7 @@ class NodeProject:
         return worker
 
     def run(self, program: str, **variables: str) -> str:
-        """What a program prints."""
+        """The output of a program."""
         (self.folder / "program.ts").write_text(program, encoding="utf-8")
         environment = tool_environment() | variables
         return succeed([VENV_BIN / "node", "program.ts"], self.folder, env=environment)

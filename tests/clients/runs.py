@@ -59,7 +59,7 @@ def until(api: Api, instance_id: str, *statuses: str, seconds: float = 30) -> di
 
 
 def log_of(instance: dict[str, Any]) -> Log:
-    """What the workflow has told: type of the event, name of the step, number of the attempt.
+    """The events of a workflow: type of the event, name of the step, number of the attempt.
 
     An event that somebody sends to the instance is in the log as well, whenever it comes; see
     `sent_to`.
@@ -72,7 +72,7 @@ def log_of(instance: dict[str, Any]) -> Log:
 
 
 def sent_to(instance: dict[str, Any]) -> int:
-    """How many events the log has of events that were sent to the instance."""
+    """The number of entries in the log for events that were sent to the instance."""
     return sum(event["type"] == SENT for event in instance["events"]["events"])
 
 

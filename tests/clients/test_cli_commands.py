@@ -47,7 +47,7 @@ def test_start_runs_a_bound_workflow_and_waits_for_it(flow: CommandLine, api: Ap
     }
 
 
-def test_start_that_waits_for_what_fails_exits_with_1(flow: CommandLine) -> None:
+def test_start_that_waits_for_a_failing_workflow_exits_with_1(flow: CommandLine) -> None:
     ended = flow(
         *("start", "order-processing", "--id", (name := new_name("order")), "--wait", "--json"),
         *("--input", "-"),
@@ -67,7 +67,7 @@ def test_start_prints_the_id_alone(flow: CommandLine) -> None:
     assert ended.err == "cli-elsewhere is QUEUED.\n"
 
 
-def test_a_second_start_returns_what_is_there_or_fails(flow: CommandLine) -> None:
+def test_a_second_start_returns_the_existing_instance_or_fails(flow: CommandLine) -> None:
     name = new_name("twice")
     first = flow.inside("start", "cli-elsewhere", "--id", name, "-i", "null", "--json").document
     assert (first["instanceId"], first["status"], first["canTerminate"]) == (name, "QUEUED", True)
@@ -82,13 +82,16 @@ def test_a_second_start_returns_what_is_there_or_fails(flow: CommandLine) -> Non
 def test_a_wait_that_takes_too_long_exits_with_5(flow: CommandLine) -> None:
     ended = flow.inside("start", "cli-elsewhere", "--wait", "--timeout", "500ms")
     assert ended.code == ExitCode.TIME_IS_UP
-    assert ended.err == "Error: Not finished in time. It goes on; `flowflare get` shows it.\n"
+    assert ended.err == (
+        "Error: The instance has not finished in time. It continues;"
+        " `flowflare get` shows its status.\n"
+    )
 
 
-def test_what_the_service_does_not_take_is_told(flow: CommandLine) -> None:
+def test_a_value_that_the_service_refuses_is_reported(flow: CommandLine) -> None:
     ended = flow.inside("start", "order-processing", "--id", "not an id")
     assert ended.code == ExitCode.USAGE
-    assert "Error: Refused: instanceId: the engine takes letters" in ended.err
+    assert "Error: Refused: instanceId: the engine accepts letters" in ended.err
 
 
 # --- get
@@ -141,7 +144,7 @@ def test_get_with_stacks(flow: CommandLine, api: Api) -> None:
     assert "    at line 1\n" in flow.inside("get", name, "--stack").out
 
 
-def test_get_as_json_is_what_the_api_says(flow: CommandLine, api: Api) -> None:
+def test_get_as_json_equals_the_answer_of_the_api(flow: CommandLine, api: Api) -> None:
     name = report_failing_run(api, "cli-drawn")
     document = flow("get", name, "--json").document
     selection = """
@@ -165,12 +168,12 @@ def test_get_as_json_is_what_the_api_says(flow: CommandLine, api: Api) -> None:
     ] == expected["steps"]
 
 
-def test_what_is_not_tracked_is_not_found(flow: CommandLine) -> None:
+def test_an_unknown_instance_is_not_found(flow: CommandLine) -> None:
     for arguments in (["get", "nowhere"], ["pause", "nowhere"], ["watch", "nowhere"]):
         ended = flow.inside(*arguments)
         assert ended.code == ExitCode.NOT_FOUND, arguments
         assert "nowhere" in ended.err
-        assert "`flowflare list` shows what there is." in ended.err
+        assert "`flowflare list` shows the instances there are." in ended.err
 
 
 # --- list
@@ -256,7 +259,7 @@ def test_pages_go_both_ways(flow: CommandLine, workflow: str) -> None:
     assert back["pageInfo"]["hasPreviousPage"]
     refused = flow.inside("list", "-w", workflow, "--after", "nonsense")
     assert refused.code == ExitCode.USAGE
-    assert "after: not a cursor" in refused.err
+    assert "after: must be a cursor of this list" in refused.err
 
 
 def test_all_reads_every_page(flow: CommandLine, api: Api) -> None:
@@ -270,7 +273,7 @@ def test_all_reads_every_page(flow: CommandLine, api: Api) -> None:
     assert len(flow.inside("list", "-w", name, "-n", "120").out.splitlines()) == 120
     shown = flow.on_terminal("list", "-w", name, "-n", "120", "--total")
     assert "More: --after " in shown.err
-    assert "130 altogether." in shown.err
+    assert "130 in total." in shown.err
 
 
 def test_a_pipe_that_is_closed_ends_the_command_quietly(flow: CommandLine, workflow: str) -> None:
@@ -291,7 +294,7 @@ def test_a_pipe_that_is_closed_ends_the_command_quietly(flow: CommandLine, workf
 # --- ref, workflows, stats
 
 
-def test_ref_shows_what_works_on_something(flow: CommandLine, workflow: str) -> None:
+def test_ref_shows_the_instances_that_work_on_an_entity(flow: CommandLine, workflow: str) -> None:
     [row] = flow.inside("ref", "order", workflow).out.splitlines()
     assert row.split("\t")[1:4] == [workflow, "ERRORED", f"order {workflow}"]
     shown = flow.on_terminal("ref", "order", workflow, environment={"NO_COLOR": "1"})

@@ -1,4 +1,4 @@
-"""What people see: bars, lengths of time, and texts that a terminal must not obey."""
+"""Output for people: bars, durations, and text without control characters."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_lengths_of_time(seconds: float, shown: str) -> None:
     ("seconds", "shown"),
     [(0.4, "now"), (12, "12s ago"), (60, "1m ago"), (7_300, "2h ago"), (-90, "in 1m")],
 )
-def test_how_long_ago(seconds: float, shown: str) -> None:
+def test_times_since_an_instant(seconds: float, shown: str) -> None:
     assert ago(at(0), at(seconds)) == shown
 
 
@@ -67,7 +67,7 @@ def test_how_long_ago(seconds: float, shown: str) -> None:
         ("größe 漢字", "größe 漢字"),
     ],
 )
-def test_what_a_terminal_would_obey_is_replaced(text: str, shown: str) -> None:
+def test_control_characters_are_replaced(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
@@ -103,7 +103,7 @@ def test_a_bar_covers_its_stretches() -> None:
     assert "".join(cell.character(ascii_only=True) for cell in bar) == "xx......##"
 
 
-def test_what_takes_no_time_is_seen_all_the_same() -> None:
+def test_a_stretch_without_duration_is_visible() -> None:
     axis = Axis(at(0), at(1000))
     bar = axis.bar([Stretch(at(1000), at(1000), Cell.DONE)], 10)
     assert bar == [Cell.EMPTY] * 9 + [Cell.DONE]
@@ -125,7 +125,7 @@ def test_any_bar_has_its_width_and_shows_its_last_stretch(
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=60))
-def test_a_sparkline_is_blank_for_none_only(values: list[int]) -> None:
+def test_a_sparkline_is_blank_for_zero_only(values: list[int]) -> None:
     line = sparkline(values)
     assert len(line) == len(values)
     assert [character == " " for character in line] == [value == 0 for value in values]
@@ -195,7 +195,7 @@ def tracked(**changes: Any) -> WorkflowInstance:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """What is printed for an instance, without colours."""
+    """The output for an instance, without colours."""
 
     def show(instance: WorkflowInstance, *, columns: int = 100) -> str:
         stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
@@ -209,7 +209,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return show
 
 
-def test_an_instance_that_goes_on_lasts_until_now(shown: Callable[..., str]) -> None:
+def test_an_unfinished_instance_lasts_until_now(shown: Callable[..., str]) -> None:
     instance = tracked()
     axis = axis_of(instance, at(100))
     assert axis == Axis(at(0), at(100))

@@ -1,4 +1,4 @@
-"""What the service refuses becomes one line and an exit code."""
+"""Refusals of the service become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 import typer
 
 from flowflare import client as api
+from flowflare import errors
 from flowflare.cli.errors import CliError, ExitCode, TimeIsUp, one_line
 from flowflare.cli.options import Paging
 from flowflare.cli.pages import read_pages
 from flowflare.cli.results import document, instance_of, refusal
 from flowflare.cli.service import ask
 from flowflare.cli.settings import Settings
-from flowflare.client import errors
+from flowflare.transport import failure
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -64,7 +65,7 @@ def made(model: type[BaseModel], **members: Any) -> BaseModel:
         (
             made(api.NotFound, code="NOT_FOUND", message="No instance 'a' is tracked."),
             ExitCode.NOT_FOUND,
-            "No instance 'a' is tracked. `flowflare list` shows what there is.",
+            "No instance 'a' is tracked. `flowflare list` shows the instances there are.",
         ),
         (
             made(api.InstanceConflict, code="CONFLICT", message="It exists.", existing=SUMMARY),
@@ -107,7 +108,7 @@ def test_a_document_has_the_forms_of_the_api() -> None:
 
 
 def graphql_error(code: str, **extensions: Any) -> errors.FlowflareError:
-    return errors.request_error([{"message": "No.", "extensions": {"code": code, **extensions}}])
+    return failure(errors=[{"message": "No.", "extensions": {"code": code, **extensions}}])
 
 
 @pytest.mark.parametrize(
@@ -116,12 +117,12 @@ def graphql_error(code: str, **extensions: Any) -> errors.FlowflareError:
         (
             errors.Unreachable("It is away."),
             ExitCode.NO_ACCESS,
-            "It is away. Is it running at http://s? --url or FLOWFLARE_URL says where it is.",
+            "It is away. Is it running at http://s? Set its address with --url or FLOWFLARE_URL.",
         ),
         (
             errors.UnexpectedAnswer("What is this?"),
             ExitCode.NO_ACCESS,
-            "What is this? Check --url or FLOWFLARE_URL, now http://s.",
+            "What is this? Check --url or FLOWFLARE_URL, which is http://s.",
         ),
         (
             graphql_error("UNAUTHENTICATED"),
@@ -141,7 +142,7 @@ def graphql_error(code: str, **extensions: Any) -> errors.FlowflareError:
         (
             graphql_error("INTERNAL", reference="ref-1"),
             ExitCode.FAILED,
-            "No. The Worker's log has it as ref-1.",
+            "No. The Worker's log has the details under ref-1.",
         ),
         (graphql_error("RESULT_TOO_LARGE"), ExitCode.FAILED, "No. (RESULT_TOO_LARGE)."),
     ],
@@ -157,7 +158,7 @@ def test_failures_of_requests(raised: Exception, code: ExitCode, line: str) -> N
     assert "secret" not in line
 
 
-def test_a_time_limit_is_told() -> None:
+def test_a_time_limit_is_reported() -> None:
     async def wait(_: api.FlowflareClient) -> None:
         raise TimeoutError
 
@@ -170,7 +171,7 @@ def test_other_failures_of_typer_stay_one_line() -> None:
 
 
 @pytest.mark.parametrize("stuck", [False, True])
-async def test_pages_are_read_on_behind_an_empty_one_but_not_for_ever(stuck: bool) -> None:
+async def test_reading_continues_behind_an_empty_page_but_not_for_ever(stuck: bool) -> None:
     asked: list[str | None] = []
 
     async def read(_: Any, /, **window: Any) -> SimpleNamespace:

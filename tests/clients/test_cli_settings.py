@@ -1,4 +1,4 @@
-"""Where the service is and with which key."""
+"""Settings of the CLI: the address of the service and the key."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def test_addresses(text: str, url: str) -> None:
         *("http://[::1", "https://user:secret@a.example"),
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(UsageMistake, match="no address"):
+def test_an_address_that_is_not_an_http_url_is_refused(text: str) -> None:
+    with pytest.raises(UsageMistake, match="must be an http"):
         resolve(Options(url=text), environment={})
 
 
@@ -112,7 +112,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("https://a.example", False),
     ],
 )
-def test_which_addresses_are_local(url: str, *, local: bool) -> None:
+def test_local_addresses(url: str, *, local: bool) -> None:
     assert is_local(url) is local
 
 

@@ -56,7 +56,7 @@ def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> No
     assert restarted.out.startswith(f"{sleeper}\t")
 
 
-def test_what_is_only_tracked_cannot_be_acted_on(flow: CommandLine, api: Api) -> None:
+def test_actions_need_a_bound_workflow(flow: CommandLine, api: Api) -> None:
     name = new_name("tracked")
     track(api, instance(name, workflow="cli-elsewhere", status="RUNNING"))
     for arguments in (["pause", name], ["terminate", name], ["send-event", name, "a"]):
@@ -68,7 +68,9 @@ def test_what_is_only_tracked_cannot_be_acted_on(flow: CommandLine, api: Api) ->
 # --- token, access
 
 
-def test_a_token_sees_what_it_is_limited_to(flow: CommandLine, workflow: str, api: Api) -> None:
+def test_a_token_shows_only_what_it_is_restricted_to(
+    flow: CommandLine, workflow: str, api: Api
+) -> None:
     made = flow("token", "--ref", "order", workflow, "--expires-in", "10m")
     assert made.code == ExitCode.OK
     token = made.out.strip()
@@ -113,7 +115,7 @@ def test_the_key_of_the_working_folder_is_used(flow: CommandLine, server: LocalS
     assert ended.code == ExitCode.OK, ended.err
 
 
-def test_another_service_is_not_flowflare(flow: CommandLine, tmp_path: Path) -> None:
+def test_an_answer_of_another_service_is_reported(flow: CommandLine, tmp_path: Path) -> None:
     serving = subprocess.Popen(
         [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"],
         cwd=tmp_path,

@@ -26,7 +26,7 @@ NAMES = [name for name, _, _ in COMMANDS]
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a service: nothing listens on port 1."""
+    """Run without a service: nothing listens on port 1."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLOWFLARE_URL", "http://127.0.0.1:1")
     monkeypatch.delenv("FLOWFLARE_API_KEY", raising=False)
@@ -46,27 +46,30 @@ def run(*arguments: str) -> Result:
         (["get", "a", "b"], "Got unexpected extra argument(s) (b)"),
         (["list", "--bogus"], "No such option: --bogus"),
         (["list", "--status", "done"], "'done' is not one of 'queued', 'running'"),
-        (["list", "--since", "noon"], "'noon' is no instant; write an instant as 2026-"),
-        (["list", "--stalled-for", "5"], "'5' is no duration; write it as 90s, 1h30m or 7d"),
+        (["list", "--since", "noon"], "'noon' is not an instant; write it as 2026-"),
+        (["list", "--stalled-for", "5"], "'5' is not a duration; write it as 90s, 1h30m or 7d"),
         (["list", "--limit", "0"], "Input should be greater than or equal to 1"),
         (["list", "--ref", "order"], "'--ref' requires 2 arguments"),
-        (["list", "--ref", "order", "1", "--ref-id", "1"], "--ref goes without --ref-type"),
-        (["list", "--after", "a", "--before", "b"], "--after and --before contradict each other"),
-        (["watch", "--after", "12"], "'12' is no cursor of the log"),
+        (
+            ["list", "--ref", "order", "1", "--ref-id", "1"],
+            "--ref cannot be combined with --ref-type",
+        ),
+        (["list", "--after", "a", "--before", "b"], "--after and --before exclude each other"),
+        (["watch", "--after", "12"], "--after must be a cursor of 16 digits, not '12'"),
         (["watch", "--type", "NOISE"], "'NOISE' is not one of"),
-        (["start", "a", "--input", "{"], "that is no JSON"),
+        (["start", "a", "--input", "{"], "it is not valid JSON"),
         (["start", "a", "--input", "@none"], "none cannot be read: No such file"),
-        (["start", "a", "--timeout", "1s"], "--timeout is for --wait"),
+        (["start", "a", "--timeout", "1s"], "--timeout needs --wait"),
         (
             ["start", "a", "--input", "-", "--metadata", "-"],
             "standard input is empty",
         ),
         (["token", "--scope", "ROOT"], "'ROOT' is not one of 'read', 'write', 'admin'"),
         (["open", "moon"], "'moon' is not one of 'graphiql', 'dashboard', 'docs'"),
-        (["--url", "localhost", "open", "--print"], "'localhost' is no address of a service"),
+        (["--url", "localhost", "open", "--print"], "must be an http(s) URL, not 'localhost'"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(arguments: list[str], said: str) -> None:
+def test_a_mistake_is_reported_in_one_line(arguments: list[str], said: str) -> None:
     result = run(*arguments)
     assert result.exit_code == ExitCode.USAGE
     assert result.stdout == ""
@@ -91,7 +94,7 @@ def test_without_a_command_the_help_is_shown() -> None:
         assert re.search(rf"^│ {name} ", result.stdout, re.MULTILINE), name
 
 
-def test_common_options_stand_before_and_behind_the_command() -> None:
+def test_common_options_are_accepted_before_and_after_the_command() -> None:
     for arguments in (
         ["--url", "http://a.example", "--json", "open"],
         ["open", "--url", "http://a.example", "--json"],
@@ -109,7 +112,7 @@ def test_open_prints_addresses(page: list[str], path: str) -> None:
     assert run("open", *page, "--print").stdout == f"http://127.0.0.1:1{path}\n"
 
 
-def test_open_hands_the_address_to_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_opens_the_address_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
     def launch(address: str) -> int:
@@ -125,7 +128,7 @@ def test_open_hands_the_address_to_the_browser(monkeypatch: pytest.MonkeyPatch) 
     assert "Open http://127.0.0.1:1/graphql yourself." in result.stderr
 
 
-def test_what_is_not_there_is_not_reachable() -> None:
+def test_a_service_that_is_not_running_is_reported_as_unreachable() -> None:
     result = run("list")
     assert result.exit_code == ExitCode.NO_ACCESS
     assert "cannot be reached" in result.stderr
@@ -140,7 +143,7 @@ def test_an_input_that_cannot_be_sent_is_a_mistake(text: str) -> None:
     assert result.stderr.startswith("Error: input.input")
 
 
-def test_an_unexpected_failure_is_told_without_a_traceback(
+def test_an_unexpected_failure_is_reported_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
@@ -149,16 +152,16 @@ def test_an_unexpected_failure_is_told_without_a_traceback(
     monkeypatch.setattr(acting, "ask", broken)
     result = run("pause", "a")
     assert result.exit_code == ExitCode.FAILED
-    hint = "Set FLOWFLARE_DEBUG=1 to see where."
+    hint = "Set FLOWFLARE_DEBUG=1 for a traceback."
     assert result.stderr == f"Error: Unexpected RuntimeError: of all things. {hint}\n"
     monkeypatch.setenv("FLOWFLARE_DEBUG", "1")
     assert isinstance(run("pause", "a").exception, RuntimeError)
 
 
-def test_an_argument_that_is_no_text_is_refused() -> None:
+def test_an_argument_that_is_not_utf_8_is_refused() -> None:
     result = run("get", "\udcff")
     assert result.exit_code == ExitCode.USAGE
-    assert result.stderr == "Error: An argument is not UTF-8.\n"
+    assert result.stderr == "Error: Arguments must be UTF-8.\n"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_an_argument_that_is_no_text_is_refused() -> None:
         (">&- 2>&-", ExitCode.OK, ""),
     ],
 )
-def test_output_that_goes_nowhere_or_does_not_fit(
+def test_output_that_is_closed_or_full(
     shell: CommandLine, redirection: str, code: ExitCode, said: str
 ) -> None:
     done = subprocess.run(
@@ -225,7 +228,7 @@ def test_the_completion_script_is_shown(shell: CommandLine) -> None:
     assert "_FLOWFLARE_COMPLETE=complete_bash" in shown.out
 
 
-def test_a_command_that_asks_nobody_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_a_command_without_a_request_imports_nothing_heavy(tmp_path: Path) -> None:
     shell = CommandLine(None, tmp_path)
     found = shell(
         *("open", "--print"), environment={"PYTHONPROFILEIMPORTTIME": "1", "PYTHONWARNINGS": None}
@@ -235,7 +238,7 @@ def test_a_command_that_asks_nobody_imports_nothing_heavy(tmp_path: Path) -> Non
     assert not imported & {"gql", "httpx", "websockets", "graphql", "rich.console", "asyncio"}
 
 
-def test_setup_is_imported_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_is_imported_only_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     wizard = ModuleType("flowflare.setup")
     wizard.__spec__ = ModuleSpec("flowflare.setup", None)
 
@@ -244,7 +247,7 @@ def test_setup_is_imported_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch)
         typer.echo(f"dry run: {dry_run}")
 
     monkeypatch.setitem(sys.modules, "flowflare.setup", wizard)
-    # Not needed by what does not ask for it: it has no `setup` yet.
+    # Another command does not import it: it has no `setup` yet.
     assert run("open", "--print").exit_code == 0
     vars(wizard)["setup"] = setup
     assert run("setup", "--dry-run").stdout == "dry run: True\n"

@@ -1,4 +1,4 @@
-"""What is typed on the command line becomes values, or a sentence that says what is taken."""
+"""Parsers of the command line: values, or an error that says what is accepted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowflare.cli.values import milliseconds, parse_duration, parse_instant, parse_json, read_json
+from flowflare.cli.values import parse_duration, parse_instant, parse_json, read_json
+from flowflare.scalars import serialize_duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,8 +53,8 @@ def test_durations(text: str, expected: timedelta) -> None:
         "9" * 400 + "w",
     ],
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no duration|too long"):
+def test_an_invalid_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a duration|too long"):
         parse_duration(text)
 
 
@@ -63,7 +64,7 @@ def test_a_duration_is_the_sum_of_its_parts(counts: list[int]) -> None:
     sizes = [604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1]
     text = "".join(f"{count}{unit}" for count, unit in zip(counts, units, strict=True))
     expected = sum(count * size for count, size in zip(counts, sizes, strict=True))
-    assert milliseconds(parse_duration(text)) == expected
+    assert serialize_duration(parse_duration(text)) == expected
 
 
 @given(st.text(max_size=12))
@@ -103,8 +104,8 @@ def test_instants(text: str, expected: datetime) -> None:
         "0001-01-01T00:00:00+23:00",
     ],
 )
-def test_what_is_no_instant_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no instant|no duration|too long"):
+def test_an_invalid_instant_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not an instant|not a duration|too long"):
         parse_instant(text, now=lambda: NOW)
 
 
@@ -116,7 +117,7 @@ def test_json(text: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "{", "NaN", "[Infinity]", "{'a': 1}", "[" * 100_000])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
         parse_json(text)
 

@@ -63,7 +63,7 @@ def test_watch_survives_a_restart_and_ends_with_the_instance(
     assert ended.err == ""
 
 
-def test_watch_goes_on_behind_a_cursor(flow: CommandLine, api: Api) -> None:
+def test_watch_continues_behind_a_cursor(flow: CommandLine, api: Api) -> None:
     before = head(api)
     name = report_failing_run(api, "cli-watched")
     everything = flow.inside("watch", name, "--json", "--after", before)
@@ -74,7 +74,7 @@ def test_watch_goes_on_behind_a_cursor(flow: CommandLine, api: Api) -> None:
     assert rest.out.splitlines() == everything.out.splitlines()[5:]
 
 
-def test_an_end_that_was_followed_by_a_restart_is_not_the_end(
+def test_watch_continues_after_an_end_that_was_followed_by_a_restart(
     flow: CommandLine, api: Api, server: LocalServer
 ) -> None:
     name, before = new_name("again"), head(api)
@@ -89,7 +89,7 @@ def test_an_end_that_was_followed_by_a_restart_is_not_the_end(
     assert "INSTANCE_RESTARTED" in types
 
 
-def test_watch_without_an_id_shows_what_is_selected_until_it_is_interrupted(
+def test_watch_without_an_id_shows_selected_events_until_it_is_interrupted(
     flow: CommandLine, api: Api
 ) -> None:
     before, workflow = head(api), new_name("selected")

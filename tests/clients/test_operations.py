@@ -56,7 +56,7 @@ def test_every_operation_is_documented_with_its_method() -> None:
     assert methods == [re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in operations]
 
 
-def test_what_differs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stale_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate_clients, "ROOT", tmp_path)
     generated, committed = tmp_path / "generated", tmp_path / "committed"
     for folder in (generated, committed):

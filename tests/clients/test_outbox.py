@@ -62,7 +62,7 @@ async def emptied(box: Outbox) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_was_put_travels_with_what_is_flushed(
+async def test_queued_updates_travel_with_flushed_ones(
     gateway: Gateway, service: Flowflare
 ) -> None:
     box = outbox(service, linger_s=60)
@@ -77,7 +77,7 @@ async def test_what_was_put_travels_with_what_is_flushed(
     assert gateway.calls[0].authorization == "Bearer secret-key"
 
 
-async def test_what_nothing_follows_is_sent_after_a_while(
+async def test_an_update_that_nothing_follows_is_sent_after_a_while(
     gateway: Gateway, service: Flowflare
 ) -> None:
     box = outbox(service)
@@ -101,7 +101,7 @@ async def test_parallel_flushes_keep_the_order_and_share_calls(
     assert len(gateway.calls) <= 3
 
 
-async def test_a_failure_is_repeated_in_order_and_keeps_nobody_waiting(
+async def test_failed_calls_are_repeated_in_order_without_blocking_callers(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers: Iterator[tuple[int, object]] = iter([(503, {}), (500, {}), (429, {})])
@@ -137,7 +137,7 @@ async def test_a_call_without_an_answer_is_repeated(
     assert batches(gateway)[-1] == [1]
 
 
-async def test_a_refused_update_is_logged_and_keeps_no_other_back(
+async def test_a_refused_update_is_logged_and_the_others_are_sent(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.script = lambda call: (200, REFUSED if 2 in sent(call) else APPLIED)
@@ -150,7 +150,7 @@ async def test_a_refused_update_is_logged_and_keeps_no_other_back(
     ]
 
 
-async def test_a_refusal_of_what_may_have_been_applied_before_is_no_warning(
+async def test_a_refused_repetition_is_not_logged_as_a_warning(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
 ) -> None:
     late = {"__typename": "IllegalTransition", "code": "ILLEGAL_TRANSITION", "message": "Late."}
@@ -179,7 +179,7 @@ async def test_a_key_that_is_refused_is_not_tried_again(
     assert "secret-key" not in caplog.text
 
 
-async def test_of_too_many_updates_the_oldest_are_dropped_but_for_the_first(
+async def test_the_oldest_updates_are_dropped_except_the_first(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
 ) -> None:
     box = outbox(service, linger_s=60, max_updates=3)
@@ -207,7 +207,7 @@ async def test_a_batch_stays_below_the_services_limits(
     assert [len(batch) for batch in batches(gateway)[2:]] == [2, 2]
 
 
-async def test_what_is_left_at_the_end_is_logged_without_its_content(
+async def test_undelivered_updates_are_logged_without_their_content(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.mode = "refuse"
@@ -221,7 +221,7 @@ async def test_what_is_left_at_the_end_is_logged_without_its_content(
     assert box.lost == 1
 
 
-async def test_a_run_that_is_stopped_tells_what_has_ended_and_forgets_the_rest(
+async def test_a_stopped_run_reports_the_ended_steps_only(
     gateway: Gateway, service: Flowflare
 ) -> None:
     box = outbox(service, linger_s=60)
@@ -244,7 +244,7 @@ async def test_a_run_that_is_stopped_tells_what_has_ended_and_forgets_the_rest(
         (200, {"data": {"track": 1}}),
     ],
 )
-async def test_an_answer_that_is_none_breaks_nothing(
+async def test_an_answer_that_is_not_a_result_leaves_the_outbox_empty(
     gateway: Gateway, service: Flowflare, status: int, body: Any
 ) -> None:
     gateway.script = lambda call: (status, body)

@@ -205,7 +205,7 @@ async def test_expected_failures_are_members_of_the_result(
     assert (failed.step_from, failed.step_to) == (StepStatus.COMPLETED, StepStatus.FAILED)
 
 
-async def test_the_engine_is_driven(client: FlowflareClient, name: str) -> None:
+async def test_actions_reach_the_engine(client: FlowflareClient, name: str) -> None:
     for act in (
         client.resume_workflow,
         client.terminate_workflow,
@@ -271,7 +271,7 @@ async def test_a_service_that_is_not_there_is_unreachable(server: LocalServer) -
             await hasty.get_stats()
 
 
-async def test_an_answer_that_is_no_graphql_is_unexpected(server: LocalServer) -> None:
+async def test_an_answer_that_is_not_graphql_is_unexpected(server: LocalServer) -> None:
     async with FlowflareClient(f"{server.url}/docs", server.key) as lost:
         with pytest.raises(UnexpectedAnswer, match="404"):
             await lost.get_stats()
@@ -287,7 +287,7 @@ async def test_any_document_can_be_sent(client: FlowflareClient, name: str) -> N
     assert data == {"instance": {"status": "QUEUED"}}
 
 
-def test_where_to_go_is_said_once() -> None:
+def test_exactly_one_of_url_and_binding_must_be_given() -> None:
     with pytest.raises(TypeError, match="either"):
         FlowflareClient()
     with pytest.raises(TypeError, match="either"):

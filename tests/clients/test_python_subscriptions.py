@@ -1,4 +1,4 @@
-"""The Python client's subscriptions: they come back by themselves, and miss and repeat nothing."""
+"""The Python client's subscriptions: they reconnect by themselves, and miss and repeat nothing."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def ids(events: list[WorkflowEvent]) -> list[str]:
 
 
 def sockets(server: LocalServer) -> int:
-    """How many sockets the service has."""
+    """The number of sockets of the service."""
     count = server.tracker("status")["sockets"]
     assert isinstance(count, int)
     return count
@@ -113,7 +113,7 @@ async def test_every_event_arrives_once_through_a_restart_and_a_crash(
     assert [event.cursor for event in events] == [event.cursor for event in logged.events]
 
 
-async def test_what_happens_before_the_first_result_is_not_lost(
+async def test_events_before_the_first_result_are_not_lost(
     rough: LocalServer, client: FlowflareClient, name: str
 ) -> None:
     # It stays away for a while: what happens meanwhile is before its first result.
@@ -130,7 +130,7 @@ async def test_what_happens_before_the_first_result_is_not_lost(
         assert ids(await reader) == [name]
 
 
-async def test_documents_of_one_s_own_are_followed_alike(
+async def test_any_document_can_be_followed(
     rough: LocalServer, client: FlowflareClient, name: str
 ) -> None:
     head = await client.get_log_head()
@@ -149,7 +149,7 @@ async def test_documents_of_one_s_own_are_followed_alike(
         assert await following == page
 
 
-async def test_a_cursor_begins_where_it_says(client: FlowflareClient, name: str) -> None:
+async def test_a_subscription_begins_behind_its_cursor(client: FlowflareClient, name: str) -> None:
     head = await client.get_log_head()
     for number in range(3):
         await start(client, name, f"{name}-{number}")
@@ -232,7 +232,7 @@ async def test_a_closed_subscription_leaves_no_socket(
     await until(lambda: sockets(rough) == before)
 
 
-async def test_it_gives_up_where_it_is_told_to(rough: LocalServer, name: str) -> None:
+async def test_it_gives_up_after_the_given_time(rough: LocalServer, name: str) -> None:
     patience = Reconnect(first=timedelta(milliseconds=10), give_up_after=timedelta(seconds=0.2))
     async with (
         FlowflareClient(rough.url, rough.key, reconnect=patience) as client,

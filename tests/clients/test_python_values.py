@@ -1,4 +1,4 @@
-"""What the Python client is made of, without a server: scalars, events, addresses, delays."""
+"""Parts of the Python client, without a server: scalars, events, addresses, delays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flowflare.client import (
 )
 from flowflare.client.event_stream import EventParser, ServerEvent
 from flowflare.client.requests import jsonable
-from flowflare.client.transports import endpoint
+from flowflare.transport import endpoint
 from scripts.project import ROOT
 
 
@@ -51,7 +51,7 @@ def test_spans_of_time_are_sent_in_milliseconds() -> None:
     assert jsonable({"filter": filter}) == {"filter": {"stalledFor": 86_400_000}}
 
 
-def test_what_is_not_given_is_not_sent_and_none_is_null() -> None:
+def test_members_that_are_not_given_are_not_sent_and_none_is_null() -> None:
     update = UpdateWorkflowInstanceInput(instance_id="a", output=None)
     sent = jsonable({"input": update, "first": UNSET, "after": None})
     assert sent == {"input": {"instanceId": "a", "output": None}, "after": None}
@@ -75,8 +75,8 @@ ANYTHING: list[tuple[object, list[str | int], str]] = [
     ({"a": ["\udfff"]}, ["a", 0], "Unicode"),
     ({"a": {"\ud800": 1}}, ["a"], "Unicode"),
     ({math.nan}, [0], "number"),
-    (object(), [], "no JSON"),
-    (b"\xff", [], "no JSON"),
+    (object(), [], "as JSON"),
+    (b"\xff", [], "as JSON"),
     (nested(1_000), [0] * 6, "MAX_JSON_DEPTH"),
     (nested(100_000), [0] * 6, "MAX_JSON_DEPTH"),
     (circular, [0] * 6, "MAX_JSON_DEPTH"),
@@ -84,7 +84,7 @@ ANYTHING: list[tuple[object, list[str | int], str]] = [
 
 
 @pytest.mark.parametrize(("value", "path", "fault"), ANYTHING, ids=lambda item: str(type(item)))
-async def test_what_cannot_be_sent_is_an_error_of_its_field(
+async def test_a_value_that_cannot_be_sent_is_an_error_of_its_field(
     value: object, path: list[str | int], fault: str
 ) -> None:
     start = StartWorkflowInput(workflow="a", input=value)
@@ -98,7 +98,7 @@ async def test_what_cannot_be_sent_is_an_error_of_its_field(
     assert isinstance(caught.value, ValueError)
 
 
-def test_what_the_service_takes_is_sent() -> None:
+def test_values_that_the_service_accepts_are_sent() -> None:
     deep = nested(200)
     value = {"": "\U0001f600", "n": 10**100, "1": None, "__proto__": deep, "d": date(2026, 1, 2)}
     sent = jsonable({"input": StartWorkflowInput(workflow="a", input=value)})
@@ -106,7 +106,7 @@ def test_what_the_service_takes_is_sent() -> None:
     assert json.loads(json.dumps(sent)) == sent
 
 
-def test_names_of_the_api_are_taken_as_well_as_python_s() -> None:
+def test_models_accept_the_names_of_the_api() -> None:
     update = UpdateWorkflowInstanceInput.model_validate({"instanceId": "a"})
     assert update.instance_id == "a"
 
@@ -125,8 +125,8 @@ def test_a_service_s_address_leads_to_its_endpoint(given: str, expected: str) ->
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://example.com", "https://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="not the address of a service"):
+def test_an_address_that_is_not_an_http_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="url must be an http"):
         endpoint(url)
 
 
@@ -182,7 +182,7 @@ def test_the_package_loads_the_client_only_when_it_is_used() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_instants_that_are_given_are_aware() -> None:
+def test_aware_instants_are_accepted() -> None:
     range = DateTimeRange(from_=datetime(2026, 11, 22, tzinfo=UTC))
     assert range.from_ is not None
     assert range.from_.tzinfo is not None

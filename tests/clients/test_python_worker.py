@@ -42,7 +42,7 @@ def test_an_expected_failure_is_a_member_of_the_result(beside: LocalServer) -> N
     assert beside.fetch(NAME, "/refused").json() == ["input", "workflow"]
 
 
-def test_an_error_is_of_the_same_tree_as_elsewhere(beside: LocalServer) -> None:
+def test_errors_in_a_worker_have_the_usual_classes(beside: LocalServer) -> None:
     assert beside.fetch(NAME, "/wrong").json() == ["INVALID_ARGUMENT", "INVALID_DOCUMENT"]
 
 

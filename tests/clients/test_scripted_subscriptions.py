@@ -98,7 +98,7 @@ def names(results: Sequence[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("after", [None, "0000000000000001"])
-async def test_python_keeps_the_cursor_that_it_has(after: str | None) -> None:
+async def test_python_keeps_its_last_cursor(after: str | None) -> None:
     document = WATCH.replace("workflowEvents(after: $after)", "reference") if not after else WATCH
     async with (
         asyncio.timeout(DEADLINE_S),
@@ -113,7 +113,7 @@ async def test_python_keeps_the_cursor_that_it_has(after: str | None) -> None:
         assert server.pongs == 1
 
 
-async def test_javascript_keeps_the_cursor_that_it_has() -> None:
+async def test_javascript_keeps_its_last_cursor() -> None:
     async with asyncio.timeout(DEADLINE_S), scripted(*SCRIPTS) as server:
         process = await asyncio.create_subprocess_exec(
             VENV_BIN / "node",
@@ -168,7 +168,7 @@ async def test_an_empty_page_of_the_log_is_not_its_end() -> None:
         assert server.asked_after == [None, "04"]
 
 
-async def test_a_log_that_does_not_move_on_is_not_read_for_ever() -> None:
+async def test_a_log_whose_cursor_does_not_move_is_not_read_for_ever() -> None:
     refused = {"type": "error", "payload": [TOO_LONG]}
     async with asyncio.timeout(DEADLINE_S), scripted([refused]) as server:
         stuck = {"events": [], "cursor": "02", "hasMore": True}

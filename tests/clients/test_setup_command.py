@@ -32,7 +32,7 @@ from tests.support.markdown import code, rows, section
 
 
 def kept(before: str, after: str) -> bool:
-    """Whether all characters are still there, in their order."""
+    """True if all characters are still there, in their order."""
     rest = iter(after)
     return all(character in rest for character in before)
 
@@ -52,7 +52,7 @@ def test_a_client_gets_its_binding_once(any_project: Project) -> None:
     assert again.out.startswith("Everything is set up already; nothing was changed.\n")
 
 
-def test_a_service_gets_all_it_needs_once(any_project: Project) -> None:
+def test_a_service_gets_its_bindings_once(any_project: Project) -> None:
     before, old = any_project.text, any_project.config
     more = ("--workflow", "send-mail=mail/SendMail")
     done = any_project(*SERVICE, *more)
@@ -124,7 +124,7 @@ def test_a_client_s_dry_run_is_the_difference(project: Project) -> None:
 # --- the service
 
 
-def test_a_database_of_the_account_is_taken(project: Project) -> None:
+def test_an_existing_database_of_the_account_is_used(project: Project) -> None:
     known = {"uuid": IDENTIFIER, "name": "main"}
     project.account.change(databases=[known], secrets={KEY: "k"}, migrated=[["main", "remote"]])
     done = project(*SERVICE, "--database", "main")
@@ -192,7 +192,7 @@ def test_an_address_becomes_a_variable_and_the_key_a_secret(project: Project) ->
     assert "nothing was changed" in again.out
 
 
-def test_the_service_is_told_of_a_clients_workflows(tmp_path: Path) -> None:
+def test_the_service_gets_a_clients_workflows(tmp_path: Path) -> None:
     shop, service = tmp_path / "shop", tmp_path / "service"
     shop.mkdir()
     service.mkdir()
@@ -257,7 +257,7 @@ def test_a_person_is_asked_and_sees_the_key_once(project: Project) -> None:
     assert shown.count(key) == 1
 
 
-def test_who_says_no_changes_nothing(project: Project) -> None:
+def test_a_declined_confirmation_changes_nothing(project: Project) -> None:
     before = project.text
     code, shown = at_terminal(project, "\n\nn\n", "setup")
     assert code == 1, shown

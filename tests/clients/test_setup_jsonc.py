@@ -1,4 +1,4 @@
-"""JSON with comments is edited in place: the value is the intended one, the rest is as it was."""
+"""JSON with comments is edited in place: the value changes as intended, the rest stays."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SERVICE = {"binding": "F", "service": "flowflare"}
         ),
     ],
 )
-def test_an_edit_is_written_in_the_files_own_manner(before: str, change: Edit, after: str) -> None:
+def test_an_edit_follows_the_style_of_the_file(before: str, change: Edit, after: str) -> None:
     assert jsonc.edit(before, change) == after
     assert jsonc.parse(after).value == applied(jsonc.parse(before).value, [change])
 
@@ -70,14 +70,14 @@ def test_an_edit_is_written_in_the_files_own_manner(before: str, change: Edit, a
         ('{\n  "a": tru\n}', "line 2, column 8: unexpected tru"),
         ("{ a: 1 }", "line 1, column 3: expected a name in quotes"),
         ("{\r\n'a': 1}", "line 2, column 1: unexpected"),
-        ("{} {}", "line 1, column 4: the file should end here"),
+        ("{} {}", "line 1, column 4: unexpected text after the end"),
         ('{"a": NaN}', "unexpected NaN"),
         ('{"a": 01}', "unexpected 01"),
         ("{ /* }", "unexpected '/'"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_what_is_no_json_is_told_with_its_line(text: str, said: str) -> None:
+def test_invalid_json_is_reported_with_its_line(text: str, said: str) -> None:
     with pytest.raises(Unparsable) as error:
         jsonc.parse(text)
     assert said in str(error.value)
@@ -146,13 +146,13 @@ def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 
 
 def holds(text: str, part: str) -> bool:
-    """Whether all characters of a part are in a text, in their order."""
+    """True if all characters of a part are in a text, in their order."""
     rest = iter(text)
     return all(character in rest for character in part)
 
 
 @given(text=texts(), data=st.data())
-def test_any_edit_of_any_text_has_the_intended_value_and_takes_nothing_away(
+def test_any_edit_of_any_text_has_the_intended_value_and_removes_nothing(
     text: str, data: st.DataObject
 ) -> None:
     value = jsonc.parse(text).value
@@ -186,7 +186,7 @@ def test_replacing_a_value_changes_nothing_around_it(text: str, data: st.DataObj
     assert result.endswith(text[child.node.end :])
 
 
-def test_this_projects_own_file_is_read_as_it_is() -> None:
+def test_an_edit_of_this_projects_own_file_removes_nothing() -> None:
     text = (ROOT / "wrangler.jsonc").read_text(encoding="utf-8")
     result = jsonc.edit(text, Append(("services",), SERVICE))
     added = [line for line in result.splitlines() if line not in text.splitlines()]

@@ -1,4 +1,4 @@
-"""What `flowflare setup` refuses: one line that says what to do, and nothing changed."""
+"""Refusals of `flowflare setup`: one line with a hint, and no change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def refused(project: Project, *arguments: str, code: int = 1) -> str:
     ("member", "arguments", "said"),
     [
         ({"kv_namespaces": [{"binding": "FLOWFLARE", "id": "x"}]}, CLIENT, "by `kv_namespaces`"),
-        ({"vars": {"FLOWFLARE": "x"}}, CLIENT, "The name FLOWFLARE is taken by `vars.FLOWFLARE`"),
+        (
+            {"vars": {"FLOWFLARE": "x"}},
+            CLIENT,
+            "The name FLOWFLARE is already in use by `vars.FLOWFLARE`",
+        ),
         ({"services": [{"binding": "FLOWFLARE", "service": "x"}]}, CLIENT, "with entrypoint None"),
         (
             {"services": [BINDING]},
@@ -45,7 +49,11 @@ def refused(project: Project, *arguments: str, code: int = 1) -> str:
         ),
         ({"services": {}}, CLIENT, "`services` is not a list of objects"),
         ({"vars": {"FLOWFLARE_URL": "x"}}, (*CLIENT, "--url", "http://y"), "FLOWFLARE_URL is x"),
-        ({"r2_buckets": [{"binding": "DB"}]}, SERVICE, "The name DB is taken by `r2_buckets`"),
+        (
+            {"r2_buckets": [{"binding": "DB"}]},
+            SERVICE,
+            "The name DB is already in use by `r2_buckets`",
+        ),
         (
             {"durable_objects": {"bindings": [{"name": "TRACKER", "class_name": "X"}]}},
             SERVICE,
@@ -66,10 +74,14 @@ def refused(project: Project, *arguments: str, code: int = 1) -> str:
             (*SERVICE, "--workflow", "a=w/Y"),
             "WORKFLOWS names OTHER for a, not A",
         ),
-        ({"vars": {"WORKFLOWS": "{}"}}, (*SERVICE, "--workflow", "a=w/Y"), "WORKFLOWS is text"),
+        (
+            {"vars": {"WORKFLOWS": "{}"}},
+            (*SERVICE, "--workflow", "a=w/Y"),
+            "WORKFLOWS must be an object",
+        ),
     ],
 )
-def test_a_name_that_is_taken_is_refused_before_anything_is_done(
+def test_a_name_in_use_is_refused_before_anything_is_done(
     tmp_path: Path, member: dict[str, Any], arguments: tuple[str, ...], said: str
 ) -> None:
     project = Project(tmp_path, json.dumps({"name": "x", **member}), "json")
@@ -80,28 +92,34 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_done(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["setup"], "What is this project? Give --role service or --role client."),
+        (["setup"], "The role of the project is missing. Give --role service or --role client."),
         (["setup", "--yes"], "Give --role"),
-        (["setup", "--role", "client"], "Nobody can be asked here. Add --yes, or --dry-run"),
-        (["setup", "--role", "service", "--yes"], f"A new {KEY} needs a place. Give --key-file"),
+        (
+            ["setup", "--role", "client"],
+            "no terminal to ask for confirmation. Add --yes, or --dry-run",
+        ),
+        (
+            ["setup", "--role", "service", "--yes"],
+            f"A new {KEY} needs a file to be written to. Give --key-file",
+        ),
         ([*CLIENT, "--url", "http://y"], "The service's key is missing. Give --key-file"),
-        ([*CLIENT, "--url", "y"], "'y' is no address of a service"),
-        ([*CLIENT, "--url", "http://y", "--service", "x"], "--service and --url contradict"),
+        ([*CLIENT, "--url", "y"], "must be an http(s) URL, not 'y'"),
+        ([*CLIENT, "--url", "http://y", "--service", "x"], "--service and --url exclude"),
         ([*CLIENT, "--database", "x"], "--database is for --role service"),
         ([*SERVICE, "--service", "x"], "--service is for --role client"),
-        ([*SERVICE, "--workflow", "a"], "--workflow 'a' is not NAME=WORKER/CLASS"),
+        ([*SERVICE, "--workflow", "a"], "--workflow must be NAME=WORKER/CLASS, not 'a'"),
         ([*CLIENT, "--env", "moon"], "There is no environment 'moon'"),
-        ([*CLIENT, "--config", "package.yaml"], "package.yaml is no .json, .jsonc or .toml"),
+        ([*CLIENT, "--config", "package.yaml"], "package.yaml must end in .json, .jsonc or .toml"),
     ],
 )
-def test_a_missing_or_wrong_answer_is_a_mistake_of_usage(
+def test_a_missing_or_wrong_option_is_a_usage_error(
     project: Project, arguments: list[str], said: str
 ) -> None:
     assert said in refused(project, *arguments, code=2)
     assert not [call for call in project.account.calls if call[1] != "list"]
 
 
-def test_several_configurations_are_asked_about(project: Project) -> None:
+def test_several_configurations_need_the_option_config(project: Project) -> None:
     other = project.folder / "wrangler.toml"
     other.write_text(TOML)
     assert "wrangler.jsonc, wrangler.toml. Give one with --config" in refused(
@@ -114,14 +132,14 @@ def test_several_configurations_are_asked_about(project: Project) -> None:
     assert project.account.calls[0][-3:] == ["--config", "wrangler.toml", "--env="]
 
 
-def test_the_nearest_configuration_upwards_is_taken(project: Project) -> None:
+def test_the_nearest_configuration_upwards_is_used(project: Project) -> None:
     below = project.folder / "src" / "deep"
     below.mkdir(parents=True)
     assert CommandLine(None, below)(*CLIENT).code == 0
     assert BINDING in project.config["services"]
 
 
-def test_no_configuration_is_told(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_reported(tmp_path: Path) -> None:
     done = CommandLine(None, tmp_path)(*CLIENT)
     assert (done.code, done.out) == (1, "")
     assert "There is no wrangler.json, wrangler.jsonc or wrangler.toml here or above" in done.err
@@ -132,10 +150,10 @@ def test_no_configuration_is_told(tmp_path: Path) -> None:
     [
         ("jsonc", '{\n  "a" 1\n}', "wrangler.jsonc cannot be read: line 2, column 7"),
         ("toml", "a = 1\nb = \n", "wrangler.toml cannot be read:"),
-        ("json", "[]", "wrangler.json holds no object"),
+        ("json", "[]", "wrangler.json must contain an object"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_with_its_line(
+def test_a_file_that_cannot_be_read_is_reported_with_its_line(
     tmp_path: Path, name: str, text: str, said: str
 ) -> None:
     assert said in refused(Project(tmp_path, text, name), *CLIENT)
@@ -157,14 +175,14 @@ def test_a_file_that_cannot_be_read_is_told_with_its_line(
         ({"d1 create": "The limit is reached"}, "npx wrangler d1 create flowflare", 1),
     ],
 )
-def test_what_wrangler_says_is_told_in_one_line(
+def test_an_error_of_wrangler_is_reported_in_one_line(
     project: Project, failures: dict[str, str], said: str, code: int
 ) -> None:
     project.account.change(failures=failures)
     assert said in refused(project, *SERVICE, code=code)
 
 
-def test_what_was_done_before_a_failure_is_found_by_the_next_run(project: Project) -> None:
+def test_the_next_run_continues_after_a_failure(project: Project) -> None:
     project.account.change(failures={"d1 migrations": "Syntax error"})
     assert project(*SERVICE).code == 1
     assert project.account.read()["secrets"] is None
@@ -177,7 +195,7 @@ def test_what_was_done_before_a_failure_is_found_by_the_next_run(project: Projec
     assert project.account.read()["secrets"] == {KEY: (project.folder / "key").read_text().strip()}
 
 
-def test_a_project_without_wrangler_is_told(project: Project) -> None:
+def test_a_missing_wrangler_is_reported(project: Project) -> None:
     shutil.rmtree(project.folder / "node_modules")
     bare = {"PATH": str(project.folder)}
     done = project(*SERVICE, **bare)
@@ -231,9 +249,9 @@ def test_npx_is_called_where_nothing_is_installed(project: Project) -> None:
     assert call["argv"][:3] == ["d1", "migrations", "apply"]
 
 
-def test_what_was_done_is_said_before_a_failure(project: Project) -> None:
+def test_completed_steps_are_reported_before_a_failure(project: Project) -> None:
     project.account.change(failures={"secret put": "No"})
     done = project(*SERVICE)
     assert done.code == 1
-    assert "Made the D1 database flowflare" in done.out
+    assert "Created the D1 database flowflare" in done.out
     assert "Applied the migrations to flowflare" in done.out

@@ -81,7 +81,7 @@ A = '''
     ],
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_what_is_new_stands_in_its_place(
+def test_new_members_are_inserted_in_their_place(
     change: Edit, after: str, added: str, line_end: str
 ) -> None:
     at = FILE.index(after) + len(after)
@@ -116,7 +116,7 @@ def test_a_file_whose_tables_would_move_is_refused() -> None:
         toml.edit(text, Put(("b", "list"), 1))
 
 
-def test_what_is_no_toml_is_told_with_its_line() -> None:
+def test_invalid_toml_is_reported_with_its_line() -> None:
     with pytest.raises(Unparsable, match="line 2"):
         toml.parse('a = 1\nb = "\n')
 

@@ -129,7 +129,7 @@ def setup(folder: Path, *arguments: str) -> str:
 
 
 def deployable(folder: Path, *arguments: str) -> str:
-    """What `wrangler deploy --dry-run` prints: the bindings it has understood."""
+    """The output of `wrangler deploy --dry-run`, which lists the bindings."""
     wrangler = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
     done = subprocess.run(
         [VENV_BIN / "node", wrangler, "deploy", "--dry-run", *arguments],
@@ -154,7 +154,7 @@ def test_a_service_is_set_up_by_the_real_wrangler_and_can_be_deployed(
     )
     arguments = ("--role", "service", "--yes", "--key-file", "key")
     printed = setup(project, *arguments, "--workflow", "send-invoice=SendInvoice")
-    assert "Made the D1 database flowflare (99999999-" in printed
+    assert "Created the D1 database flowflare (99999999-" in printed
     assert "Applied the migrations to flowflare (--remote)." in printed
     assert any("CREATE TABLE" in statement for statement in cloudflare.statements)
     assert cloudflare.secrets == {KEY: (project / "key").read_text().strip()}

@@ -63,9 +63,7 @@ async def test_a_step_is_retried_and_recorded(api: Api, flowflare: Flowflare) ->
     assert ("ATTEMPT_FAILED", "load", 2) in log_of(instance)
 
 
-async def test_a_step_that_fails_for_good_raises_what_its_work_raised(
-    api: Api, flowflare: Flowflare
-) -> None:
+async def test_a_failed_step_raises_the_error_of_its_work(api: Api, flowflare: Flowflare) -> None:
     instance_id = start(api, "import")
 
     def fail() -> None:
@@ -105,9 +103,7 @@ async def test_an_attempt_that_takes_too_long_has_failed(api: Api, flowflare: Fl
     assert (slow_step["status"], slow_step["error"]["name"]) == ("FAILED", "TimeoutError")
 
 
-async def test_a_service_that_is_away_for_a_while_misses_nothing(
-    server: LocalServer, api: Api
-) -> None:
+async def test_a_service_that_was_away_gets_all_updates(server: LocalServer, api: Api) -> None:
     instance_id = start(api, "import")
     with Gateway(target=server.url, mode="refuse") as gateway:
 
@@ -121,7 +117,7 @@ async def test_a_service_that_is_away_for_a_while_misses_nothing(
     assert (step["status"], step["output"]) == ("COMPLETED", "done")
 
 
-async def test_a_step_runs_also_where_nothing_can_be_told(
+async def test_a_step_runs_even_if_nothing_can_be_reported(
     server: LocalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     unknown = f"unknown-{uuid.uuid4()}"
@@ -130,7 +126,7 @@ async def test_a_step_runs_also_where_nothing_can_be_told(
     assert "NOT_FOUND" in caplog.text
 
 
-async def test_errors_of_the_service_are_told_apart(server: LocalServer) -> None:
+async def test_errors_of_the_service_have_their_classes(server: LocalServer) -> None:
     async with Flowflare(url=server.url, api_key="wrong") as flowflare:
         with pytest.raises(Denied):
             await flowflare.execute("{ __typename }")
@@ -174,7 +170,7 @@ async def test_the_service_is_found_by_the_environment(
 
 
 @pytest.mark.parametrize("wrong", [{}, {"url": "flowflare.example"}, {"service_binding": object()}])
-def test_an_address_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_address_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"url|https"):
         Flowflare(**wrong)
 

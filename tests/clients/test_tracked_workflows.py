@@ -66,7 +66,7 @@ def api(server: LocalServer) -> Iterator[Api]:
 
 
 def assert_invoice_log(log: Log) -> None:
-    """What a whole run of SendInvoice tells, in order and each once."""
+    """The events of a whole run of SendInvoice, in order and each once."""
     assert log[: len(INVOICE)] == INVOICE
     mails = log[len(INVOICE) : -1]
     assert sorted(mails, key=str) == sorted(MAILS, key=str)
@@ -155,7 +155,7 @@ def test_a_failure_that_the_workflow_catches_fails_the_step_alone(api: Api) -> N
     assert [step["status"] for step in instance["steps"]] == ["FAILED", "COMPLETED"]
 
 
-def test_an_error_outside_a_step_is_the_instances(api: Api) -> None:
+def test_an_error_outside_a_step_is_recorded_at_the_instance(api: Api) -> None:
     instance = until(api, start(api, "failures", way="outside"))
     assert instance["status"] == "ERRORED"
     assert instance["error"]["name"] == "KeyError"
@@ -239,12 +239,12 @@ TAKEN = {
     "900 levels": TOO_DEEP,
     "not a number": {
         "unserializable": "builtins.float",
-        "reason": "the value is no JSON",
+        "reason": "the value cannot be written as JSON",
         "preview": "nan",
     },
     "large number": {
         "unserializable": "builtins.int",
-        "reason": "the value is no JSON",
+        "reason": "the value cannot be written as JSON",
         "preview": "",
     },
     "lone surrogate": {"a\ud800": "\ud800"},
@@ -256,7 +256,7 @@ TAKEN = {
 @pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize("by", ["step", "run"])
 @pytest.mark.parametrize("value", REFUSED)
-def test_what_the_engine_refuses_is_refused_in_its_words(
+def test_a_value_that_the_engine_refuses_has_the_engines_error(
     server: LocalServer, api: Api, value: str, by: str
 ) -> None:
     raw_id = f"raw-{uuid.uuid4()}"
@@ -284,7 +284,7 @@ def test_what_the_engine_refuses_is_refused_in_its_words(
 @pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize("by", ["step", "run"])
 @pytest.mark.parametrize("value", TAKEN)
-def test_what_the_engine_takes_is_recorded_in_some_form(
+def test_a_value_that_the_engine_accepts_is_recorded(
     server: LocalServer, api: Api, value: str, by: str
 ) -> None:
     instance_id = start(api, "returns", value=value, by=by)
@@ -296,7 +296,7 @@ def test_what_the_engine_takes_is_recorded_in_some_form(
 
 
 @pytest.mark.usefixtures("bystander")
-def test_names_that_javascript_has_of_its_own_are_recorded(api: Api) -> None:
+def test_members_with_names_of_javascript_properties_are_recorded(api: Api) -> None:
     # As the output of a step the SDK itself stumbles over them (workers-runtime-sdk 1.9.5).
     instance = until(api, start(api, "returns", value="JavaScript's names", by="run"))
     assert instance["output"] == {"__proto__": {"a": 1}, "constructor": 2}
@@ -326,7 +326,7 @@ def test_a_restarted_instance_is_tracked_from_its_beginning(api: Api) -> None:
     assert [step["attemptCount"] for step in again["steps"]] == [1, 3, 0, 0, 1, 1]
 
 
-def test_a_paused_instance_has_not_failed_and_goes_on(api: Api) -> None:
+def test_a_paused_instance_has_not_failed_and_can_be_resumed(api: Api) -> None:
     instance_id = start(api, "send-invoice", hold=500)
     until(api, instance_id, "SLEEPING")
     act(api, "pauseWorkflow", instance_id)
@@ -347,4 +347,4 @@ def test_a_service_that_is_not_configured_stops_no_workflow(server: LocalServer)
     server.fetch("tracked", "/create/UNCONFIGURED/alone", method="POST", body="null")
     status = engines_word(server, "UNCONFIGURED", "alone")
     assert status["output"] == "done all the same"
-    server.wait_for_log("instance 'alone' is not tracked: Neither a service binding FLOWFLARE")
+    server.wait_for_log("instance 'alone' is not tracked: There is neither a service binding")

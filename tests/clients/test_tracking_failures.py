@@ -67,8 +67,7 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 30) ->
 
 
 def only_ends(call: Call) -> bool:
-    """Whether a call tells of nothing but steps that have ended, and how that leaves the
-    instance."""
+    """True if a call reports only ended steps, and the instance's status after them."""
     updates = call.operation["variables"]["updates"]
     statuses = [next(iter(update.values()))["status"] for update in updates]
     ended = any("step" in update for update in updates)
@@ -79,7 +78,7 @@ def only_ends(call: Call) -> bool:
 
 
 def engine_status(server: LocalServer, instance_id: str) -> str:
-    """What the engine says of an instance."""
+    """The engine's own status of an instance."""
     answer = server.fetch("tracked", f"/status/INVOICES/{instance_id}").json()
     return str(answer["status"])
 
@@ -100,7 +99,7 @@ def test_a_step_costs_one_call_and_a_failed_attempt_one_more(
 
 
 @pytest.mark.parametrize("mode", ["refuse", "hang", "lose"])
-def test_a_service_that_is_away_delays_no_workflow_and_misses_nothing(
+def test_an_unreachable_service_delays_no_workflow_and_gets_everything_later(
     server: LocalServer, api: Api, gateway: Gateway, mode: Any
 ) -> None:
     instance_id = start(api, "send-invoice", fail=2)
@@ -117,7 +116,7 @@ def test_a_service_that_is_away_delays_no_workflow_and_misses_nothing(
     wait_for(lambda: engine_status(server, instance_id) == "complete", "the engine is done")
 
 
-def test_what_a_crash_kept_from_being_told_is_told_when_the_engine_replays(
+def test_reports_lost_in_a_crash_are_made_when_the_engine_replays(
     server: LocalServer, api: Api, gateway: Gateway
 ) -> None:
     instance_id = start(api, "send-invoice", hold=1_000)
@@ -141,7 +140,7 @@ def test_what_a_crash_kept_from_being_told_is_told_when_the_engine_replays(
     assert f"{instance_id}/total" not in executions
 
 
-def test_a_worker_that_dies_asleep_goes_on_as_if_nothing_had_happened(
+def test_a_worker_that_dies_in_a_sleep_continues_without_gaps(
     server: LocalServer, api: Api, gateway: Gateway
 ) -> None:
     instance_id = start(api, "send-invoice", fail=2, hold=1_500)
@@ -157,7 +156,7 @@ def test_a_worker_that_dies_asleep_goes_on_as_if_nothing_had_happened(
     assert [call.name for call in gateway.calls].count("Look") == 1
 
 
-def test_an_instance_that_nobody_started_here_is_tracked_all_the_same(
+def test_an_instance_that_was_started_elsewhere_is_tracked(
     server: LocalServer, api: Api, gateway: Gateway
 ) -> None:
     instance_id = f"own-{secrets.token_hex(8)}"

@@ -1,4 +1,4 @@
-"""What a run tells the service, decided without clock or network."""
+"""The reports of a run, decided without clock or network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fresh() -> Run:
     return Run("i-1", "send-invoice", ',"input":{"a":1}')
 
 
-def told(updates: Sequence[Update]) -> list[tuple[str, ...]]:
+def reported(updates: Sequence[Update]) -> list[tuple[str, ...]]:
     """Each update in short: the instance's status, or a step's name, status and attempt."""
     short: list[tuple[str, ...]] = []
     for update in updates:
@@ -75,33 +75,33 @@ def test_a_failed_attempt_is_followed_by_the_next_or_by_the_end() -> None:
     [failed] = run.attempt_fails(step, ERROR, retry_at=WHEN)
     assert members(failed)["retryAt"] == "2026-11-25T10:00:00.000Z"
     assert members(failed)["error"] == ERROR
-    assert told([failed]) == [("charge", "RETRYING", "1")]
-    assert told(run.attempt_begins(step, 2)) == [("charge", "RUNNING", "2")]
-    assert told(run.step_fails(step, ERROR)) == [("charge", "FAILED", "2")]
-    # The caller of the step hears of it as well; it is not told twice.
+    assert reported([failed]) == [("charge", "RETRYING", "1")]
+    assert reported(run.attempt_begins(step, 2)) == [("charge", "RUNNING", "2")]
+    assert reported(run.step_fails(step, ERROR)) == [("charge", "FAILED", "2")]
+    # The caller of the step gets the error too; it is not reported twice.
     assert run.step_fails(step, ERROR) == []
-    assert told(run.fails(ERROR)) == [("ERRORED", "")]
+    assert reported(run.fails(ERROR)) == [("ERRORED", "")]
 
 
-def test_an_attempt_that_was_cut_off_has_failed() -> None:
+def test_an_interrupted_attempt_has_failed() -> None:
     run = fresh()
     step = run.step("charge", "TASK")
     run.attempt_begins(step, 1)
     updates = run.attempt_begins(step, 2)
-    assert told(updates) == [("charge", "RETRYING", "1"), ("charge", "RUNNING", "2")]
+    assert reported(updates) == [("charge", "RETRYING", "1"), ("charge", "RUNNING", "2")]
     assert members(updates[0])["error"]["name"] == "AttemptInterrupted"
 
 
-def test_an_attempt_that_a_crash_cut_off_has_failed() -> None:
+def test_an_attempt_interrupted_by_a_crash_has_failed() -> None:
     run = fresh()
     run.recall({"status": "RUNNING", "steps": [{"name": "charge", "status": "RUNNING"}]})
     step = run.step("charge", "TASK")
     updates = run.attempt_begins(step, 3)
-    assert told(updates) == [("charge", "RETRYING", "2"), ("charge", "RUNNING", "3")]
+    assert reported(updates) == [("charge", "RETRYING", "2"), ("charge", "RUNNING", "3")]
     assert members(updates[0])["error"]["name"] == "AttemptInterrupted"
 
 
-def test_steps_of_one_name_are_told_apart_by_their_order() -> None:
+def test_steps_with_the_same_name_are_numbered_in_their_order() -> None:
     run = fresh()
     steps = [run.step(name, "TASK") for name in ("load", "store", "load", "load")]
     assert [(step.name, step.index) for step in steps] == [
@@ -115,15 +115,15 @@ def test_steps_of_one_name_are_told_apart_by_their_order() -> None:
 def test_the_instance_sleeps_and_waits_with_its_steps() -> None:
     run = fresh()
     hold = run.step("hold", "SLEEP")
-    assert told(run.sleep_begins(hold, WHEN)) == [
+    assert reported(run.sleep_begins(hold, WHEN)) == [
         ("RUNNING", ""),
         ("hold", "RUNNING", ""),
         ("SLEEPING", "2026-11-25T10:00:00.000Z"),
     ]
-    assert told(run.step_completes(hold)) == [("hold", "COMPLETED", ""), ("RUNNING", "")]
+    assert reported(run.step_completes(hold)) == [("hold", "COMPLETED", ""), ("RUNNING", "")]
     wait = run.step("approval", "WAIT_FOR_EVENT")
-    assert told(run.wait_begins(wait)) == [("approval", "RUNNING", ""), ("WAITING", "")]
-    assert told(run.step_fails(wait, ERROR)) == [("approval", "FAILED", ""), ("RUNNING", "")]
+    assert reported(run.wait_begins(wait)) == [("approval", "RUNNING", ""), ("WAITING", "")]
+    assert reported(run.step_fails(wait, ERROR)) == [("approval", "FAILED", ""), ("RUNNING", "")]
 
 
 def test_an_instance_runs_as_long_as_one_of_its_parallel_steps_does() -> None:
@@ -134,11 +134,11 @@ def test_an_instance_runs_as_long_as_one_of_its_parallel_steps_does() -> None:
         run.step("wait", "WAIT_FOR_EVENT"),
     )
     run.attempt_begins(work, 1)
-    assert told(run.sleep_begins(hold, WHEN)) == [("hold", "RUNNING", "")]
-    assert told(run.wait_begins(wait)) == [("wait", "RUNNING", "")]
-    assert told(run.step_completes(work, "1")) == [("work", "COMPLETED", "1"), ("WAITING", "")]
-    assert told(run.step_completes(wait, "1"))[-1] == ("SLEEPING", "2026-11-25T10:00:00.000Z")
-    assert told(run.step_completes(hold))[-1] == ("RUNNING", "")
+    assert reported(run.sleep_begins(hold, WHEN)) == [("hold", "RUNNING", "")]
+    assert reported(run.wait_begins(wait)) == [("wait", "RUNNING", "")]
+    assert reported(run.step_completes(work, "1")) == [("work", "COMPLETED", "1"), ("WAITING", "")]
+    assert reported(run.step_completes(wait, "1"))[-1] == ("SLEEPING", "2026-11-25T10:00:00.000Z")
+    assert reported(run.step_completes(hold))[-1] == ("RUNNING", "")
 
 
 def replay(status: str, **steps: str) -> Run:
@@ -152,36 +152,36 @@ def test_a_replay_repeats_nothing_that_the_service_has() -> None:
     run = replay("SLEEPING", total="COMPLETED", hold="RUNNING")
     total, hold = run.step("total", "TASK"), run.step("hold", "SLEEP")
     assert run.step_completes(total, "25") == []
-    # Not until when it sleeps either: the first run has told that, and knew it better.
+    # Nor is the end of the sleep, which the first run has reported more precisely.
     assert run.sleep_begins(hold, WHEN) == []
-    assert told(run.step_completes(hold)) == [("hold", "COMPLETED", ""), ("RUNNING", "")]
+    assert reported(run.step_completes(hold)) == [("hold", "COMPLETED", ""), ("RUNNING", "")]
 
 
-def test_a_replay_tells_what_got_lost() -> None:
+def test_a_replay_reports_what_was_lost() -> None:
     run = replay("RUNNING", total="RUNNING")
     total, charge = run.step("total", "TASK"), run.step("charge", "TASK")
     # Without an attempt: the service knows which one it was.
-    assert told(run.step_completes(total, "25")) == [("total", "COMPLETED", "")]
-    assert told(run.step_fails(charge, ERROR)) == [("charge", "FAILED", "")]
+    assert reported(run.step_completes(total, "25")) == [("total", "COMPLETED", "")]
+    assert reported(run.step_fails(charge, ERROR)) == [("charge", "FAILED", "")]
 
 
 def test_a_replay_of_an_instance_that_the_service_does_not_know_creates_it() -> None:
     run = fresh()
     run.recall(None)
     updates = run.step_completes(run.step("total", "TASK"), "25")
-    assert told(updates) == [("RUNNING", ""), ("total", "COMPLETED", "")]
+    assert reported(updates) == [("RUNNING", ""), ("total", "COMPLETED", "")]
 
 
 def test_an_instance_that_is_queued_or_paused_runs_again() -> None:
     for status in ("QUEUED", "PAUSED", "UNKNOWN"):
         run = replay(status)
-        updates = told(run.attempt_begins(run.step("total", "TASK"), 1))
+        updates = reported(run.attempt_begins(run.step("total", "TASK"), 1))
         assert sorted(updates) == [("RUNNING", ""), ("total", "RUNNING", "1")]
 
 
-def test_a_finished_instance_is_not_said_to_run() -> None:
+def test_a_finished_instance_is_not_reported_as_running() -> None:
     run = replay("COMPLETED", total="COMPLETED")
     total, hold = run.step("total", "TASK"), run.step("hold", "SLEEP")
     assert run.step_completes(total, "25") == []
-    assert told(run.sleep_begins(hold, WHEN)) == [("hold", "RUNNING", "")]
-    assert told(run.completes("1")) == [("COMPLETED", "")]
+    assert reported(run.sleep_begins(hold, WHEN)) == [("hold", "RUNNING", "")]
+    assert reported(run.completes("1")) == [("COMPLETED", "")]

@@ -1,4 +1,4 @@
-"""Retries, results and errors, as tracking tells them: plain values."""
+"""Retries, results and errors as the tracking records them: plain values."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_the_pauses_between_attempts_are_the_engines(backoff: Any, pauses: list[
     assert found == [*(SECOND * pause for pause in pauses), None]
 
 
-def test_a_pause_too_long_for_a_clock_is_the_longest_there_is() -> None:
+def test_a_delay_that_overflows_is_the_longest_timedelta() -> None:
     assert Retries(limit=2_000, delay=SECOND).delay_after(1_999) == timedelta.max
 
 
 @pytest.mark.parametrize(
     "wrong", [{"limit": -1}, {"delay": timedelta(seconds=-1)}, {"backoff": "random"}]
 )
-def test_retries_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_retries_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Retries(**wrong)
 
@@ -68,12 +68,12 @@ def test_time_spans_are_read_as_cloudflare_writes_them(span: Any, expected: int)
 
 
 @pytest.mark.parametrize("span", ["soon", "5", "5 parsecs", ""])
-def test_what_is_no_time_span_is_refused(span: str) -> None:
+def test_an_invalid_time_span_is_refused(span: str) -> None:
     with pytest.raises(ValueError, match="not a time span"):
         milliseconds(span)
 
 
-def test_the_engines_config_is_understood_and_its_absence_too() -> None:
+def test_retries_are_read_from_the_engines_config() -> None:
     config = {"retries": {"limit": 3, "delay": "2 seconds", "backoff": "linear"}}
     assert retries_of(config) == Retries(3, SECOND * 2, "linear")
     for unknown in ({}, {"retries": None}, {"retries": {"limit": 1, "delay": "<function>"}}):
@@ -125,7 +125,7 @@ class Broken:
         ([Broken()], [{"unserializable": f"{__name__}.Broken", "preview": ""}]),
     ],
 )
-def test_a_result_becomes_what_json_has_for_it(value: object, recorded: object) -> None:
+def test_results_are_converted_to_json(value: object, recorded: object) -> None:
     text = json_text(value)
     assert json.loads(text) == recorded
     # The service takes it as it is.
@@ -133,13 +133,13 @@ def test_a_result_becomes_what_json_has_for_it(value: object, recorded: object) 
 
 
 @pytest.mark.parametrize("value", [math.nan, {"deep": math.inf}, {(1, 2): 3}, [10**5_000]])
-def test_a_result_that_json_does_not_have_is_recorded_by_its_type(value: object) -> None:
+def test_a_result_that_json_cannot_express_is_recorded_by_its_type(value: object) -> None:
     recorded = json.loads(json_text(value))
     assert recorded["unserializable"] == f"builtins.{type(value).__name__}"
-    assert recorded["reason"] == "the value is no JSON"
+    assert recorded["reason"] == "the value cannot be written as JSON"
 
 
-def test_a_large_result_is_recorded_by_its_size_and_beginning() -> None:
+def test_a_large_result_is_recorded_by_its_size_and_a_preview() -> None:
     fits = "x" * (MAX_JSON_BYTES - 2)
     assert json_text(fits) == f'"{fits}"'
     assert stored(fits)
@@ -163,7 +163,7 @@ def nested(levels: int) -> list[Any]:
     return value
 
 
-def test_a_deep_or_circular_result_ends_nothing() -> None:
+def test_a_deep_or_circular_result_does_not_end_the_process() -> None:
     assert json.loads(json_text(nested(MAX_JSON_DEPTH))) == nested(MAX_JSON_DEPTH)
     assert stored(nested(MAX_JSON_DEPTH))
     circular: list[Any] = []
@@ -172,7 +172,7 @@ def test_a_deep_or_circular_result_ends_nothing() -> None:
         assert json.loads(json_text(value))["reason"] == "the value is nested too deeply"
 
 
-def test_a_value_that_is_deep_in_its_other_parts_ends_nothing() -> None:
+def test_a_value_with_deep_keys_or_attributes_does_not_end_the_process() -> None:
     # A chain of dataclasses, and what only `repr` would go down into.
     simple = SimpleNamespace()
     for _ in range(100_000):
@@ -182,7 +182,7 @@ def test_a_value_that_is_deep_in_its_other_parts_ends_nothing() -> None:
     assert json_text(chained(MAX_JSON_DEPTH)).count('"x"') == MAX_JSON_DEPTH
 
 
-def test_a_value_that_holds_another_again_and_again_ends_nothing() -> None:
+def test_a_value_with_many_references_to_another_does_not_end_the_process() -> None:
     doubled: list[Any] = []
     for _ in range(100):
         doubled = [doubled, doubled]
@@ -230,7 +230,7 @@ def test_an_error_is_described_by_name_message_and_stack() -> None:
     assert 'raise Declined("no funds")' in found["stack"]
 
 
-def test_an_error_that_the_engine_hands_back_is_read_from_its_text() -> None:
+def test_an_error_from_the_engine_is_parsed_from_its_text() -> None:
     text = 'Traceback (most recent call last):\n  File "w.py"\nworker.Declined: no funds\n'
     found = described(RuntimeError(text))
     assert found == {"name": "Declined", "message": "no funds", "stack": text}
@@ -238,7 +238,7 @@ def test_an_error_that_the_engine_hands_back_is_read_from_its_text() -> None:
     assert (prefixed["name"], prefixed["message"]) == ("ValueError", "no items")
 
 
-def test_an_error_or_result_whose_own_code_fails_breaks_nothing() -> None:
+def test_an_error_or_result_whose_own_methods_fail_is_recorded() -> None:
     class Silent(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
@@ -252,7 +252,7 @@ def test_an_error_or_result_whose_own_code_fails_breaks_nothing() -> None:
     assert "Dumps" in json.loads(json_text(Dumps()))["unserializable"]
 
 
-def test_of_a_long_stack_the_end_is_kept() -> None:
+def test_the_end_of_a_long_stack_is_kept() -> None:
     found = described(RuntimeError("x" * 2 * MAX_ERROR_STACK))
     assert len(found["stack"]) == MAX_ERROR_STACK
     stack = ErrorInput(**found).stack
@@ -260,7 +260,7 @@ def test_of_a_long_stack_the_end_is_kept() -> None:
     assert stack.startswith("…x")
 
 
-def test_an_error_is_not_retried_if_a_base_of_it_says_so() -> None:
+def test_an_error_with_a_non_retryable_base_is_not_retried() -> None:
     class Gone(NonRetryableError):
         pass
 

@@ -258,6 +258,8 @@ def test_configurations_are_read_as_wrangler_reads_them(
     assert len(ours) == 6
     folders = json.dumps([str(folder) for folder in (every_kind, *ours)])
     output = run_node(COMPARE.replace("FOLDERS", folders))
-    for both in json.loads(output.split("RESULT ", 1)[1]):
+    compared = json.loads(output.split("RESULT ", 1)[1])
+    assert set(COMPARED) <= compared[0]["ours"].keys()
+    for both in compared:
         for option in COMPARED:
             assert both["ours"].get(option) == both["theirs"].get(option), both["folder"]

@@ -44,7 +44,7 @@ def test_an_option_equals_wranglers(both: dict[str, dict[str, Any]], option: str
 def test_assets_equal_wranglers(both: dict[str, dict[str, Any]]) -> None:
     ours, theirs = both["ours"]["assets"], both["theirs"]["assets"]
     for option in ("directory", "binding", "run_worker_first", "routerConfig"):
-        assert ours.get(option) == theirs.get(option)
+        assert ours[option] == theirs[option]
 
 
 def test_vars_equal_wranglers(both: dict[str, dict[str, Any]]) -> None:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scripts import host
-from scripts.project import VENV_BIN, SetupError, tool_environment
+from scripts.project import NODE_MODULES, VENV_BIN, SetupError, tool_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+START_MINIFLARE = f"""
+import {{ createRequire }} from "node:module";
+const require = createRequire("{NODE_MODULES}/");
+const {{ Miniflare, convertV4MiniflareOptions, Log, LogLevel }} = require("miniflare");
+const script = "export default {{ fetch: () => new Response() }}";
+const server = new Miniflare(
+  convertV4MiniflareOptions({{ log: new Log(LogLevel.WARN), modules: true, script }}),
+);
+await server.ready;
+await server.dispose();
+"""
 
 
 @pytest.fixture
@@ -50,8 +65,33 @@ def test_node_is_not_a_wrapper_script(prepared: None) -> None:
         assert file.read(2) != b"#!"
 
 
-def test_tools_send_no_usage_reports_and_need_no_network() -> None:
-    environment = tool_environment()
-    assert environment["WRANGLER_SEND_METRICS"] == "false"
-    assert environment["CLOUDFLARE_CF_FETCH_ENABLED"] == "false"
-    assert environment["PATH"].startswith(str(VENV_BIN))
+def run_tool(folder: Path, *words: str) -> str:
+    """The output of a Node tool that runs in a folder."""
+    done = subprocess.run(
+        [VENV_BIN / "node", *words],
+        cwd=folder,
+        env=tool_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_wrangler_sends_no_usage_reports(prepared: None, tmp_path: Path) -> None:
+    wrangler = NODE_MODULES / "wrangler" / "bin" / "wrangler.js"
+    assert "Status: Disabled" in run_tool(tmp_path, str(wrangler), "telemetry", "status")
+
+
+def test_miniflare_does_not_fetch_a_sample_of_request_cf(prepared: None, tmp_path: Path) -> None:
+    output = run_tool(tmp_path, "--input-type=module", "-e", START_MINIFLARE)
+    # A fetch either fails with a warning or leaves its result in a file.
+    assert "Request.cf" not in output
+    assert list(tmp_path.rglob("cf.json")) == []
+
+
+def test_tools_run_with_the_node_of_this_project(prepared: None) -> None:
+    path = tool_environment()["PATH"]
+    assert shutil.which("node", path=path) == str(VENV_BIN / "node")

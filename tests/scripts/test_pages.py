@@ -41,10 +41,13 @@ class Page(HTMLParser):
 def rendered() -> dict[str, Page]:
     """Render the project's own pages, by their URL paths."""
     by_file = pages.render(ROOT)
-    return {
+    found = {
         pages.address(source): Page(by_file[pages.file_name(source)])
         for source in pages.sources(ROOT)
     }
+    assert found["/docs/"].links
+    assert found["/docs/"].anchors
+    return found
 
 
 def test_every_link_has_its_page_and_anchor(rendered: dict[str, Page]) -> None:
@@ -65,8 +68,10 @@ def test_anchors_are_unique(rendered: dict[str, Page]) -> None:
 
 def test_pages_load_nothing_from_other_sites(rendered: dict[str, Page]) -> None:
     static = [path.read_text(encoding="utf-8") for path in ROOT.glob("public/**/*.html")]
-    for page in [*rendered.values(), *map(Page, static)]:
-        assert all(source.startswith("/") for source in page.sources)
+    every = [*rendered.values(), *map(Page, static)]
+    sources = [source for page in every for source in page.sources]
+    assert sources
+    assert [source for source in sources if not source.startswith("/")] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a limited caller may see and change, and who is let in at all."""
+"""Restricted callers: what they may read and change; keys and tokens that are accepted."""
 
 import json
 import time
@@ -21,7 +21,7 @@ from tests.support.reference_rows import View
 from tests.support.seeded import DATA, DATABASE, POOL, seeded
 from tests.support.writing import Writer, failure
 
-_LIMITS = {
+_RESTRICTIONS = {
     "reference": Restrictions(reference=("order", "1")),
     "workflows": Restrictions(workflows=("order", "billing")),
     "instance": Restrictions(instance_id="i-004"),
@@ -32,8 +32,8 @@ _DEEP = """id instanceId status workflow { name statusCounts { count } latestIns
   instances(first: 9) { nodes { id } totalCount } } reference { id latestInstance { id }
   statusCounts { count } instances(first: 9) { nodes { id } totalCount } }
   steps { id instance { id } } events(first: 5) { events { instance { id } step { id } } }"""
-# One operation for each root field, with nested ways back to other instances.
-_SIGHTS: dict[str, str] = {
+# One operation for each root field, with nested selections that lead to other instances.
+_READS: dict[str, str] = {
     "node": "",
     "nodes": f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename id ... on WorkflowInstance {{"
     f" {_DEEP} }} ... on WorkflowStep {{ instance {{ {_DEEP} }} }} ... on Workflow {{"
@@ -56,18 +56,18 @@ _SIGHTS: dict[str, str] = {
     "stats": "{ stats { total statusCounts { status count } durationP50 durationP95 retryCount } }",
     "events": "{ events(first: 1000) { cursor hasMore events { cursor instance { id } data } } }",
 }
-_SIGHTS["node"] = "query ($id: ID!) { node(id: $id) { __typename id } }"
+_READS["node"] = "query ($id: ID!) { node(id: $id) { __typename id } }"
 
 
-def test_every_root_field_is_looked_at() -> None:
+def test_there_is_an_operation_for_every_root_field() -> None:
     assert SCHEMA.query_type is not None
-    assert set(_SIGHTS) == set(SCHEMA.query_type.fields)
+    assert set(_READS) == set(SCHEMA.query_type.fields)
 
 
 @cache
-def without_the_rest(limits: str) -> SqliteD1:
-    """A database that holds only what a caller with these limits may see."""
-    view = View(DATA, _LIMITS[limits])
+def only_visible(restrictions: str) -> SqliteD1:
+    """A database with only the rows that a caller with these restrictions may see."""
+    view = View(DATA, _RESTRICTIONS[restrictions])
     database = seeded()
     outside = [row for row in DATA.instances if row["id"] not in view.instance_rows]
     assert outside
@@ -79,61 +79,61 @@ def without_the_rest(limits: str) -> SqliteD1:
     return database
 
 
-@pytest.mark.parametrize("limits", _LIMITS)
-@pytest.mark.parametrize("field", [name for name in _SIGHTS if name != "node"])
-def test_a_limited_caller_sees_what_it_would_see_if_the_rest_were_not_there(
-    field: str, limits: str
+@pytest.mark.parametrize("restrictions", _RESTRICTIONS)
+@pytest.mark.parametrize("field", [name for name in _READS if name != "node"])
+def test_a_restricted_caller_reads_as_if_other_rows_did_not_exist(
+    field: str, restrictions: str
 ) -> None:
-    caller = principal(Scope.READ, restrictions=_LIMITS[limits])
+    caller = principal(Scope.READ, restrictions=_RESTRICTIONS[restrictions])
     variables = {"ids": POOL.ids[:-1]} if field == "nodes" else {}
-    answer = Client(DATABASE, caller)(_SIGHTS[field], **variables)
-    expected = Client(without_the_rest(limits))(_SIGHTS[field], **variables)
+    answer = Client(DATABASE, caller)(_READS[field], **variables)
+    expected = Client(only_visible(restrictions))(_READS[field], **variables)
     if field == "events" and not expected["events"]["events"]:
-        # The head of that log is where it was before the rest was taken out.
+        # Deleting the other rows does not change the head of the log.
         expected["events"]["cursor"] = "0" * 16
     assert answer == expected
 
 
-@pytest.mark.parametrize("limits", _LIMITS)
-def test_a_node_outside_the_limits_is_not_there(limits: str) -> None:
-    view = View(DATA, _LIMITS[limits])
+@pytest.mark.parametrize("restrictions", _RESTRICTIONS)
+def test_a_node_outside_the_restrictions_is_not_found(restrictions: str) -> None:
+    view = View(DATA, _RESTRICTIONS[restrictions])
     seen = {f"WorkflowInstance:{row['instance_id']}" for row in view.instances}
     seen |= {f"Workflow:{row['name']}" for row in view.workflows()}
-    client = Client(DATABASE, principal(Scope.READ, restrictions=_LIMITS[limits]))
+    client = Client(DATABASE, principal(Scope.READ, restrictions=_RESTRICTIONS[restrictions]))
     for row in DATA.instances:
         global_id = f"WorkflowInstance:{row['instance_id']}"
-        found = client(_SIGHTS["node"], id=global_id)["node"]
+        found = client(_READS["node"], id=global_id)["node"]
         assert (found is not None) == (global_id in seen)
         for step in [step for step in DATA.steps if step["instance"] == row["id"]]:
             key = json.dumps([row["instance_id"], step["name"]])
-            found = client(_SIGHTS["node"], id=f"WorkflowStep:{key}")["node"]
+            found = client(_READS["node"], id=f"WorkflowStep:{key}")["node"]
             assert (found is not None) == (global_id in seen)
     for row in DATA.workflows:
-        found = client(_SIGHTS["node"], id=f"Workflow:{row['name']}")["node"]
+        found = client(_READS["node"], id=f"Workflow:{row['name']}")["node"]
         assert (found is not None) == (f"Workflow:{row['name']}" in seen)
 
 
-def limited(limits: Restrictions) -> tuple[Writer, Writer]:
-    """A writer without limits, and one with, on a database with an instance inside and out."""
+def writers(restrictions: Restrictions) -> tuple[Writer, Writer]:
+    """An unrestricted and a restricted writer on a database with the instances `in` and `out`."""
     owner = Writer(engine=RecordingEngine("w", "v"))
     for name in ("in", "out"):
         owner.create("RUNNING", name, reference={"refType": "t", "refId": name})
     owner.update("out", workflow="v")
-    guest = Writer(owner.client.as_(principal(Scope.WRITE, restrictions=limits)))
+    guest = Writer(owner.client.as_(principal(Scope.WRITE, restrictions=restrictions)))
     guest.client.services.engine = owner.client.services.engine
     return owner, guest
 
 
-_WAYS_IN = {
+_GUEST_RESTRICTIONS = {
     "reference": Restrictions(reference=("t", "in")),
     "workflows": Restrictions(workflows=("w",)),
     "instance": Restrictions(instance_id="in"),
 }
 
 
-@pytest.mark.parametrize("way", _WAYS_IN)
-def test_a_write_outside_the_limits_finds_nothing_and_changes_nothing(way: str) -> None:
-    owner, guest = limited(_WAYS_IN[way])
+@pytest.mark.parametrize("kind", _GUEST_RESTRICTIONS)
+def test_a_write_outside_the_restrictions_is_not_found_and_changes_nothing(kind: str) -> None:
+    owner, guest = writers(_GUEST_RESTRICTIONS[kind])
     state, head = owner.state(), owner.head()
     step = {"instanceId": "out", "name": "s", "status": "RUNNING"}
     for result in (
@@ -149,9 +149,9 @@ def test_a_write_outside_the_limits_finds_nothing_and_changes_nothing(way: str) 
     assert (owner.state(), owner.head()) == (state, head)
 
 
-@pytest.mark.parametrize("way", _WAYS_IN)
-def test_a_write_inside_the_limits_is_done(way: str) -> None:
-    owner, guest = limited(_WAYS_IN[way])
+@pytest.mark.parametrize("kind", _GUEST_RESTRICTIONS)
+def test_a_write_inside_the_restrictions_succeeds(kind: str) -> None:
+    owner, guest = writers(_GUEST_RESTRICTIONS[kind])
     assert guest.step("RUNNING", instance_id="in")["step"]["status"] == "RUNNING"
     assert guest.act("pause", "in")["instance"]["status"] == "PAUSED"
     result = guest.track({"instance": {"instanceId": "in", "status": "COMPLETED"}})
@@ -160,7 +160,7 @@ def test_a_write_inside_the_limits_is_done(way: str) -> None:
 
 
 def forbidden(call: Callable[[], Any]) -> None:
-    """Fail unless the call ends in FORBIDDEN."""
+    """Fail unless the call is refused with FORBIDDEN."""
     with pytest.raises(ExecutionFailed) as failed:
         call()
     error = failed.value.error
@@ -173,7 +173,7 @@ _OUTSIDE = {"refType": "t", "refId": "out"}
 
 
 @pytest.mark.parametrize(
-    ("way", "attempts"),
+    ("kind", "attempts"),
     [
         (
             "reference",
@@ -206,21 +206,21 @@ _OUTSIDE = {"refType": "t", "refId": "out"}
         ),
     ],
 )
-def test_what_would_lie_outside_the_limits_is_forbidden(
-    way: str, attempts: list[Callable[[Writer], Any]]
+def test_creating_or_moving_an_instance_outside_the_restrictions_is_forbidden(
+    kind: str, attempts: list[Callable[[Writer], Any]]
 ) -> None:
-    owner, guest = limited(_WAYS_IN[way])
+    owner, guest = writers(_GUEST_RESTRICTIONS[kind])
     state, head = owner.state(), owner.head()
     for attempt in attempts:
         forbidden(partial(attempt, guest))
         assert (owner.state(), owner.head()) == (state, head)
 
 
-def test_an_id_that_a_hidden_instance_has_is_invalid_and_the_other_starts_go_on() -> None:
-    owner, guest = limited(Restrictions(reference=("t", "in")))
+def test_a_start_with_the_id_of_a_hidden_instance_is_invalid_and_others_succeed() -> None:
+    owner, guest = writers(Restrictions(reference=("t", "in")))
     before = owner.read("out")
-    taken = guest.start(instanceId="out", reference=_INSIDE)
-    assert (taken["code"], taken["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
+    hidden = guest.start(instanceId="out", reference=_INSIDE)
+    assert (hidden["code"], hidden["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
     wanted = {"workflow": "w", "reference": _INSIDE}
     first, second = guest.starts({**wanted, "instanceId": "out"}, {**wanted, "instanceId": "new"})
     assert (first["code"], first["path"]) == ("INVALID_INPUT", ["inputs", "0", "instanceId"])
@@ -228,8 +228,8 @@ def test_an_id_that_a_hidden_instance_has_is_invalid_and_the_other_starts_go_on(
     assert owner.read("out") == before
 
 
-def test_what_lies_inside_the_limits_can_be_started() -> None:
-    _, guest = limited(Restrictions(reference=("t", "in"), workflows=("w",)))
+def test_an_instance_inside_the_restrictions_can_be_started() -> None:
+    _, guest = writers(Restrictions(reference=("t", "in"), workflows=("w",)))
     assert guest.start(instanceId="new", reference=_INSIDE)["instance"]["status"] == "QUEUED"
     assert guest.update("new", status="RUNNING")["instance"]["status"] == "RUNNING"
     created = guest.update("other", workflow="w", reference=_INSIDE)
@@ -246,17 +246,17 @@ def token(client: Client, **given: Any) -> Any:
     return client(_TOKEN, v=given)["r"]
 
 
-def token_for_all(client: Client, **given: Any) -> Any:
-    """createAccessToken without any restriction."""
+def unrestricted_token(client: Client, **given: Any) -> Any:
+    """createAccessToken without restrictions."""
     return token(client, unrestricted=True, **given)
 
 
 def bearer(client: Client, text: str) -> Client:
-    """The same database for the holder of a token."""
+    """A client with a token on the same database."""
     return client.as_(client.services.gatekeeper.authenticate(f"Bearer {text}"))
 
 
-def test_a_token_carries_its_scopes_and_limits() -> None:
+def test_a_token_carries_its_scopes_and_restrictions() -> None:
     client = Client()
     issued = token(
         client,
@@ -274,28 +274,28 @@ def test_a_token_carries_its_scopes_and_limits() -> None:
     assert issued["expiresAt"].endswith("Z")
 
 
-def test_a_token_reads_by_default_and_does_no_more() -> None:
+def test_a_token_may_only_read_by_default() -> None:
     client = Client()
-    reader = bearer(client, token_for_all(client)["token"])
+    reader = bearer(client, unrestricted_token(client)["token"])
     assert reader("{ instances { totalCount } }") == {"instances": {"totalCount": 0}}
     with pytest.raises(AccessError) as refusal:
         Writer(reader).start()
     assert refusal.value.code == "FORBIDDEN"
 
 
-def test_only_an_unlimited_admin_creates_tokens() -> None:
+def test_only_an_unrestricted_admin_creates_tokens() -> None:
     client = Client()
-    forbidden(lambda: token_for_all(client.as_(principal(Scope.WRITE))))
+    forbidden(lambda: unrestricted_token(client.as_(principal(Scope.WRITE))))
     limited_admin = token(client, scopes=["ADMIN"], instanceId="i")["token"]
-    forbidden(lambda: token_for_all(bearer(client, limited_admin)))
-    admin = bearer(client, token_for_all(client, scopes=["ADMIN"], expiresIn=60_000)["token"])
+    forbidden(lambda: unrestricted_token(bearer(client, limited_admin)))
+    admin = bearer(client, unrestricted_token(client, scopes=["ADMIN"], expiresIn=60_000)["token"])
     # A token made with a token does not outlive it.
-    child = bearer(client, token_for_all(admin, expiresIn=3_600_000)["token"])
+    child = bearer(client, unrestricted_token(admin, expiresIn=3_600_000)["token"])
     assert child.caller.expires_at is not None
     assert child.caller.expires_at == admin.caller.expires_at
 
 
-def test_a_token_that_cannot_be_is_refused_with_its_path() -> None:
+def test_an_invalid_token_input_is_refused_with_its_path() -> None:
     client = Client()
     for given, path in (
         ({"scopes": []}, "scopes"),
@@ -319,17 +319,17 @@ def test_a_token_that_cannot_be_is_refused_with_its_path() -> None:
         {"unrestricted": True, "workflows": []},
     ],
 )
-def test_a_token_for_everything_is_made_only_where_that_is_said(given: dict[str, Any]) -> None:
+def test_a_token_without_restrictions_needs_unrestricted(given: dict[str, Any]) -> None:
     client = Client()
     assert failure(token(client, **given)) == ("INVALID_INPUT", "input.unrestricted")
-    # As of a caller whose variable is missing.
+    # The same if the variable of a restriction is missing.
     query = """mutation ($ref: ReferenceInput) { r: createAccessToken(input: {scopes: [READ],
       reference: $ref}) { __typename ... on InvalidInput { code path } } }"""
     assert failure(client(query)["r"]) == ("INVALID_INPUT", "input.unrestricted")
 
 
 def refused(gatekeeper: Gatekeeper, authorization: str | None) -> str:
-    """The message with which a caller is turned away."""
+    """The message with which a caller is refused."""
     with pytest.raises(AccessError) as refusal:
         gatekeeper.authenticate(authorization)
     assert (refusal.value.code, refusal.value.status) == ("UNAUTHENTICATED", 401)
@@ -398,7 +398,7 @@ def test_each_key_allows_its_scopes_on_everything() -> None:
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer ", "Basic a", "a", "Bearer b", "Bearer a a"]
 )
-def test_who_has_no_valid_key_is_not_let_in(authorization: str | None) -> None:
+def test_a_caller_without_a_valid_key_is_refused(authorization: str | None) -> None:
     refused(Gatekeeper(admin="a"), authorization)
     refused(Gatekeeper(), authorization)
 

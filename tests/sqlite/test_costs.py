@@ -1,4 +1,4 @@
-"""What operations cost: round trips, the indexes they walk, and D1's limits on a statement."""
+"""The cost of operations: round trips, the indexes they use, and D1's limits on a statement."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.support.writing import Writer
 
 
 def batches(client: Client) -> int:
-    """How many round trips there have been."""
+    """The number of round trips so far."""
     return len(client.database.batches)
 
 
@@ -93,7 +93,7 @@ def test_an_invalid_input_does_not_reach_the_database() -> None:
     assert writer.database.batches == []
 
 
-def test_an_action_looks_before_and_records_after_the_engine() -> None:
+def test_an_action_is_one_round_trip_before_and_one_after_the_engine() -> None:
     writer = Writer(engine=RecordingEngine("w"))
     writer.create("RUNNING")
     before = batches(writer.client)
@@ -102,7 +102,7 @@ def test_an_action_looks_before_and_records_after_the_engine() -> None:
 
 
 def plan(query: str, **variables: Any) -> list[str]:
-    """SQLite's plan of the one statement of a query."""
+    """The query plan of the only statement of a query."""
     client = Client(DATABASE)
     client(query, **variables)
     [statement] = client.database.batches[-1]
@@ -146,7 +146,7 @@ _PAGES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", _PAGES)
-def test_a_page_walks_its_index_and_sorts_nothing(name: str) -> None:
+def test_a_page_uses_its_index_and_sorts_nothing(name: str) -> None:
     variables, index = _PAGES[name]
     steps = plan(_PAGE, **variables)
     scans = [step for step in steps if re.search(r"\binstances\b", step)]
@@ -156,10 +156,10 @@ def test_a_page_walks_its_index_and_sorts_nothing(name: str) -> None:
     assert not [step for step in steps if "TEMP B-TREE" in step], steps
 
 
-def test_the_last_page_walks_the_index_backwards_and_sorts_no_more_than_itself() -> None:
+def test_the_last_page_uses_the_index_backwards_and_sorts_only_its_rows() -> None:
     steps = plan(_PAGE, l=20)
     assert any("USING INDEX instances_by_created" in step for step in steps), steps
-    # The page is turned round once more: it holds 100 rows at most.
+    # The page, at most 100 rows, is reversed once.
     assert sum("TEMP B-TREE" in step for step in steps) <= 1, steps
 
 
@@ -214,7 +214,7 @@ _LOOKUPS = {
 
 
 @pytest.mark.parametrize("name", _LOOKUPS)
-def test_a_lookup_searches_its_index_and_scans_no_table(name: str) -> None:
+def test_a_lookup_uses_its_index_and_scans_no_table(name: str) -> None:
     query, search = _LOOKUPS[name]
     steps = plan(query)
     assert any(search in step for step in steps), steps
@@ -222,7 +222,7 @@ def test_a_lookup_searches_its_index_and_scans_no_table(name: str) -> None:
     assert not [step for step in steps if "TEMP B-TREE" in step], steps
 
 
-def test_references_are_looked_up_together_and_each_by_the_index() -> None:
+def test_references_are_found_in_one_statement_by_the_index() -> None:
     steps = plan(
         """query ($k: [ReferenceInput!]!) { references(keys: $k) {
           latestInstance { id } instances(first: 1) { nodes { id } } } }""",
@@ -313,7 +313,7 @@ def test_the_largest_selections_stay_within_the_limits_of_a_statement(limits: Re
         a=POOL.cursors["C"][-1],
     )
     [statement] = client.database.batches[-1]
-    # Room is left for a document that selects some of it twice under other names.
+    # This leaves room for a document that selects some fields twice under aliases.
     assert len(statement.sql.encode()) < D1_MAX_SQL_BYTES / 2
     assert len(statement.parameters) < D1_MAX_PARAMETERS / 2
 
@@ -321,7 +321,7 @@ def test_the_largest_selections_stay_within_the_limits_of_a_statement(limits: Re
 def test_a_selection_too_large_for_a_statement_is_refused_and_not_sent() -> None:
     client = Client(DATABASE)
     before = batches(client)
-    # As many fields as a document may have take that much with long names only.
+    # With short names, a document of the most fields stays below the limit.
     nodes = " ".join(f"{'n' * 5_500}{n}: nodes {largest_instance()}" for n in range(7))
     with pytest.raises(RequestError) as refusal:
         client(f"{{ instances(first: 1) {{ {nodes} }} }}")

@@ -1,4 +1,4 @@
-"""docs/transitions.md says which event a change of an instance writes."""
+"""Every change of an instance writes the event that docs/transitions.md says."""
 
 from itertools import product
 
@@ -20,7 +20,7 @@ _PAIRS = [
 
 
 def documented(source: str, target: str, *, restarted: bool = False) -> str:
-    """The event of the first row that fits."""
+    """The event in the first row of the table that applies."""
     page = (ROOT / "docs" / "transitions.md").read_text(encoding="utf-8")
     table = rows(section(page, "Events of instances"))
     for targets, sources, event in table:

@@ -1,4 +1,4 @@
-"""Every limit on what is asked and given holds exactly: its value is taken, one more is not."""
+"""Every limit on requests holds exactly: its value is accepted, one more is refused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from tests.support.client import Client
 from tests.support.seeded import DATABASE
 from tests.support.writing import Writer
 
-# Whether a request at this size is taken, by what the limit bounds.
-_Taken = Callable[[int], bool]
+# True if a request of this size is accepted.
+_Accepts = Callable[[int], bool]
 
 
-def asks(query: str, make: Callable[[int], Any] = lambda size: size) -> _Taken:
-    """A query with `make(size)` as its only variable."""
+def asks(query: str, make: Callable[[int], Any] = lambda size: size) -> _Accepts:
+    """Check a size with a query, whose only variable is `make(size)`."""
 
-    def taken(size: int) -> bool:
+    def accepts(size: int) -> bool:
         try:
             Client(DATABASE)(query, v=make(size))
         except RequestError as error:
@@ -28,13 +28,13 @@ def asks(query: str, make: Callable[[int], Any] = lambda size: size) -> _Taken:
             return False
         return True
 
-    return taken
+    return accepts
 
 
-def writes(call: Callable[[Writer, int], Any]) -> _Taken:
-    """A mutation on a database with a running instance `i`."""
+def writes(call: Callable[[Writer, int], Any]) -> _Accepts:
+    """Check a size with a mutation, on a database with a running instance `i`."""
 
-    def taken(size: int) -> bool:
+    def accepts(size: int) -> bool:
         writer = Writer()
         writer.create("RUNNING")
         try:
@@ -45,11 +45,11 @@ def writes(call: Callable[[Writer, int], Any]) -> _Taken:
             return False
         return str(result["__typename"]) != "InvalidInput"
 
-    return taken
+    return accepts
 
 
 def text(size: int) -> str:
-    """So many characters."""
+    """A text of this many characters."""
     return "x" * size
 
 
@@ -62,7 +62,7 @@ def token(writer: Writer, given: dict[str, Any]) -> Any:
 
 
 _REFERENCE = {"refType": "t", "refId": "r"}
-_LIMITS: dict[str, _Taken] = {
+_LIMITS: dict[str, _Accepts] = {
     "MAX_PAGE_SIZE": asks("query ($v: Int) { instances(first: $v) { nodes { id } } }"),
     "MAX_EVENTS_PAGE_SIZE": asks("query ($v: Int) { events(first: $v) { events { type } } }"),
     "MAX_TIMELINE_SLICES": asks(
@@ -100,8 +100,8 @@ _LIMITS: dict[str, _Taken] = {
     "MAX_TOKEN_WORKFLOWS": writes(lambda w, n: token(w, {"workflows": ["w"] * n})),
     "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
 }
-# Held elsewhere: in tests/unit (documents, variables, reporting, runner, frames, protocol, rounds),
-# in test_writes.py, test_costs.py, test_polls.py, test_poll_costs.py and tests/worker.
+# Tested elsewhere: in tests/unit (documents, variables, reporting, runner, frames, protocol), in
+# test_writes.py, test_costs.py, test_polls.py, test_poll_costs.py and tests/worker.
 _ELSEWHERE = {
     "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_BODY_VALUES", "MAX_KNOWN_CALLERS",
     "MAX_INIT_FRAME_BYTES", "MAX_INIT_FRAMES", "MAX_CONCURRENT_OPERATIONS", "MAX_RESULT_BYTES",
@@ -114,22 +114,23 @@ _ELSEWHERE = {
     "MAX_FRAME_BYTES", "MAX_OPERATION_ID", "MAX_SUBSCRIPTIONS", "MAX_REPLAY_EVENTS",
     "MAX_POLL_EVENTS", "MAX_POLL_REPLAYS", "MAX_POLL_STATEMENTS", "MAX_SOCKETS",
     "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_PREFETCH_STATEMENTS", "MAX_PREFETCH_NODES",
+    "MAX_PREFETCH_WRITE_STATEMENTS", "MAX_PREFETCH_CHARACTERS",
 }  # fmt: skip
 
 
-def test_every_limit_is_held_to_its_value_somewhere() -> None:
+def test_every_limit_is_listed() -> None:
     names = {name for name in vars(limits) if name.startswith("MAX_")}
     assert names == set(_LIMITS) | _ELSEWHERE
 
 
 @pytest.mark.parametrize("name", _LIMITS)
-def test_a_limit_is_taken_and_one_more_is_refused(name: str) -> None:
+def test_the_limit_is_accepted_and_one_more_is_refused(name: str) -> None:
     limit = getattr(limits, name)
     assert _LIMITS[name](limit)
     assert not _LIMITS[name](limit + 1)
 
 
-def test_an_operation_may_return_so_many_objects_and_no_more() -> None:
+def test_an_operation_of_max_nodes_is_answered_and_a_larger_one_refused() -> None:
     client = Client(DATABASE)
     query = """query ($n: Int) {
       instances(first: 100) { nodes { events(first: $n) { events { type } } } } }"""
@@ -166,6 +167,6 @@ def test_an_event_for_an_instance_has_a_short_type() -> None:
     assert writer.client(query, v=given) == {"r": {"__typename": "EngineUnavailable"}}
     with pytest.raises(ExecutionFailed) as failed:
         writer.client(query, v={**given, "type": text(limits.MAX_EVENT_TYPE + 1)})
-    # The union of this mutation holds no InvalidInput.
+    # The result union of this mutation has no InvalidInput.
     assert isinstance(failed.value.error, RequestError)
     assert failed.value.error.extensions["argument"] == "input.type"

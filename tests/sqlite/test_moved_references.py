@@ -1,4 +1,4 @@
-"""An instance that goes to another reference: whoever follows the one it left is told."""
+"""An instance moves to another reference: subscribers to the old one are notified, too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reader(**limits: Any) -> Principal:
 
 @pytest.fixture
 def client() -> Client:
-    """An instance that works on `old`."""
+    """A client of a database with an instance of the reference `old`."""
     found = Client()
     update(found, workflow="w", reference=OLD)
     return found
@@ -40,13 +40,13 @@ def update(client: Client, **changes: Any) -> None:
 
 
 def seen(client: Client, ref_id: str, caller: Principal, after: int) -> Any:
-    """What somebody who follows the reference is told of the log behind a position."""
+    """The value that a subscriber to the reference gets for the log after a position."""
     plan = plan_of(FOLLOW, caller=caller, type="order", id=ref_id)
     return read_window(client.database, plan, after)
 
 
 def moved(client: Client) -> int:
-    """Advance the instance; where the log was before."""
+    """Move the instance; the head of the log before."""
     before = head_of(client.database)
     update(client, reference=NEW)
     return before
@@ -62,7 +62,7 @@ def moved(client: Client) -> int:
     ],
     ids=["everybody", "of the reference", "of the workflow", "of the instance"],
 )
-def test_who_follows_the_reference_that_was_left_is_told(client: Client, caller: Principal) -> None:
+def test_subscribers_to_the_old_reference_are_notified(client: Client, caller: Principal) -> None:
     answer = seen(client, "old", caller, moved(client))
     assert answer == {"refId": "old", "instances": {"nodes": []}}
 
@@ -72,42 +72,44 @@ def test_who_follows_the_reference_that_was_left_is_told(client: Client, caller:
     [reader(reference=("order", "other")), reader(workflows=("x",)), reader(instance_id="j")],
     ids=["of another reference", "of another workflow", "of another instance"],
 )
-def test_who_may_not_see_the_instance_is_not_told(client: Client, caller: Principal) -> None:
+def test_subscribers_that_may_not_see_the_instance_are_not_notified(
+    client: Client, caller: Principal
+) -> None:
     assert seen(client, "old", caller, moved(client)) is None
 
 
-def test_who_follows_the_new_reference_is_told(client: Client) -> None:
+def test_subscribers_to_the_new_reference_are_notified(client: Client) -> None:
     nodes = seen(client, "new", ADMIN, moved(client))["instances"]["nodes"]
     assert nodes == [{"instanceId": "i"}]
 
 
 @pytest.mark.parametrize("changes", [{"reference": OLD}, {"metadata": {"a": 1}}])
-def test_an_update_that_moves_nothing_tells_of_no_other_reference(
+def test_an_update_that_moves_nothing_records_no_old_reference(
     client: Client, changes: dict[str, Any]
 ) -> None:
     update(client, **changes)
     assert client.database.rows("SELECT * FROM events WHERE moved_from IS NOT NULL") == []
 
 
-def test_the_first_reference_is_no_move(client: Client) -> None:
+def test_a_first_reference_records_no_old_one(client: Client) -> None:
     client(UPDATE, input={"instanceId": "j", "workflow": "w"})
     client(UPDATE, input={"instanceId": "j", "reference": OLD})
     assert client.database.rows("SELECT * FROM events WHERE moved_from IS NOT NULL") == []
 
 
-def test_leaving_for_no_reference_is_told(client: Client) -> None:
+def test_removing_the_reference_notifies_its_subscribers(client: Client) -> None:
     before = head_of(client.database)
     update(client, reference=None)
     assert seen(client, "old", ADMIN, before) == {"refId": "old", "instances": {"nodes": []}}
 
 
-def test_events_do_not_show_where_an_instance_was(client: Client) -> None:
+def test_events_do_not_show_the_old_reference(client: Client) -> None:
     moved(client)
     answer = client.as_(reader(reference=("order", "new"))).text("{ events { events { data } } }")
     assert "old" not in answer
 
 
-def test_a_poll_with_many_plans_knows_both_references(client: Client) -> None:
+def test_a_poll_with_many_plans_finds_both_references(client: Client) -> None:
     before = moved(client)
     statement = _touched(before, head_of(client.database))
     [(rows,)] = client.database.rows(statement.sql, *statement.parameters)

@@ -1,4 +1,4 @@
-"""Operations written by hand, each against the reference: every root, filter, page and shape."""
+"""Operations written by hand, compared with the reference: every root, filter, page and shape."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from resolvers.compiling.documents import InvalidDocument
 from tests.support.client import Client
 from tests.support.operations import Drawn
 from tests.support.reference import STATUSES
-from tests.support.seeded import DATA, DATABASE, POOL, comparing
+from tests.support.seeded import DATA, DATABASE, POOL, assert_equals_reference, comparing
 
 _INSTANCE = "id instanceId status createdAt startedAt updatedAt completedAt sleepUntil duration"
 _STEP = """id name index kind status output error { name message stack }
@@ -64,7 +64,7 @@ _ROOTS = {
 
 @pytest.mark.parametrize("name", _ROOTS)
 def test_every_root_field_is_answered_as_by_the_reference(name: str) -> None:
-    comparing(Restrictions()).check(Drawn(_ROOTS[name], {}))
+    assert_equals_reference(_ROOTS[name])
 
 
 _FILTERS: list[dict[str, Any]] = [
@@ -117,12 +117,13 @@ def test_every_filter_selects_what_the_reference_selects_in_every_order(
     given: dict[str, Any],
 ) -> None:
     for order in _ORDERS:
-        for limits in (
+        for restrictions in (
             Restrictions(),
             Restrictions(reference=("order", "1")),
             Restrictions(workflows=("order",)),
         ):
-            comparing(limits).check(Drawn(_FILTERED, {"filter": given, "order": order}))
+            variables = {"filter": given, "order": order}
+            assert_equals_reference(_FILTERED, variables, restrictions=restrictions)
 
 
 _EVENT_FILTERS: list[dict[str, Any]] = [
@@ -147,13 +148,14 @@ def test_every_event_filter_selects_what_the_reference_selects(given: dict[str, 
     query = """query ($filter: EventFilter, $after: EventCursor) {
       events(filter: $filter, after: $after, first: 5) {
         cursor hasMore events { cursor type instance { id } step { id } } } }"""
-    for limits in (
+    for restrictions in (
         Restrictions(),
         Restrictions(reference=("order", "1")),
         Restrictions(instance_id="i-005"),
     ):
         for after in (None, POOL.event_cursors[5], POOL.event_cursors[-1]):
-            comparing(limits).check(Drawn(query, {"filter": given, "after": after}))
+            variables = {"filter": given, "after": after}
+            assert_equals_reference(query, variables, restrictions=restrictions)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,9 @@ def test_every_event_filter_selects_what_the_reference_selects(given: dict[str, 
         ),
     ],
 )
-def test_names_are_as_long_in_reads_as_in_writes(query: str, argument: str, longest: int) -> None:
+def test_names_have_the_same_limits_in_reads_as_in_writes(
+    query: str, argument: str, longest: int
+) -> None:
     client = Client(DATABASE)
     client(query, v="x" * longest)
     for value in ("", "x" * (longest + 1), "x" * 100_000, "a\x00b", "a\nb"):
@@ -225,7 +229,7 @@ def test_names_are_as_long_in_reads_as_in_writes(query: str, argument: str, long
         'Reference:{"a":' + '{"a":' * 8_000,
     ],
 )
-def test_what_the_api_never_made_is_no_global_id(value: str) -> None:
+def test_an_invalid_global_id_is_refused(value: str) -> None:
     for query, argument in (
         ("query ($v: ID!) { node(id: $v) { id } }", "id"),
         ("query ($v: ID!) { nodes(ids: [$v]) { id } }", "ids"),
@@ -236,7 +240,7 @@ def test_what_the_api_never_made_is_no_global_id(value: str) -> None:
         assert len(refusal.value.message) < 200
 
 
-def test_a_cursor_behind_the_end_of_the_log_gives_that_of_the_end() -> None:
+def test_a_cursor_after_the_head_of_the_log_returns_the_head() -> None:
     query = "query ($v: EventCursor) { events(after: $v) { cursor hasMore events { type } } }"
     page = Client(DATABASE)(query, v=f"{2**53 - 1}")["events"]
     assert page == {
@@ -249,19 +253,19 @@ def test_a_cursor_behind_the_end_of_the_log_gives_that_of_the_end() -> None:
             Client(DATABASE)(query, v=value)
 
 
-def pages(query: str, way: str, **variables: Any) -> Iterator[dict[str, Any]]:
-    """All pages of the aliased connection `page`, from one end to the other."""
+def pages(query: str, argument: str, **variables: Any) -> Iterator[dict[str, Any]]:
+    """All pages of the connection with the alias `page`, from one end to the other."""
     client = Client(DATABASE)
     cursor = None
     while True:
-        variables[way] = cursor
-        comparing(Restrictions()).check(Drawn(query, dict(variables)))
+        variables[argument] = cursor
+        assert_equals_reference(query, dict(variables))
         page = client(query, **variables)["page"]
         yield page
         info = page["pageInfo"]
-        if not info["hasNextPage" if way == "after" else "hasPreviousPage"]:
+        if not info["hasNextPage" if argument == "after" else "hasPreviousPage"]:
             return
-        cursor = info["endCursor" if way == "after" else "startCursor"]
+        cursor = info["endCursor" if argument == "after" else "startCursor"]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def pages(query: str, way: str, **variables: Any) -> Iterator[dict[str, Any]]:
     [(_ORDERS[1], 1), *((order, size) for order in _ORDERS[1:] for size in (7, 58, 100))],
     ids=str,
 )
-def test_pages_in_either_direction_hold_every_instance_once(
+def test_pages_in_both_directions_contain_every_instance_once(
     order: dict[str, str], size: int
 ) -> None:
     forward = """query ($order: InstanceOrder, $size: Int, $after: String) {
@@ -289,7 +293,7 @@ def test_pages_in_either_direction_hold_every_instance_once(
     assert [name for page in reversed(behind) for name in page] == ahead
 
 
-def test_pages_of_workflows_in_either_direction_hold_each_once() -> None:
+def test_pages_of_workflows_in_both_directions_contain_each_once() -> None:
     forward = """query ($after: String) { page: workflows(first: 2, after: $after) {
         nodes { name } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
     backward = forward.replace("after", "before").replace("first", "last")
@@ -306,7 +310,7 @@ def test_the_log_read_page_by_page_is_the_whole_log_in_order() -> None:
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        comparing(Restrictions()).check(Drawn(query, {"after": cursor}))
+        assert_equals_reference(query, {"after": cursor})
         page = client(query, after=cursor)["events"]
         seen += [event["cursor"] for event in page["events"]]
         cursor, more = page["cursor"], page["hasMore"]
@@ -377,7 +381,7 @@ _SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", _SHAPES)
 def test_every_shape_of_selection_is_answered_as_by_the_reference(name: str) -> None:
-    comparing(Restrictions()).check(Drawn(*_SHAPES[name]))
+    assert_equals_reference(*_SHAPES[name])
 
 
 def test_one_document_serves_variables_of_every_shape() -> None:
@@ -432,14 +436,14 @@ def test_one_document_serves_variables_of_every_shape() -> None:
         ('{ reference(refType: "", refId: "1") { id } }', "refType"),
     ],
 )
-def test_an_argument_out_of_bounds_is_refused_by_its_name(query: str, argument: str) -> None:
+def test_an_argument_out_of_bounds_is_refused_with_its_name(query: str, argument: str) -> None:
     with pytest.raises(ArgumentError) as refusal:
         Client(DATABASE)(query)
     assert refusal.value.argument == argument
     assert refusal.value.code == "INVALID_ARGUMENT"
 
 
-def test_lists_that_are_too_long_are_refused_by_their_names() -> None:
+def test_lists_that_are_too_long_are_refused_with_their_names() -> None:
     client = Client(DATABASE)
     for query, argument, values in (
         ("query ($v: [ID!]!) { nodes(ids: $v) { id } }", "ids", ["Workflow:order"] * 101),
@@ -483,7 +487,7 @@ _HALF = "half of a pair \ud800"
         ("query ($v: ID!) { nodes(ids: [$v]) { id } }", "ids"),
     ],
 )
-def test_text_that_is_not_unicode_is_refused_by_its_name(query: str, argument: str) -> None:
+def test_text_that_is_not_unicode_is_refused_with_its_name(query: str, argument: str) -> None:
     value = f"Workflow:{_HALF}" if "ID!" in query else f"N{_HALF}"
     with pytest.raises(ArgumentError) as refusal:
         Client(DATABASE)(query, v=value)

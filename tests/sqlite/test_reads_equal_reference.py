@@ -1,13 +1,14 @@
-"""The compiled path answers as the reference executor does, for random operations."""
+"""The compiled path answers random operations as the reference executor does."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from resolvers.access.principals import Restrictions
 from tests.support.operations import Drawn, operations
+from tests.support.properties import repeatable
 from tests.support.seeded import POOL, comparing
 
-_LIMITS = {
+_RESTRICTIONS = {
     "nothing": Restrictions(),
     "a-reference": Restrictions(reference=("order", "1")),
     "workflows": Restrictions(workflows=("order", "billing", "empty")),
@@ -20,18 +21,12 @@ _LIMITS = {
 _EXAMPLES = {"nothing": 300, "a-reference": 60, "workflows": 60}
 
 
-@pytest.mark.parametrize("limits", _LIMITS)
-def test_random_operations_are_answered_as_by_the_reference(limits: str) -> None:
-    examples = _EXAMPLES.get(limits, 20)
-    comparison = comparing(_LIMITS[limits])
+@pytest.mark.parametrize("restrictions", _RESTRICTIONS)
+def test_random_operations_are_answered_as_by_the_reference(restrictions: str) -> None:
+    examples = _EXAMPLES.get(restrictions, 20)
+    comparison = comparing(_RESTRICTIONS[restrictions])
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    @repeatable(examples)
     @given(drawn=operations(POOL))
     def run(drawn: Drawn) -> None:
         comparison.check(drawn)

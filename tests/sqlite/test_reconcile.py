@@ -1,4 +1,4 @@
-"""The cron trigger, on SQLite and an engine that says what the test wants."""
+"""Reconciliation, on SQLite and with an engine whose answers the test sets."""
 
 import json
 from collections.abc import Sequence
@@ -24,19 +24,19 @@ UNFINISHED = ["QUEUED", "RUNNING", "SLEEPING", "WAITING", "WAITING_FOR_PAUSE", "
 
 
 class Tracking(Writer):
-    """Instances of the bound workflow `w`, which have not changed for an hour."""
+    """Writes and reconciles instances of the bound workflow `w`."""
 
     def __init__(self) -> None:
         self.runs = RecordingEngine("w")
         super().__init__(engine=self.runs)
 
     def old(self, status: str, instance_id: str = "i", *, hours: float = 1, **given: Any) -> None:
-        """An instance that was last heard of that long ago."""
+        """Create an instance whose last change is that long ago."""
         self.create(status, instance_id, **given)
         self.age(instance_id, hours=hours)
 
     def age(self, instance_id: str = "i", *, hours: float = 1) -> None:
-        """Let an instance have changed that long ago."""
+        """Move the last change of an instance that far into the past."""
         then = f"strftime('%Y-%m-%dT%H:%M:%fZ','now','-{hours} hours')"
         self.database.connection.execute(
             f"UPDATE instances SET created_at={then},updated_at={then} WHERE instance_id=?",
@@ -44,18 +44,18 @@ class Tracking(Writer):
         )
 
     def reconcile(self) -> dict[str, int]:
-        """One run."""
+        """Run the reconciliation once; its counts."""
         return finished(reconcile(self.database, self.runs))
 
     def data(self, head: int = 0) -> list[Any]:
-        """The data of the events behind a position."""
+        """The data of the events after a position."""
         rows = self.database.rows("SELECT data FROM events WHERE id>?1 ORDER BY id", head)
         return [data and json.loads(data) for (data,) in rows]
 
 
-# --- what is a difference
+# --- drift
 
-# From each tracked status (the row's name), what each of the engine's makes it; absent: it stays.
+# The status that each tracked status (the key) gets from each of the engine's; it stays if absent.
 TAKEN: dict[str, dict[str, str]] = {
     "QUEUED": {s: s for s in ("RUNNING", "WAITING", "WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN")},
     "RUNNING": {s: s for s in ("WAITING", "WAITING_FOR_PAUSE", "PAUSED", "UNKNOWN")},
@@ -71,9 +71,7 @@ ENGINE = [s for s in InstanceStatus if s is not I.SLEEPING]
 
 @pytest.mark.parametrize("engine", ENGINE)
 @pytest.mark.parametrize("status", UNFINISHED)
-def test_a_status_of_the_engine_is_taken_over_where_it_contradicts(
-    status: str, engine: InstanceStatus
-) -> None:
+def test_a_drifted_status_is_repaired(status: str, engine: InstanceStatus) -> None:
     tracking = Tracking()
     tracking.old(status)
     tracking.runs.states["i"] = EngineState(engine)
@@ -93,7 +91,7 @@ def test_a_status_of_the_engine_is_taken_over_where_it_contradicts(
     assert tracking.reconcile() == {}
 
 
-def test_the_output_of_a_completed_instance_is_taken_over() -> None:
+def test_the_output_of_a_completed_instance_is_stored() -> None:
     tracking = Tracking()
     tracking.old("SLEEPING", sleepUntil="2020-01-01T00:00:00Z")
     tracking.runs.states["i"] = EngineState(I.COMPLETED, output='{"a":[1]}')
@@ -107,7 +105,7 @@ def test_the_output_of_a_completed_instance_is_taken_over() -> None:
     ]
 
 
-def test_an_output_that_was_reported_outlives_an_engine_that_has_none() -> None:
+def test_a_reported_output_is_kept_where_the_engine_has_none() -> None:
     tracking = Tracking()
     tracking.old("RUNNING", output={"reported": 1})
     tracking.runs.states["i"] = EngineState(I.COMPLETED, output="null")
@@ -119,7 +117,7 @@ def test_an_output_that_was_reported_outlives_an_engine_that_has_none() -> None:
     "output",
     ['"' + "x" * limits.MAX_JSON_BYTES + '"', "[" * 300 + "]" * 300],
 )
-def test_an_output_that_cannot_be_stored_is_kept_as_its_size_and_a_preview(output: str) -> None:
+def test_an_output_that_is_too_large_or_deep_is_stored_as_size_and_preview(output: str) -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
     tracking.runs.states["i"] = EngineState(I.COMPLETED, output=output)
@@ -130,7 +128,7 @@ def test_an_output_that_cannot_be_stored_is_kept_as_its_size_and_a_preview(outpu
     assert output.startswith(instance["output"]["preview"])
 
 
-def test_the_error_of_an_errored_instance_is_taken_over() -> None:
+def test_the_error_of_an_errored_instance_is_stored() -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
     tracking.runs.states["i"] = EngineState(I.ERRORED, error=("TypeError", "m" * 9_000))
@@ -145,7 +143,7 @@ def test_the_error_of_an_errored_instance_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(("kind", "status"), [("SLEEP", "SLEEPING"), ("WAIT_FOR_EVENT", "WAITING")])
-def test_what_waits_sleeps_where_a_sleep_is_under_way(kind: str, status: str) -> None:
+def test_a_waiting_instance_is_sleeping_if_a_sleep_step_is_running(kind: str, status: str) -> None:
     tracking = Tracking()
     tracking.create("RUNNING")
     tracking.step("RUNNING", kind=kind)
@@ -155,7 +153,7 @@ def test_what_waits_sleeps_where_a_sleep_is_under_way(kind: str, status: str) ->
     assert tracking.read()["status"] == status
 
 
-def test_what_should_have_woken_and_runs_has_woken() -> None:
+def test_a_running_instance_stops_sleeping_only_after_its_wake_up_time() -> None:
     tracking = Tracking()
     tracking.old("SLEEPING", "i", sleepUntil="2020-01-01T00:00:00Z")
     tracking.old("SLEEPING", "j", sleepUntil="2100-01-01T00:00:00Z")
@@ -163,10 +161,10 @@ def test_what_should_have_woken_and_runs_has_woken() -> None:
     assert (tracking.read("i")["status"], tracking.read("j")["status"]) == ("RUNNING", "SLEEPING")
 
 
-# --- who is not asked for
+# --- instances that are left alone
 
 
-def test_what_changed_just_now_what_is_over_and_what_is_not_bound_is_not_asked_for() -> None:
+def test_recent_finished_and_unbound_instances_are_left_alone() -> None:
     tracking = Tracking()
     tracking.create("RUNNING", "now")
     tracking.old("COMPLETED", "over")
@@ -185,7 +183,7 @@ def test_without_a_bound_workflow_the_database_is_left_alone() -> None:
 
 
 class Late(SqliteD1):
-    """A database in which something happens between what is read and what is written."""
+    """A database that another write changes between reading and repairing."""
 
     def __init__(self, change: str) -> None:
         super().__init__()
@@ -207,7 +205,7 @@ class Late(SqliteD1):
         "UPDATE instances SET status='ERRORED',completed_at='2026-01-01T00:00:00.000Z'",
     ],
 )
-def test_who_reports_while_the_engine_is_asked_knows_more(change: str) -> None:
+def test_a_report_during_the_reconciliation_takes_precedence(change: str) -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
     tracking.runs.states["i"] = EngineState(I.COMPLETED)
@@ -219,10 +217,10 @@ def test_who_reports_while_the_engine_is_asked_knows_more(change: str) -> None:
     assert reconciled is None
 
 
-# --- starts that the engine never got
+# --- lost starts
 
 
-def test_a_start_that_the_engine_never_got_is_asked_for_again() -> None:
+def test_a_start_that_the_engine_never_got_is_repeated() -> None:
     tracking = Tracking()
     tracking.old("QUEUED", input={"a": 1})
     tracking.runs.states["i"] = EngineState(None)
@@ -232,7 +230,7 @@ def test_a_start_that_the_engine_never_got_is_asked_for_again() -> None:
     assert (tracking.read()["status"], tracking.head()) == ("QUEUED", head)
 
 
-def test_a_start_that_the_engine_refuses_is_tried_until_it_is_a_day_old() -> None:
+def test_a_start_that_the_engine_refuses_is_repeated_until_it_is_a_day_old() -> None:
     tracking = Tracking()
     tracking.old("QUEUED", hours=23.5)
     tracking.runs.states["i"] = EngineState(None)
@@ -248,7 +246,7 @@ def test_a_start_that_the_engine_refuses_is_tried_until_it_is_a_day_old() -> Non
     assert tracking.data()[-1]["reconciled"] is True
 
 
-def test_a_day_old_start_that_the_engine_takes_is_not_given_up() -> None:
+def test_an_old_start_that_the_engine_accepts_is_not_given_up() -> None:
     tracking = Tracking()
     tracking.old("QUEUED", hours=48)
     tracking.runs.states["i"] = EngineState(None)
@@ -265,7 +263,7 @@ def test_a_day_old_start_that_the_engine_takes_is_not_given_up() -> None:
         (24.5, "2100-01-01T00:00:00Z", "RUNNING"),
     ],
 )
-def test_what_the_engine_has_no_more_is_given_up_once_it_was_silent_for_a_day(
+def test_an_instance_unknown_to_the_engine_is_given_up_after_a_day_without_reports(
     hours: float, sleep_until: str | None, status: str
 ) -> None:
     tracking = Tracking()
@@ -276,7 +274,7 @@ def test_what_the_engine_has_no_more_is_given_up_once_it_was_silent_for_a_day(
     assert tracking.runs.calls == []
 
 
-def test_an_engine_that_cannot_be_asked_changes_nothing() -> None:
+def test_an_engine_that_does_not_answer_changes_nothing() -> None:
     tracking = Tracking()
     for number, status in enumerate(UNFINISHED):
         tracking.old(status, f"i{number}", hours=48)
@@ -289,10 +287,10 @@ def test_an_engine_that_cannot_be_asked_changes_nothing() -> None:
 # --- bounds
 
 
-def test_runs_take_turns_with_all_instances() -> None:
+def test_successive_runs_reach_all_instances() -> None:
     tracking = Tracking()
     count = 2 * limits.RECONCILE_BATCH + 7
-    # All of the same time: the place must tell them apart.
+    # All have the same time, so that only the id distinguishes their positions.
     tracking.database.connection.execute(
         "INSERT INTO instances (instance_id,workflow,status,created_at,updated_at)"
         " WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<?-1)"
@@ -321,7 +319,7 @@ def test_starts_do_not_wait_for_all_other_instances() -> None:
     assert tracking.runs.status_requests[0] == ("w", "lost")
 
 
-def test_one_repair_that_fails_does_not_hold_up_the_others() -> None:
+def test_a_repair_that_fails_does_not_stop_the_others() -> None:
     tracking = Tracking()
     for name in ("a", "b"):
         tracking.old("RUNNING", name)
@@ -334,16 +332,23 @@ def test_one_repair_that_fails_does_not_hold_up_the_others() -> None:
     assert (tracking.read("a")["status"], tracking.read("b")["status"]) == ("RUNNING", "COMPLETED")
 
 
-def test_a_page_seeks_what_it_returns() -> None:
+def test_a_page_is_found_by_the_index() -> None:
     tracking = Tracking()
     for lane in repairs.LANES:
         steps = steps_of(tracking.database, repairs.page(lane, ["w", "v"]))
         [seek] = [s for s in steps if "instances" in s]
         assert "instances_by_workflow_status (workflow=? AND status=? AND" in seek
-        # The order of a page is that of the index, so no more is read than it holds.
+        # The order of a page is that of the index, so it reads no other rows.
         assert sum("TEMP B-TREE" in s for s in steps) == 1
 
 
-def test_a_decision_needs_a_recent_instance_to_be_left_alone() -> None:
-    tracked = Tracked(1, "w", "i", I.RUNNING, "2026-01-01T00:00:00.000Z", recent=True)
+def test_a_recent_instance_needs_no_remedy() -> None:
+    tracked = Tracked(
+        id=1,
+        workflow="w",
+        instance_id="i",
+        status=I.RUNNING,
+        updated_at="2026-01-01T00:00:00.000Z",
+        recent=True,
+    )
     assert remedy(tracked, EngineState(I.COMPLETED)) is Remedy.NONE

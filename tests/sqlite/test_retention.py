@@ -1,4 +1,4 @@
-"""What retention removes, on SQLite."""
+"""Retention on SQLite."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.writing import Writer
 
 
 def keeping(days: int | None = 7) -> Writer:
-    """A workflow `w` whose finished instances are kept for that long."""
+    """A writer with a workflow `w` of that retention."""
     writer = Writer()
     writer.register("w", retentionDays=days)
     return writer
@@ -26,7 +26,7 @@ def ended(
     status: str = "COMPLETED",
     workflow: str = "w",
 ) -> None:
-    """An instance that ended that many days ago."""
+    """Create an instance that ended that many days ago."""
     writer.update(instance_id, workflow=workflow, status=status)
     writer.database.connection.execute(
         "UPDATE instances SET completed_at=strftime('%Y-%m-%dT%H:%M:%fZ','now',?)"
@@ -36,17 +36,17 @@ def ended(
 
 
 def left(writer: Writer) -> set[str]:
-    """The instances that are there."""
+    """The ids of the instances that are left."""
     rows = writer.database.rows("SELECT instance_id FROM instances")
     return {instance_id for (instance_id,) in rows}
 
 
-def removal(writer: Writer) -> int:
-    """One run."""
+def run_retention(writer: Writer) -> int:
+    """Run the retention once; the number of batches that removed something."""
     return finished(remove_expired(writer.database))
 
 
-def test_what_ended_before_the_retention_is_removed_and_nothing_else() -> None:
+def test_only_instances_that_ended_before_the_retention_are_removed() -> None:
     writer = keeping(7)
     for status in ("COMPLETED", "ERRORED", "TERMINATED"):
         ended(writer, f"old-{status}", days=7.1, status=status)
@@ -56,10 +56,10 @@ def test_what_ended_before_the_retention_is_removed_and_nothing_else() -> None:
         "UPDATE instances SET created_at='2020-01-01T00:00:00.000Z' WHERE instance_id='running'"
     )
     ended(writer, "elsewhere", days=1_000, workflow="v")
-    assert removal(writer) == 1
+    assert run_retention(writer) == 1
     kept = {"new-COMPLETED", "new-ERRORED", "new-TERMINATED", "running", "elsewhere"}
     assert left(writer) == kept
-    assert removal(writer) == 0
+    assert run_retention(writer) == 0
 
 
 def test_each_workflow_has_its_own_retention() -> None:
@@ -67,18 +67,18 @@ def test_each_workflow_has_its_own_retention() -> None:
     writer.register("v", retentionDays=30)
     for workflow in ("w", "v", "u"):
         ended(writer, workflow, days=10, workflow=workflow)
-    removal(writer)
+    run_retention(writer)
     assert left(writer) == {"v", "u"}
 
 
-def test_without_retention_all_is_kept() -> None:
+def test_without_retention_all_instances_are_kept() -> None:
     writer = keeping(None)
     ended(writer, "i", days=10_000)
-    assert removal(writer) == 0
+    assert run_retention(writer) == 0
     assert left(writer) == {"i"}
 
 
-def test_steps_attempts_and_events_go_with_the_instance_and_counts_stay_true() -> None:
+def test_steps_attempts_and_events_are_removed_and_counts_stay_correct() -> None:
     writer = keeping(1)
     for name in ("old", "new"):
         writer.create("RUNNING", name)
@@ -88,11 +88,10 @@ def test_steps_attempts_and_events_go_with_the_instance_and_counts_stay_true() -
         writer.update(name, status="COMPLETED")
     ended(writer, "old", days=2)
     head, count = writer.head(), len(writer.events())
-    removal(writer)
+    run_retention(writer)
     assert left(writer) == {"new"}
-    for table in ("steps", "attempts"):
-        [(rows,)] = writer.database.rows(f"SELECT count(*) FROM {table}")
-        assert rows == len(writer.state()[table])
+    kept = writer.state()
+    assert (len(kept["steps"]), len(kept["attempts"])) == (2, 3)
     [(orphans,)] = writer.database.rows(
         "SELECT count(*) FROM attempts WHERE step NOT IN (SELECT id FROM steps)"
     )
@@ -115,13 +114,13 @@ def events(writer: Writer, **variables: Any) -> Any:
     return writer.client(query, **variables)["events"]
 
 
-def test_cursors_outlive_the_events_they_were_given_with() -> None:
+def test_cursors_stay_valid_after_their_events_are_removed() -> None:
     writer = keeping(1)
     ended(writer, "a", days=2)
     cursor = events(writer)["cursor"]
     ended(writer, "b", days=2)
-    removal(writer)
-    # The log is empty, and its head is where it was.
+    run_retention(writer)
+    # The log is empty, and its head stays the same.
     page = events(writer, after=cursor)
     assert (page["events"], page["hasMore"]) == ([], False)
     assert page["cursor"] > cursor
@@ -131,18 +130,18 @@ def test_cursors_outlive_the_events_they_were_given_with() -> None:
     assert [e["cursor"] for e in events(writer, after=cursor)["events"]] == [event["cursor"]]
 
 
-def test_an_instance_that_was_restarted_in_time_stays() -> None:
+def test_a_restarted_instance_is_kept() -> None:
     writer = keeping(1)
     ended(writer, "i", days=2)
     writer.database.connection.execute("UPDATE instances SET status='QUEUED',completed_at=NULL")
-    assert removal(writer) == 0
+    assert run_retention(writer) == 0
     assert left(writer) == {"i"}
 
 
 # --- bounds
 
 
-def test_a_run_removes_in_bounded_transactions_and_the_next_goes_on() -> None:
+def test_a_run_removes_a_limited_number_in_several_transactions() -> None:
     writer = keeping(1)
     count = limits.RETENTION_BATCH * limits.RETENTION_BATCHES + 1
     writer.database.connection.execute(
@@ -152,15 +151,15 @@ def test_a_run_removes_in_bounded_transactions_and_the_next_goes_on() -> None:
         (count,),
     )
     writer.database.batches.clear()
-    assert removal(writer) == limits.RETENTION_BATCHES
+    assert run_retention(writer) == limits.RETENTION_BATCHES
     assert len(left(writer)) == 1
     assert [len(batch) for batch in writer.database.batches] == [1] * limits.RETENTION_BATCHES
-    assert removal(writer) == 1
+    assert run_retention(writer) == 1
     assert left(writer) == set()
 
 
 @pytest.mark.parametrize(("steps", "removed"), [(10, 10), (600, 3), (5_000, 1)])
-def test_instances_of_many_steps_are_removed_few_at_a_time(steps: int, removed: int) -> None:
+def test_instances_with_many_steps_are_removed_in_smaller_batches(steps: int, removed: int) -> None:
     writer = keeping(1)
     for number in range(10):
         writer.create("RUNNING", f"i{number}")
@@ -171,7 +170,7 @@ def test_instances_of_many_steps_are_removed_few_at_a_time(steps: int, removed: 
     assert len(left(writer)) == 10 - removed
 
 
-def test_what_is_to_be_removed_is_found_by_index() -> None:
+def test_expired_instances_are_found_by_the_index() -> None:
     plan = steps_of(keeping().database, REMOVE)
     assert any("workflows_retained" in step for step in plan)
     assert any("instances_finished (workflow=? AND completed_at<?)" in step for step in plan)

@@ -1,14 +1,14 @@
-"""Whatever sequence of updates comes, counters, attempts and log agree with the rows."""
+"""After any sequence of updates, counters, attempts and log agree with the rows."""
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import InstanceStatus, StepKind, StepStatus
 from tests.support.engines import RecordingEngine
+from tests.support.properties import repeatable
 from tests.support.writing import Writer
 
 _IDS = st.sampled_from(("i", "j"))
@@ -60,8 +60,8 @@ class Tracking(RuleBasedStateMachine):
         super().__init__()
         self.writer = Writer(engine=RecordingEngine("w", "v"))
 
-    def _do(self, result: Any, state: Any, head: int) -> None:
-        """No change without its event, and no event without its change."""
+    def _check(self, result: Any, state: Any, head: int) -> None:
+        """Fail if there is a change without an event, or an event without a change."""
         changed = self.writer.state() != state
         assert changed == (self.writer.head() != head), (result, self.writer.events(head))
         refused = result["__typename"] in ("IllegalTransition", "InvalidInput", "NotFound")
@@ -69,7 +69,7 @@ class Tracking(RuleBasedStateMachine):
 
     def _mutate(self, name: str, *values: Any, **given: Any) -> None:
         state, head = self.writer.state(), self.writer.head()
-        self._do(getattr(self.writer, name)(*values, **given), state, head)
+        self._check(getattr(self.writer, name)(*values, **given), state, head)
 
     @rule(workflow=_WORKFLOWS, instance_id=_IDS, status=_STATUSES)
     def create(self, workflow: str, instance_id: str, status: str) -> None:
@@ -97,7 +97,7 @@ class Tracking(RuleBasedStateMachine):
     def track(self, updates: list[dict[str, Any]]) -> None:
         state, head = self.writer.state(), self.writer.head()
         result = self.writer.track(*updates)
-        self._do(result, state, head)
+        self._check(result, state, head)
         if result["__typename"] == "TrackPayload":
             assert (result["applied"] > 0) == (self.writer.head() > head)
             assert result["cursor"] == f"{self.writer.head():016}"
@@ -108,7 +108,7 @@ class Tracking(RuleBasedStateMachine):
 
     @rule(instance_id=_IDS)
     def remove(self, instance_id: str) -> None:
-        """As retention does it."""
+        """Delete a finished instance, as retention does."""
         self.writer.database.connection.execute(
             "DELETE FROM instances WHERE instance_id=? AND completed_at IS NOT NULL", (instance_id,)
         )
@@ -161,11 +161,4 @@ class Tracking(RuleBasedStateMachine):
 
 
 TestTracking = Tracking.TestCase
-TestTracking.settings = settings(
-    max_examples=150,
-    stateful_step_count=30,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+TestTracking.settings = repeatable(150, steps=30)

@@ -1,4 +1,4 @@
-"""Starting workflows: once for an instance id, whatever happens in between."""
+"""Starting workflows: an instance id is started once, also after failures."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_start_records_a_queued_instance_and_registers_its_workflow() -> None:
     assert [row[0] for row in writer.state()["workflows"]] == ["order"]
 
 
-def test_a_start_repeated_gives_the_instance_that_is_there() -> None:
+def test_a_repeated_start_returns_the_existing_instance() -> None:
     writer = Writer()
     first = writer.start(instanceId="i", input=1)["instance"]
     writer.update(status="RUNNING")
@@ -36,7 +36,7 @@ def test_a_start_repeated_gives_the_instance_that_is_there() -> None:
     assert (writer.state(), writer.head()) == (state, head)
 
 
-def test_a_start_that_must_be_the_first_meets_a_conflict() -> None:
+def test_a_repeated_start_with_on_conflict_fail_is_a_conflict() -> None:
     writer = Writer()
     assert writer.start(instanceId="i", onConflict="FAIL")["__typename"] == "InstancePayload"
     state = writer.state()
@@ -46,13 +46,13 @@ def test_a_start_that_must_be_the_first_meets_a_conflict() -> None:
     assert writer.state() == state
 
 
-def test_starts_without_an_id_are_all_different() -> None:
+def test_starts_without_an_id_get_different_ids() -> None:
     writer = Writer()
     ids = {writer.start()["instance"]["instanceId"] for _ in range(3)}
     assert len(ids) == 3
 
 
-def test_many_starts_are_answered_one_by_one_in_their_order() -> None:
+def test_each_of_many_starts_has_its_result_in_order() -> None:
     writer = Writer()
     writer.start(instanceId="there")
     results = writer.starts(
@@ -78,7 +78,7 @@ def test_many_starts_are_answered_one_by_one_in_their_order() -> None:
     assert writer.starts() == []
 
 
-def test_a_start_hands_a_new_instance_to_the_engine_that_runs_its_workflow() -> None:
+def test_only_a_start_of_a_bound_workflow_creates_an_instance_in_the_engine() -> None:
     engine = RecordingEngine("order")
     writer = Writer(engine=engine)
     writer.start("order", instanceId="i-1", input={"ü": None})
@@ -86,7 +86,7 @@ def test_a_start_hands_a_new_instance_to_the_engine_that_runs_its_workflow() -> 
     assert engine.calls == [("create", "order", "i-1", '{"ü":null}')]
 
 
-def test_a_start_repeated_after_the_engine_failed_hands_it_over_again() -> None:
+def test_a_start_repeated_after_a_failure_of_the_engine_creates_it_again() -> None:
     engine = RecordingEngine("w", failure="out of reach")
     writer = Writer(engine=engine)
     result = writer.start(instanceId="i", input=[1])
@@ -102,7 +102,7 @@ def test_a_start_repeated_after_the_engine_failed_hands_it_over_again() -> None:
 
 
 @pytest.mark.parametrize("instance_id", ["-a", "a b", "ü", "a.b"])
-def test_an_id_that_the_engine_would_not_take_is_refused_only_where_it_runs(
+def test_an_id_that_the_engine_refuses_is_invalid_only_for_bound_workflows(
     instance_id: str,
 ) -> None:
     engine = RecordingEngine("bound")
@@ -115,7 +115,7 @@ def test_an_id_that_the_engine_would_not_take_is_refused_only_where_it_runs(
     assert engine.calls == []
 
 
-def test_starts_of_one_request_are_independent_of_another_ones_failure() -> None:
+def test_starts_of_one_request_do_not_depend_on_each_other() -> None:
     writer = Writer()
     data = writer.client(
         """mutation { a: startWorkflow(input: {workflow: "w", instanceId: "1"}) { __typename }

@@ -9,8 +9,8 @@ from tests.support.writing import Writer, failure
 
 _STATUSES = ("PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED")
 _BEGIN = ["STEP_STARTED", "ATTEMPT_STARTED"]
-# How a step of each status comes to be, and what each change then writes and which attempt it
-# leaves current. What is not here is refused; the same status again is only answered.
+# The events that each change of a step writes, and the current attempt after it. Other changes are
+# refused; a repeated status is answered and changes nothing.
 _CHANGES: dict[tuple[str, str], tuple[list[str], int]] = {
     ("PENDING", "RUNNING"): (_BEGIN, 1),
     ("PENDING", "RETRYING"): ([*_BEGIN, "ATTEMPT_FAILED"], 1),
@@ -36,7 +36,7 @@ _LAST_ATTEMPT = {
     "COMPLETED": "COMPLETED",
     "FAILED": "FAILED",
 }
-# What a step's status is as the status of an instance, in IllegalTransition.
+# The statuses of steps as statuses of instances, in IllegalTransition.
 _MEANS = {
     "PENDING": "QUEUED",
     "RUNNING": "RUNNING",
@@ -48,19 +48,19 @@ _ILLEGAL = [(s, t) for s in _STATUSES for t in _STATUSES if s != t and (s, t) no
 
 
 def running() -> Writer:
-    """A writer with a running instance, behind whose first event the steps' come."""
+    """A writer with a running instance, whose first event is at position 1."""
     writer = Writer()
     writer.create("RUNNING")
     return writer
 
 
 def numbers(step: dict[str, Any]) -> list[tuple[int, str]]:
-    """The attempts of a step."""
+    """Number and status of each attempt of a step."""
     return [(attempt["number"], attempt["status"]) for attempt in step["attempts"]]
 
 
 @pytest.mark.parametrize("status", _STATUSES)
-def test_a_step_may_be_first_seen_in_any_status(status: str) -> None:
+def test_the_first_report_of_a_step_may_have_any_status(status: str) -> None:
     writer = running()
     step = writer.step(status)["step"]
     assert (step["status"], step["index"], step["kind"]) == (status, 1, "TASK")
@@ -99,7 +99,7 @@ def test_an_illegal_change_of_a_step_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("status", _STATUSES)
-def test_a_repeated_status_of_a_step_is_answered_and_not_applied_twice(status: str) -> None:
+def test_a_repeated_status_of_a_step_changes_nothing(status: str) -> None:
     writer = running()
     writer.step(status, index=3, output=1 if status == "COMPLETED" else None)
     state, head = writer.state(), writer.head()
@@ -107,7 +107,7 @@ def test_a_repeated_status_of_a_step_is_answered_and_not_applied_twice(status: s
     assert (writer.state(), writer.head()) == (state, head)
 
 
-def test_attempts_follow_one_another_until_the_step_completes() -> None:
+def test_failed_attempts_are_kept_until_the_step_completes() -> None:
     writer = running()
     writer.step("RUNNING", retryPolicy={"limit": 3, "delay": 500})
     for number in (1, 2):
@@ -139,7 +139,7 @@ def test_attempts_follow_one_another_until_the_step_completes() -> None:
 
 
 @pytest.mark.parametrize(("status", "attempt"), [("RUNNING", 1), ("RETRYING", 1), ("RUNNING", 2)])
-def test_late_news_of_an_attempt_is_answered_and_not_applied(status: str, attempt: int) -> None:
+def test_a_late_report_of_an_attempt_changes_nothing(status: str, attempt: int) -> None:
     writer = running()
     for now, number in (("RUNNING", 1), ("RETRYING", 1), ("RUNNING", 2)):
         writer.step(now, attempt=number)
@@ -150,7 +150,7 @@ def test_late_news_of_an_attempt_is_answered_and_not_applied(status: str, attemp
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
-def test_the_end_of_an_attempt_that_was_overtaken_is_refused(status: str) -> None:
+def test_the_end_of_an_earlier_attempt_is_refused(status: str) -> None:
     writer = running()
     writer.step("RUNNING", attempt=2)
     state = writer.state()
@@ -170,7 +170,7 @@ def test_an_attempt_that_has_failed_cannot_complete_the_step() -> None:
     assert writer.step("COMPLETED", attempt=3)["step"]["attemptCount"] == 3
 
 
-def test_an_attempt_that_the_next_one_overtakes_has_failed() -> None:
+def test_a_new_attempt_marks_the_running_one_as_failed() -> None:
     writer = running()
     writer.step("RUNNING", attempt=1)
     head = writer.head()
@@ -189,7 +189,7 @@ def test_an_attempt_that_the_next_one_overtakes_has_failed() -> None:
 
 
 @pytest.mark.parametrize("kind", ["SLEEP", "WAIT_FOR_EVENT"])
-def test_a_sleep_or_a_wait_makes_no_attempts(kind: str) -> None:
+def test_a_sleep_or_a_wait_has_no_attempts(kind: str) -> None:
     writer = running()
     step = writer.step("RUNNING", kind=kind)["step"]
     assert (step["kind"], step["attemptCount"], step["attempts"]) == (kind, 0, [])
@@ -201,7 +201,7 @@ def test_a_sleep_or_a_wait_makes_no_attempts(kind: str) -> None:
     ]
 
 
-def test_a_pending_step_has_begun_no_attempt_whichever_it_speaks_of() -> None:
+def test_a_pending_step_has_no_attempts() -> None:
     writer = running()
     step = writer.step("PENDING", attempt=1)["step"]
     assert (step["attemptCount"], step["attempts"]) == (0, [])
@@ -210,7 +210,7 @@ def test_a_pending_step_has_begun_no_attempt_whichever_it_speaks_of() -> None:
 
 
 @pytest.mark.parametrize("first", ["PENDING", "RUNNING", "RETRYING"])
-def test_a_wait_that_is_retried_makes_attempts_after_all(first: str) -> None:
+def test_a_retried_wait_has_attempts(first: str) -> None:
     writer = running()
     writer.step(first, kind="WAIT_FOR_EVENT")
     assert numbers(writer.step("RETRYING")["step"]) == [(1, "FAILED")]
@@ -218,7 +218,7 @@ def test_a_wait_that_is_retried_makes_attempts_after_all(first: str) -> None:
     assert numbers(writer.step("COMPLETED")["step"]) == [(1, "FAILED"), (2, "COMPLETED")]
 
 
-def test_steps_are_numbered_in_the_order_they_come() -> None:
+def test_steps_are_numbered_in_the_order_of_their_first_reports() -> None:
     writer = running()
     for name in ("a", "b"):
         writer.step("RUNNING", name)
@@ -226,7 +226,7 @@ def test_steps_are_numbered_in_the_order_they_come() -> None:
     assert writer.step("RUNNING", "d")["step"]["index"] == 8
 
 
-def test_a_place_that_another_step_has_is_refused() -> None:
+def test_the_index_of_another_step_is_refused() -> None:
     writer = running()
     writer.step("RUNNING", "a", index=1)
     state = writer.state()
@@ -234,7 +234,7 @@ def test_a_place_that_another_step_has_is_refused() -> None:
     assert writer.state() == state
 
 
-def test_a_step_may_name_its_own_place_again() -> None:
+def test_a_step_may_repeat_its_own_index() -> None:
     writer = running()
     writer.step("RUNNING", "a", index=1)
     writer.step("RUNNING", "b", index=2)
@@ -244,7 +244,7 @@ def test_a_step_may_name_its_own_place_again() -> None:
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "ERRORED", "TERMINATED"])
-def test_a_finished_instance_takes_the_end_of_a_step_but_no_beginning(status: str) -> None:
+def test_a_finished_instance_accepts_the_end_of_a_step_but_no_start(status: str) -> None:
     writer = running()
     for name in ("completes", "fails", "goes on"):
         writer.step("RUNNING", name)
@@ -274,7 +274,7 @@ def test_the_error_of_an_attempt_stays_until_the_step_succeeds() -> None:
     assert data == ('{"error":{"name":"E","message":"first"},"retryAt":null}',)
 
 
-def test_the_index_and_counts_out_of_bounds_name_their_fields() -> None:
+def test_numbers_out_of_bounds_are_refused_with_their_fields() -> None:
     writer = running()
     for given, field in (
         ({"index": 0}, "index"),
@@ -285,21 +285,21 @@ def test_the_index_and_counts_out_of_bounds_name_their_fields() -> None:
     assert writer.state()["steps"] == []
 
 
-def test_behind_the_last_index_a_step_needs_one_of_its_own() -> None:
+def test_after_the_largest_index_a_new_step_must_name_its_index() -> None:
     writer = running()
     writer.step("RUNNING", "last", index=MAX_STEP_INDEX)
     for status in _STATUSES:
         refused = writer.step(status, f"new-{status}")
         assert failure(refused) == ("INVALID_INPUT", "input.index")
         assert str(MAX_STEP_INDEX) in refused["message"]
-    # Those that are there go on, whether or not their index is said again.
+    # Existing steps can still change, with or without their index.
     assert writer.step("RETRYING", "last")["step"]["status"] == "RETRYING"
     assert writer.step("RUNNING", "last", index=MAX_STEP_INDEX)["step"]["attemptCount"] == 2
     assert writer.step("RUNNING", "free", index=7)["step"]["index"] == 7
     assert writer.step("COMPLETED", "free", index=MAX_STEP_INDEX)["step"]["index"] == 7
 
 
-def test_behind_the_last_attempt_there_is_no_other() -> None:
+def test_there_is_no_attempt_after_the_largest_number() -> None:
     writer = running()
     writer.step("RETRYING", attempt=MAX_ATTEMPT)
     for status in ("RUNNING", "COMPLETED"):
@@ -309,7 +309,7 @@ def test_behind_the_last_attempt_there_is_no_other() -> None:
     assert writer.step("FAILED")["step"]["attemptCount"] == MAX_ATTEMPT
 
 
-def test_a_finished_instance_takes_no_new_step_whoever_has_its_index() -> None:
+def test_a_finished_instance_accepts_no_new_running_step() -> None:
     writer = running()
     writer.step("RUNNING", "a", index=1)
     writer.update(status="COMPLETED")

@@ -1,4 +1,4 @@
-"""Which plans a window concerns, and what reading it costs."""
+"""Selection of the plans that a window concerns, and the cost of reading a window."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches of updates: whole or not at all."""
+"""Batches of updates are applied as a whole or not at all."""
 
 from tests.support.writing import Writer, failure
 
@@ -40,7 +40,7 @@ def test_updates_are_applied_in_order_and_counted() -> None:
     assert writer.read()["output"] == {"done": True}
 
 
-def test_the_cursor_is_where_the_next_page_of_the_log_begins() -> None:
+def test_the_next_page_of_the_log_begins_after_the_cursor() -> None:
     writer = Writer()
     cursor = writer.track(instance(workflow="w"))["cursor"]
     writer.update(status="RUNNING")
@@ -50,7 +50,7 @@ def test_the_cursor_is_where_the_next_page_of_the_log_begins() -> None:
     assert page == {"events": {"events": [{"type": "INSTANCE_STARTED"}]}}
 
 
-def test_nothing_of_a_batch_is_applied_where_one_update_is_refused() -> None:
+def test_a_batch_with_a_refused_update_changes_nothing() -> None:
     writer = Writer()
     writer.create("COMPLETED")
     state, head = writer.state(), writer.head()
@@ -66,40 +66,40 @@ def test_nothing_of_a_batch_is_applied_where_one_update_is_refused() -> None:
     assert "absent" in missing["message"]
     invalid = writer.track(*good, step("RUNNING", name=""))
     assert failure(invalid) == ("INVALID_INPUT", "updates.2.step.name")
-    taken = writer.track(
+    refused = writer.track(
         *good, step("RUNNING", "a", "new", index=5), step("RUNNING", "b", "new", index=5)
     )
-    assert failure(taken) == ("INVALID_INPUT", "updates.3.step.index")
+    assert failure(refused) == ("INVALID_INPUT", "updates.3.step.index")
     assert (writer.state(), writer.head()) == (state, head)
 
 
-def test_the_path_leads_to_the_update_that_is_refused_wherever_it_stands() -> None:
+def test_the_path_names_the_refused_update_at_any_index() -> None:
     writer = Writer()
     writer.create("RUNNING", metadata={"kept": "x" * 500_000})
     writer.step("RUNNING", "first", index=3)
     ends = step("RUNNING", "last")
     fillers = [instance(f"f{n}", workflow="w") for n in range(37)]
-    taken = writer.track(*fillers, step("RUNNING", "second", index=3), ends)
-    assert failure(taken) == ("INVALID_INPUT", "updates.37.step.index")
+    refused = writer.track(*fillers, step("RUNNING", "second", index=3), ends)
+    assert failure(refused) == ("INVALID_INPUT", "updates.37.step.index")
     merged = writer.track(*fillers, instance(metadata={"more": "x" * 30_000}), ends)
     assert failure(merged) == ("PAYLOAD_TOO_LARGE", "updates.37.instance.metadata")
     assert writer.track(*fillers, ends)["applied"] == 38
 
 
-def test_a_batch_of_nothing_gives_the_head_of_the_log() -> None:
+def test_an_empty_batch_returns_the_head_of_the_log() -> None:
     writer = Writer()
     assert writer.track() == {"__typename": "TrackPayload", "applied": 0, "cursor": "0" * 16}
     writer.create()
     assert writer.track()["cursor"] == f"{1:016}"
 
 
-def test_a_batch_may_hold_100_updates_and_no_more() -> None:
+def test_a_batch_of_100_updates_is_accepted_and_one_more_refused() -> None:
     writer = Writer()
     updates = [instance(f"i{n}", workflow="w") for n in range(100)]
     assert writer.track(*updates)["applied"] == 100
     assert failure(writer.track(*updates, updates[0])) == ("INVALID_INPUT", "updates")
 
 
-def test_the_creation_of_an_instance_without_a_workflow_is_not_found() -> None:
+def test_an_update_of_a_new_instance_without_a_workflow_is_not_found() -> None:
     writer = Writer()
     assert writer.track(instance("new", status="RUNNING"))["code"] == "NOT_FOUND"

@@ -1,4 +1,4 @@
-"""Which change of an instance is legal, and that each makes exactly one event."""
+"""Legal changes of an instance, each of which writes exactly one event."""
 
 import json
 from itertools import product
@@ -17,8 +17,8 @@ _FINISHED = ("COMPLETED", "ERRORED", "TERMINATED")
 
 
 def is_legal(source: str, target: str) -> bool:
-    """The rules in words: the end is the end; nothing is queued again but what was unknown; what
-    is paused does not wait for its pause."""
+    """The rules: a finished instance does not change; only an unknown one becomes queued; a paused
+    one does not wait for its pause."""
     if source in _FINISHED:
         return False
     if target == "QUEUED":
@@ -38,7 +38,7 @@ def event_of(source: str, target: str) -> str:
 _PAIRS = [(source, target) for source, target in product(STATUSES, STATUSES) if source != target]
 
 
-def test_the_table_says_what_the_rules_say() -> None:
+def test_the_table_agrees_with_the_rules() -> None:
     table = {(str(s), str(t)) for s, targets in INSTANCE_TRANSITIONS.items() for t in targets}
     assert {pair for pair in table if pair[0] != pair[1]} == {p for p in _PAIRS if is_legal(*p)}
 
@@ -67,7 +67,7 @@ def test_an_illegal_change_is_refused_and_changes_nothing(source: str, target: s
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_repeated_status_is_answered_and_not_applied_twice(status: str) -> None:
+def test_a_repeated_status_changes_nothing(status: str) -> None:
     writer = Writer()
     writer.create(status)
     state, head = writer.state(), writer.head()
@@ -77,7 +77,7 @@ def test_a_repeated_status_is_answered_and_not_applied_twice(status: str) -> Non
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_an_instance_may_be_first_seen_in_any_status(status: str) -> None:
+def test_the_first_report_of_an_instance_may_have_any_status(status: str) -> None:
     writer = Writer()
     instance = writer.create(status)
     first = {
@@ -100,7 +100,7 @@ _ACTIONS = {
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("action", _ACTIONS)
-def test_an_action_is_taken_from_exactly_the_statuses_that_allow_it(
+def test_an_action_is_accepted_in_exactly_the_statuses_that_allow_it(
     action: str, status: str
 ) -> None:
     allowed, target, event = _ACTIONS[action]
@@ -131,7 +131,7 @@ def test_an_action_is_taken_from_exactly_the_statuses_that_allow_it(
 
 
 @pytest.mark.parametrize("action", [name for name in _ACTIONS if name != "restart"])
-def test_what_the_engine_refuses_leaves_no_trace(action: str) -> None:
+def test_an_action_that_the_engine_refuses_changes_nothing(action: str) -> None:
     engine = RecordingEngine("w", failure="instance is busy")
     writer = Writer(engine=engine)
     writer.create("PAUSED" if action == "resume" else "RUNNING")
@@ -142,14 +142,14 @@ def test_what_the_engine_refuses_leaves_no_trace(action: str) -> None:
     assert (writer.state(), writer.head()) == (state, head)
 
 
-def test_an_action_on_what_is_only_tracked_says_that_no_engine_runs_it() -> None:
+def test_an_action_on_an_unbound_workflow_is_engine_unavailable() -> None:
     writer = Writer()
     writer.create("RUNNING")
     assert writer.act("pause")["code"] == "ENGINE_UNAVAILABLE"
     assert writer.act("pause", "absent") == {"__typename": "NotFound", "code": "NOT_FOUND"}
 
 
-def test_a_restart_forgets_the_last_run_and_the_log_keeps_it() -> None:
+def test_a_restart_clears_the_last_run_and_keeps_its_events() -> None:
     writer = Writer(engine=RecordingEngine("w"))
     writer.create("RUNNING", input={"a": 1}, metadata={"b": 2})
     writer.step("RETRYING", "retries", error={"message": "x"})
@@ -168,7 +168,7 @@ def test_a_restart_forgets_the_last_run_and_the_log_keeps_it() -> None:
     assert len(writer.types()) == head + 1
 
 
-def test_a_restart_of_what_was_never_seen_to_start_is_logged_as_one() -> None:
+def test_a_restart_of_an_instance_that_never_started_writes_one_event() -> None:
     writer = Writer(engine=RecordingEngine("w"))
     writer.create("UNKNOWN")
     assert writer.act("restart")["instance"]["startedAt"] is None
@@ -178,7 +178,7 @@ def test_a_restart_of_what_was_never_seen_to_start_is_logged_as_one() -> None:
 def restarted(
     seen: EngineState | EngineError | None, failure: str = "busy"
 ) -> tuple[Writer, Any, int]:
-    """A completed instance that the engine does not restart, of which it says `seen`."""
+    """Restart a completed instance where the engine refuses it, and reports the status `seen`."""
     engine = RecordingEngine("w", failure=failure)
     writer = Writer(engine=engine)
     writer.create("RUNNING")
@@ -191,7 +191,7 @@ def restarted(
 
 
 @pytest.mark.parametrize("seen", [EngineState(None), EngineError("no answer")])
-def test_a_restart_of_what_the_engine_has_not_leaves_no_trace(
+def test_a_restart_of_an_instance_unknown_to_the_engine_changes_nothing(
     seen: EngineState | EngineError,
 ) -> None:
     writer, result, head = restarted(seen)
@@ -205,7 +205,7 @@ def test_a_restart_of_what_the_engine_has_not_leaves_no_trace(
     assert len(writer.state()["steps"]) == 1
 
 
-def test_a_restart_that_the_engine_refuses_ends_as_the_engine_has_the_instance() -> None:
+def test_a_refused_restart_is_repaired_to_the_status_of_the_engine() -> None:
     writer, result, head = restarted(EngineState(InstanceStatus.COMPLETED, output="2"))
     assert result["code"] == "ENGINE_UNAVAILABLE"
     assert "busy" in result["message"]
@@ -213,7 +213,7 @@ def test_a_restart_that_the_engine_refuses_ends_as_the_engine_has_the_instance()
     assert writer.types(head) == ["INSTANCE_RESTARTED", "INSTANCE_COMPLETED"]
 
 
-def test_a_restart_that_fails_with_the_engine_out_of_sight_ends_in_an_error() -> None:
+def test_a_restart_that_fails_without_a_status_of_the_engine_ends_in_an_error() -> None:
     writer, result, head = restarted(None, failure="no such binding")
     assert result["code"] == "ENGINE_UNAVAILABLE"
     instance = writer.read()
@@ -222,7 +222,7 @@ def test_a_restart_that_fails_with_the_engine_out_of_sight_ends_in_an_error() ->
     assert writer.types(head) == ["INSTANCE_RESTARTED", "INSTANCE_ERRORED"]
 
 
-# --- where the engine knows more
+# --- drift that an action finds
 
 
 _ENDS = {
@@ -234,13 +234,13 @@ _ENDS = {
 
 @pytest.mark.parametrize(
     ("action", "end", "refused"),
-    # What is terminated without being refused is what was asked for.
+    # A terminate that is accepted and ends in TERMINATED is a success.
     sorted(
         set(product(("pause", "terminate"), _ENDS, (True, False)))
         - {("terminate", InstanceStatus.TERMINATED, False)}
     ),
 )
-def test_what_has_ended_unseen_is_repaired_and_the_action_is_illegal(
+def test_an_action_on_an_instance_that_ended_unreported_is_illegal_and_repairs_it(
     action: str, end: InstanceStatus, refused: bool
 ) -> None:
     engine = RecordingEngine("w", failure="it is on a finite state" if refused else None)
@@ -258,7 +258,7 @@ def test_what_has_ended_unseen_is_repaired_and_the_action_is_illegal(
     assert data == 1
 
 
-def test_the_engines_words_are_in_the_answer_for_what_has_ended_unseen() -> None:
+def test_the_message_of_the_engine_is_in_the_refusal_of_an_action() -> None:
     engine = RecordingEngine("w", failure="it is on a finite state")
     engine.states["i"] = _ENDS[InstanceStatus.COMPLETED]
     writer = Writer(engine=engine)
@@ -271,7 +271,7 @@ def test_the_engines_words_are_in_the_answer_for_what_has_ended_unseen() -> None
     assert "it is on a finite state" in message
 
 
-def test_what_is_resumed_may_end_at_once() -> None:
+def test_a_resumed_instance_may_end_at_once() -> None:
     engine = RecordingEngine("w")
     engine.states["i"] = _ENDS[InstanceStatus.COMPLETED]
     writer = Writer(engine=engine)
@@ -281,7 +281,7 @@ def test_what_is_resumed_may_end_at_once() -> None:
 
 
 @pytest.mark.parametrize("seen", [InstanceStatus.WAITING_FOR_PAUSE, InstanceStatus.RUNNING])
-def test_a_pause_that_waits_for_a_step_is_tracked_as_such(seen: InstanceStatus) -> None:
+def test_a_pause_that_waits_for_a_step_is_waiting_for_pause(seen: InstanceStatus) -> None:
     engine = RecordingEngine("w")
     engine.states["i"] = EngineState(seen)
     writer = Writer(engine=engine)
@@ -295,7 +295,7 @@ SEND = """mutation ($v: SendWorkflowEventInput!) { r: sendWorkflowEvent(input: $
   ... on InstancePayload { instance { status updatedAt } } ... on Error { code message } } }"""
 
 
-def test_an_event_that_was_sent_is_recorded_without_what_it_holds() -> None:
+def test_a_sent_event_is_recorded_without_its_payload() -> None:
     engine = RecordingEngine("w")
     writer = Writer(engine=engine)
     before = writer.create("WAITING")
@@ -311,7 +311,7 @@ def test_an_event_that_was_sent_is_recorded_without_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize("seen", [EngineState(None), EngineError("no answer")])
-def test_an_event_for_what_the_engine_has_not_is_not_recorded(
+def test_an_event_for_an_instance_unknown_to_the_engine_is_not_recorded(
     seen: EngineState | EngineError,
 ) -> None:
     engine = RecordingEngine("w")
@@ -339,7 +339,7 @@ def test_an_event_that_the_engine_refuses_is_recorded_as_refused() -> None:
     ]
 
 
-def test_an_event_for_what_has_ended_unseen_is_illegal() -> None:
+def test_an_event_for_an_instance_that_ended_unreported_is_illegal() -> None:
     engine = RecordingEngine("w")
     engine.states["i"] = _ENDS[InstanceStatus.COMPLETED]
     writer = Writer(engine=engine)

@@ -1,25 +1,26 @@
-"""What an update of an instance changes and leaves, and which values are taken."""
+"""Updates of instances and workflows: the columns they change, and the values they accept."""
 
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.client import Client
+from tests.support.properties import repeatable
 from tests.support.writing import Writer, failure
 
 _OLD = "2001-01-01T00:00:00.000Z"
 
 
 def aged(writer: Writer, *columns: str) -> None:
-    """Move instants of the instance into the past, so that a new one is seen."""
+    """Move instants of the instance into the past, to tell them from new ones."""
     for column in columns:
         writer.database.connection.execute(f"UPDATE instances SET {column}='{_OLD}'")
 
 
-def test_what_is_absent_stays_and_null_clears() -> None:
+def test_absent_members_keep_their_values_and_null_clears_them() -> None:
     writer = Writer()
     full: dict[str, Any] = {
         "input": {"a": 1},
@@ -42,7 +43,7 @@ def test_what_is_absent_stays_and_null_clears() -> None:
     assert writer.read()["status"] == "SLEEPING"
 
 
-def test_an_update_that_changes_nothing_leaves_time_and_log_as_they_are() -> None:
+def test_an_update_that_changes_nothing_keeps_updated_at_and_writes_no_event() -> None:
     writer = Writer()
     writer.create("RUNNING", input={"a": "ü"}, metadata={"m": 1}, error={"message": "x"})
     aged(writer, "updated_at")
@@ -67,7 +68,7 @@ def test_an_instance_that_is_not_tracked_needs_its_workflow() -> None:
     assert writer.update("absent", workflow="w")["instance"]["status"] == "QUEUED"
 
 
-def test_an_instance_that_is_created_may_be_given_all_at_once() -> None:
+def test_a_new_instance_may_have_all_values_at_once() -> None:
     writer = Writer()
     instance = writer.create("ERRORED", output=1, error={"message": "x"}, metadata={"a": None})
     assert (instance["output"], instance["error"]["name"]) == (1, "Error")
@@ -77,7 +78,7 @@ def test_an_instance_that_is_created_may_be_given_all_at_once() -> None:
     assert json.loads(data) == {"error": {"name": "Error", "message": "x"}}
 
 
-def test_instants_are_set_once_and_in_their_order() -> None:
+def test_instants_are_set_once_and_in_order() -> None:
     writer = Writer()
     writer.create("QUEUED")
     aged(writer, "created_at", "updated_at")
@@ -99,14 +100,14 @@ def test_instants_are_set_once_and_in_their_order() -> None:
     assert writer.types()[-2:] == ["INSTANCE_UPDATED"] * 2
 
 
-def test_an_instance_that_ends_at_once_has_started_too() -> None:
+def test_an_instance_that_ends_at_once_has_also_started() -> None:
     writer = Writer()
     writer.create("QUEUED")
     done = writer.update(status="TERMINATED")["instance"]
     assert done["startedAt"] == done["completedAt"]
 
 
-def test_a_step_that_changes_moves_the_time_of_its_instance() -> None:
+def test_a_change_of_a_step_sets_updated_at_of_its_instance() -> None:
     writer = Writer()
     writer.create("RUNNING")
     aged(writer, "updated_at")
@@ -128,7 +129,7 @@ def test_a_change_of_workflow_registers_it_and_moves_the_counters() -> None:
     assert writer.types() == ["INSTANCE_STARTED", "INSTANCE_UPDATED"]
 
 
-def test_a_registered_workflow_keeps_what_is_not_given() -> None:
+def test_registering_again_keeps_absent_values() -> None:
     writer = Writer()
     first = writer.register(description="d\u0001☃", metadata={"a": None}, retentionDays=3)[
         "workflow"
@@ -177,11 +178,11 @@ _VALUES: list[Any] = [
     {"": {"ü\ud800": [None, True, {"k\u0000": []}]}},
     json.loads("[" * 100 + "]" * 100),
 ]
-_EXAMPLES = settings(max_examples=120, deadline=None, database=None, derandomize=True)
+_EXAMPLES = repeatable(120)
 
 
 def assert_kept(value: Any) -> None:
-    """Fail unless every JSON column gives the value back exactly."""
+    """Fail unless every JSON column returns the value exactly."""
     writer = Writer()
     writer.start(instanceId="i", input=value, metadata=value)
     writer.update(output=value)
@@ -194,18 +195,18 @@ def assert_kept(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", _VALUES, ids=lambda value: ascii(value)[:30])
-def test_awkward_json_comes_back_as_it_was_given(value: Any) -> None:
+def test_awkward_json_is_returned_as_it_was_given(value: Any) -> None:
     assert_kept(value)
 
 
 @_EXAMPLES
 @given(JSON)
-def test_any_json_comes_back_as_it_was_given(value: Any) -> None:
+def test_any_json_is_returned_as_it_was_given(value: Any) -> None:
     assert_kept(value)
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """RFC 7396, as its section 2 writes it."""
+    """Merge by the pseudo-code of RFC 7396, section 2."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -229,7 +230,7 @@ def test_metadata_is_merged_as_rfc_7396_says(target: Any, first: Any, second: An
         assert json.dumps(result) == json.dumps(expected)
 
 
-def test_metadata_grows_member_by_member() -> None:
+def test_metadata_is_merged_member_by_member() -> None:
     writer = Writer()
     writer.create(metadata={"a": {"b": 1, "c": 2}, "d": None})
     assert writer.update(metadata={"a": {"b": None, "e": {"f": None}}, "g": [None]})["instance"][
@@ -241,7 +242,7 @@ _LIMIT = 512 * 1024
 
 
 @pytest.mark.parametrize("filler", ["x", "ü", "\u0001"])
-def test_a_value_of_512_kib_is_taken_and_one_byte_more_is_not(filler: str) -> None:
+def test_a_value_of_512_kib_is_accepted_and_one_byte_more_is_refused(filler: str) -> None:
     writer = Writer()
     size = len(json.dumps(filler, ensure_ascii=False).encode()) - 2
     full = filler * ((_LIMIT - 2) // size)
@@ -261,7 +262,7 @@ def test_a_value_of_512_kib_is_taken_and_one_byte_more_is_not(filler: str) -> No
     assert failure(writer.register(metadata=full + "x")) == ("PAYLOAD_TOO_LARGE", "input.metadata")
 
 
-def test_metadata_that_grows_past_the_limit_is_refused_whole() -> None:
+def test_metadata_that_grows_beyond_the_limit_changes_nothing() -> None:
     writer = Writer()
     writer.create(metadata={"a": "x" * 300_000})
     state = writer.state()
@@ -282,7 +283,7 @@ def test_json_that_is_nested_too_deeply_is_refused() -> None:
     assert failure(writer.start(input=[float("inf")])) == ("INVALID_INPUT", "input.input")
 
 
-def test_long_errors_are_cut_and_kept() -> None:
+def test_long_errors_are_cut_and_stored() -> None:
     writer = Writer()
     error = writer.create(
         "ERRORED",
@@ -297,7 +298,7 @@ _WRONG_TEXTS = ["", "a\u0000b", "a\nb", "\u007f", "\ud800", "x" * 257]
 
 
 @pytest.mark.parametrize("text", _WRONG_TEXTS, ids=lambda text: ascii(text)[:12])
-def test_names_that_cannot_be_kept_are_refused_with_their_path(text: str) -> None:
+def test_invalid_names_are_refused_with_their_path(text: str) -> None:
     writer = Writer()
     writer.create()
     state = writer.state()

@@ -1,4 +1,4 @@
-"""Runs operations through the executor, without HTTP."""
+"""Operations through the executor, without HTTP."""
 
 import json
 from collections.abc import Coroutine, Sequence
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns that waits for nothing: SQLite answers at once."""
+    """Run a coroutine that never suspends, as SQLite answers at once; its result."""
     try:
         coroutine.send(None)
     except StopIteration as done:
         result: T = done.value
         return result
-    raise FlowflareError("suspended without a database effect")
+    raise FlowflareError("the coroutine has suspended")
 
 
 class NoEngine:
-    """No Workflow is bound: everything is tracked only."""
+    """An engine without bound Workflows: instances are only tracked."""
 
     workflows: frozenset[str] = frozenset()
 
@@ -54,7 +54,7 @@ class NoEngine:
 
 
 class Services:
-    """What an operation acts on in these tests."""
+    """The services of an operation: database, engine and gatekeeper."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -63,7 +63,7 @@ class Services:
 
 
 class Client:
-    """Executes operations as a principal on one database."""
+    """Executes operations of one caller on one database."""
 
     def __init__(self, database: SqliteD1 | None = None, caller: Principal = ADMIN) -> None:
         self.database = database or SqliteD1()
@@ -71,15 +71,15 @@ class Client:
         self.services = Services(self.database)
 
     def as_(self, caller: Principal) -> "Client":
-        """The same database for another caller."""
+        """A client of another caller on the same database."""
         return Client(self.database, caller)
 
     def text(self, query: str, **variables: Any) -> str:
-        """The JSON text of `data`."""
+        """Execute an operation; the JSON text of `data`."""
         request = Request(query, variables)
         operation = EXECUTOR.operation(request)
         return "".join(finished(EXECUTOR.execute(operation, request, self.caller, self.services)))
 
     def __call__(self, query: str, **variables: Any) -> Any:
-        """`data`."""
+        """Execute an operation; `data`."""
         return json.loads(self.text(query, **variables))

@@ -1,4 +1,4 @@
-"""What a test opens and has to close."""
+"""A base class for helpers that a test has to close."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class Closing(ABC):
-    """A context manager that is closed at the end, whatever happened."""
+    """A context manager that calls `close` at its end."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what was opened."""
+        """Release what was opened."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
-"""Real SQLite behind the database port, with the limits D1 documents.
+"""Real SQLite behind the database port, with the documented limits of D1.
 
-Local D1 enforces few of them, production all: what passes here fits there. Numbers are bound
-as REAL, as D1 binds them.
+Local D1 enforces few of them and production all, so statements that pass here run there. Numbers
+are bound as REAL, as D1 binds them.
 """
 
 import re
@@ -16,7 +16,7 @@ from resolvers.ports.database import DatabaseError, Outcome, Statement, Value, r
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
-# apsw's limit ids and what D1 documents (developers.cloudflare.com/d1/platform/limits).
+# Limit ids of apsw and the values that D1 documents (developers.cloudflare.com/d1/platform/limits).
 _LIMITS = {
     apsw.SQLITE_LIMIT_VARIABLE_NUMBER: limits.D1_MAX_PARAMETERS,
     apsw.SQLITE_LIMIT_SQL_LENGTH: limits.D1_MAX_SQL_BYTES,
@@ -26,14 +26,14 @@ _LIMITS = {
     apsw.SQLITE_LIMIT_LENGTH: limits.D1_MAX_STRING_BYTES,
     apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,
     apsw.SQLITE_LIMIT_ATTACHED: 0,
-    # Not documented, but set by workerd for every SQLite database.
+    # Not documented, but workerd sets these for every SQLite database.
     apsw.SQLITE_LIMIT_VDBE_OP: 25_000,
     apsw.SQLITE_LIMIT_COLUMN: 100,
     apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
 }
 _FORBIDDEN = re.compile(r"\b(sqlite_version|load_extension)\s*\(", re.IGNORECASE)
 
-# SQLite's name of what went wrong, which D1 puts at the end of its message.
+# The names of SQLite's errors, which D1 puts at the end of its messages.
 _CODES: dict[type[Exception], str] = {
     apsw.SQLError: "SQLITE_ERROR",
     apsw.TooBigError: "SQLITE_TOOBIG",
@@ -42,7 +42,7 @@ _CODES: dict[type[Exception], str] = {
 
 
 class SqliteD1:
-    """A `resolvers.database.Database` on SQLite; counts what D1 would bill as round trips."""
+    """A `resolvers.ports.database.Database` on SQLite; `batches` are the round trips to D1."""
 
     def __init__(self) -> None:
         self.connection = apsw.Connection(":memory:")
@@ -56,7 +56,7 @@ class SqliteD1:
     async def batch(
         self, statements: Sequence[Statement], *, final: bool = False
     ) -> Sequence[Outcome]:
-        """See the port."""
+        """Run statements in one transaction, and record them."""
         self.batches.append(list(statements))
         outcomes = []
         try:
@@ -89,7 +89,7 @@ class SqliteD1:
         )
 
     def rows(self, sql: str, *parameters: Value) -> list[tuple[Any, ...]]:
-        """All rows of a query, for a test to look at what is stored."""
+        """All rows of a query, to check what is stored."""
         return list(self.connection.execute(sql, parameters))
 
 

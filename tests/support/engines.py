@@ -1,4 +1,4 @@
-"""Stand-ins for Cloudflare Workflows, which is not ours to run here."""
+"""A stand-in for Cloudflare Workflows, which does not run outside of workerd."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ class RecordingEngine:
             state = self.states.get(call[2])
             raise EngineError(self.failure, state if isinstance(state, EngineState) else None)
 
-    async def create(self, workflow: str, instance_id: str, params: str) -> None:
+    async def create(self, workflow: str, instance_id: str, *, params: str) -> None:
         self._record("create", workflow, instance_id, params)
 
     async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
@@ -44,13 +44,13 @@ class RecordingEngine:
         running = EngineState(InstanceStatus.RUNNING)
         return [self.states.get(instance_id, running) for _, instance_id in instances]
 
-    async def act(self, workflow: str, instance_id: str, action: str) -> EngineState:
+    async def act(self, workflow: str, instance_id: str, *, action: str) -> EngineState:
         self._record(action, workflow, instance_id)
         state = self.states.get(instance_id, EngineState(_LEADS_TO[action]))
         assert isinstance(state, EngineState)
         return state
 
     async def send_event(
-        self, workflow: str, instance_id: str, event_type: str, payload: str
+        self, workflow: str, instance_id: str, *, event_type: str, payload: str
     ) -> None:
         self._record("event", workflow, instance_id, event_type, payload)

@@ -1,4 +1,4 @@
-"""What the tests of the documentation read out of Markdown."""
+"""Parts of Markdown that the tests of the documentation read."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Fence:
 
 
 def fences(text: str) -> list[Fence]:
-    """The code blocks in their order."""
+    """All code blocks in order."""
     return [Fence(match[1], match[2]) for match in _FENCE.finditer(text)]
 
 
 def section(text: str, title: str) -> str:
-    """What stands below a heading, to the next one of its level or above."""
+    """The text below a heading, up to the next heading of its level or above."""
     match = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
     assert match, f"no heading {title!r}"
     rest = text[match.end() :]
@@ -34,12 +34,12 @@ def section(text: str, title: str) -> str:
 
 
 def without_code(text: str) -> str:
-    """The text with its code blocks blanked out, every other character in its place."""
+    """The text with spaces in place of its code blocks; all other characters keep their places."""
     return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of the rows of all tables, headings and rulers left out."""
+    """The cells of the rows of all tables, without headings and rulers."""
     found = []
     lines = without_code(text).splitlines()
     for number, line in enumerate(lines):
@@ -51,12 +51,12 @@ def rows(text: str) -> list[list[str]]:
 
 
 def code(cell: str) -> list[str]:
-    """What stands in backticks."""
+    """The texts in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def links(text: str) -> list[str]:
-    """Where the links of the prose lead."""
+    """The targets of all links outside code."""
     prose = re.sub(r"`[^`\n]+`", "", without_code(text))
     return re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", prose)
 

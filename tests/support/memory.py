@@ -1,4 +1,4 @@
-"""Memory of a running server's processes, as Linux counts it."""
+"""Memory of a running server, as Linux counts it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Workerd:
         self._proc = Path("/proc") / str(_descendant(server.pid, "workerd"))
 
     def reset_peak(self) -> None:
-        """Begin to look for the peak from now on."""
+        """Measure the peak from now on."""
         (self._proc / "clear_refs").write_text("5")
 
     @property
     def peak_mib(self) -> int:
-        """The most it has had in memory, in MiB."""
+        """The largest resident memory since the last reset, in MiB."""
         return self._status("VmHWM")
 
     @property
     def mib(self) -> int:
-        """What it has in memory now, in MiB."""
+        """The resident memory now, in MiB."""
         return self._status("VmRSS")
 
     def _status(self, name: str) -> int:
@@ -39,7 +39,7 @@ class Workerd:
 
 
 def _descendant(parent: int, name: str) -> int:
-    """The process of this name that a process, or one that it started, has started."""
+    """The process with this name among the descendants of a process."""
     parents = [parent]
     for pid in parents:
         for task in (Path("/proc") / str(pid) / "task").iterdir():

@@ -1,7 +1,7 @@
 """Random valid operations over a database, and their comparison with the reference.
 
-`hypothesis_graphql` draws which fields are selected; values, aliases, merged fields,
-fragments, directives and variables are put in here, so that arguments name what is there.
+`hypothesis_graphql` draws which fields are selected. This module adds values, aliases, merged
+fields, fragments, directives and variables, so that arguments name existing objects.
 """
 
 import json
@@ -68,7 +68,7 @@ def _selections() -> st.SearchStrategy[DocumentNode]:
 
 @st.composite
 def operations(draw: st.DrawFn, pool: Pool) -> Drawn:
-    """A valid query whose arguments mostly name what is in the pool."""
+    """A valid query whose arguments mostly name objects in the pool."""
     document = draw(_selections())
     [operation] = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
@@ -89,7 +89,7 @@ def operations(draw: st.DrawFn, pool: Pool) -> Drawn:
 
 
 class _Rewriting:
-    """One operation being rewritten."""
+    """The state of one operation while it is rewritten."""
 
     def __init__(self, draw: st.DrawFn, pool: Pool) -> None:
         self._draw = draw
@@ -109,7 +109,7 @@ class _Rewriting:
     def selection(
         self, node: SelectionSetNode | None, type_: GraphQLCompositeType
     ) -> SelectionSetNode:
-        """A selection set with everything below it rewritten."""
+        """Rewrite a selection set with all fields below it."""
         assert node is not None
         selections: list[SelectionNode] = []
         for selection in node.selections:
@@ -128,7 +128,7 @@ class _Rewriting:
         return found
 
     def _wrapped(self, inner: SelectionSetNode, type_: GraphQLCompositeType) -> list[SelectionNode]:
-        """The selection as a fragment on its type or an interface of it, once or twice."""
+        """Wrap a selection into a fragment on its type or an interface; spread it once or twice."""
         condition = type_.name
         fits = isinstance(type_, GraphQLObjectType) and all(
             isinstance(node, FieldNode) and node.name.value in ("id", "__typename")
@@ -178,7 +178,7 @@ class _Rewriting:
         return list(built)
 
     def _parts(self, inner: SelectionSetNode | None) -> list[SelectionSetNode | None]:
-        """A field may stand twice, merged: a leaf as it is, an object with parts of its fields."""
+        """Repeat a field now and then: a leaf unchanged, an object with parts of its selection."""
         if not self._chance(12):
             return [inner]
         if inner is None or len(inner.selections) < 2:
@@ -211,7 +211,7 @@ class _Rewriting:
     def _arguments(self, name: str, definition: GraphQLField) -> tuple[ArgumentNode, ...]:
         values: dict[str, Any] = {}
         for argument, declared in sorted(definition.args.items(), reverse=True):
-            # `orderBy` comes before the cursors that belong to it.
+            # In this order `orderBy` is drawn before the cursors that depend on it.
             if is_nullable_type(declared.type) and not self._chance(40) and name != "stats":
                 continue
             values[argument] = self._draw(
@@ -231,14 +231,14 @@ class _Rewriting:
         if self._chance(65):
             return ast(value, type_, self._nested)
         variable = self._variable(str(type_), value)
-        # A variable that is not given leaves its argument out. Not for stats: a timeline
-        # without bounds depends on the present.
+        # A variable without a value leaves its argument out. Not for stats: a timeline without
+        # bounds depends on the current time.
         if is_nullable_type(type_) and field_name != "stats" and self._chance(15):
             del self.variables[variable.name.value]
         return variable
 
     def _nested(self, value: Any, type_: GraphQLInputType) -> ValueNode | None:
-        """A variable for a value inside an input object, now and then."""
+        """Put a value inside an input object into a variable now and then."""
         return self._variable(str(type_), value) if self._chance(15) else None
 
 
@@ -247,12 +247,12 @@ def _field_node(name: str) -> FieldNode:
 
 
 class Refused(Exception):
-    """The served side refuses the operation, by its limits or an argument's bounds."""
+    """The executor refuses the operation for a limit or the bounds of an argument."""
 
 
 @dataclass
 class Comparison:
-    """Compares what `ask` answers, JSON text of `data`, with the reference."""
+    """Compares the results of `ask`, JSON texts of `data`, with those of the reference."""
 
     ask: Callable[[str, dict[str, Any]], str]
     reference: Reference
@@ -260,7 +260,10 @@ class Comparison:
     refused: list[str] = field(default_factory=list)
 
     def check(self, drawn: Drawn) -> None:
-        """Fail unless both answer the same, members in the same order."""
+        """Fail unless both results are equal and their members in the same order.
+
+        An operation that the executor refuses is not compared, and is appended to `refused`.
+        """
         try:
             answered = self.ask(drawn.query, drawn.variables)
         except Refused as refusal:

@@ -1,4 +1,4 @@
-"""Every place of the schema that takes a scalar, and documents that put values there.
+"""All places of the schema that take a scalar, and documents that put values there.
 
 A place is an argument or a member of an input below one, of a root field or of a field that is
 reached from one: `instance(instanceId: "hostile") { step(name: HERE) { id } }`.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphql.type import GraphQLInputType
 
 NAME = "hostile"
-"""The instance, and its workflow, that arguments name where nothing else is asked for."""
+"""The name of the instance, its workflow and its reference in all other arguments."""
 
 _ORDINARY = {
     "Boolean": "true",
@@ -48,15 +48,15 @@ _ORDINARY = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value goes: the fields that lead there, the argument, and the members below it."""
+    """A place for a value: the fields that lead to it, the argument, and the members below that."""
 
     operation: str
-    # From the root; each with the type that has it.
+    # From the root down; each with its parent type.
     fields: tuple[tuple[GraphQLNamedType, str], ...]
     argument: str
     members: tuple[str, ...]
     type: GraphQLInputType
-    # True unless the same argument, or member of the same input, has another place before it.
+    # False if an earlier place has the same argument, or the same member of the same input.
     is_first: bool
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Place:
 
 
 def places() -> Iterator[Place]:
-    """All places, each argument at the nearest of the fields that lead to it."""
+    """All places; of the fields that lead to an argument, those of the shortest path."""
     met: set[tuple[str, ...]] = set()
     roots = {
         "query": core.query_type,
@@ -127,8 +127,8 @@ def _fields(type_: GraphQLNamedType) -> dict[str, GraphQLField]:
 def _leaves(
     type_: GraphQLInputType, owner: str = "", *, is_required: bool = False
 ) -> Iterator[tuple[tuple[str, ...], GraphQLInputType, str]]:
-    """The scalars of an argument: the members that lead to each, its type, and the input that
-    has it, empty for an argument."""
+    """The scalars of an argument: the members that lead to each, its type, and the input type
+    that contains it, empty for the argument itself."""
     if isinstance(type_, GraphQLNonNull):
         yield from _leaves(type_.of_type, owner, is_required=True)
     elif isinstance(type_, GraphQLList):
@@ -142,7 +142,7 @@ def _leaves(
 
 
 def _around(type_: GraphQLInputType, members: tuple[str, ...], value: str) -> str:
-    """A literal of a type with a value at a place inside it."""
+    """A literal of a type with the value at the end of the members."""
     if isinstance(type_, GraphQLNonNull):
         return _around(type_.of_type, members, value)
     if isinstance(type_, GraphQLList):
@@ -159,7 +159,7 @@ def _around(type_: GraphQLInputType, members: tuple[str, ...], value: str) -> st
 
 
 def _ordinary(type_: GraphQLInputType) -> str:
-    """A literal of a type that nobody minds."""
+    """An ordinary literal of a type."""
     if isinstance(type_, GraphQLNonNull):
         return _ordinary(type_.of_type)
     if isinstance(type_, GraphQLList):
@@ -172,7 +172,7 @@ def _ordinary(type_: GraphQLInputType) -> str:
             for name, member in type_.fields.items()
             if is_required_input_field(member)
         }
-        # One of a `@oneOf` input is required.
+        # A `@oneOf` input requires one of its members.
         name, member = next(iter(type_.fields.items()))
         required = required or {name: _ordinary(member.type)}
         return "{" + ", ".join(f"{key}: {text}" for key, text in required.items()) + "}"
@@ -180,7 +180,7 @@ def _ordinary(type_: GraphQLInputType) -> str:
 
 
 def _required(arguments: dict[str, GraphQLArgument], given: dict[str, str] | None = None) -> str:
-    """The arguments that are given, and those that a field cannot do without."""
+    """The given arguments, and the other ones that are required."""
     texts = dict(given or {})
     for name, argument in arguments.items():
         if is_required_argument(argument) and name not in texts:
@@ -190,7 +190,7 @@ def _required(arguments: dict[str, GraphQLArgument], given: dict[str, str] | Non
 
 
 def _selection(field: GraphQLField) -> str:
-    """A few members of what a field returns, so that its arguments are put to use."""
+    """A selection of a few members, so that the arguments of a field are used."""
     type_ = get_named_type(field.type)
     if is_leaf_type(type_):
         return ""
@@ -203,7 +203,7 @@ def _selection(field: GraphQLField) -> str:
 
 
 def _members(type_: GraphQLObjectType) -> str:
-    """The leaves of an error; else the first leaf, and the first leaf of the first object."""
+    """The leaves of an error; else the first leaf, and the first leaf of an object."""
     leaves = [name for name, field in type_.fields.items() if is_leaf_type(_named(field))]
     if "Error" in [interface.name for interface in type_.interfaces]:
         return " ".join(leaves)

@@ -1,9 +1,9 @@
 """The same schema executed the ordinary way: field by field, over plain Python rows.
 
-It shares no code with `resolvers.planning` and knows no SQL beyond reading whole tables, so
-that where it and the compiled path agree, both are right or both are wrong for different
-reasons. The schema is the served one, printed and built again without its resolvers; its
-scalars' input rules are the served ones.
+It shares no code with `resolvers.compiling` and its only SQL reads whole tables. So where it and
+the compiled path agree, both are right, or both are wrong for different reasons. The schema is the
+served one, printed and built again without its resolvers; its scalars parse input as the served
+ones do.
 """
 
 import json
@@ -47,7 +47,7 @@ _JSON = ("input", "output", "error", "metadata", "data")
 
 
 def reference_row(ref_type: str, ref_id: str) -> Row:
-    """A reference needs no row of its own."""
+    """A reference, which is not stored in a table of its own."""
     for value, limit in ((ref_type, 64), (ref_id, 256)):
         if not 1 <= len(value) <= limit:
             raise GraphQLError("out of bounds")
@@ -55,7 +55,7 @@ def reference_row(ref_type: str, ref_id: str) -> Row:
 
 
 def selected(view: View, rows: list[Row], given: dict[str, Any] | None) -> list[Row]:
-    """What an InstanceFilter selects of these instances."""
+    """The instances that an InstanceFilter selects."""
     for name, value in (given or {}).items():
         if value is None:
             continue
@@ -91,7 +91,7 @@ def selected(view: View, rows: list[Row], given: dict[str, Any] | None) -> list[
 
 
 def refers(row: Row, given: dict[str, Any]) -> bool:
-    """Whether a ReferenceFilter selects an instance."""
+    """True if a ReferenceFilter selects an instance."""
     return all(
         given.get(name) is None or row[column] == given[name]
         for name, column in (("refType", "ref_type"), ("refId", "ref_id"))
@@ -99,7 +99,7 @@ def refers(row: Row, given: dict[str, Any]) -> bool:
 
 
 def ago(duration_ms: int) -> str:
-    """The instant this long ago; before all instants where that is out of range."""
+    """The instant this long ago; a text before all instants if that is out of range."""
     try:
         instant = datetime.now(UTC) - timedelta(milliseconds=duration_ms)
     except OverflowError:
@@ -108,12 +108,12 @@ def ago(duration_ms: int) -> str:
 
 
 def snake(name: str) -> str:
-    """camelCase as a column."""
+    """The column of a field in camelCase."""
     return re.sub("[A-Z]", lambda match: "_" + match[0].lower(), name)
 
 
 def counts(rows: Iterable[Row]) -> list[Row]:
-    """StatusCounts in the order of life."""
+    """StatusCounts in the order of STATUSES."""
     statuses = [row["status"] for row in rows]
     return [{"status": s, "count": statuses.count(s)} for s in STATUSES if s in statuses]
 
@@ -124,7 +124,7 @@ def newest(rows: list[Row]) -> Row | None:
 
 
 def milliseconds(start: str | None, end: str | None) -> int | None:
-    """Between two instants."""
+    """The time between two instants, None if one is missing."""
     if start is None or end is None:
         return None
     span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
@@ -132,7 +132,7 @@ def milliseconds(start: str | None, end: str | None) -> int | None:
 
 
 def by_global_id(view: View, given: str) -> Row | None:
-    """What a global id names."""
+    """The row that a global id names."""
     kind, colon, key = given.partition(":")
     if not colon or not key or kind not in _KINDS:
         raise GraphQLError("not a global id")
@@ -151,7 +151,7 @@ def by_global_id(view: View, given: str) -> Row | None:
 
 
 def selected_events(view: View, given: dict[str, Any] | None) -> list[Row]:
-    """What an EventFilter selects of the visible log."""
+    """The visible events that an EventFilter selects."""
     given = {name: value for name, value in (given or {}).items() if value is not None}
     instances = {row["id"]: row for row in view.instances}
     found = []
@@ -177,7 +177,7 @@ def instances_page(view: View, rows: list[Row], args: dict[str, Any]) -> Row:
 
 
 def stats(view: View, args: dict[str, Any]) -> Row:
-    """InstanceStats of what a filter selects."""
+    """InstanceStats of the instances that a filter selects."""
     return {
         "filter": args.get("filter"),
         "rows": selected(view, view.instances, args.get("filter")),
@@ -185,7 +185,7 @@ def stats(view: View, args: dict[str, Any]) -> Row:
 
 
 def percentile(rows: list[Row], percent: int) -> int | None:
-    """Nearest rank among completed instances."""
+    """The percentile of completed instances' durations, by nearest rank."""
     durations = sorted(
         duration
         for row in rows
@@ -198,7 +198,7 @@ def percentile(rows: list[Row], percent: int) -> int | None:
 
 
 def retries(view: View, rows: list[Row]) -> int:
-    """Failed attempts that were followed, or will be, by another."""
+    """The number of failed attempts that another attempt follows or will follow."""
     steps = [step for row in rows for step in view.steps_of(row)]
     return sum(
         attempt["status"] == "FAILED"
@@ -325,13 +325,13 @@ SCHEMA = _rebuilt()
 
 
 class Reference:
-    """Answers operations over data as a caller with some limits may see it."""
+    """Executes operations over data as a caller with some restrictions may see it."""
 
-    def __init__(self, data: Data, limits: Restrictions | None = None) -> None:
-        self._view = View(data, limits or Restrictions())
+    def __init__(self, data: Data, restrictions: Restrictions | None = None) -> None:
+        self._view = View(data, restrictions or Restrictions())
 
     def execute(self, query: str, variables: dict[str, Any] | None = None) -> ExecutionResult:
-        """The ordinary result of graphql-core."""
+        """Execute an operation with graphql-core."""
         return execute_sync(
             SCHEMA,
             parse(query),
@@ -342,14 +342,14 @@ class Reference:
         )
 
     def answer(self, query: str, **variables: Any) -> Any:
-        """`data`; fails where there are errors."""
+        """Execute an operation; `data`. Fail if there are errors."""
         result = self.execute(query, variables)
         assert result.errors is None, result.errors
         return result.data
 
 
 def global_ids(data: Data) -> list[str]:
-    """Ids of a sample of all nodes, and of some that are not there."""
+    """The ids of a sample of all nodes, and of some that do not exist."""
     view = View(data, Restrictions())
     found = [
         RESOLVERS[row["__typename"], "id"](view, row, {})

@@ -1,4 +1,4 @@
-"""Pages, ranges and slices of time for the reference, over lists that are all in memory."""
+"""Pages, ranges and slices of time for the reference, over whole lists in memory."""
 
 import re
 from collections.abc import Callable
@@ -14,28 +14,28 @@ Key: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """How a list is sorted and what its cursors look like."""
+    """The order of a list, with the form of its cursors."""
 
     letter: str
     key: Callable[[Row], Key]
     descending: bool
 
     def cursor(self, row: Row) -> str:
-        """A row's cursor."""
+        """The cursor of a row."""
         return self.letter + ",".join(str(part) for part in self.key(row))
 
     def parse(self, cursor: str) -> Key:
-        """The key in a cursor."""
+        """The key in a cursor; GraphQLError if it is not one of this list and order."""
         if self.letter == "N" and cursor.startswith("N"):
             return (cursor[1:],)
         instant = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
         match = re.fullmatch(rf"{self.letter}({instant}),(\d{{1,15}})", cursor)
         if self.letter == "N" or match is None:
-            raise GraphQLError("not a cursor of this list and order")
+            raise GraphQLError("must be a cursor of this list in this order")
         return (match[1], int(match[2]))
 
     def before(self, first: Key, second: Key) -> bool:
-        """Whether `first` comes strictly before `second`."""
+        """True if `first` comes strictly before `second`."""
         return first > second if self.descending else first < second
 
 
@@ -43,7 +43,7 @@ BY_NAME = Ordering("N", lambda row: (row["name"],), descending=False)
 
 
 def by_instant(args: dict[str, Any]) -> Ordering:
-    """The order that `orderBy` asks for."""
+    """The order of `orderBy`."""
     given = args.get("orderBy") or {}
     column = "updated_at" if given.get("field") == "UPDATED_AT" else "created_at"
     return Ordering(
@@ -54,7 +54,7 @@ def by_instant(args: dict[str, Any]) -> Ordering:
 
 
 def size_of(value: int | None, default: int, limit: int) -> int:
-    """A page size within its bounds."""
+    """A page size; GraphQLError if it is out of bounds."""
     if value is None:
         return default
     if not 0 <= value <= limit:
@@ -63,7 +63,7 @@ def size_of(value: int | None, default: int, limit: int) -> int:
 
 
 def connection(kind: str, rows: list[Row], args: dict[str, Any], order: Ordering) -> Row:
-    """A page as Relay's specification has it, all of the list being at hand."""
+    """A page of a list, by Relay's connection specification."""
     first, last = args.get("first"), args.get("last")
     if first is not None and last is not None:
         raise GraphQLError("both first and last")
@@ -81,8 +81,8 @@ def connection(kind: str, rows: list[Row], args: dict[str, Any], order: Ordering
         and (before is None or order.before(pair[0], before))
     ]
     page = inside[max(0, len(inside) - size) :] if backward else inside[:size]
-    # In the direction of paging a full page may have more beyond it; on the other side only
-    # a given cursor can.
+    # In the direction of paging, rows may follow a full page; on the other side, rows exist only
+    # behind a given cursor.
     full = size > 0 and len(page) == size
     if backward:
         previous = full and any(order.before(key, page[0][0]) for key, _ in keyed)
@@ -108,8 +108,8 @@ def connection(kind: str, rows: list[Row], args: dict[str, Any], order: Ordering
 
 
 def event_page(events: list[Row], log: list[Row], args: dict[str, Any], *, limited: bool) -> Row:
-    """A page of the log. An empty one has looked at everything up to the log's head, which a caller
-    with restrictions does not learn."""
+    """A page of the log. The cursor of an empty one is the head of the log, which a caller with
+    restrictions does not get."""
     size = size_of(args.get("first"), 100, 1000)
     after = int(args.get("after") or 0)
     ahead = sorted((row for row in events if row["id"] > after), key=lambda row: int(row["id"]))
@@ -129,14 +129,14 @@ def event_page(events: list[Row], log: list[Row], args: dict[str, Any], *, limit
 
 
 def prefix(search: str) -> Callable[[str | None], bool]:
-    """Whether a value starts with `search`."""
+    """A function that is true of values that start with `search`."""
     if not 1 <= len(search) <= 256:
         raise GraphQLError("search")
     return lambda value: value is not None and value.startswith(search)
 
 
 def between(value: str | None, given: dict[str, Any]) -> bool:
-    """Whether an instant is in a DateTimeRange."""
+    """True if an instant is in a DateTimeRange."""
     low, high = given.get("from"), given.get("to")
     if low is None and high is None:
         return True
@@ -152,7 +152,7 @@ def epoch_ms(instant: str) -> int:
 
 
 def instant_of(milliseconds: int) -> str:
-    """The API's text of an instant."""
+    """An instant as the API writes it."""
     text = (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "Z"
 

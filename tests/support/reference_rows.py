@@ -1,4 +1,4 @@
-"""The tables as plain Python rows, and what of them one caller may see."""
+"""The tables as plain Python rows, and the part of them that one caller may see."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -53,9 +53,9 @@ class Data:
 class View:
     """The data as one caller may see it."""
 
-    def __init__(self, data: Data, limits: Restrictions) -> None:
+    def __init__(self, data: Data, restrictions: Restrictions) -> None:
         self.data = data
-        self.restrictions = limits
+        self.restrictions = restrictions
         self.instances = [row for row in data.instances if self._sees(row)]
         self.instance_rows = {row["id"] for row in self.instances}
 
@@ -67,13 +67,13 @@ class View:
         )
 
     def workflows(self) -> list[Row]:
-        """The workflows it may see: those named, or those of the instances it sees."""
-        limits = self.restrictions
-        if limits.reference is None and limits.instance_id is None:
+        """The workflows that the restrictions name, or those of the visible instances."""
+        allowed = self.restrictions
+        if allowed.reference is None and allowed.instance_id is None:
             return [
                 row
                 for row in self.data.workflows
-                if limits.workflows is None or row["name"] in limits.workflows
+                if allowed.workflows is None or row["name"] in allowed.workflows
             ]
         seen = {row["workflow"] for row in self.instances}
         return [row for row in self.data.workflows if row["name"] in seen]
@@ -84,7 +84,7 @@ class View:
         return sorted(found, key=lambda row: int(row["step_index"]))
 
     def referring(self, reference: Row) -> list[Row]:
-        """The visible instances that work on a reference."""
+        """The visible instances with a reference."""
         key = (reference["ref_type"], reference["ref_id"])
         return [row for row in self.instances if (row["ref_type"], row["ref_id"]) == key]
 
@@ -93,12 +93,12 @@ class View:
         return [row for row in self.instances if row["workflow"] == workflow["name"]]
 
     def retrying(self, instance: Row) -> bool:
-        """Whether a step waits for its next attempt."""
+        """True if a step waits for its next attempt."""
         return any(step["status"] == "RETRYING" for step in self.steps_of(instance))
 
 
 def one(rows: Iterable[Row], **columns: Any) -> Row | None:
-    """The only row with these values."""
+    """The only row with these values, None if there is none."""
     found = [row for row in rows if all(row[name] == value for name, value in columns.items())]
     assert len(found) <= 1
     return found[0] if found else None

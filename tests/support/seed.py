@@ -1,6 +1,6 @@
-"""A varied database as SQL text, the same every time, for SQLite here and D1 in workerd.
+"""A varied database as SQL text, always the same, for SQLite here and for D1 in workerd.
 
-Changes are made through the tables, so the triggers write the log and the counters.
+The statements change instances and steps, and the triggers write the log and the counters.
 """
 
 import json
@@ -64,14 +64,14 @@ _STEP_PATHS = (
 
 
 class Clock:
-    """Instants that only now and then move on, so that many rows share one."""
+    """A clock that advances only now and then, so that many rows share an instant."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._ms = 0
 
     def now(self, year: int) -> str:
-        """The present, in a year."""
+        """The current instant, in the given year."""
         if self._chance.random() < 0.5:
             self._ms += self._chance.choice((1, 999, 60_000, 3_600_000, 7_654_321))
         hours, rest = divmod(self._ms, 3_600_000)
@@ -98,12 +98,12 @@ def statements(instances: int = 60, seed: int = 7) -> Iterator[str]:
     yield insert("workflows", name="order", created_at=at, updated_at=at, metadata="[1]")
     for number in range(instances):
         yield from instance(number, chance, clock)
-    # A gap in rows and log, and counters that are back at zero.
+    # This leaves gaps in rows and log, and counters at zero.
     yield "DELETE FROM instances WHERE instance_id IN ('i-003','i-011')"
 
 
 def instance(number: int, chance: random.Random, clock: Clock) -> Iterator[str]:
-    """One instance with its steps and its way through the statuses."""
+    """One instance with its steps and its changes of status."""
     year = chance.choice((2001, 2025, 2025))
     created = clock.now(year)
     path = _PATHS[number % len(_PATHS)]
@@ -177,7 +177,7 @@ def step(row: str, name: str, index: int, chance: random.Random, at: str) -> Ite
 
 
 def json_text(value: object) -> str:
-    """As the API stores it: raw where UTF-8 can hold it, else escaped."""
+    """JSON as the API stores it: escaped only if it contains lone surrogates."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     if any("\ud800" <= character <= "\udfff" for character in text):
         return json.dumps(value, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The varied database of `seed` in SQLite, for tests that only read."""
+"""The varied database of seed.py in SQLite, for tests that only read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from resolvers.base.errors import ArgumentError, RequestError
 from resolvers.base.vocabulary import Scope
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
-from tests.support.operations import Comparison, Refused
+from tests.support.operations import Comparison, Drawn, Refused
 from tests.support.reference import Reference, global_ids
 from tests.support.reference_rows import Data
 from tests.support.seed import statements
@@ -16,7 +16,7 @@ from tests.support.values import Pool
 
 
 def seeded() -> SqliteD1:
-    """A database of its own."""
+    """A new copy of the database, which the caller may change."""
     database = SqliteD1()
     for statement in statements():
         database.connection.execute(statement)
@@ -29,7 +29,7 @@ POOL = Pool.of(DATA, global_ids(DATA))
 
 
 def asking(client: Client) -> Callable[[str, dict[str, Any]], str]:
-    """How a comparison asks the executor."""
+    """Run operations with the executor, in the form that a comparison calls."""
 
     def ask(query: str, variables: dict[str, Any]) -> str:
         try:
@@ -44,7 +44,16 @@ def asking(client: Client) -> Callable[[str, dict[str, Any]], str]:
     return ask
 
 
-def comparing(limits: Restrictions) -> Comparison:
-    """The executor against the reference, both for a caller with these limits."""
-    caller = principal(Scope.READ, restrictions=limits)
-    return Comparison(asking(Client(DATABASE, caller)), Reference(DATA, limits))
+def comparing(restrictions: Restrictions) -> Comparison:
+    """Compare the executor with the reference, both for a caller with these restrictions."""
+    caller = principal(Scope.READ, restrictions=restrictions)
+    return Comparison(asking(Client(DATABASE, caller)), Reference(DATA, restrictions))
+
+
+def assert_equals_reference(
+    query: str, variables: dict[str, Any] | None = None, *, restrictions: Restrictions | None = None
+) -> None:
+    """Fail unless the executor answers, and answers as the reference does."""
+    comparison = comparing(restrictions or Restrictions())
+    comparison.check(Drawn(query, variables or {}))
+    assert comparison.refused == []

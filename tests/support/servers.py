@@ -1,4 +1,4 @@
-"""The real server: the staged Worker on workerd, with D1, Durable Objects and Workflows."""
+"""Fixtures of real servers: the staged Worker on workerd, with D1, Durable Objects, Workflows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class StartServer(Protocol):
-    """Starts a further server, with variables of its own and Workers beside it; it is stopped
-    after the test."""
+    """Starts another server with its own variables and with Workers beside it; it stops after the
+    test."""
 
     def __call__(
         self,
@@ -29,7 +29,7 @@ class StartServer(Protocol):
 
 @pytest.fixture(scope="session")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """One server for the whole session: tests share its data, so they must not count on it."""
+    """One server for the whole session; tests share its data, so they must not depend on it."""
     with LocalServer() as running:
         yield running
 
@@ -43,14 +43,14 @@ def api(server: LocalServer) -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def rough(prepared: None) -> Iterator[LocalServer]:
-    """A server for tests that are hard on it: long logs, broken tables, lost objects."""
+    """A server for tests with long logs, broken tables and evicted objects."""
     with LocalServer() as running:
         yield running
 
 
 @pytest.fixture
 def start_server(prepared: None) -> Iterator[StartServer]:
-    """A factory for servers with variables or a state of their own."""
+    """A function that starts servers with their own variables or state."""
     started: list[LocalServer] = []
 
     def start(

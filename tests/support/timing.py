@@ -1,4 +1,4 @@
-"""Waiting for things, and how long they take on a machine that other tests use as well."""
+"""Deadlines on a machine that other tests use at the same time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIMES = 4
 
 
 def until(condition: Callable[[], object], what: object = "", *, seconds: float = 15) -> None:
-    """Wait until something holds; `what` is said where it does not come to."""
+    """Wait until `condition` is true; fail with `what` after the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
@@ -20,9 +20,9 @@ def until(condition: Callable[[], object], what: object = "", *, seconds: float 
 
 
 def assert_within(seconds: float, act: Callable[[], object]) -> None:
-    """Fail unless it is done in so many seconds, in one of four times.
+    """Fail unless `act` takes less than `seconds` in one of four tries.
 
-    What holds it up only sometimes, as a test beside this one does, is not its own.
+    Other tests on the machine may delay some of the tries.
     """
     taken: list[float] = []
     while not taken or (taken[-1] >= seconds and len(taken) < TIMES):

@@ -1,4 +1,4 @@
-"""Argument values that name what a database holds, and now and then what it does not."""
+"""Argument values that name objects of a database, and some that do not exist."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _YEAR_MS = 365 * 24 * 60 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What arguments may name."""
+    """Names, ids, instants and cursors for arguments."""
 
     workflows: list[str]
     instances: list[str]
@@ -44,7 +44,7 @@ class Pool:
 
     @classmethod
     def of(cls, data: Data, ids: list[str]) -> "Pool":
-        """What there is in the data, and a little that is not; `ids` are global ids."""
+        """Collect values of the data, and a few that do not occur; `ids` are global ids."""
         workflows = sorted(row["name"] for row in data.workflows)
         instances = sorted(row["instance_id"] for row in data.instances)
         references = sorted(
@@ -83,7 +83,7 @@ def value_for(
     if isinstance(type_, GraphQLNonNull):
         return _value(pool, type_.of_type, place, siblings)
     inner = _value(pool, type_, place, siblings)
-    # A timeline without bounds depends on the present.
+    # A timeline without bounds depends on the current time.
     if place[0] == "stats" and place[1:] in (
         ("filter",),
         ("filter", "createdAt"),
@@ -158,7 +158,7 @@ def ast(
     type_: GraphQLInputType,
     variable: Callable[[Any, GraphQLInputType], ValueNode | None],
 ) -> ValueNode:
-    """The literal of a JSON value; `variable` may give a variable for a member of an object."""
+    """A literal of a JSON value; `variable` may return a variable for a member of an object."""
     if value is None:
         return NullValueNode()
     if isinstance(type_, GraphQLNonNull):

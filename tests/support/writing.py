@@ -1,4 +1,4 @@
-"""Mutations as calls, and what they left in the tables."""
+"""Mutations as method calls, and the state of the tables after them."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ REGISTER = """mutation ($v: RegisterWorkflowInput!) { r: registerWorkflow(input:
   name description metadata retentionDays createdAt updatedAt } } } }"""
 ACT = f"""mutation ($v: InstanceActionInput!) {{ r: %s(input: $v) {{ {_ACTED} }} }}"""
 
-# Everything that a caller can change, without the instants at which it did.
+# Everything that a caller can change, without the instants of the changes.
 _STATE = {
     "workflows": "SELECT name,description,metadata,retention_days FROM workflows ORDER BY name",
     "instances": "SELECT instance_id,workflow,ref_type,ref_id,status,input,output,error,metadata,"
@@ -47,7 +47,7 @@ _STATE = {
 
 
 class Writer:
-    """A client that writes; each call gives the member of the result union."""
+    """Calls mutations with a client; each method returns the member of the result union."""
 
     def __init__(self, client: Client | None = None, engine: Engine | None = None) -> None:
         self.client = client or Client()
@@ -71,7 +71,7 @@ class Writer:
         return self._call(UPDATE, {"instanceId": instance_id, **given})
 
     def create(self, status: str | None = None, instance_id: str = "i", **given: Any) -> Any:
-        """A new instance, in any status."""
+        """Create an instance in any status."""
         result = self.update(instance_id, workflow="w", status=status, **given)
         assert result["__typename"] == "InstancePayload", result
         return result["instance"]
@@ -91,26 +91,26 @@ class Writer:
         return self._call(REGISTER, {"name": name, **given})
 
     def act(self, action: str, instance_id: str = "i") -> Any:
-        """pauseWorkflow and the like."""
+        """An action such as pauseWorkflow."""
         return self._call(ACT % f"{action}Workflow", {"instanceId": instance_id})
 
     def events(self, after: int = 0) -> list[tuple[Any, ...]]:
-        """The log behind a position: type, status, step, attempt."""
+        """The events after a position: type, status, step, attempt."""
         return self.database.rows(
             "SELECT type,status,step,attempt FROM events WHERE id>?1 ORDER BY id", after
         )
 
     def types(self, after: int = 0) -> list[str]:
-        """The types of the events behind a position."""
+        """The types of the events after a position."""
         return [row[0] for row in self.events(after)]
 
     def head(self) -> int:
-        """The position of the last event there was, whether or not it is kept."""
+        """The position of the last event, even if that was removed."""
         [(head,)] = self.database.rows(f"SELECT {HEAD}")
         return int(head)
 
     def state(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that a caller can change."""
+        """Everything that a caller can change."""
         return {table: self.database.rows(sql) for table, sql in _STATE.items()}
 
     def read(self, instance_id: str = "i") -> Any:
@@ -120,6 +120,6 @@ class Writer:
 
 
 def failure(result: Any) -> tuple[Any, ...]:
-    """What identifies an InvalidInput."""
+    """The code and the path of an InvalidInput."""
     assert result["__typename"] == "InvalidInput", result
     return (result["code"], ".".join(result["path"]))

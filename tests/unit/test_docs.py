@@ -1,4 +1,4 @@
-"""The documentation says what the code says."""
+"""The documentation agrees with the code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PROSE = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 SETTINGS = {"PORT", "FLOWFLARE_STATE"}
-"""Of the local servers; those of the Worker are read out of its code."""
+"""Settings of the local servers; those of the Worker are read from its code."""
 
 
 def text(name: str) -> str:
@@ -46,14 +46,19 @@ def test_relative_links_lead_to_files_and_headings(path: Path) -> None:
             assert fragment in anchors(target.read_text(encoding="utf-8")), href
 
 
-@pytest.mark.parametrize("path", PROSE, ids=named)
-def test_graphql_in_code_blocks_fits_the_schema(path: Path) -> None:
-    for fence in fences(path.read_text(encoding="utf-8")):
-        if fence.language == "graphql":
-            assert validate(core, parse(fence.text)) == []
+def test_graphql_in_code_blocks_fits_the_schema() -> None:
+    blocks = [
+        (named(path), fence.text)
+        for path in PROSE
+        for fence in fences(path.read_text(encoding="utf-8"))
+        if fence.language == "graphql"
+    ]
+    assert "docs/api.md" in dict(blocks)
+    for page, block in blocks:
+        assert validate(core, parse(block)) == [], page
 
 
-def test_every_page_is_in_the_navigation_by_its_own_place() -> None:
+def test_every_page_is_in_the_navigation() -> None:
     assert set(pages.sources(ROOT)) == set(pages.ORDER)
 
 
@@ -70,8 +75,8 @@ def test_every_limit_is_documented_with_its_value() -> None:
 
 
 def codes_in(path: Path) -> Iterator[str]:
-    """The codes of `extensions.code` that a module names: `code="…"`, the second argument of what
-    makes an error, and the values of `_CODES` with their default."""
+    """The values of `extensions.code` that a module names: in `code="…"`, as the second argument of
+    `error_of`, and in `_CODES` with its default."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
@@ -93,7 +98,7 @@ def codes_in(path: Path) -> Iterator[str]:
         )
 
 
-def test_every_error_code_has_its_heading_and_no_other_has() -> None:
+def test_the_headings_of_error_codes_are_exactly_the_codes_in_use() -> None:
     parts = ("resolvers/**/*.py", "schema/*.py", "tracker_do/*.py")
     used = {found for part in parts for module in ROOT.glob(part) for found in codes_in(module)}
     assert {"UNAUTHENTICATED", "BODY_TOO_LARGE", "INTERNAL", "BAD_REQUEST"} <= used
@@ -102,7 +107,7 @@ def test_every_error_code_has_its_heading_and_no_other_has() -> None:
     heading = re.compile(r"^### ([A-Z_]+)$", re.MULTILINE)
     assert set(heading.findall(section(page, "Codes in `errors`"))) == used
     results = heading.findall(section(page, "Codes of mutation results"))
-    # Some are in both.
+    # A code may be used in both places; it is described once.
     assert sorted(results) == sorted(set(ErrorCode) - used)
 
 
@@ -132,7 +137,7 @@ def test_every_command_is_documented() -> None:
 # --- transitions
 
 
-def test_the_instances_transitions_are_those_of_the_table() -> None:
+def test_the_table_of_instance_transitions_is_that_of_the_code() -> None:
     instances = section(text("docs/transitions.md"), "Instances")
     table = rows(instances[: instances.index("\n### ")])
     documented = {code(source)[0]: set(code(targets)) for source, targets in table}
@@ -140,14 +145,14 @@ def test_the_instances_transitions_are_those_of_the_table() -> None:
         str(source): {str(target) for target in targets}
         for source, targets in transitions.INSTANCE_TRANSITIONS.items()
     }
-    assert all(list_in_order(code(targets)) for _, targets in table)
+    assert all(is_in_order(code(targets)) for _, targets in table)
 
 
-def list_in_order(statuses: list[str]) -> bool:
+def is_in_order(statuses: list[str]) -> bool:
     return statuses == [str(s) for s in InstanceStatus if s in statuses]
 
 
-def test_the_actions_are_those_of_the_table() -> None:
+def test_the_table_of_actions_is_that_of_the_code() -> None:
     page = section(text("docs/transitions.md"), "Actions")
     documented = {code(cells[0])[0]: set(code(cells[1])) for cells in rows(page)}
     assert documented == {
@@ -159,7 +164,7 @@ def test_the_actions_are_those_of_the_table() -> None:
     }
 
 
-def test_the_steps_ranks_are_those_of_the_table() -> None:
+def test_the_table_of_step_ranks_is_that_of_the_code() -> None:
     steps = section(text("docs/transitions.md"), "Steps")
     documented = {code(cells[0])[0]: int(cells[1]) for cells in rows(steps[: steps.index("```")])}
     assert documented == {str(status): rank for status, rank in transitions.STEP_RANK.items()}

@@ -1,4 +1,4 @@
-"""Answers as streams of events (graphql-sse), and subscriptions over HTTP, without the edge."""
+"""Responses as event streams (graphql-sse), and subscriptions over HTTP, without the edge."""
 
 import json
 from typing import Any
@@ -65,20 +65,17 @@ class Api:
         )
 
 
-def events(response: HttpResponse) -> list[tuple[str, Any]]:
-    """The events of a stream that is over, as the edge writes them around the only result."""
+def body_of(response: HttpResponse) -> Any:
+    """The JSON of a response."""
+    return json.loads("".join(map(str, response.body)))
+
+
+def result_of(response: HttpResponse) -> Any:
+    """The result that the edge sends as the only `next` of a stream."""
+    assert (response.status, response.kind) == (200, Kind.EVENT)
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert response.headers["cache-control"] == "no-store"
-    assert response.kind is Kind.EVENT
-    return [("next", json.loads("".join(map(str, response.body)))), ("complete", None)]
-
-
-def told(response: HttpResponse) -> Any:
-    """The only result of a stream that is over."""
-    assert response.status == 200
-    (first, result), last = events(response)
-    assert (first, last) == ("next", ("complete", None))
-    return result
+    return body_of(response)
 
 
 def code(result: Any) -> str:
@@ -88,7 +85,7 @@ def code(result: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("accept", "spoken"),
+    ("accept", "chosen"),
     [
         ("text/event-stream", EVENT_STREAM),
         ("Text/Event-Stream", EVENT_STREAM),
@@ -105,12 +102,12 @@ def code(result: Any) -> str:
         ("application/*, text/event-stream", PLAIN_JSON),
     ],
 )
-def test_a_stream_is_what_is_answered_where_it_is_preferred(accept: str, spoken: str) -> None:
-    assert negotiate(accept) == spoken
+def test_the_media_type_is_the_one_that_the_client_prefers(accept: str, chosen: str) -> None:
+    assert negotiate(accept) == chosen
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream;q=0", "text/events", "event-stream"])
-def test_a_stream_that_is_not_acceptable_is_406(accept: str) -> None:
+def test_an_accept_header_without_a_supported_media_type_is_406(accept: str) -> None:
     with pytest.raises(HttpError) as refusal:
         negotiate(accept)
     assert refusal.value.status == 406
@@ -120,8 +117,8 @@ def test_a_stream_that_is_not_acceptable_is_406(accept: str) -> None:
 
 def test_a_query_is_a_stream_of_one_result() -> None:
     api = Api()
-    assert told(api.post("{ __typename }")) == {"data": {"__typename": "Query"}}
-    assert told(api.post('{ stats { total } workflow(name: "w") { name } }')) == {
+    assert result_of(api.post("{ __typename }")) == {"data": {"__typename": "Query"}}
+    assert result_of(api.post('{ stats { total } workflow(name: "w") { name } }')) == {
         "data": {"stats": {"total": 0}, "workflow": None}
     }
     by_get = HttpRequest(
@@ -131,10 +128,10 @@ def test_a_query_is_a_stream_of_one_result() -> None:
         accept=EVENT_STREAM,
         authorization="Bearer read",
     )
-    assert told(api.respond(by_get)) == {"data": {"stats": {"total": 0}}}
+    assert result_of(api.respond(by_get)) == {"data": {"stats": {"total": 0}}}
 
 
-def test_no_proxy_keeps_a_stream_back() -> None:
+def test_a_stream_asks_proxies_not_to_buffer_it() -> None:
     assert Api().post("{ __typename }").headers["x-accel-buffering"] == "no"
 
 
@@ -142,7 +139,7 @@ def test_a_mutation_is_a_stream_of_one_result() -> None:
     given = {"instanceId": "i", "workflow": "w", "output": "two\nlines\r\u2028"}
     query = """mutation ($v: UpdateWorkflowInstanceInput!) { r: updateWorkflowInstance(input: $v) {
       ... on InstancePayload { instance { output } } } }"""
-    result = told(Api().post(query, variables={"v": given}))
+    result = result_of(Api().post(query, variables={"v": given}))
     assert result == {"data": {"r": {"instance": {"output": given["output"]}}}}
 
 
@@ -158,7 +155,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "an operation": ("{ __typename }", {"operationName": "A"}, "UNKNOWN_OPERATION"),
     "a cursor": (EVENTS, {"variables": {"after": "7"}}, "INVALID_DOCUMENT"),
     "a cursor to resume behind": (EVENTS, {"extensions": {"after": "7"}}, "INVALID_ARGUMENT"),
-    "a feed that is too large": (
+    "a subscription that is too large": (
         "subscription { workflowEvents { events { instance { reference { instances(first: 100) {"
         " nodes { events(first: 1000) { events { type } } } } } } } } }",
         {},
@@ -170,26 +167,26 @@ _REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", _REFUSED)
 def test_a_request_error_is_an_event_without_data(name: str) -> None:
     query, members, expected = _REFUSED[name]
-    result = told(Api().post(query, **members))
+    result = result_of(Api().post(query, **members))
     assert code(result) == expected
     assert "data" not in result
 
 
 def test_a_field_that_failed_is_an_event_with_data_null() -> None:
     given = {"instanceId": "i", "type": "x" * (MAX_EVENT_TYPE + 1)}
-    result = told(Api().post(MUTATION, variables={"v": given}))
+    result = result_of(Api().post(MUTATION, variables={"v": given}))
     assert (code(result), result["data"]) == ("INVALID_INPUT", None)
 
 
 def refused(response: HttpResponse, status: int) -> str:
-    """The code of a refusal with a status of its own: no stream has begun."""
+    """The code of a refusal that has its own status: no stream has begun."""
     assert response.status == status
     assert response.headers["content-type"] == "application/json; charset=utf-8"
-    return code(json.loads("".join(map(str, response.body))))
+    return code(body_of(response))
 
 
 @pytest.mark.parametrize("query", ["{ __typename }", EVENTS])
-def test_access_is_refused_with_its_status_and_json(query: str) -> None:
+def test_missing_access_is_refused_with_its_own_status_and_json(query: str) -> None:
     api = Api()
     response = api.post(query, key="wrong")
     assert refused(response, 401) == "UNAUTHENTICATED"
@@ -198,7 +195,7 @@ def test_access_is_refused_with_its_status_and_json(query: str) -> None:
     assert refused(api.post(MUTATION, key="read", variables=given), 403) == "FORBIDDEN"
 
 
-def test_what_is_wrong_with_the_http_is_refused_with_its_status_and_json() -> None:
+def test_a_bad_http_request_is_refused_with_its_own_status_and_json() -> None:
     api = Api()
     stream: dict[str, Any] = {"accept": EVENT_STREAM, "authorization": "Bearer admin"}
     of_text = HttpRequest("POST", "/graphql", content_type="text/plain", **stream)
@@ -209,7 +206,7 @@ def test_what_is_wrong_with_the_http_is_refused_with_its_status_and_json() -> No
     assert refused(api.respond(mutation), 405) == "METHOD_NOT_ALLOWED"
 
 
-def test_what_was_not_expected_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_failure_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     api = Api()
 
     async def broken(*_: Any, **__: Any) -> Any:
@@ -224,12 +221,12 @@ def test_what_was_not_expected_is_masked(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- subscriptions
 
 
-def test_a_subscription_in_plain_http_is_told_which_transports_there_are() -> None:
+def test_a_subscription_over_plain_http_is_refused_and_names_the_transports() -> None:
     api = Api()
     for accept, status in ((RESPONSE_JSON, 400), (PLAIN_JSON, 200), ("", 200), ("*/*", 200)):
         response = api.post(EVENTS, accept=accept)
         assert response.status == status
-        result = json.loads("".join(map(str, response.body)))
+        result = body_of(response)
         assert code(result) == "SUBSCRIPTION_TRANSPORT"
         assert "data" not in result
         assert "graphql-transport-ws" in result["errors"][0]["message"]
@@ -237,11 +234,11 @@ def test_a_subscription_in_plain_http_is_told_which_transports_there_are() -> No
 
 
 def request_of(response: HttpResponse) -> Any:
-    """The request that the edge is to stream the results of."""
+    """The subscription request that the edge passes to the tracker."""
     assert (response.status, response.kind) == (200, Kind.STREAM)
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert response.headers["x-accel-buffering"] == "no"
-    return json.loads("".join(map(str, response.body)))
+    return body_of(response)
 
 
 _SEVEN, _NINE = "0000000000000007", "0000000000000009"
@@ -258,35 +255,35 @@ _SEVEN, _NINE = "0000000000000007", "0000000000000009"
         ({"variables": {"after": _SEVEN}}, "", _SEVEN),
     ],
 )
-def test_a_subscription_is_streamed_from_where_the_client_was(
+def test_a_subscription_resumes_after_the_cursor_of_the_client(
     members: dict[str, Any], last_event_id: str, after: str | None
 ) -> None:
     api = Api()
     response = api.post(EVENTS, key="read", last_event_id=last_event_id, **members)
     assert request_of(response) == {
         "query": EVENTS,
-        # The cursor says where it resumes, whichever way it was given.
+        # All three ways of giving a cursor end in the extensions.
         "variables": {},
         "operationName": None,
         "extensions": {"after": after},
     }
-    # The tracker reads; here nothing is.
+    # Only the tracker reads the log.
     assert api.database.batches == []
 
 
 @pytest.mark.parametrize("last_event_id", ["7", "x", "00000000000000007", "\u0660" * 16])
-def test_a_last_event_id_that_is_no_cursor_is_refused_as_an_event(last_event_id: str) -> None:
-    result = told(Api().post(EVENTS, last_event_id=last_event_id))
+def test_an_invalid_last_event_id_is_refused_as_an_event(last_event_id: str) -> None:
+    result = result_of(Api().post(EVENTS, last_event_id=last_event_id))
     assert code(result) == "INVALID_ARGUMENT"
     assert result["errors"][0]["extensions"]["argument"] == "extensions.after"
 
 
-def test_an_object_is_streamed_as_it_is_whatever_the_client_has_seen() -> None:
+def test_a_live_object_ignores_the_last_event_id() -> None:
     query = 'subscription { instance(instanceId: "i") { status } }'
     assert request_of(Api().post(query, last_event_id="anything"))["query"] == query
 
 
-def test_a_browser_of_another_origin_may_say_where_it_was() -> None:
+def test_cors_allows_the_last_event_id_header() -> None:
     application = Application({"FLOWFLARE_API_KEY": "admin", "ALLOWED_ORIGINS": "https://a.test"})
     request = HttpRequest("OPTIONS", "/graphql", origin="https://a.test")
     response = finished(application.respond(request))

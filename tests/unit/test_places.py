@@ -1,4 +1,4 @@
-"""The places that hostile values are sent to are all there are."""
+"""`places` finds all places of the schema, and makes valid documents."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_each_argument_and_each_member_of_an_input_has_a_place() -> None:
     assert found == wanted
 
 
-def test_a_value_is_put_there_in_a_valid_document() -> None:
+def test_the_document_of_each_place_is_valid() -> None:
     for place in places():
         count = 1 if place.operation == "subscription" and place.is_at_root else 2
         names = [f"$v{number}" for number in range(count)]

@@ -1,4 +1,4 @@
-"""What is said of a refused request is short, however long what it quotes."""
+"""The errors of a refused request stay short, however long the text that they quote."""
 
 import json
 from typing import Any
@@ -23,12 +23,13 @@ STATUSES = "query ($v: InstanceFilter) { stats(filter: $v) { total } }"
 
 
 def reported(query: str, **variables: Any) -> list[dict[str, Any]]:
-    """The errors with which an operation is refused."""
+    """The errors of a refused operation."""
     with pytest.raises(Exception) as failure:  # noqa: PT011  # any: `report` takes them all
         Client()(query, **variables)
-    told = report(failure.value)
-    assert told.status == 400
-    return told.errors
+    response = report(failure.value)
+    assert response.status == 400
+    assert response.errors
+    return response.errors
 
 
 LONG = "x" * (MAX_DOCUMENT_CHARACTERS - 200)
@@ -80,14 +81,14 @@ def test_a_message_is_cut_where_it_is_too_long() -> None:
     ],
     ids=["values", "names", "one value"],
 )
-def test_what_is_said_of_variables_stays_small_even_escaped(value: dict[str, Any]) -> None:
+def test_errors_about_variables_stay_small_even_when_escaped(value: dict[str, Any]) -> None:
     errors = reported(STATUSES, v=value)
     assert len(errors) <= MAX_ERRORS + 1
     assert all(len(error["message"]) <= MAX_REPORTED_MESSAGE for error in errors)
     assert len(json.dumps({"errors": errors})) < MOST_BYTES
 
 
-def test_an_error_names_so_many_places_and_no_more() -> None:
+def test_an_error_names_at_most_the_limit_of_locations() -> None:
     [error] = reported("{ node(" + "id: 1 " * 500 + ") { id } }")
     assert len(error["locations"]) == MAX_REPORTED_LOCATIONS
 
@@ -100,7 +101,7 @@ def test_an_operation_name_is_not_repeated_at_length() -> None:
     assert len(error["message"]) == MAX_REPORTED_MESSAGE
 
 
-def test_the_key_of_an_answer_does_not_make_its_error_large() -> None:
+def test_a_long_alias_does_not_make_the_error_large() -> None:
     errors = reported(f'{{ {LONG}: node(id: "none") {{ id }} }}')
     assert errors[0]["path"] == [LONG]
     assert len(json.dumps({"errors": errors})) < MOST_BYTES

@@ -1,4 +1,4 @@
-"""Running coroutines that suspend on effects, a step at a time."""
+"""The runner advances coroutines that await commands, one step at a time."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ DATABASE = CommandDatabase()
 
 
 async def read(sql: str, *, final: bool = False) -> Any:
-    """The text of one opaque statement."""
+    """Run one opaque statement; its text."""
     [outcome] = await DATABASE.batch([Statement(sql, ("a", 1), opaque=True)], final=final)
     return outcome.text
 
 
 async def attempt() -> str:
-    """What a batch comes to, its failure included."""
+    """Run a final statement; its text, or its failure as text."""
     try:
         return str(await read("SELECT", final=True))
     except DatabaseError as error:
         return f"failed: {error}"
 
 
-def test_a_task_suspends_on_its_effect_and_ends_with_its_result() -> None:
+def test_a_task_suspends_on_its_command_and_ends_with_its_result() -> None:
     runner = Runner()
     step = json.loads(runner.start(read("SELECT ?1")))
     assert step == {"task": step["task"], "batch": [["SELECT ?1", ["a", 1], True]]}
@@ -41,29 +41,29 @@ def test_a_task_suspends_on_its_effect_and_ends_with_its_result() -> None:
     assert json.loads(end) == {"done": 3}
 
 
-def test_a_final_effect_is_foreseen_only_where_the_caller_can_begin_again() -> None:
+def test_a_final_batch_is_speculated_only_where_the_caller_can_start_again() -> None:
     runner = Runner()
     step = json.loads(runner.start(attempt(), speculate=True))
     assert step == {"done": "0", "batch": [["SELECT", ["a", 1], True]]}
     assert "task" in json.loads(runner.start(attempt()))
 
 
-def test_a_final_statement_without_a_row_has_failed_whoever_runs_it() -> None:
+def test_a_final_statement_without_a_row_fails() -> None:
     runner = Runner()
     step = json.loads(runner.start(attempt()))
     end = runner.resume(step["task"], '{"outcomes":[[null,0]]}')
     assert json.loads(end) == {"done": "failed: no row"}
 
 
-def test_a_task_that_begins_again_is_told_what_failed() -> None:
+def test_a_task_that_starts_again_gets_the_failure() -> None:
     step = json.loads(Runner().start(attempt(), speculate=True, failure='{"error":"too big"}'))
     assert step == {"done": "failed: too big"}
 
 
-def test_an_engine_that_refuses_raises_in_its_own_words() -> None:
+def test_a_refusal_of_the_engine_is_raised_with_its_message_and_state() -> None:
     runner = Runner()
     engine = CommandEngine({"order": "ORDER"})
-    step = json.loads(runner.start(engine.act("order", "i-1", "pause")))
+    step = json.loads(runner.start(engine.act("order", "i-1", action="pause")))
     [request] = step["engine"]["requests"]
     assert request == {"binding": "ORDER", "method": "pause", "id": "i-1", "arguments": []}
     result = {"error": "instance is busy", "state": {"status": "waitingForPause"}}
@@ -72,7 +72,7 @@ def test_an_engine_that_refuses_raises_in_its_own_words() -> None:
     assert refused.value.state == EngineState(InstanceStatus.WAITING_FOR_PAUSE)
 
 
-def test_what_the_engine_says_of_instances_comes_back_in_their_order() -> None:
+def test_statuses_of_several_engines_are_returned_in_order() -> None:
     runner = Runner()
     engine = CommandEngine({"order": "ORDER", "mail": "MAIL"})
     states: list[EngineState | EngineError] = []
@@ -98,9 +98,9 @@ def test_what_the_engine_says_of_instances_comes_back_in_their_order() -> None:
     assert str(states[2]) == "no answer"
 
 
-def test_the_engines_words_for_a_status_are_mapped_without_loss() -> None:
+def test_every_status_of_the_engine_maps_to_a_different_tracked_status() -> None:
     assert len(set(STATUSES.values())) == len(STATUSES)
-    # SLEEPING is what the tracker knows beyond the engine's `waiting`.
+    # The engine says `waiting` of an instance that sleeps.
     assert set(STATUSES.values()) == set(InstanceStatus) - {InstanceStatus.SLEEPING}
 
 
@@ -113,21 +113,21 @@ def test_the_engines_words_for_a_status_are_mapped_without_loss() -> None:
         (None, {}),
     ],
 )
-def test_the_bindings_of_workflows_are_an_object_or_its_json(
+def test_workflow_bindings_may_be_an_object_or_json(
     value: object, bindings: dict[str, str]
 ) -> None:
     assert bound_workflows(value) == (bindings, "")
 
 
 @pytest.mark.parametrize("value", ["order", "{", "[]", {"order": 1}, ["order"]])
-def test_bindings_that_cannot_be_read_are_none_and_say_why(value: object) -> None:
+def test_invalid_bindings_are_empty_and_the_engine_says_why(value: object) -> None:
     bindings, problem = bound_workflows(value)
     assert bindings == {}
     assert "WORKFLOWS" in CommandEngine(bindings, problem).unbound("order")
     assert problem in CommandEngine(bindings, problem).unbound("order")
 
 
-def test_tasks_that_nobody_resumes_are_given_up_oldest_first() -> None:
+def test_the_oldest_of_too_many_suspended_tasks_is_dropped() -> None:
     runner = Runner()
     tasks = [
         json.loads(runner.start(read("SELECT")))["task"] for _ in range(MAX_SUSPENDED_TASKS + 1)

@@ -16,7 +16,7 @@ from schema.build import core
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "stored"),
     [
         ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00.000Z"),
         ("2026-11-22T10:00:00.123Z", "2026-11-22T10:00:00.123Z"),
@@ -28,9 +28,9 @@ from schema.build import core
         ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
     ],
 )
-def test_an_instant_is_kept_in_utc_with_milliseconds(given: str, kept: str) -> None:
-    assert parse_instant(given) == kept
-    assert parse_instant(kept) == kept
+def test_an_instant_is_stored_in_utc_with_milliseconds(given: str, stored: str) -> None:
+    assert parse_instant(given) == stored
+    assert parse_instant(stored) == stored
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_an_instant_is_kept_in_utc_with_milliseconds(given: str, kept: str) -> N
         "", "2026-11-22", "2026-11-22T10:00:00", "10:00:00Z", "2026-13-01T00:00:00Z",
         "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
         "2026-11-22T10:00:00Z" + " " * 30, "2026-11-22 10:00:00Z", "yesTerday", 5, None, True, [],
-        # Of ISO 8601, but not of RFC 3339.
+        # Valid in ISO 8601, but not in RFC 3339.
         "2026-W01-1T00:00:00Z", "2026-001T00:00:00Z", "20261122T100000Z", "2026-11-22T10Z",
         "2026-11-22T10:00Z", "2026-11-22T24:00:00Z", "2026-11-22T10:00:00,5Z",
         "2026-11-22T10:00:00.Z",
@@ -47,12 +47,12 @@ def test_an_instant_is_kept_in_utc_with_milliseconds(given: str, kept: str) -> N
         "2026-11-22T10:00:00+24:00", "2026-11-22T10:00:60Z", "٢026-11-22T10:00:00Z",
     ],
 )  # fmt: skip
-def test_what_is_no_instant_is_refused(given: object) -> None:
+def test_an_invalid_instant_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match="RFC 3339"):
         parse_instant(given)
 
 
-def test_instants_sort_as_their_texts_do() -> None:
+def test_texts_of_instants_sort_in_the_order_of_time() -> None:
     moments = [datetime(year, 1, 1, tzinfo=UTC) for year in (1, 999, 1999, 2026, 9999)]
     texts = [format_instant(moment) for moment in moments]
     assert texts == sorted(texts)
@@ -60,12 +60,12 @@ def test_instants_sort_as_their_texts_do() -> None:
 
 
 def parsed(scalar: str, value: object) -> Any:
-    """A value as the scalar takes it."""
+    """A value parsed by a scalar."""
     type_: Any = core.type_map[scalar]
     return type_.parse_value(value)
 
 
-def test_scalars_take_what_they_say() -> None:
+def test_scalars_accept_valid_values_and_refuse_others() -> None:
     assert [parsed("Duration", value) for value in (0, 5, 5.0, 2**53 - 1)] == [0, 5, 5, 2**53 - 1]
     assert parsed("EventCursor", "0000000000000007") == "0000000000000007"
     for scalar, message, wrong in (
@@ -79,7 +79,7 @@ def test_scalars_take_what_they_say() -> None:
 
 
 def shape(type_: str, *values: Any) -> list[object]:
-    """The shapes of a variable of this type; without a value it is absent."""
+    """The shapes of a variable of this type with each of the values; `...` leaves it out."""
     input_type = type_from_ast(core, parse_type(type_))
     types: list[tuple[str, GraphQLInputType]] = [("v", input_type)]  # type: ignore[list-item]
     given = [{} if value is ... else {"v": value} for value in values]
@@ -99,7 +99,9 @@ def shape(type_: str, *values: Any) -> list[object]:
         ("InstanceOrder", [{"direction": "ASC"}, {"direction": "DESC"}, {"field": "UPDATED_AT"}]),
     ],
 )
-def test_what_a_statement_depends_on_tells_shapes_apart(type_: str, values: list[Any]) -> None:
+def test_values_that_need_different_statements_have_different_shapes(
+    type_: str, values: list[Any]
+) -> None:
     shapes = shape(type_, *values)
     assert len(set(shapes)) == len(values)
 
@@ -140,7 +142,7 @@ def test_a_literal_is_its_json(value: object) -> None:
     assert json.loads(run(sql.json_object([("v", sql.json_literal(value))]))) == {"v": value}
 
 
-def test_an_array_holds_its_rows_in_their_order() -> None:
+def test_an_array_keeps_the_order_of_its_rows() -> None:
     source = "(SELECT 3 AS n UNION ALL SELECT 1 UNION ALL SELECT 2)"
     assert run(sql.json_array("n", source)) == "[3,1,2]"
     assert run(sql.json_array("n", f"{source} WHERE 0")) == "[]"
@@ -148,7 +150,7 @@ def test_an_array_holds_its_rows_in_their_order() -> None:
     assert run(sql.row_or_null("n", f"{source} WHERE 0")) == "null"
 
 
-def test_words_become_lists_and_strings() -> None:
+def test_words_become_sql_lists_literals_and_json_strings() -> None:
     assert run("'b' IN " + sql.in_list(["a", "b", "it's"])) == 1
     assert run(sql.literal("it's")) == "it's"
     assert run(sql.word("'RUNNING'")) == '"RUNNING"'

@@ -1,4 +1,4 @@
-"""Variables: counted before they are coerced, by what their types say."""
+"""Variables are counted before they are coerced, by their types."""
 
 from typing import Any
 
@@ -17,20 +17,20 @@ STATS = "query ($v: InstanceFilter) { stats(filter: $v) { total } }"
 
 
 def coerced(query: str, value: Any) -> Any:
-    """The value of the variable `v`."""
+    """The coerced value of the variable `v`."""
     operation = Documents(core).get(query).operation(None)
     return coerce_variables(core, operation, {"v": value}).coerced["v"]
 
 
 def refused(query: str, value: Any) -> str:
-    """The limit by which a value is refused."""
+    """The limit that refuses a value."""
     with pytest.raises(RequestError) as refusal:
         coerced(query, value)
     assert refusal.value.code == "OPERATION_TOO_LARGE"
     return str(refusal.value.extensions["limit"])
 
 
-def test_variables_hold_as_many_values_as_the_limit_and_no_more() -> None:
+def test_variables_with_as_many_values_as_the_limit_are_accepted_and_one_more_refused() -> None:
     assert len(coerced(NODES, ["a"] * MAX_VARIABLE_VALUES)) == MAX_VARIABLE_VALUES
     assert refused(NODES, ["a"] * (MAX_VARIABLE_VALUES + 1)) == "MAX_VARIABLE_VALUES"
 
@@ -40,7 +40,7 @@ def test_members_of_the_objects_in_a_list_count() -> None:
     fitting = MAX_VARIABLE_VALUES // 3
     assert len(coerced(REFERENCES, [key] * fitting)) == fitting
     assert refused(REFERENCES, [key] * (fitting + 1)) == "MAX_VARIABLE_VALUES"
-    # A value in place of a list of it counts likewise.
+    # A single value in place of a list counts in the same way.
     assert refused(TRACK, {"instance": dict.fromkeys(map(str, range(MAX_VARIABLE_VALUES)))})
 
 
@@ -57,20 +57,20 @@ def test_a_json_value_counts_as_one() -> None:
     assert update["instance"]["metadata"] == metadata
 
 
-def test_what_no_variable_is_declared_for_is_not_looked_at() -> None:
+def test_values_of_undeclared_variables_are_ignored() -> None:
     operation = Documents(core).get("{ stats { total } }").operation(None)
     given = {"v": ["a"] * (MAX_VARIABLE_VALUES + 1)}
     assert coerce_variables(core, operation, given).coerced == {}
 
 
-def test_a_value_or_member_that_is_misspelt_is_answered_with_the_right_one() -> None:
+def test_the_error_of_a_misspelt_value_or_member_suggests_the_right_one() -> None:
     for value, meant in (({"status": ["QUEUE"]}, "'QUEUED'"), ({"serch": "a"}, "'search'")):
         with pytest.raises(InvalidDocument) as refusal:
             coerced(STATS, value)
         assert f"Did you mean {meant}" in str(refusal.value).replace("the enum value ", "")
 
 
-def test_nothing_is_suggested_for_a_name_of_megabytes() -> None:
+def test_a_name_of_megabytes_gets_no_suggestion() -> None:
     with pytest.raises(InvalidDocument) as refusal:
         coerced(STATS, {"search" * 400_000: "a"})
     assert "Did you mean" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Each vocabulary stands once: in Python, in the tables' CHECKs and in GraphQL they are equal."""
+"""The vocabularies of Python, of the tables' CHECKs and of GraphQL are equal."""
 
 import re
 from enum import StrEnum
@@ -16,7 +16,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
     for name, value in vars(vocabulary).items()
     if isinstance(value, type) and issubclass(value, StrEnum) and value is not StrEnum
 }
-# The columns that hold a vocabulary, by table and name.
+# The vocabulary of each column that has one, by table and name.
 _COLUMNS = {
     ("instances", "status"): vocabulary.InstanceStatus,
     ("events", "status"): vocabulary.InstanceStatus,
@@ -29,13 +29,13 @@ _COLUMNS = {
 
 
 def checks() -> dict[tuple[str, str], list[str]]:
-    """What `CHECK (column IN (…))` of each table allows."""
+    """The values that each `CHECK (column IN (…))` allows, by table and column."""
     found = {}
     for path in sorted((_ROOT / "migrations").glob("*.sql")):
         for table, body in re.findall(
             r"CREATE TABLE (\w+) \((.*?)\n\) STRICT", path.read_text(), re.DOTALL
         ):
-            # Of the columns' own definitions: a table's CHECK may name a column too.
+            # Only CHECKs in the definitions of columns: one of the table may name a column too.
             for column, values in re.findall(
                 r"^  (\w+) TEXT[^,]*?CHECK \(\1 IN \(([^)]*)\)\)", body, re.MULTILINE | re.DOTALL
             ):
@@ -43,7 +43,7 @@ def checks() -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def test_every_check_of_words_is_of_a_known_vocabulary() -> None:
+def test_the_checks_are_those_of_the_listed_columns() -> None:
     assert set(checks()) == set(_COLUMNS)
 
 

@@ -1,9 +1,10 @@
-"""Asks a running server over HTTP, as any client would."""
+"""Requests to a running server over HTTP, as any client would make them."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -22,7 +23,7 @@ TIMEOUT_S = 60.0
 
 
 class Api(Closing):
-    """One caller of one server. `key` is the server's own unless another one, or none, is given."""
+    """One caller of one server. `key` is the server's own by default; with None it sends no key."""
 
     def __init__(self, server: LocalServer, *, key: str | None = "") -> None:
         self.server = server
@@ -37,7 +38,7 @@ class Api(Closing):
         headers: Mapping[str, str | bytes] | None = None,
         **arguments: Any,
     ) -> httpx.Response:
-        """Any request, with the key and otherwise no header but httpx's and the given."""
+        """Send any request, with the key and no other headers than httpx's and the given ones."""
         authorization = {"authorization": f"Bearer {self.key}"} if self.key is not None else {}
         sent = {
             name.encode(): value if isinstance(value, bytes) else value.encode()
@@ -54,7 +55,7 @@ class Api(Closing):
         return self.post({"query": query, "variables": variables})
 
     def data(self, query: str, /, **variables: Any) -> Any:
-        """`data` of an operation that succeeds."""
+        """`data` of an operation; fail if it has errors."""
         response = self.ask(query, **variables)
         body = response.json()
         assert response.status_code == 200, response.text[:4000]
@@ -73,7 +74,7 @@ class Api(Closing):
         seconds: float = 30,
         **variables: Any,
     ) -> Any:
-        """`data` once `done` says that it is as wanted; fails with the last one if it never is."""
+        """Ask again until `done` is true of `data`; fail with the last one if it never is."""
         deadline = time.monotonic() + seconds
         while not done(data := self.data(query, **variables)):
             assert time.monotonic() < deadline, f"still: {data}"
@@ -85,8 +86,15 @@ class Api(Closing):
         self._client.close()
 
 
+def run_cron(server: LocalServer) -> None:
+    """Run the service's cron trigger, and wait for its end."""
+    url = f"{server.url}/cdn-cgi/local/scheduled"
+    response = httpx.get(url, params={"cron": "*/5 * * * *"}, timeout=TIMEOUT_S)
+    assert response.status_code == HTTPStatus.OK
+
+
 def act(api: Api, action: str, instance_id: str, **more: Any) -> dict[str, Any]:
-    """What an action answers, such as `pauseWorkflow`."""
+    """The result of an action such as `pauseWorkflow`."""
     type_ = "SendWorkflowEventInput" if action == "sendWorkflowEvent" else "InstanceActionInput"
     query = f"""mutation($input: {type_}!) {{ answer: {action}(input: $input) {{
       __typename
@@ -100,7 +108,7 @@ def act(api: Api, action: str, instance_id: str, **more: Any) -> dict[str, Any]:
 
 
 def only_error(response: httpx.Response) -> dict[str, Any]:
-    """The one error in a response; it must not show anything internal."""
+    """The only error of a response, which must not show anything internal."""
     refuse_internals(response)
     [error] = response.json()["errors"]
     assert isinstance(error, dict)
@@ -108,25 +116,25 @@ def only_error(response: httpx.Response) -> dict[str, Any]:
 
 
 def code(response: httpx.Response) -> str:
-    """`extensions.code` of the one error in a response."""
+    """`extensions.code` of the only error of a response."""
     found = only_error(response)["extensions"]["code"]
     assert isinstance(found, str)
     return found
 
 
 def refuse_internals(response: httpx.Response) -> None:
-    """Fail where a response shows what only the log may hold."""
+    """Fail if a response shows anything that belongs only in the log."""
     sent = unquote(str(response.request.url))
     with suppress(httpx.RequestNotRead):  # a body that was streamed is not kept
         sent += response.request.content.decode(errors="replace")
     for word in ("Traceback", 'File "', "SQLITE", "D1_ERROR", ".py"):
-        # A message may repeat what was sent, which JSON may have written as escapes.
+        # An error may quote the request, whose characters JSON may have escaped.
         if word not in sent and "\\u" not in sent:
             assert word not in response.text, response.text[:4000]
 
 
 def cost(response: httpx.Response) -> tuple[int, int, int]:
-    """D1 round trips, rows read and rows written, as the response's headers say."""
+    """D1 round trips, rows read and rows written, from the response's headers."""
     names = ("d1-round-trips", "d1-rows-read", "d1-rows-written")
     trips, read, written = (int(response.headers[name]) for name in names)
     return trips, read, written

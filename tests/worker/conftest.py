@@ -1,5 +1,5 @@
-"""What the tests of the Worker share. The servers are in tests/support/servers.py, for the tests
-of clients use them, too."""
+"""Fixtures of the Worker's tests. The servers are in tests/support/servers.py, which the tests of
+clients use, too."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["StartServer"]
 
 @pytest.fixture(scope="module")
 def bystanders(prepared: None) -> Iterator[list[Bystander]]:
-    """The bystander of a module's tests, and those that were lost before."""
-    there: list[Bystander] = []
-    yield there
-    for bystander in there:
+    """The bystander of a module's tests behind those that it has replaced."""
+    created: list[Bystander] = []
+    yield created
+    for bystander in created:
         bystander.close()
 
 
 @pytest.fixture
 def bystander(rough: LocalServer, bystanders: list[Bystander]) -> Bystander:
-    """A subscriber of a server that bears hostile values; both anew where the last test that sent
-    some has done harm, so that each speaks for itself."""
+    """A subscriber of the server that gets hostile values. If the test before has harmed it, the
+    server restarts with a new one, so that one failure does not cause others."""
     if bystanders and bystanders[-1].is_served:
         return bystanders[-1]
     if bystanders:
@@ -44,7 +44,7 @@ def bystander(rough: LocalServer, bystanders: list[Bystander]) -> Bystander:
 
 @pytest.fixture
 def name(api: Api) -> str:
-    """An instance of this test alone, and the name of its workflow."""
+    """The id of an instance that only this test uses, and the name of its workflow."""
     name = f"own-{uuid.uuid4().hex[:8]}"
     api.data(START, input={"workflow": name, "instanceId": name})
     return name

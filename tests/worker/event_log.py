@@ -1,4 +1,4 @@
-"""The event log as a test reads and feeds it, apart from subscriptions."""
+"""Reads and writes of the event log that do not use subscriptions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGES = 400
 
 
 def head(api: Api) -> str:
-    """The cursor that the log has come to."""
+    """The cursor of the head of the log."""
     cursor = api.data("{ events(first: 0) { cursor } }")["events"]["cursor"]
     assert isinstance(cursor, str)
     return cursor
@@ -48,7 +48,7 @@ def events_after(
     filter_: dict[str, Any] | None = None,
     **variables: Any,
 ) -> list[Any]:
-    """All events since a cursor that a filter selects; the query's page says `page` and `more`."""
+    """All events after a cursor that a filter selects; the query aliases `page` and `more`."""
     found: list[Any] = []
     for _ in range(_PAGES):
         data = api.data(query, filter=filter_, after=after, **variables)
@@ -57,11 +57,22 @@ def events_after(
         if not page["more"]:
             return found
         after = page["page"]
-    raise AssertionError("the log does not end")
+    raise AssertionError(f"the log has more than {_PAGES} pages")
 
 
-def write_unheard(server: LocalServer, instance_id: str, note: str) -> None:
-    """Change an instance behind the API's back: its event is in the log, and nobody was poked."""
+def cursors_of(api: Api, workflow: str, after: str) -> list[str]:
+    """The cursors of a workflow's events in the log after a cursor."""
+    found = events_after(api, after, filter_={"workflow": [workflow]})
+    return [event["cursor"] for event in found]
+
+
+def touch(api: Api, instance_id: str, note: str) -> None:
+    """Write one event of an instance."""
+    api.data(UPDATE, input={"instanceId": instance_id, "metadata": {"note": note}})
+
+
+def write_without_notifying(server: LocalServer, instance_id: str, note: str) -> None:
+    """Change an instance by SQL: its event is in the log, and no shard is notified."""
     server.query(
         "UPDATE instances SET metadata=json_object('note',?2),"
         " updated_at=strftime('%Y-%m-%dT%H:%M:%fZ','now') WHERE instance_id=?1",
@@ -70,7 +81,7 @@ def write_unheard(server: LocalServer, instance_id: str, note: str) -> None:
 
 
 def seed_events(server: LocalServer, instance_id: str, count: int) -> None:
-    """Append events of an instance to the log, without a poke."""
+    """Append events of an instance to the log without notifying a shard."""
     server.query(
         "INSERT INTO events (at,type,instance,status)"
         " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<?2)"

@@ -1,4 +1,4 @@
-"""A stream of server-sent events as it comes over HTTP."""
+"""A stream of server-sent events over HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Event: TypeAlias = "dict[str, Any]"
 
 
 class EventStream(Closing):
-    """One operation over server-sent events; as a context manager it ends when left."""
+    """One operation over server-sent events, a context manager that closes the stream."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class EventStream(Closing):
         self._lines = self._split()
 
     def _split(self) -> Iterator[str]:
-        """The lines, by the line ends that event streams have; httpx knows many more."""
+        """Split the text at the line ends of event streams; httpx would split at many more."""
         kept = ""
         for text in self.response.iter_text():
             *lines, kept = _LINE_END.split(kept + text)
@@ -62,7 +62,7 @@ class EventStream(Closing):
         yield kept
 
     def next(self) -> Event:
-        """The next event: its name, its id if it has one, and its data, JSON, None if empty."""
+        """Read the next event: its name, its id if it has one, and its JSON data, None if empty."""
         event: Event = {}
         data = ""
         for line in self._lines:
@@ -74,12 +74,12 @@ class EventStream(Closing):
             elif line == "" and "event" in event:
                 return {**event, "data": json.loads(data) if data.strip() else None}
             else:
-                # A comment, how long to wait before coming back, or the end of either.
+                # A comment, the time to wait before reconnecting, or the empty line behind them.
                 assert line in ("", ":") or line.startswith("retry: "), line
         raise AssertionError(f"the stream has ended inside {event}")
 
     def rest(self) -> list[Event]:
-        """All events up to the one that says `complete`, which is the end of the stream too."""
+        """Read all events up to `complete`, which must end the stream."""
         events = [self.next()]
         while events[-1]["event"] != "complete":
             events.append(self.next())
@@ -87,5 +87,5 @@ class EventStream(Closing):
         return events
 
     def close(self) -> None:
-        """Break it off."""
+        """Close the stream, whether or not it has ended."""
         self._stack.close()

@@ -1,4 +1,4 @@
-"""Values that somebody sends to do harm, and whether the server has borne them."""
+"""Hostile values, and a check that the server still serves others after it got them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEEP = 8_000
 _PATIENCE_S = 5.0
 
 OF_EVERY_OBJECT = ["__proto__", "constructor", "toString", "valueOf", "hasOwnProperty"]
-"""Names that every plain object of JavaScript knows."""
+"""Properties that every plain object of JavaScript inherits."""
 
 _NESTED = {
     "open brackets": "[" * DEEP,
@@ -77,7 +77,7 @@ STRINGS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Raw:
-    """A value that is no string: as a literal of GraphQL, and as JSON."""
+    """A value that is not a string, as a GraphQL literal and as JSON."""
 
     literal: str
     json: str
@@ -99,7 +99,7 @@ OTHERS: dict[str, Raw] = {
 }
 
 SURROGATES = {"a high surrogate": "\ud800", "surrogates the wrong way round": "\udc00\ud800"}
-"""A document with one of them is refused."""
+"""A document that contains one of these is refused."""
 
 UNREADABLE: dict[str, Raw] = {
     "open brackets": Raw("[" * DEEP, "[" * DEEP),
@@ -113,27 +113,27 @@ UNREADABLE: dict[str, Raw] = {
     "-Infinity": Raw("-Infinity", "-Infinity"),
     "text that is not closed": Raw('"a', '"a'),
 }
-"""What few documents or bodies can hold, so that it comes to no place in them."""
+"""Texts that do not parse as a document or as a body, so that no place gets them."""
 
 _SHORT = 1_000
 LITERALS = [
     [json.dumps(text) for text in STRINGS.values() if len(text) < _SHORT],
     [value.literal for value in OTHERS.values()],
 ]
-"""Values that a document may hold together."""
+"""Literals that one document may contain together."""
 LONG_LITERALS = [
     *(json.dumps(text) for text in STRINGS.values() if len(text) >= _SHORT),
     f'"""{"[" * DEEP}"""',
 ]
-"""The rest: reading them takes long, and does not depend on the place."""
+"""The other literals: parsing them takes long, and does not depend on the place."""
 JSON_TEXTS = [[json.dumps(text) for text in STRINGS.values()], [o.json for o in OTHERS.values()]]
-"""All values that may be variables together."""
+"""JSON texts that may be variables of one request."""
 ALONE = [json.dumps(text) for text in SURROGATES.values()]
-"""Further variables, which make what is beside them be refused."""
+"""Further variables, each in a request of its own: they have the whole request refused."""
 
 
 def request_of(place: Place, values: Sequence[str], *, are_literals: bool = False) -> str:
-    """The JSON text of a request that has each of the values, JSON or literals, at a place."""
+    """The JSON text of a request with each of the values, JSON or literals, at a place."""
     if are_literals:
         return json.dumps({"query": place.document(values)})
     names = [f"v{number}" for number in range(len(values))]
@@ -143,7 +143,7 @@ def request_of(place: Place, values: Sequence[str], *, are_literals: bool = Fals
 
 
 def refuse_unsound_errors(errors: Any) -> None:
-    """Fail where an error has no code of its own, or is large."""
+    """Fail if an error has no specific code, or is large."""
     assert errors
     for error in errors:
         assert error["extensions"]["code"] not in ("INTERNAL", ""), error
@@ -152,7 +152,7 @@ def refuse_unsound_errors(errors: Any) -> None:
 
 
 class Bystander(Closing):
-    """A server that is treated badly, and a subscriber of its who has nothing to do with that."""
+    """A subscriber of the server that gets hostile values, which must not be affected."""
 
     def __init__(self, server: LocalServer) -> None:
         self.server = server
@@ -161,7 +161,7 @@ class Bystander(Closing):
         given = {"workflow": NAME, "instanceId": NAME}
         self.api.data(START, input={**given, "reference": {"refType": NAME, "refId": NAME}})
         self.api.data(STEP, input={"instanceId": NAME, "name": NAME, "status": "RUNNING"})
-        # What others report, which is all of it about the other, is not its business.
+        # Hostile requests name the instance above, so this one has no events but its own.
         self.instance_id = f"{NAME}-bystander"
         self.api.data(START, input={"workflow": self.instance_id, "instanceId": self.instance_id})
         self._socket = self._subscriber("1", after=head(self.api))
@@ -173,9 +173,9 @@ class Bystander(Closing):
         return socket
 
     def assert_served(self, *, seconds: float = DEADLINE_S) -> None:
-        """Fail unless all is as before: it gets its next event, and so does one who comes now.
+        """Fail unless it gets its next event, and a new subscriber does as well.
 
-        Its connection is as old as itself, so the process is the same.
+        Its connection is open since it was created, so the server's process is the same.
         """
         assert self.api.request("GET", "/healthz").status_code == 200
         with self._subscriber("1", after=head(self.api)) as late:
@@ -190,19 +190,19 @@ class Bystander(Closing):
             assert word not in logged, logged[-8000:]
 
     def touch(self) -> None:
-        """Give its subscribers an event."""
+        """Write an event for its subscribers."""
         metadata = {"since": head(self.api)}
         self.api.data(UPDATE, input={"instanceId": self.instance_id, "metadata": metadata})
 
     @property
     def is_served(self) -> bool:
-        """True unless the server has died, or does not serve it any more."""
+        """True if the server still serves it."""
         with suppress(AssertionError, httpx.TransportError):
             self.assert_served(seconds=_PATIENCE_S)
             return True
         return False
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Close its connections."""
         self._socket.close()
         self.api.close()

@@ -1,4 +1,4 @@
-"""What a client has received so far, and waiting for what it will."""
+"""Messages that a client has received, and waits for more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEADLINE_S = 20.0
 
 
 class Inbox:
-    """Messages in the order in which they came; filled by one thread, read by others."""
+    """Messages in the order of their arrival; filled by one thread, read by others."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -22,14 +22,14 @@ class Inbox:
         self._changed = threading.Condition()
 
     def add(self, message: Message) -> None:
-        """A message has come."""
+        """Append a message."""
         with self._changed:
             self._messages.append(message)
             self._changed.notify_all()
 
     @property
     def messages(self) -> list[Message]:
-        """All that came."""
+        """All messages so far."""
         with self._changed:
             return list(self._messages)
 
@@ -46,7 +46,7 @@ class Inbox:
 
     @property
     def cursor(self) -> str | None:
-        """The cursor that came last."""
+        """The cursor of the last `next`; None before there is one."""
         return self.results[-1]["extensions"]["cursor"] if self.results else None
 
     @property
@@ -55,11 +55,11 @@ class Inbox:
         return [event for result in self.results for event in events_in(result)]
 
     def count(self, happened: str) -> int:
-        """How many messages of a kind came."""
+        """The number of messages of a kind."""
         return sum(message["happened"] == happened for message in self.messages)
 
     def until(self, condition: Callable[[Inbox], bool], *, seconds: float = DEADLINE_S) -> Inbox:
-        """Wait for what `condition` says; fails with what there is."""
+        """Wait until `condition` is true; fail with the last messages if it never is."""
         deadline = time.monotonic() + seconds
         while not condition(self):
             with self._changed:
@@ -69,13 +69,13 @@ class Inbox:
         return self
 
     def until_happened(self, happened: str, *, seconds: float = DEADLINE_S) -> Message:
-        """The first message of a kind, once it came."""
+        """Wait for the first message of a kind, and return it."""
         self.until(lambda inbox: inbox.count(happened) > 0, seconds=seconds)
         return next(m for m in self.messages if m["happened"] == happened)
 
 
 def events_in(result: Any) -> list[Any]:
-    """The events of a page, whatever it and they are called: a result's one list."""
+    """The events of a page: the only list of a result, under any alias."""
     [page] = result["data"].values()
     [events] = [value for value in page.values() if isinstance(value, list)]
     return list(events)

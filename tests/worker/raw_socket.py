@@ -1,4 +1,4 @@
-"""A WebSocket whose frames a test writes itself."""
+"""A WebSocket client whose frames the test writes itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEADLINE_S = 20.0
 
 
 class RawSocket(Closing):
-    """One connection to a server; it is closed by the test's end."""
+    """One connection to a server, a context manager that closes it."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class RawSocket(Closing):
             subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
             compression=None,
             ping_interval=None,
-            # Whatever comes is taken at once, as long as it waits to be read.
+            # Frames are received at once, however many the test has not read yet.
             max_size=None,
             max_queue=None,
             close_timeout=5,
@@ -55,13 +55,13 @@ class RawSocket(Closing):
         self.connection.send(raw)
 
     def send_all(self, *messages: object) -> None:
-        """Send what may be refused before all of it was sent."""
+        """Send messages; the server may close the socket before all are sent."""
         with suppress(ConnectionClosed):
             for message in messages:
                 self.send(message)
 
     def receive(self, *, seconds: float = DEADLINE_S) -> Any:
-        """The next message; a ping, if it answers them, is answered and not shown."""
+        """The next message. Pings are answered and left out, unless `answers_pings` is false."""
         deadline = time.monotonic() + seconds
         while True:
             message = json.loads(
@@ -74,7 +74,7 @@ class RawSocket(Closing):
     def receive_until(
         self, done: Callable[[list[Any]], bool], *, seconds: float = DEADLINE_S
     ) -> list[Any]:
-        """The messages up to the one with which `done` says that they are enough."""
+        """Receive messages until `done` is true of them."""
         deadline = time.monotonic() + seconds
         received: list[Any] = []
         while not done(received):
@@ -86,7 +86,7 @@ class RawSocket(Closing):
         return received
 
     def init(self, *, key: str | None = None) -> Self:
-        """Be let in."""
+        """Send `connection_init` and wait for the acknowledgement."""
         self.send(init_frame(key or self.key))
         answer = self.receive()
         assert answer == {"type": "connection_ack"}
@@ -105,9 +105,9 @@ class RawSocket(Closing):
         self.send({"type": "subscribe", "id": operation_id, "payload": request})
 
     def ask(self, query: str, *, seconds: float = DEADLINE_S, **variables: Any) -> list[Any]:
-        """Execute a query or a mutation; all that comes up to its end, which comes last.
+        """Execute a query or a mutation; all messages up to its end.
 
-        Whatever was sent to this socket before is in front of it.
+        Messages that were sent to this socket before come first.
         """
         self.subscribe("ask", query, variables=variables)
         ends = ("complete", "error")
@@ -117,20 +117,20 @@ class RawSocket(Closing):
         )
 
     def flushed(self) -> list[Any]:
-        """All that was sent to this socket so far and is not read yet."""
-        # Spaced, so that the object answers it, behind what it has sent.
+        """All messages that were sent to this socket and not read yet."""
+        # The spaces keep the runtime from answering for the object; its pong comes after all else.
         self.send('{"type": "ping", "payload": {"flush": true}}')
         pong = {"type": "pong", "payload": {"flush": True}}
         return self.receive_until(lambda got: got[-1:] == [pong])[:-1]
 
     def closed(self, *, seconds: float = DEADLINE_S) -> tuple[int, str]:
-        """Code and reason of the server's close, once it came; nothing else may come before."""
+        """Wait for the server's close; its code and reason. Fail if a message comes before."""
         messages, code, reason = self.drained(seconds=seconds)
         assert messages == []
         return code, reason
 
     def refused(self, *, seconds: float = DEADLINE_S) -> tuple[int, str]:
-        """Code and reason of the server's close frame, whether or not the connection has ended."""
+        """Wait for the server's close frame, the connection may stay open; its code and reason."""
         deadline = time.monotonic() + seconds
         while (frame := self.connection.protocol.close_rcvd) is None:
             assert time.monotonic() < deadline, "still open"
@@ -138,7 +138,7 @@ class RawSocket(Closing):
         return frame.code, frame.reason
 
     def drained(self, *, seconds: float = DEADLINE_S) -> tuple[list[Any], int, str]:
-        """All messages up to the server's close, its code and its reason."""
+        """Wait for the server's close; all messages before it, its code and its reason."""
         deadline = time.monotonic() + seconds
         messages: list[Any] = []
         try:
@@ -153,17 +153,17 @@ class RawSocket(Closing):
             raise AssertionError(f"still open after {messages[-10:]}") from error
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._stack.close()
 
 
 def init_frame(key: str) -> dict[str, Any]:
-    """The frame that asks to be let in."""
+    """A `connection_init` with a key."""
     return {"type": "connection_init", "payload": {"authorization": f"Bearer {key}"}}
 
 
 def events_of(messages: list[Any], operation_id: str) -> list[Any]:
-    """The events that `next` messages of a subscription to `workflowEvents` bring."""
+    """The events in the `next` messages of a subscription to `workflowEvents`."""
     return [
         event
         for message in messages
@@ -174,7 +174,7 @@ def events_of(messages: list[Any], operation_id: str) -> list[Any]:
 
 
 def read_on(socket: RawSocket, got: list[Any], count: int) -> list[Any]:
-    """The messages so far and to come, without pings, which are answered, up to so many events."""
+    """Add messages to `got` until they have `count` events; pings are answered and left out."""
     messages = [message for message in got if message != PING]
     if PING in got:
         socket.send({"type": "pong"})
@@ -187,6 +187,6 @@ def read_on(socket: RawSocket, got: list[Any], count: int) -> list[Any]:
     return messages
 
 
-def unread(messages: list[Any]) -> int:
-    """The characters of messages."""
+def characters_of(messages: list[Any]) -> int:
+    """The number of characters of messages."""
     return sum(len(json.dumps(message, separators=(",", ":"))) for message in messages)

@@ -1,16 +1,15 @@
-"""A run of a workflow as the API shows it."""
+"""One instance of a workflow, read through the API."""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from tests.worker.event_log import START
+
 if TYPE_CHECKING:
     from tests.worker.api import Api
 
-START = """mutation Start($input: StartWorkflowInput!) {
-  startWorkflow(input: $input) { __typename ... on Error { message } }
-}"""
 SEND = """mutation Send($input: SendWorkflowEventInput!) {
   sendWorkflowEvent(input: $input) { __typename ... on Error { message } }
 }"""
@@ -38,25 +37,25 @@ class Run:
 
     @classmethod
     def start(cls, api: Api, workflow: str, **given: Any) -> Run:
-        """Start an instance with an id of its own."""
+        """Start an instance with a new id."""
         run = cls(api, f"{workflow}-{uuid.uuid4()}")
-        wish = {"workflow": workflow, "instanceId": run.instance_id, "input": given}
-        answer = api.data(START, input=wish)["startWorkflow"]
+        start = {"workflow": workflow, "instanceId": run.instance_id, "input": given}
+        answer = api.data(START, input=start)["startWorkflow"]
         assert answer["__typename"] == "InstancePayload", answer
         return run
 
     def send_event(self, type_: str, payload: object) -> str:
-        """Send the instance an event; the type of the answer."""
-        wish = {"instanceId": self.instance_id, "type": type_, "payload": payload}
-        answer: str = self.api.data(SEND, input=wish)["sendWorkflowEvent"]["__typename"]
+        """Send the instance an event; the type name of the result."""
+        event = {"instanceId": self.instance_id, "type": type_, "payload": payload}
+        answer: str = self.api.data(SEND, input=event)["sendWorkflowEvent"]["__typename"]
         return answer
 
     def show(self) -> Any:
-        """The instance as it is, None where it is not tracked."""
+        """The instance, None if it is not tracked."""
         return self.api.data(SHOW, id=self.instance_id)["instance"]
 
     def until(self, status: str, *, seconds: float = DEADLINE_S) -> Any:
-        """The instance, once it has a status."""
+        """Wait until the instance has a status, and return it."""
 
         def reached(data: Any) -> bool:
             return bool(data["instance"]) and data["instance"]["status"] == status

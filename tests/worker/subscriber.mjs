@@ -1,10 +1,10 @@
 // Runs clients of npm `graphql-ws` and `graphql-sse` for a test, which drives them by lines of
-// JSON on standard input and is told of everything that they receive, a line of JSON each.
+// JSON on standard input and reads everything that they receive as lines of JSON.
 //
 // In:  {"do": "open", "client": "c", "url": "ws://…", "key": "…", "keepAlive": 0}
 //      {"do": "subscribe", "client": "c", "id": "s", "payload": {…}, "resume": true}
 //      {"do": "complete", "id": "s"}
-//      {"do": "drop", "client": "c"}      breaks the connection, without a word to the server
+//      {"do": "drop", "client": "c"}      breaks the connection without a close frame
 //      {"do": "stream", "id": "s", "url": "http://…", "key": "…", "payload": {…}}
 // Out: {"client": "c", "happened": "opened" | "connected" | "ping" | "pong" | "closed", …}
 //      {"id": "s", "happened": "next" | "error" | "complete", "payload": …}
@@ -27,11 +27,11 @@ const connections = new Map();
 /** @type {Map<string, () => void>} ends each subscription */
 const endings = new Map();
 
-/** @param {object} what */
-const tell = (what) => console.log(JSON.stringify(what));
+/** @param {object} message */
+const report = (message) => console.log(JSON.stringify(message));
 
 /**
- * What a subscription tells of; `payload` is sent again where the client reconnects.
+ * Reports the results of a subscription; `payload` is sent again when the client reconnects.
  * @param {Order} order
  */
 function sink({ id, payload, resume }) {
@@ -40,17 +40,17 @@ function sink({ id, payload, resume }) {
       const cursor = result.extensions?.cursor;
       // The way to resume: the client sends this object again when it has reconnected.
       if (resume && cursor) payload.extensions = { after: cursor };
-      tell({ id, happened: "next", payload: result });
+      report({ id, happened: "next", payload: result });
     },
     error: (/** @type {any} */ error) => {
       const { code, reason, message } = error;
-      tell({
+      report({
         id,
         happened: "error",
         payload: Array.isArray(error) ? error : { code, reason, message },
       });
     },
-    complete: () => tell({ id, happened: "complete" }),
+    complete: () => report({ id, happened: "complete" }),
   };
 }
 
@@ -59,7 +59,7 @@ const orders = {
   open: ({ client, url, key, keepAlive = 0 }) => {
     const opened = createClient({
       url,
-      // A test has the connection from the start, and until it drops it.
+      // The connection is open from the start, until the test drops it.
       lazy: false,
       keepAlive,
       webSocketImpl: WebSocket,
@@ -70,14 +70,14 @@ const orders = {
     });
     opened.on("opened", (socket) => {
       connections.set(client, /** @type {WebSocket} */ (socket));
-      tell({ client, happened: "opened" });
+      report({ client, happened: "opened" });
     });
-    opened.on("connected", () => tell({ client, happened: "connected" }));
-    opened.on("ping", (received) => tell({ client, happened: "ping", received }));
-    opened.on("pong", (received) => tell({ client, happened: "pong", received }));
+    opened.on("connected", () => report({ client, happened: "connected" }));
+    opened.on("ping", (received) => report({ client, happened: "ping", received }));
+    opened.on("pong", (received) => report({ client, happened: "pong", received }));
     opened.on("closed", (event) => {
       const { code, reason } = /** @type {{ code: number, reason: string }} */ (event);
-      tell({ client, happened: "closed", code, reason });
+      report({ client, happened: "closed", code, reason });
     });
     clients.set(client, opened);
   },

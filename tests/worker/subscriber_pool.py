@@ -1,4 +1,4 @@
-"""A crowd of subscribers of every kind, and writers who give them something to hear."""
+"""A pool of subscribers of every kind, and writers that produce events for them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.worker.api import Api
-from tests.worker.event_log import START, STEP, TRACK, UPDATE, events_after
+from tests.worker.event_log import START, STEP, TRACK, UPDATE, events_after, head
+from tests.worker.subscribers import GqlSubscriber, NodeClients
 from tests.worker.test_access import token_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import ExitStack
 
     from scripts.local_server import LocalServer
     from tests.worker.inbox import Inbox
 
-WORKFLOWS = ["crowd-a", "crowd-b", "crowd-c"]
+WORKFLOWS = ["pool-a", "pool-b", "pool-c"]
 REFERENCES = [{"refType": "order", "refId": "1"}, {"refType": "order", "refId": "2"}]
 REFERENCES.append({"refType": "user", "refId": "1"})
 OUTCOMES = ["COMPLETED", "ERRORED", "TERMINATED"]
 WRITERS = 20
+SETTLING_S = 30
 
-# The same document asks for the subscription and, for comparison, for the query.
+# Each is used for a subscription and, for comparison, for a query.
 _ARGUMENTS = "filter: $filter, after: $after"
 _SHAPES = [
     "KIND($filter: EventFilter, $after: EventCursor)"
@@ -51,33 +54,33 @@ _LIVE_REFERENCE = """KIND($refType: String!, $refId: String!) {
 
 
 @dataclass
-class Wish:
-    """What one subscriber wants, and how."""
+class Subscriber:
+    """One subscription: its document, its variables and the client that it runs on."""
 
     name: str
     document: str
     variables: dict[str, Any]
     key: str
-    # Which connection it shares; a `gql` client has one of its own.
+    # Subscribers with the same client share a connection; a `gql` client has only one.
     client: str
     of_log: bool = True
     inbox: Inbox | None = field(default=None, repr=False)
 
     @property
     def subscription(self) -> str:
-        """The document as the subscriber sends it."""
+        """The document of the subscription."""
         arguments = f"workflowEvents({_ARGUMENTS})"
         document = self.document.replace("FIELD", arguments).replace("KIND", "subscription")
         return document.replace("MORE", "")
 
     @property
     def query(self) -> str:
-        """The document that asks for the same at once."""
+        """A query for everything that the subscription delivers."""
         document = self.document.replace("FIELD", f"events({_ARGUMENTS}, first: 1000)")
         return document.replace("KIND", "query").replace("MORE", "page: cursor more: hasMore")
 
     def expected(self, api: Api) -> Any:
-        """What it has to have: all events, or the object's state."""
+        """All events that its filter selects, or the state of its object."""
         if not self.of_log:
             [state] = api.data(self.query, **self.variables).values()
             return state
@@ -85,80 +88,166 @@ class Wish:
         return events_after(api, after, query=self.query, filter_=filter_)
 
     def received(self) -> Any:
-        """What it has."""
+        """All events that it has received, or the last state of its object."""
         assert self.inbox is not None
         return self.inbox.events if self.of_log else self.inbox.last
+
+    def is_complete(self, expected: Any) -> bool:
+        """True once it has received as many events as expected, or the expected state."""
+        received = self.received()
+        if self.of_log:
+            return len(received) >= len(expected)
+        return bool(received == expected)
 
 
 def _filters() -> Iterator[dict[str, Any] | None]:
     yield None
     yield from ({"workflow": [name]} for name in WORKFLOWS)
-    yield {"workflow": ["nobody-writes-this"]}
+    yield {"workflow": ["no-such-workflow"]}
     yield from ({"reference": reference} for reference in REFERENCES)
     yield {"reference": {"refType": "order"}}
-    yield from ({"instanceId": f"crowd-{n}-0"} for n in (0, 7, 19))
+    yield from ({"instanceId": f"pool-{n}-0"} for n in (0, 7, 19))
     yield {"status": ["RUNNING"]}
     yield {"status": OUTCOMES}
     yield {"type": ["INSTANCE_QUEUED", "STEP_FAILED", "ATTEMPT_FAILED"]}
     yield {"workflow": WORKFLOWS[1:], "type": ["STEP_COMPLETED"], "reference": REFERENCES[0]}
 
 
-def wishes(server: LocalServer, after: str) -> list[Wish]:
-    """50 subscribers: 20 on sockets of their own or with `gql`, the rest together on ten."""
-    found: list[Wish] = []
+def subscribers(server: LocalServer, after: str) -> list[Subscriber]:
+    """50 subscribers: ten with `gql` clients of their own, the rest on 14 shared connections."""
+    found: list[Subscriber] = []
 
-    def wish(document: str, *, client: str, key: str = server.key, **variables: Any) -> None:
+    def add(document: str, *, client: str, key: str = server.key, **variables: Any) -> None:
         name = f"{len(found)} on {client}"
-        found.append(Wish(name, document, variables, key, client, "FIELD" in document))
+        found.append(Subscriber(name, document, variables, key, client, "FIELD" in document))
 
     filters = list(_filters())
     for n, filter_ in enumerate(filters):
         shape = _SHAPES[n % len(_SHAPES)]
-        wish(shape, client=f"shared-{n % 4}", filter=filter_, after=after)
+        add(shape, client=f"shared-{n % 4}", filter=filter_, after=after)
     for n in range(8):
         filter_ = filters[(3 * n) % len(filters)]
-        wish(_SHAPES[(n + 1) % len(_SHAPES)], client=f"gql-{n}", filter=filter_, after=after)
-    # Many who want the same share a feed.
+        add(_SHAPES[(n + 1) % len(_SHAPES)], client=f"gql-{n}", filter=filter_, after=after)
+    # Subscribers with the same document and variables share a subscription plan.
     for n in range(8):
         filter_ = {"workflow": [WORKFLOWS[0]]}
-        wish(_SHAPES[0], client=f"same-{n % 4}", filter=filter_, after=after)
-    walls: list[dict[str, Any]] = [
+        add(_SHAPES[0], client=f"same-{n % 4}", filter=filter_, after=after)
+    restricted: list[dict[str, Any]] = [
         {"reference": REFERENCES[0]},
         {"workflows": WORKFLOWS[:1]},
-        {"instanceId": "crowd-3-0"},
+        {"instanceId": "pool-3-0"},
         {"reference": REFERENCES[2], "workflows": WORKFLOWS[1:]},
     ]
-    for n, limits in enumerate(walls):
-        key = token_of(server, **limits)
+    for n, restrictions in enumerate(restricted):
+        key = token_of(server, **restrictions)
         for shape in (_SHAPES[n], _SHAPES[0]):
-            wish(shape, client=f"limited-{n}", key=key, filter=None, after=after)
+            add(shape, client=f"restricted-{n}", key=key, filter=None, after=after)
     for n in (0, 5, 11, 19):
-        wish(_LIVE_INSTANCE, client=f"live-{n % 2}", id=f"crowd-{n}-0")
-    wish(_LIVE_INSTANCE, client="live-0", id="nobody-starts-this")
+        add(_LIVE_INSTANCE, client=f"live-{n % 2}", id=f"pool-{n}-0")
+    add(_LIVE_INSTANCE, client="live-0", id="no-such-instance")
     for reference in REFERENCES:
-        wish(_LIVE_REFERENCE, client="live-1", **reference)
-    wish(_LIVE_REFERENCE, client="gql-live", **REFERENCES[0])
-    wish(_LIVE_INSTANCE, client="gql-live-too", id="crowd-7-0")
+        add(_LIVE_REFERENCE, client="live-1", **reference)
+    add(_LIVE_REFERENCE, client="gql-live", **REFERENCES[0])
+    add(_LIVE_INSTANCE, client="gql-live-too", id="pool-7-0")
     return found
 
 
+class SubscriberPool:
+    """50 connected subscribers of a server."""
+
+    def __init__(self, server: LocalServer, stack: ExitStack) -> None:
+        self._server = server
+        self._node = stack.enter_context(NodeClients())
+        with Api(server) as api:
+            self.subscribers = subscribers(server, head(api))
+        self._gql: dict[str, GqlSubscriber] = {}
+        self._sockets = sorted(
+            {s.client for s in self.subscribers if not s.client.startswith("gql")}
+        )
+        keys = {subscriber.client: subscriber.key for subscriber in self.subscribers}
+        self._connections = [
+            self._node.open(client, server, key=keys[client]) for client in self._sockets
+        ]
+        for subscriber in self.subscribers:
+            if subscriber.client in self._sockets:
+                subscriber.inbox = self._node.subscribe(
+                    subscriber.client,
+                    subscriber.name,
+                    subscriber.subscription,
+                    variables=subscriber.variables,
+                    resume=subscriber.of_log,
+                )
+            else:
+                name, document = subscriber.client, subscriber.subscription
+                client = GqlSubscriber(name, server, document, variables=subscriber.variables)
+                self._gql[name] = stack.enter_context(client)
+                subscriber.inbox = client.inbox
+        for subscriber in self.subscribers:
+            # A live object comes with its current state.
+            if not subscriber.of_log and subscriber.inbox is not None:
+                subscriber.inbox.until(lambda inbox: len(inbox.results) > 0)
+        deadline = time.monotonic() + SETTLING_S
+        while (status := server.tracker("status"))["subscriptions"] != len(self.subscribers):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+
+    @property
+    def reconnections(self) -> tuple[int, int]:
+        """Numbers of reconnections of graphql-ws clients and of gql clients."""
+        gql = [client.inbox for client in self._gql.values()]
+        node, python = (
+            sum(inbox.count("connected") for inbox in inboxes) - len(inboxes)
+            for inboxes in (self._connections, gql)
+        )
+        return node, python
+
+    def drop_some(self, choice: random.Random) -> None:
+        """Break the connection of two graphql-ws clients and one gql client."""
+        for client in choice.sample(self._sockets, 2):
+            self._node.drop(client)
+        self._gql[choice.choice(sorted(self._gql))].drop()
+
+    def settle(self) -> None:
+        """Wait until all subscribers have what they must have; fail if one has anything else."""
+        expected = {}
+        for subscriber in self.subscribers:
+            with Api(self._server, key=subscriber.key) as caller:
+                expected[subscriber.name] = subscriber.expected(caller)
+        deadline = time.monotonic() + SETTLING_S
+        for subscriber in self.subscribers:
+            wanted = expected[subscriber.name]
+            while not subscriber.is_complete(wanted) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        # Once the shard is idle it has sent everything, also what is too much, and sent it before
+        # the answers to these queries on the same connections.
+        self._server.tracker("notify")
+        asked = [
+            self._node.subscribe(client, f"ask {client}", "{ __typename }")
+            for client in self._sockets
+        ]
+        for inbox in asked:
+            inbox.until_happened("complete")
+        for subscriber in self.subscribers:
+            assert subscriber.received() == expected[subscriber.name], subscriber
+
+
 class Writer:
-    """Runs two instances through their lives over HTTP, among others who do so."""
+    """Takes two instances from start to end over HTTP, while other writers do the same."""
 
     def __init__(self, server: LocalServer, number: int, *, patient: bool = False) -> None:
         self._server = server
         self._number = number
-        # Whether a request that failed is made again, for the server may be starting.
+        # A patient writer repeats a request that failed: the server may be starting.
         self._patient = patient
 
     def run(self) -> None:
-        """Write; every answer is looked at."""
+        """Write, and check every answer."""
         choice = random.Random(self._number)
         with Api(self._server) as api:
-            for round_ in range(2):
-                self._live(api, f"crowd-{self._number}-{round_}", choice)
+            for turn in range(2):
+                self._run_instance(api, f"pool-{self._number}-{turn}", choice)
 
-    def _live(self, api: Api, instance_id: str, choice: random.Random) -> None:
+    def _run_instance(self, api: Api, instance_id: str, choice: random.Random) -> None:
         workflow = WORKFLOWS[self._number % 3]
         reference = choice.choice([*REFERENCES, None])
         of = {"instanceId": instance_id}
@@ -180,7 +269,7 @@ class Writer:
         self._write(api, TRACK, updates=updates)
         ending: dict[str, Any] = {"status": choice.choice(OUTCOMES)}
         if ending["status"] == "ERRORED":
-            ending["error"] = {"name": "Boom", "message": "it ended so", "stack": "here"}
+            ending["error"] = {"name": "Boom", "message": "it failed", "stack": "here"}
         self._write(api, UPDATE, input={**of, **ending})
 
     def _write(self, api: Api, query: str, **variables: Any) -> None:

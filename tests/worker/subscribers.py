@@ -1,4 +1,4 @@
-"""Real clients that subscribe: npm `graphql-ws` and `graphql-sse` in Node, and `gql` in Python."""
+"""Real subscription clients: npm `graphql-ws` and `graphql-sse` in Node, and `gql` in Python."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RETRY_S = 0.05
 
 
 def socket_url(server: LocalServer) -> str:
-    """Where a server takes WebSockets."""
+    """The WebSocket URL of a server."""
     return f"{server.url.replace('http', 'ws', 1)}/graphql"
 
 
@@ -49,9 +49,9 @@ class NodeClients(Closing):
     def open(
         self, client: str, server: LocalServer, *, key: str | None = None, keep_alive_ms: int = 0
     ) -> Inbox:
-        """Open a graphql-ws client, which reconnects by itself; what its connection goes through.
+        """Open a graphql-ws client, which reconnects by itself; an inbox of what happens to it.
 
-        With `keep_alive_ms` it pings whenever it has not for so long.
+        With `keep_alive_ms` it sends pings at that interval.
         """
         inbox = self._inboxes[client] = Inbox(client)
         url, key = socket_url(server), key or server.key
@@ -67,9 +67,9 @@ class NodeClients(Closing):
         variables: Mapping[str, Any] | None = None,
         resume: bool = False,
     ) -> Inbox:
-        """Start an operation of any kind; what it brings.
+        """Start an operation of any kind; an inbox of its messages.
 
-        With `resume` the client comes back with its last cursor where it reconnects.
+        With `resume` the client sends its last cursor when it reconnects.
         """
         inbox = self._inboxes[id_] = Inbox(id_)
         payload = {"query": query, "variables": dict(variables or {})}
@@ -116,8 +116,8 @@ class NodeClients(Closing):
 
 
 class GqlSubscriber(Closing):
-    """A `gql` client with one subscription, in a thread of its own; it reconnects with its last
-    cursor for as long as it is open."""
+    """A `gql` client with one subscription, in its own thread; it reconnects with its last cursor
+    until it is closed."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class GqlSubscriber(Closing):
         self._loop.call_soon_threadsafe(self._abort)
 
     def close(self) -> None:
-        """Break the connection, and do not come back."""
+        """Break the connection, and do not reconnect."""
         self._closing = True
         self.drop()
         self._thread.join(10)
@@ -152,7 +152,7 @@ class GqlSubscriber(Closing):
 
     def _abort(self) -> None:
         if self._transport is not None:
-            # gql has no way to lose a connection; what it holds of `websockets` has.
+            # gql cannot break a connection itself; the connection of `websockets` inside it can.
             connection = cast("Any", self._transport.adapter).websocket
             if connection is not None:
                 connection.transport.abort()

@@ -1,4 +1,4 @@
-"""Keys, tokens and origins: who is let in, and to what."""
+"""Access over HTTP: keys, tokens and origins."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def keyed(prepared: None) -> Iterator[LocalServer]:
 
 
 def short_token_of(server: LocalServer, *, seconds: float, scope: Scope = Scope.READ) -> str:
-    """A token that lives for less than createAccessToken gives, signed with the server's key."""
+    """A token that expires sooner than createAccessToken allows, signed with the server's key."""
     claims = token_claims([scope], Restrictions(), int(time.time() + seconds))
     return Gatekeeper(admin=server.key).issue(claims)
 
 
-def token_of(server: LocalServer, **wishes: Any) -> str:
-    """A token from createAccessToken, asked for with the server's own key."""
-    wishes.setdefault("unrestricted", not wishes.keys() & {"reference", "workflows", "instanceId"})
+def token_of(server: LocalServer, **given: Any) -> str:
+    """A token from createAccessToken, created with the server's own key."""
+    given.setdefault("unrestricted", not given.keys() & {"reference", "workflows", "instanceId"})
     with Api(server) as admin:
-        created = admin.data(CREATE_TOKEN, input=wishes)["createAccessToken"]
+        created = admin.data(CREATE_TOKEN, input=given)["createAccessToken"]
     assert created["__typename"] == "AccessTokenPayload"
     token = created["token"]
     assert isinstance(token, str)
@@ -61,11 +61,11 @@ def token_of(server: LocalServer, **wishes: Any) -> str:
 @pytest.mark.parametrize(
     "query", [HELLO, "{ __schema { queryType { name } } }", '{ __type(name: "Query") { name } }']
 )
-def test_without_a_key_there_is_no_answer_not_even_introspection(
+def test_without_a_key_even_introspection_is_401(
     keyed: LocalServer, accept: str, query: str
 ) -> None:
-    with Api(keyed, key=None) as nobody:
-        response = nobody.post({"query": query}, accept=accept)
+    with Api(keyed, key=None) as anonymous:
+        response = anonymous.post({"query": query}, accept=accept)
     assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
     assert response.headers["www-authenticate"].startswith("Bearer")
     assert "data" not in response.json()
@@ -91,9 +91,9 @@ def test_without_a_key_there_is_no_answer_not_even_introspection(
     ],
 )
 def test_a_wrong_key_is_401(keyed: LocalServer, authorization: str) -> None:
-    with Api(keyed, key=None) as nobody:
+    with Api(keyed, key=None) as anonymous:
         headers = {"authorization": authorization.encode("latin-1")}
-        response = nobody.request("GET", params={"query": HELLO}, headers=headers)
+        response = anonymous.request("GET", params={"query": HELLO}, headers=headers)
     assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
 
 
@@ -134,7 +134,7 @@ def test_a_token_has_the_scopes_it_was_created_with(keyed: LocalServer) -> None:
         assert admin.data(CREATE_TOKEN, input={"unrestricted": True})["createAccessToken"]["token"]
 
 
-def test_a_token_of_a_token_does_not_outlive_it(keyed: LocalServer) -> None:
+def test_a_token_created_with_a_token_expires_no_later(keyed: LocalServer) -> None:
     with Api(keyed) as admin:
         first = admin.data(
             CREATE_TOKEN, input={"unrestricted": True, "scopes": ["ADMIN"], "expiresIn": 60_000}
@@ -155,12 +155,12 @@ def test_a_token_expires(keyed: LocalServer) -> None:
 
 
 @pytest.mark.parametrize("expires_in", [0, 1, 59_999, 30 * 24 * 3_600_000 + 1])
-def test_a_token_lives_a_minute_at_least_and_30_days_at_most(
+def test_a_lifetime_under_a_minute_or_over_30_days_is_refused(
     keyed: LocalServer, expires_in: int
 ) -> None:
-    wishes = {"unrestricted": True, "expiresIn": expires_in}
+    given = {"unrestricted": True, "expiresIn": expires_in}
     with Api(keyed) as admin:
-        created = admin.data(CREATE_TOKEN, input=wishes)["createAccessToken"]
+        created = admin.data(CREATE_TOKEN, input=given)["createAccessToken"]
     assert created == {"__typename": "InvalidInput", "path": ["input", "expiresIn"]}
 
 
@@ -197,32 +197,32 @@ def test_a_token_of_another_server_is_401(keyed: LocalServer, server: LocalServe
 
 
 @pytest.mark.parametrize("empty", ["", " "])
-def test_a_server_without_a_key_lets_nobody_in(prepared: None, empty: str) -> None:
+def test_a_server_without_a_key_refuses_every_caller(prepared: None, empty: str) -> None:
     keyless = LocalServer()
     keyless.vars["FLOWFLARE_API_KEY"] = empty
     with keyless:
         for authorization in ("", "Bearer", "Bearer None", "Bearer null", "Bearer undefined"):
-            with Api(keyless, key=None) as nobody:
+            with Api(keyless, key=None) as anonymous:
                 headers = {"authorization": authorization} if authorization else {}
-                response = nobody.request("GET", params={"query": HELLO}, headers=headers)
+                response = anonymous.request("GET", params={"query": HELLO}, headers=headers)
             assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
 
 
-def test_keys_are_exchanged_without_an_interruption(start_server: StartServer) -> None:
-    exchanging = start_server(vars={"FLOWFLARE_API_KEY": "old-key new-key"})
+def test_keys_are_rotated_without_an_interruption(start_server: StartServer) -> None:
+    rotating = start_server(vars={"FLOWFLARE_API_KEY": "old-key new-key"})
     tokens = []
     for key in ("old-key", "new-key"):
-        with Api(exchanging, key=key) as admin:
+        with Api(rotating, key=key) as admin:
             tokens.append(
                 admin.data(CREATE_TOKEN, input={"unrestricted": True})["createAccessToken"]["token"]
             )
     for credential in tokens:
-        with Api(exchanging, key=credential) as caller:
+        with Api(rotating, key=credential) as caller:
             assert caller.data(HELLO)
-    exchanging.vars["FLOWFLARE_API_KEY"] = "new-key"
-    exchanging.restart()
+    rotating.vars["FLOWFLARE_API_KEY"] = "new-key"
+    rotating.restart()
     for credential in ("old-key", tokens[0]):
-        with Api(exchanging, key=credential) as caller:
+        with Api(rotating, key=credential) as caller:
             assert caller.ask(HELLO).status_code == 401
 
 
@@ -242,14 +242,14 @@ def test_keys_and_tokens_are_neither_logged_nor_shown(keyed: LocalServer) -> Non
         assert secret not in keyed.log
 
 
-def test_cost_is_shown_to_whoever_may_see_everything(keyed: LocalServer) -> None:
+def test_cost_is_shown_to_unrestricted_callers(keyed: LocalServer) -> None:
     for key in (keyed.key, READ_KEY, WRITE_KEY, token_of(keyed)):
         with Api(keyed, key=key) as caller:
             assert "d1-rows-read" in caller.ask("{ workflows { totalCount } }").headers
 
 
 @pytest.mark.parametrize(
-    "limit",
+    "restrictions",
     [
         {"reference": {"refType": "order", "refId": "1"}},
         {"workflows": ["by-key"]},
@@ -257,8 +257,10 @@ def test_cost_is_shown_to_whoever_may_see_everything(keyed: LocalServer) -> None
         {"instanceId": "cost-1"},
     ],
 )
-def test_cost_tells_a_limited_token_nothing(keyed: LocalServer, limit: dict[str, Any]) -> None:
-    with Api(keyed, key=token_of(keyed, **limit)) as caller:
+def test_cost_is_hidden_from_restricted_tokens(
+    keyed: LocalServer, restrictions: dict[str, Any]
+) -> None:
+    with Api(keyed, key=token_of(keyed, **restrictions)) as caller:
         headers = caller.ask("{ workflows { totalCount } }").headers
     assert not [name for name in headers if name.startswith("d1-")]
 
@@ -275,8 +277,8 @@ def test_a_listed_origin_is_allowed(keyed: LocalServer) -> None:
 
 
 def test_an_error_is_readable_for_a_listed_origin(keyed: LocalServer) -> None:
-    with Api(keyed, key=None) as nobody:
-        response = nobody.request("POST", json={"query": HELLO}, headers={"origin": ORIGIN})
+    with Api(keyed, key=None) as anonymous:
+        response = anonymous.request("POST", json={"query": HELLO}, headers={"origin": ORIGIN})
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == ORIGIN
 

@@ -1,4 +1,4 @@
-"""Another Worker, bound to the entrypoint FlowflareService: what it may do without a key."""
+"""A Worker that is bound to the entrypoint FlowflareService, and needs no key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUS = "query($id: String!) { instance(instanceId: $id) { status } }"
 FOLLOW = "subscription($id: String!) { instance(instanceId: $id) { status } }"
 TOKEN = "mutation { createAccessToken(input: {unrestricted: true}) { __typename } }"
 UPGRADE = {"upgrade": "websocket", "sec-websocket-protocol": "graphql-transport-ws"}
-# What a Worker or a client might hope to be taken for a binding's sign.
+# Headers that a client might send to be taken for a bound Worker.
 FORGED = [
     {"x-bound": "1"},
     {"x-flowflare-bound": "true"},
@@ -38,7 +38,7 @@ FORGED = [
 
 @pytest.fixture
 def instance_id() -> str:
-    """An instance of this test alone."""
+    """The id of an instance that only this test uses."""
     return f"bound-{uuid.uuid4()}"
 
 
@@ -50,7 +50,7 @@ def ask(
     until: str | None = None,
     **variables: Any,
 ) -> tuple[int, Any]:
-    """Status and body of an operation over the binding."""
+    """Execute an operation over the binding; its status and body."""
     body = json.dumps({"query": query, "variables": variables})
     sent = {"content-type": "application/json", **(headers or {})}
     request = {"method": "POST", "headers": sent, "body": body}
@@ -59,7 +59,7 @@ def ask(
 
 
 def start(server: LocalServer, instance_id: str) -> None:
-    """An instance that is tracked only."""
+    """Start an instance that no engine runs."""
     tracked = {"workflow": "bound", "instanceId": instance_id}
     assert ask(server, START, input=tracked) == (
         200,
@@ -75,14 +75,14 @@ def test_a_bound_worker_writes_and_reads_without_a_key(
     assert ask(server, STATUS, id=instance_id) == (200, found)
 
 
-def test_a_bound_worker_makes_no_tokens(server: LocalServer) -> None:
+def test_a_bound_worker_cannot_create_tokens(server: LocalServer) -> None:
     _, body = ask(server, TOKEN)
     assert body["data"] is None
     [error] = body["errors"]
     assert error["extensions"]["code"] == "FORBIDDEN"
 
 
-def test_a_key_that_a_bound_worker_sends_decides(server: LocalServer) -> None:
+def test_a_key_that_a_bound_worker_sends_takes_precedence(server: LocalServer) -> None:
     with Api(server) as admin:
         created = admin.data(
             "mutation { createAccessToken(input: {scopes: [READ], unrestricted: true}) {"
@@ -131,17 +131,17 @@ def test_a_bound_worker_reads_a_stream_of_events(server: LocalServer, instance_i
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_nothing_that_a_client_sends_takes_the_place_of_a_binding(
+def test_a_client_cannot_pretend_to_be_a_bound_worker(
     server: LocalServer, forged: dict[str, str]
 ) -> None:
-    with Api(server, key=None) as nobody:
+    with Api(server, key=None) as anonymous:
         for path in ("/graphql", "/graphql?bound=true", "/graphql?https://tracker/bound"):
-            response = nobody.request(
+            response = anonymous.request(
                 "POST", path, json={"query": "{ __typename }"}, headers=forged
             )
             assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
         for path in ("/bound", "/FlowflareService"):
-            response = nobody.request("POST", path, json={"query": "{ __typename }"})
+            response = anonymous.request("POST", path, json={"query": "{ __typename }"})
             assert response.status_code in {404, 405}
         url = f"{socket_url(server)}?https://tracker/bound"
         protocols = [Subprotocol(PROTOCOL)]

@@ -1,4 +1,4 @@
-"""What operations cost in D1 at 100,000 instances: rows read and round trips, as billed."""
+"""The cost of operations in D1 at 100,000 instances: rows read and round trips, as billed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOWS = 20
 REFERENCES = 5_000
 STEPS = 10
 PAGE = 20
-# The page, what lies beyond it, and what SQLite counts for entering an index.
+# The page, the row after it, and the rows that SQLite counts for a search in an index.
 PAGE_ROWS = 25
 
 # One instance a second, a twentieth of them unfinished, a hundredth of a percent retrying.
@@ -78,7 +78,7 @@ FILTERS: dict[str, tuple[dict[str, Any] | None, str]] = {
 
 @pytest.fixture(scope="module")
 def large(prepared: None) -> Iterator[LocalServer]:
-    """A server with 100,000 instances, written by SQL: the triggers count and log them."""
+    """A server with 100,000 instances, inserted by SQL; the triggers count and log them."""
     with LocalServer() as running:
         for start in range(0, INSTANCES, 25_000):
             running.query(SEED, [start, start + 25_000])
@@ -95,7 +95,7 @@ def caller(large: LocalServer) -> Iterator[Api]:
 
 
 def measured(caller: Api, query: str, **variables: Any) -> tuple[Any, int]:
-    """`data` and the rows read, in one round trip."""
+    """`data` and the rows read; fail unless there was one round trip."""
     response = caller.ask(query, **variables)
     body = response.json()
     assert "errors" not in body, response.text[:1000]
@@ -106,7 +106,7 @@ def measured(caller: Api, query: str, **variables: Any) -> tuple[Any, int]:
 
 @pytest.mark.parametrize("direction", ["DESC", "ASC"])
 @pytest.mark.parametrize("name", FILTERS)
-def test_a_page_reads_what_it_returns_however_deep(
+def test_a_page_reads_as_many_rows_as_it_returns_at_any_depth(
     caller: Api, large: LocalServer, name: str, direction: str
 ) -> None:
     filter_, field = FILTERS[name]
@@ -127,7 +127,7 @@ def test_a_page_reads_what_it_returns_however_deep(
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_a_page_backwards_reads_each_row_once_more_to_turn_it_round(
+def test_a_backward_page_reads_each_row_once_more_to_reverse_them(
     caller: Api, large: LocalServer, name: str
 ) -> None:
     filter_, field = FILTERS[name]
@@ -148,7 +148,7 @@ def test_a_page_of_several_statuses_reads_a_page_of_each(caller: Api) -> None:
     assert len(nodes) == PAGE
     times = [node["createdAt"] for node in nodes]
     assert times == sorted(times, reverse=True)
-    # A candidate is read, looked up and sorted.
+    # Each candidate is read from the index, from the table and for sorting.
     assert read <= 5 * PAGE * len(statuses)
 
 
@@ -166,7 +166,7 @@ def test_a_reference_reads_its_own_instances(caller: Api) -> None:
     assert read <= PAGE_ROWS
 
 
-def test_20_references_with_10_steps_each_read_their_rows_and_the_ways_to_them(
+def test_20_references_with_10_steps_each_read_their_rows_and_index_entries(
     caller: Api,
 ) -> None:
     keys = [{"refType": "order", "refId": str(number)} for number in range(20)]
@@ -177,17 +177,17 @@ def test_20_references_with_10_steps_each_read_their_rows_and_the_ways_to_them(
     latest = [reference["latestInstance"] for reference in found["references"]]
     assert [len(instance["steps"]) for instance in latest] == [STEPS] * 20
     rows = 20 + 20 * STEPS
-    # For each reference: its key, its entry in the index, and entering the index of steps.
+    # For each reference: its key, its index entry, and the search in the index of steps.
     assert rows <= read <= rows + 3 * 20
 
 
-def test_one_instance_reads_itself(caller: Api) -> None:
+def test_one_instance_reads_two_rows(caller: Api) -> None:
     query = """query($id: String!) { instance(instanceId: $id) {
       instanceId status input output error { message } createdAt
     } }"""
     found, read = measured(caller, query, id="cost-050000")
     assert found["instance"]["input"] == {"n": 50_000}
-    # Its entry in the index, and its row.
+    # The index entry and the row.
     assert read <= 2
     found, read = measured(caller, query, id="none")
     assert found["instance"] is None
@@ -223,6 +223,7 @@ def test_an_instances_log_reads_its_events(caller: Api) -> None:
     query = '{ instance(instanceId: "cost-099999") { events { events { type } } } }'
     page, read = measured(caller, query)
     events = page["instance"]["events"]["events"]
+    assert events
     assert read <= 2 * len(events) + 10
 
 
@@ -285,18 +286,18 @@ def test_a_page_to_reconcile_reads_a_page_of_each_workflow_and_status(
 ) -> None:
     flows = [f"flow-{number}" for number in range(FLOWS)]
     page = repairs.page(lane, flows)
-    large.query(repairs.keep_place(lane, place).sql, [lane, place])
+    large.query(repairs.store_position(lane, place).sql, [lane, place])
     [row] = large.query(page.sql, page.parameters)
     [text] = row.values()
     found = json.loads(text)
     assert len(found) == RECONCILE_PAGE
     assert [row[:2] for row in found] == sorted(row[:2] for row in found)
     assert found[0][:2] > json.loads(place)
-    # Few workflows have unfinished ones here; the others cost a seek for each status.
+    # Few workflows have unfinished instances; each other one costs a search for each status.
     assert large.rows_read(page.sql, page.parameters) <= 500
 
 
-def test_what_retention_removes_is_found_by_reading_little_else(large: LocalServer) -> None:
+def test_retention_reads_few_rows_besides_those_it_removes(large: LocalServer) -> None:
     large.query("UPDATE workflows SET retention_days=1 WHERE name IN ('flow-3','flow-4')")
     [row] = large.query(f"SELECT count(*) AS found FROM ({EXPIRED})")
     read = large.rows_read(f"SELECT count(*) FROM ({EXPIRED})")
@@ -319,5 +320,5 @@ def test_a_page_of_events_reads_a_bounded_part_of_the_log(
     page = response.json()["data"]["events"]
     assert (page["events"], page["hasMore"]) == ([], True)
     trips, read, _ = cost(response)
-    # Each event, its instance where a filter asks for that, and what it takes to find the ends.
+    # Each event, its instance where the filter needs it, and the searches for the ends.
     assert (trips, read <= 2 * MAX_EVENTS_SCANNED + 50) == (1, True), read

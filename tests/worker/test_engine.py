@@ -1,16 +1,14 @@
-"""The order of examples/order_processing, started through the API and run by the real engine."""
+"""The workflow examples/order_processing, started through the API and run by the real engine."""
 
 from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from tests.worker.api import Api, act, cost
+from tests.worker.api import Api, act, cost, run_cron
 
 if TYPE_CHECKING:
     from scripts.local_server import LocalServer
@@ -62,18 +60,18 @@ ONE_RUN = [
 
 @pytest.fixture
 def order() -> str:
-    """The id of an order of this test alone."""
+    """The id of an order that only this test uses."""
     return f"order-{uuid.uuid4()}"
 
 
-def start(api: Api, order: str, **wishes: Any) -> Any:
-    return api.data(START, input={"workflow": WORKFLOW, "instanceId": order, "input": wishes})[
+def start(api: Api, order: str, **given: Any) -> Any:
+    return api.data(START, input={"workflow": WORKFLOW, "instanceId": order, "input": given})[
         "startWorkflow"
     ]
 
 
 def until(api: Api, order: str, status: str) -> dict[str, Any]:
-    """The instance, once it has the status."""
+    """Wait until the instance has the status, and return it."""
     found = api.until(ORDER, lambda data: data["instance"]["status"] == status, id=order)
     instance = found["instance"]
     assert isinstance(instance, dict)
@@ -162,14 +160,14 @@ def test_an_order_started_many_times_runs_once(server: LocalServer, api: Api, or
     assert {answer["__typename"] for answer in answers} == {"InstancePayload"}
     assert log_of(until(api, order, "COMPLETED")) == ONE_RUN
     assert start(api, order)["instance"]["status"] == "COMPLETED"
-    # A later order shows that the engine has had the time to run this one again.
+    # By the time a later order has run, the engine would have run this one again.
     later = f"{order}-later"
     start(api, later, failPayments=0, holdMs=1)
     until(api, later, "COMPLETED")
     assert log_of(until(api, order, "COMPLETED")) == ONE_RUN
 
 
-def test_a_sleeping_order_shows_until_when_and_can_be_terminated(api: Api, order: str) -> None:
+def test_a_sleeping_order_has_its_wake_up_time_and_can_be_terminated(api: Api, order: str) -> None:
     start(api, order, failPayments=0, holdMs=600_000)
     asleep = until(api, order, "SLEEPING")
     assert asleep["sleepUntil"] > asleep["startedAt"]
@@ -193,7 +191,7 @@ def test_a_paused_order_stays_paused_and_has_not_failed(api: Api, order: str) ->
     until(api, order, "SLEEPING")
     answer = act(api, "pauseWorkflow", order)
     assert answer == {"__typename": "InstancePayload", "instance": {"status": "PAUSED"}}
-    # Long enough for the engine to have ended the run: another order has run meanwhile.
+    # By the time another order has run, the engine has ended the run of this one.
     later = f"{order}-later"
     start(api, later)
     until(api, later, "COMPLETED")
@@ -204,7 +202,7 @@ def test_a_paused_order_stays_paused_and_has_not_failed(api: Api, order: str) ->
 
 
 @pytest.mark.parametrize("end", ["COMPLETED", "TERMINATED"])
-def test_a_finished_order_is_run_from_its_beginning_again(api: Api, order: str, end: str) -> None:
+def test_a_restarted_order_runs_from_its_beginning(api: Api, order: str, end: str) -> None:
     start(api, order, holdMs=1 if end == "COMPLETED" else 2_000)
     if end == "TERMINATED":
         until(api, order, "SLEEPING")
@@ -230,7 +228,7 @@ def test_a_finished_order_is_run_from_its_beginning_again(api: Api, order: str, 
     ]
 
 
-def test_an_event_is_taken_by_an_order_under_way(api: Api, order: str) -> None:
+def test_a_running_order_accepts_an_event(api: Api, order: str) -> None:
     start(api, order, failPayments=0, holdMs=600_000)
     until(api, order, "SLEEPING")
     answer = act(api, "sendWorkflowEvent", order, type="stock", payload={"pieces": 3})
@@ -246,14 +244,14 @@ def test_a_sleeping_order_survives_a_restart_of_the_server(
         start(api, order, failPayments=0, holdMs=1_000)
         until(api, order, "SLEEPING")
         server.restart()
-        # The local engine wakes an instance when it is next asked for it.
+        # The local engine wakes an instance with the next call for it.
         assert act(api, "sendWorkflowEvent", order, type="stock")["__typename"] == "InstancePayload"
         instance = until(api, order, "COMPLETED")
     assert [step["status"] for step in instance["steps"]] == ["COMPLETED"] * 4
     assert [step["attemptCount"] for step in instance["steps"]] == [1, 1, 0, 1]
 
 
-def test_a_start_the_engine_did_not_take_is_kept_and_taken_later(
+def test_a_start_that_the_engine_did_not_get_is_recorded_and_repeated(
     start_server: StartServer, order: str
 ) -> None:
     server = start_server(vars={"WORKFLOWS": f'{{"{WORKFLOW}": "NO_SUCH_BINDING"}}'})
@@ -262,7 +260,7 @@ def test_a_start_the_engine_did_not_take_is_kept_and_taken_later(
         assert log_of(until(api, order, "QUEUED")) == ONE_RUN[:1]
         server.vars["WORKFLOWS"] = f'{{"{WORKFLOW}": "ORDER_PROCESSING"}}'
         server.restart()
-        # Another call with the same id: the input is the one recorded first.
+        # A second call with the same id uses the input that was recorded first.
         assert start(api, order, failPayments=3)["instance"]["status"] == "QUEUED"
         assert until(api, order, "COMPLETED")["output"]["paymentId"] == "pay-1"
 
@@ -270,7 +268,7 @@ def test_a_start_the_engine_did_not_take_is_kept_and_taken_later(
 @pytest.mark.parametrize(
     "action", ["pauseWorkflow", "terminateWorkflow", "restartWorkflow", "sendWorkflowEvent"]
 )
-def test_an_instance_of_a_workflow_that_is_not_bound_is_tracked_only(
+def test_actions_on_an_instance_of_an_unbound_workflow_are_refused(
     api: Api, order: str, action: str
 ) -> None:
     tracked = {"workflow": "elsewhere", "instanceId": order}
@@ -300,7 +298,7 @@ def test_an_instance_of_a_workflow_that_is_not_bound_is_tracked_only(
         "sendWorkflowEvent",
     ],
 )
-def test_an_action_on_what_is_not_tracked_is_not_found(api: Api, order: str, action: str) -> None:
+def test_an_action_on_an_unknown_instance_is_not_found(api: Api, order: str, action: str) -> None:
     more = {"type": "go"} if action == "sendWorkflowEvent" else {}
     answer = act(api, action, order, **more)
     assert (answer["__typename"], answer["code"]) == ("NotFound", "NOT_FOUND")
@@ -308,15 +306,13 @@ def test_an_action_on_what_is_not_tracked_is_not_found(api: Api, order: str, act
 
 
 @pytest.mark.parametrize("bad", ["with space", "-dash", "ünï", "a.b", "a/b"])
-def test_an_id_the_engine_would_not_take_is_refused_before_it_is_recorded(
-    api: Api, bad: str
-) -> None:
+def test_an_id_that_the_engine_refuses_is_not_recorded(api: Api, bad: str) -> None:
     answer = start(api, bad)
     assert answer == {"__typename": "InvalidInput", "path": ["input", "instanceId"]}
     assert api.data(ORDER, id=bad) == {"instance": None}
 
 
-def test_the_cron_trigger_starts_what_was_recorded_but_never_reached_the_engine(
+def test_the_cron_trigger_starts_an_instance_that_never_reached_the_engine(
     server: LocalServer, api: Api
 ) -> None:
     instance_id = f"lost-{uuid.uuid4().hex[:8]}"
@@ -325,6 +321,5 @@ def test_the_cron_trigger_starts_what_was_recorded_but_never_reached_the_engine(
         " VALUES (?1,?2,'QUEUED','{\"holdMs\":1,\"failPayments\":0}',?3,?3)",
         [instance_id, WORKFLOW, "2026-01-01T00:00:00.000Z"],
     )
-    triggered = httpx.get(f"{server.url}/cdn-cgi/local/scheduled", params={"cron": "*/5 * * * *"})
-    assert triggered.status_code == HTTPStatus.OK
+    run_cron(server)
     api.until(ORDER, lambda data: data["instance"]["status"] == "COMPLETED", id=instance_id)

@@ -1,4 +1,4 @@
-"""Every example runs: its Worker beside the service, its workflow on the real engine."""
+"""The examples: each Worker runs beside the service, each workflow on the real engine."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def server(prepared: None) -> Iterator[LocalServer]:
 
 @pytest.fixture(scope="module")
 def api(server: LocalServer) -> Iterator[Api]:
-    """A caller of it, with all rights."""
+    """A caller of that server, with all rights."""
     with Api(server) as caller:
         yield caller
 
 
-def test_every_example_has_a_readme_of_ten_lines() -> None:
+def test_every_example_has_a_short_readme_in_the_list() -> None:
     assert len(EXAMPLE_FOLDERS) == 6
     listed = (EXAMPLES / "README.md").read_text()
     for folder in EXAMPLE_FOLDERS:
@@ -49,7 +49,7 @@ def test_every_example_has_a_readme_of_ten_lines() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLE_FOLDERS, ids=lambda folder: folder.name)
-def test_what_a_readme_says_can_be_done(api: Api, example: Path) -> None:
+def test_the_mutations_of_a_readme_start_instances(api: Api, example: Path) -> None:
     mutations = re.findall(
         r"^    mutation (?:.|\n     )+", (example / "README.md").read_text(), re.MULTILINE
     )
@@ -90,7 +90,7 @@ def test_a_declined_article_stays_unpublished(api: Api) -> None:
     assert [name for name, *_ in run.steps(instance)] == ["check the draft", "wait for approval"]
 
 
-def test_a_draft_that_cannot_be_repaired_is_not_tried_again(api: Api) -> None:
+def test_an_invalid_draft_is_not_retried(api: Api) -> None:
     instance = Run.start(api, "content-publishing", title="", body="").until("ERRORED")
     assert instance["error"]["message"] == "a draft needs a title"
     assert Run.steps(instance) == [("check the draft", "TASK", "FAILED", 1)]
@@ -114,7 +114,7 @@ def test_a_flaky_source_is_read_to_its_end(api: Api) -> None:
     ] * 2
 
 
-def test_a_source_that_stays_away_fails_the_batch(api: Api) -> None:
+def test_an_unavailable_source_fails_the_batch(api: Api) -> None:
     run = Run.start(api, "data-pipeline", pages=1, failures=99)
     instance = run.until("ERRORED")
     assert run.steps(instance) == [("extract page 1", "TASK", "FAILED", 5)]
@@ -123,9 +123,7 @@ def test_a_source_that_stays_away_fails_the_batch(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("has_posted", "mail"), [(True, "tips"), (False, "reminder")])
-def test_a_user_is_welcomed_and_later_written_to_again(
-    api: Api, has_posted: bool, mail: str
-) -> None:
+def test_a_user_gets_a_welcome_and_a_later_mail(api: Api, has_posted: bool, mail: str) -> None:
     run = Run.start(
         api, "user-onboarding", email="ada@example.com", hasPosted=has_posted, waitMs=1_000
     )
@@ -139,7 +137,7 @@ def test_a_user_is_welcomed_and_later_written_to_again(
     assert run.step(instance, "give them time")["kind"] == "SLEEP"
 
 
-def test_an_address_that_is_none_ends_the_onboarding_at_once(api: Api) -> None:
+def test_an_invalid_address_ends_the_onboarding_at_once(api: Api) -> None:
     instance = Run.start(api, "user-onboarding", email="nobody").until("ERRORED")
     assert instance["error"]["message"] == "'nobody' is not a valid email address"
     assert Run.steps(instance) == [("create the account", "TASK", "FAILED", 1)]
@@ -175,11 +173,11 @@ def test_a_night_is_cleaned_up_once_however_often_its_trigger_fires(
 
 
 def booking(server: LocalServer, key: str) -> Any:
-    """How the other Worker has a booking, which is null where it has none."""
+    """A booking in the other Worker, None if it has none."""
     return server.fetch("suppliers", f"/{key}").json()
 
 
-def test_a_trip_is_booked_with_suppliers_that_are_busy(server: LocalServer, api: Api) -> None:
+def test_a_trip_is_booked_with_busy_suppliers(server: LocalServer, api: Api) -> None:
     run = Run.start(api, "trip", busyFor=2)
     instance = run.until("COMPLETED")
     keys = [f"{run.instance_id}:{kind}" for kind in ("flight", "hotel", "car")]
@@ -190,7 +188,7 @@ def test_a_trip_is_booked_with_suppliers_that_are_busy(server: LocalServer, api:
         assert booking(server, key) == {"kind": kind, "requests": 3, "state": "booked"}
 
 
-def test_a_trip_that_cannot_be_completed_is_given_back(server: LocalServer, api: Api) -> None:
+def test_the_bookings_of_an_impossible_trip_are_cancelled(server: LocalServer, api: Api) -> None:
     run = Run.start(api, "trip", soldOut="car")
     instance = run.until("COMPLETED")
     flight, hotel, car = (f"{run.instance_id}:{kind}" for kind in ("flight", "hotel", "car"))

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a GraphQL response, and nothing internal shows or is logged."""
+"""Random requests get GraphQL responses; nothing internal is shown, no failure is logged."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from schema.build import core
+from tests.support.properties import repeatable
 from tests.worker.api import JSON, RESPONSE_JSON, refuse_internals
 
 if TYPE_CHECKING:
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
     from scripts.local_server import LocalServer
     from tests.worker.api import Api
 
-FUZZ = settings(
-    max_examples=400,
-    # The same examples each time: what holds here must hold on every machine.
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+FUZZ = repeatable(400)
 
 OPERATIONS = [
     "query($id: ID!) { node(id: $id) { id ... on WorkflowStep { name } } }",
@@ -93,7 +87,7 @@ ANYTHING = st.recursive(
 
 
 def object_of(type_: GraphQLInputObjectType) -> st.SearchStrategy[Any]:
-    """Mostly a value of an input object."""
+    """Values of an input object, most of them valid."""
 
     def later(name: str) -> st.SearchStrategy[Any]:
         return st.deferred(lambda: value_of(name))
@@ -109,7 +103,7 @@ def object_of(type_: GraphQLInputObjectType) -> st.SearchStrategy[Any]:
 
 
 def value_of(type_name: str) -> st.SearchStrategy[Any]:
-    """Mostly a value of the type, now and then anything."""
+    """Values of the type, sometimes any JSON."""
     if type_name.endswith("!"):
         return value_of(type_name[:-1])
     fitting = fitting_value(type_name)
@@ -117,7 +111,7 @@ def value_of(type_name: str) -> st.SearchStrategy[Any]:
 
 
 def fitting_value(type_name: str) -> st.SearchStrategy[Any]:
-    """A value of a nullable type, of the right shape at least."""
+    """Values of a nullable type with the right shape."""
     if type_name.startswith("["):
         return st.lists(value_of(type_name[1:-1]), max_size=4)
     type_ = core.type_map[type_name]
@@ -131,7 +125,7 @@ def fitting_value(type_name: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
-    """One of the operations with drawn variables."""
+    """One of the operations with random variables."""
     query = draw(st.sampled_from(OPERATIONS))
     declared = query[query.index("(") + 1 : query.index(") {")]
     variables = {}
@@ -158,7 +152,7 @@ WORDS = sorted(
 
 
 def check(response: httpx.Response) -> None:
-    """A GraphQL response: data or errors, a status that fits, nothing internal."""
+    """Fail unless a response has data or errors, an expected status and nothing internal."""
     assert response.status_code in (200, 400, 401, 403, 405), response.text[:2000]
     refuse_internals(response)
     body = response.json()
@@ -170,7 +164,7 @@ def check(response: httpx.Response) -> None:
 
 @pytest.fixture(scope="module")
 def quiet(server: LocalServer) -> Iterator[LocalServer]:
-    """The server, which must log no unexpected failure while this module runs."""
+    """The server; fail if it logs an unexpected failure while this module runs."""
     before = server.log.count("Unexpected failure")
     yield server
     assert server.log.count("Unexpected failure") == before, server.log[-8000:]

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: npm `graphql-http`'s audits, and what they do not ask."""
+"""GraphQL over HTTP: the audits of npm `graphql-http`, and cases that they do not cover."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BODY_LIMIT = 2 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 def audited(server: LocalServer) -> dict[str, dict[str, Any]]:
-    """The result of every audit that the package has, by id."""
+    """The result of every audit of the package, by id."""
     done = subprocess.run(
         [VENV_BIN / "node", "tests/worker/audits.mjs"],
         cwd=ROOT,
@@ -48,7 +48,7 @@ def audited(server: LocalServer) -> dict[str, dict[str, Any]]:
     return {result["id"]: result for result in json.loads(done.stdout)}
 
 
-def test_every_audit_of_the_package_is_asked_for_here(audited: dict[str, Any]) -> None:
+def test_every_audit_of_the_package_is_listed_here(audited: dict[str, Any]) -> None:
     assert sorted(audited) == sorted(AUDITS)
 
 
@@ -90,7 +90,7 @@ def body_of(size: int) -> bytes:
         b"{}",
     ],
 )
-def test_a_body_that_is_no_request_object_is_400(api: Api, content: bytes) -> None:
+def test_a_body_that_is_not_a_request_object_is_400(api: Api, content: bytes) -> None:
     response = send(api, content, accept=JSON)
     assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
     assert "data" not in response.json()
@@ -118,16 +118,14 @@ def test_a_parameter_may_be_null(api: Api, name: str) -> None:
     assert (response.status_code, response.json()) == (200, ANSWER)
 
 
-def test_of_a_name_given_twice_the_last_counts(api: Api) -> None:
+def test_the_last_of_duplicate_parameters_counts(api: Api) -> None:
     assert send(api, b'{"query": "{ no }", "query": "{ __typename }"}').json() == ANSWER
     assert api.request("GET", "/graphql?query=%7Bno%7D&query=%7B__typename%7D").json() == ANSWER
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
 @pytest.mark.parametrize("depth", [251, 10_000, 300_000])
-def test_a_deeply_nested_body_is_refused_and_the_server_lives(
-    api: Api, opening: str, depth: int
-) -> None:
+def test_a_deeply_nested_body_is_refused(api: Api, opening: str, depth: int) -> None:
     closing = "".join({"[": "]", "{": "}"}[c] for c in reversed(opening) if c in "[{")
     nested = opening * depth + "1" + closing * depth
     body = f'{{"query": "{HELLO}", "variables": {{"a": {nested}}}}}'
@@ -139,7 +137,7 @@ def test_a_deeply_nested_body_is_refused_and_the_server_lives(
 
 
 @pytest.mark.parametrize("key", [None, "wrong", "fft_e30.e30"])
-def test_the_key_is_looked_at_before_the_body(api: Api, key: str | None) -> None:
+def test_the_key_is_checked_before_the_body(api: Api, key: str | None) -> None:
     bodies = ("[" + "[]," * 699_000, "no JSON", "x" * (BODY_LIMIT + 1), b"\xff\xfe")
     headers = {"content-type": JSON, **({"authorization": f"Bearer {key}"} if key else {})}
     with httpx.Client(timeout=60) as client:
@@ -158,7 +156,7 @@ def test_a_body_of_too_many_values_is_refused(api: Api) -> None:
     assert send(api, most.encode()).json() == ANSWER
 
 
-def test_brackets_inside_strings_are_no_depth(api: Api) -> None:
+def test_brackets_inside_strings_do_not_count_as_depth(api: Api) -> None:
     text = '\\"[{' * 5_000
     body = f'{{"query": "{HELLO}", "variables": {{"a": "{text}"}}}}'
     assert send(api, body.encode()).json() == ANSWER
@@ -273,7 +271,7 @@ def test_the_media_type_is_negotiated(api: Api, accept: str, answered: str) -> N
         ({"query": "query($n: Int!) { instances(first: $n) { totalCount } }"}, "INVALID_DOCUMENT"),
     ],
 )
-def test_a_request_error_has_no_data_and_its_status_is_the_media_types(
+def test_the_status_of_a_request_error_depends_on_the_media_type(
     api: Api, body: dict[str, str], expected: str
 ) -> None:
     for accept, status in ((RESPONSE_JSON, 400), (JSON, 200)):
@@ -284,9 +282,7 @@ def test_a_request_error_has_no_data_and_its_status_is_the_media_types(
 
 
 @pytest.mark.parametrize(("name", "answer"), [("A", {"a": "Query"}), ("B", {"b": "Query"})])
-def test_operation_name_tells_which_operation_runs(
-    api: Api, name: str, answer: dict[str, str]
-) -> None:
+def test_operation_name_selects_the_operation(api: Api, name: str, answer: dict[str, str]) -> None:
     response = api.post({"query": TWO, "operationName": name})
     assert response.json() == {"data": answer}
 
@@ -299,7 +295,7 @@ def test_get_takes_all_parameters_from_the_query_string(api: Api) -> None:
 
 
 @pytest.mark.parametrize("variables", ["{no", "[1]", "1", '"{}"', "", "\x00"])
-def test_get_with_variables_that_are_no_object_is_400(api: Api, variables: str) -> None:
+def test_get_with_variables_that_are_not_an_object_is_400(api: Api, variables: str) -> None:
     response = api.request("GET", params={"query": HELLO, "variables": variables})
     assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
 
@@ -330,7 +326,7 @@ def test_head_is_405_without_a_body(api: Api) -> None:
     assert (response.status_code, response.content) == (405, b"")
 
 
-def test_options_says_what_is_allowed(api: Api) -> None:
+def test_options_lists_the_allowed_methods(api: Api) -> None:
     response = api.request("OPTIONS")
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["allow"] == "GET, POST, OPTIONS"

@@ -1,4 +1,4 @@
-"""No value in a message of a socket does harm, and an operation may have any id."""
+"""Hostile values in frames do no harm, and an operation may have any id."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.worker.hostile import (
 )
 from tests.worker.raw_socket import RawSocket, events_of
 
-# So many that the client is asked how far it has read.
+# Enough to fill the backlog, so that the client gets a ping.
 _PAGES = 6
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ FRAMES = {
     "a key of extensions": _START + _SUBSCRIPTION + ',"extensions":{HERE:1}}}',
     "another member of a payload": _START + _SUBSCRIPTION + ',"__proto__":HERE}}',
 }
-OF_STRANGERS = ["a message", "type", "authorization", "payload of ping", "id of complete"]
-"""What is not refused for being sent before `connection_init`."""
+BEFORE_INIT = ["a message", "type", "authorization", "payload of ping", "id of complete"]
+"""Frames that are also accepted before `connection_init`."""
 END = '{"type":"complete","id":"it"}'
 CLOSED = (1009, 4400, 4401, 4403, 4429)
 
@@ -67,8 +67,8 @@ IDS = ["1", *OF_EVERY_OBJECT]
 OTHER_IDS = [t for t in STRINGS.values() if 0 < len(t) <= MAX_OPERATION_ID and t not in IDS]
 
 
-def sound(messages: list[Any]) -> None:
-    """Fail where something is no message of the protocol, or an error is unsound."""
+def refuse_unsound_messages(messages: list[Any]) -> None:
+    """Fail if a message is not of the protocol, or an error is unsound."""
     for message in messages:
         assert message["type"] in ("connection_ack", "next", "complete", "error", "pong"), message
         if message["type"] == "error":
@@ -77,12 +77,12 @@ def sound(messages: list[Any]) -> None:
             refuse_unsound_errors(message["payload"]["errors"])
 
 
-def send_each(bystander: Bystander, frames: Iterator[str], *, let_in: bool) -> None:
+def send_each(bystander: Bystander, frames: Iterator[str], *, acknowledged: bool) -> None:
     """Send frames, on a new socket whenever one is closed."""
     frame = next(frames, None)
     while frame is not None:
         with RawSocket(bystander.server) as socket:
-            if let_in:
+            if acknowledged:
                 socket.init()
             while frame is not None:
                 socket.send_all(frame, END)
@@ -92,16 +92,18 @@ def send_each(bystander: Bystander, frames: Iterator[str], *, let_in: bool) -> N
                 except (AssertionError, ConnectionClosed):
                     assert socket.refused()[0] in CLOSED
                     break
-                sound(messages)
+                refuse_unsound_messages(messages)
 
 
 @pytest.mark.parametrize(
-    ("place", "let_in"),
-    [*((place, True) for place in FRAMES), *((place, False) for place in OF_STRANGERS)],
+    ("place", "acknowledged"),
+    [*((place, True) for place in FRAMES), *((place, False) for place in BEFORE_INIT)],
 )
-def test_a_value_in_a_message_is_borne(bystander: Bystander, place: str, let_in: bool) -> None:
+def test_a_hostile_value_in_a_frame_does_no_harm(
+    bystander: Bystander, place: str, acknowledged: bool
+) -> None:
     frames = (FRAMES[place].replace(HERE, value) for value in VALUES)
-    send_each(bystander, frames, let_in=let_in)
+    send_each(bystander, frames, acknowledged=acknowledged)
     bystander.assert_served()
 
 
@@ -145,7 +147,7 @@ def test_a_subscriber_of_any_id_gets_its_events(
         assert socket.flushed() == []
         bystander.assert_served()
         assert socket.flushed() == []
-        # It is free again, for an operation of another kind.
+        # The id is free again, also for an operation of another kind.
         socket.subscribe(operation_id, "{ __typename }")
         answer = {"data": {"__typename": "Query"}}
         assert socket.receive_until(lambda got: len(got) == 2) == [
@@ -156,7 +158,7 @@ def test_a_subscriber_of_any_id_gets_its_events(
 
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, Any]:
-    """What the log of this module's replays begins behind, once there is one."""
+    """The cursor before the events that this module's tests replay, once they are there."""
     return {}
 
 

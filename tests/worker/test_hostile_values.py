@@ -1,4 +1,4 @@
-"""No value at any place of the schema does harm: answers are sound, and others are served."""
+"""Hostile values at all places of the schema: the errors are sound, and others are served."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def post(bystander: Bystander, body: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("place", BY_HTTP, ids=str)
-def test_a_value_at_a_place_is_answered(bystander: Bystander, place: Place) -> None:
+def test_a_hostile_value_at_a_place_is_answered(bystander: Bystander, place: Place) -> None:
     for texts in JSON_TEXTS:
         answer = post(bystander, request_of(place, texts)).json()
         # A single error may have hidden others.
         if place.is_first and len(answer.get("errors", ())) == 1:
             for text in texts:
                 post(bystander, request_of(place, [text]))
-    # What reads a literal depends on its type, not on what leads to the argument.
+    # A literal is parsed by its type, whatever fields lead to the argument.
     if place.is_first:
         for literals in LITERALS:
             post(bystander, request_of(place, literals, are_literals=True))
@@ -64,7 +64,7 @@ def test_a_value_at_a_place_is_answered(bystander: Bystander, place: Place) -> N
 
 
 @pytest.mark.parametrize("place", OF_EACH_TYPE, ids=str)
-def test_what_is_long_or_no_value_is_read(bystander: Bystander, place: Place) -> None:
+def test_a_long_or_invalid_literal_is_answered(bystander: Bystander, place: Place) -> None:
     for literal in LONG_LITERALS:
         post(bystander, request_of(place, [literal], are_literals=True))
     for value in UNREADABLE.values():
@@ -76,12 +76,13 @@ def test_what_is_long_or_no_value_is_read(bystander: Bystander, place: Place) ->
 
 
 def follow(bystander: Bystander, requests: Iterable[str]) -> None:
-    """Subscribe to them on one socket, and see the bystander served beside it."""
+    """Subscribe to all of them on one socket, while the bystander is served."""
     with RawSocket(bystander.server).init() as socket:
         for number, request in enumerate(requests):
             socket.send(f'{{"type":"subscribe","id":"{number}","payload":{request}}}')
         bystander.assert_served()
         messages = socket.flushed()
+    assert messages
     for message in messages:
         assert message["type"] in ("next", "error"), message
         if message["type"] == "error":
@@ -89,7 +90,9 @@ def follow(bystander: Bystander, requests: Iterable[str]) -> None:
 
 
 @pytest.mark.parametrize("place", BY_SOCKET, ids=str)
-def test_a_value_at_a_place_of_a_subscription_is_borne(bystander: Bystander, place: Place) -> None:
+def test_a_hostile_value_at_a_place_of_a_subscription_does_no_harm(
+    bystander: Bystander, place: Place
+) -> None:
     if place.is_at_root:
         literals = chain(*LITERALS)
         follow(bystander, (request_of(place, [text], are_literals=True) for text in literals))
@@ -99,7 +102,7 @@ def test_a_value_at_a_place_of_a_subscription_is_borne(bystander: Bystander, pla
 
 
 @pytest.mark.parametrize("member", ["query", "operationName", "variables", "extensions", "more"])
-def test_a_value_as_a_member_of_a_request_is_answered(bystander: Bystander, member: str) -> None:
+def test_a_hostile_member_of_a_request_is_answered(bystander: Bystander, member: str) -> None:
     values = [*chain(*JSON_TEXTS), *ALONE, *(value.json for value in UNREADABLE.values())]
     for value in values:
         members = {"query": '"query toString { __typename }"', member: value}
@@ -109,7 +112,7 @@ def test_a_value_as_a_member_of_a_request_is_answered(bystander: Bystander, memb
 
 
 @pytest.mark.parametrize("name", OF_EVERY_OBJECT)
-def test_a_name_of_every_object_is_a_name_in_a_document_like_any_other(
+def test_names_of_object_properties_are_ordinary_names_in_documents(
     bystander: Bystander, name: str
 ) -> None:
     own = bystander.instance_id

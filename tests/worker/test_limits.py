@@ -1,4 +1,4 @@
-"""What is too large or out of bounds is refused before any SQL, with the limit or the place."""
+"""Limits over HTTP: operations and arguments beyond them are refused before any SQL."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def aliased(count: int, field: str = "__typename") -> str:
 
 
 def deep(levels: int) -> str:
-    """An operation of 2 * levels + 2 fields below one another."""
+    """An operation with 2 * levels + 2 nested fields."""
     inner = WORKFLOW_OF_LATEST * levels + "id" + " } }" * levels
     return f'{{ instance(instanceId: "limits") {{ {inner} }} }}'
 
 
 def in_fragments(levels: int) -> str:
-    """As `deep`, with a fragment a level."""
+    """The same operation as `deep`, with one fragment for each level."""
     fragments = [
         f"fragment F{n} on WorkflowInstance {{ {WORKFLOW_OF_LATEST} ...F{n + 1} }} }} }}"
         for n in range(levels)
@@ -63,7 +63,7 @@ def doubling(levels: int) -> str:
 
 
 def often(times: int) -> str:
-    """The same fields with the same fields below them, in one place."""
+    """The same nested fields, repeated in one place."""
     return "{ instances {" + " nodes { id steps { name } }" * times + "} }"
 
 
@@ -75,13 +75,13 @@ def components(count: int, fields: str) -> str:
 
 
 def introspected(number: int) -> str:
-    """A field at the root that takes a little less than the limit, under a name of its own."""
+    """A root field with its own alias, a little below the limit."""
     types = " ".join(f"a{n}: name" for n in range(48))
     return f" r{number}: __schema {{ types {{ {types} }} }}"
 
 
 def json_literal(value: str) -> str:
-    """A mutation of no instance, with a value of the scalar JSON."""
+    """A mutation with a literal of the scalar JSON; its instance does not exist."""
     update = f'{{instanceId: "limits", metadata: {value}}}'
     return f"mutation {{ updateWorkflowInstance(input: {update}) {{ __typename }} }}"
 
@@ -151,7 +151,7 @@ def test_an_operation_too_large_is_refused_before_any_sql(api: Api, limit: str, 
     assert ran_no_sql(response)
 
 
-def test_the_refused_mutation_did_nothing(api: Api) -> None:
+def test_a_mutation_that_is_too_large_changes_nothing(api: Api) -> None:
     api.ask("mutation " + aliased(51, 'registerWorkflow(input: {name: "limits-m"}) { __typename }'))
     assert api.data('{ workflow(name: "limits-m") { name } }') == {"workflow": None}
 
@@ -189,7 +189,7 @@ def test_an_operation_at_the_limit_is_answered(api: Api, query: str) -> None:
 
 
 def lists(depth: int) -> Any:
-    """Lists in one another."""
+    """Nested lists."""
     value: Any = []
     for _ in range(depth):
         value = [value]
@@ -198,7 +198,7 @@ def lists(depth: int) -> Any:
 
 LONG = "x" * 49_000
 
-# Each is refused as a document or as variables, or its input is.
+# The document, its variables or its input are refused.
 HOSTILE: dict[str, tuple[str, dict[str, Any]]] = {
     "a list of lists": ("{ nodes(ids: " + "[" * 1_400 + "]" * 1_400 + ") { id } }", {}),
     "lists in a list": ("{ nodes(ids: [" + ("[" * 140 + "]" * 140) * 10 + "]) { id } }", {}),
@@ -273,9 +273,9 @@ HOSTILE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_operation_is_refused_in_few_words(api: Api, name: str) -> None:
+def test_a_hostile_operation_is_refused_with_a_short_response(api: Api, name: str) -> None:
     query, variables = HOSTILE[name]
-    # As ASCII, for half a surrogate pair can be sent as an escape only.
+    # As ASCII: half a surrogate pair can only be sent as an escape.
     body = json.dumps({"query": query, "variables": variables})
     response = api.request("POST", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 200
@@ -287,7 +287,7 @@ def test_a_hostile_operation_is_refused_in_few_words(api: Api, name: str) -> Non
         assert codes <= REFUSED, answer
     else:
         assert answer["data"]["updateWorkflowInstance"]["__typename"] == "InvalidInput"
-    # The Worker is still there.
+    # The Worker still answers.
     assert api.data("{ __typename }") == {"__typename": "Query"}
 
 
@@ -296,7 +296,7 @@ def test_a_hostile_operation_is_refused_in_few_words(api: Api, name: str) -> Non
     [
         "{" + " __typename" * 9_990 + "}",
         often(900),
-        # Operations of which each spreads a chain of fragments.
+        # Every operation spreads the same chain of fragments.
         " ".join(f"query Q{n} {{ ...F0 }}" for n in range(330))
         + "".join(f" fragment F{n} on Query {{ ...F{n + 1} }}" for n in range(80))
         + " fragment F80 on Query { __typename }",
@@ -308,7 +308,7 @@ def test_a_hostile_operation_is_refused_in_few_words(api: Api, name: str) -> Non
         + "}",
     ],
 )
-def test_what_would_take_seconds_is_refused_at_once(api: Api, query: str) -> None:
+def test_an_operation_that_would_take_seconds_is_refused_at_once(api: Api, query: str) -> None:
     def refused() -> None:
         assert only_error(api.ask(query))["extensions"]["code"] == "OPERATION_TOO_LARGE"
 
@@ -457,9 +457,9 @@ def test_a_mutation_takes_100_updates_and_no_more(api: Api) -> None:
     assert refused.json()["data"]["track"]["__typename"] == "InvalidInput"
     assert refused.json()["data"]["track"]["path"] == ["updates"]
     assert ran_no_sql(refused)
-    taken = api.ask(TRACK, updates=updates[:100])
-    assert taken.json()["data"]["track"] == {"__typename": "TrackPayload"}
-    assert cost(taken)[0] == 1
+    accepted = api.ask(TRACK, updates=updates[:100])
+    assert accepted.json()["data"]["track"] == {"__typename": "TrackPayload"}
+    assert cost(accepted)[0] == 1
 
 
 def test_a_mutation_takes_100_starts_and_no_more(api: Api) -> None:
@@ -469,6 +469,6 @@ def test_a_mutation_takes_100_starts_and_no_more(api: Api) -> None:
     assert error["extensions"] == {"code": "INVALID_ARGUMENT", "argument": "inputs"}
     assert error["path"] == ["startWorkflows"]
     assert ran_no_sql(refused)
-    taken = api.ask(START, inputs=inputs[:100])
-    assert taken.json()["data"]["startWorkflows"] == [{"__typename": "InstancePayload"}] * 100
-    assert cost(taken)[0] == 1
+    accepted = api.ask(START, inputs=inputs[:100])
+    assert accepted.json()["data"]["startWorkflows"] == [{"__typename": "InstancePayload"}] * 100
+    assert cost(accepted)[0] == 1

@@ -1,4 +1,4 @@
-"""The main job over HTTP: start, report, read back, whatever the values, callers and crashes."""
+"""The main job over HTTP: start, report and read back, with concurrent callers and restarts."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ INSTANCE = "query($id: String!) { instance(instanceId: $id) { input output metad
 
 @pytest.fixture
 def name() -> str:
-    """A name no other test uses."""
+    """A name that no other test uses."""
     return f"job-{uuid.uuid4()}"
 
 
 def at_once(count: int, server: LocalServer, call: Callable[[Api, int], Any]) -> list[Any]:
-    """The results of `call` from `count` callers at the same time, each with its connection."""
+    """The results of `call` from `count` simultaneous callers, each with its own connection."""
     callers = [Api(server) for _ in range(count)]
     try:
         with ThreadPoolExecutor(count) as pool:
@@ -76,7 +76,7 @@ def at_once(count: int, server: LocalServer, call: Callable[[Api, int], Any]) ->
             caller.close()
 
 
-def test_a_newcomers_session(api: Api, name: str) -> None:
+def test_an_instance_is_started_reported_and_read_back(api: Api, name: str) -> None:
     started = api.data(
         START,
         input={
@@ -155,8 +155,8 @@ def test_a_newcomers_session(api: Api, name: str) -> None:
 
 
 def test_20_starts_of_one_id_make_one_instance(server: LocalServer, name: str) -> None:
-    wish = {"workflow": name, "instanceId": name, "input": {"n": 1}}
-    answers = at_once(20, server, lambda api, _: api.data(START, input=wish)["startWorkflow"])
+    given = {"workflow": name, "instanceId": name, "input": {"n": 1}}
+    answers = at_once(20, server, lambda api, _: api.data(START, input=given)["startWorkflow"])
     assert [answer["__typename"] for answer in answers] == ["InstancePayload"] * 20
     where = "(SELECT id FROM instances WHERE instance_id=?)"
     assert server.query("SELECT count(*) AS n FROM instances WHERE instance_id=?", [name]) == [
@@ -166,9 +166,9 @@ def test_20_starts_of_one_id_make_one_instance(server: LocalServer, name: str) -
     assert events == [{"type": "INSTANCE_QUEUED"}]
 
 
-def test_of_20_starts_that_must_be_first_one_is(server: LocalServer, name: str) -> None:
-    wish = {"workflow": name, "instanceId": name, "onConflict": "FAIL"}
-    answers = at_once(20, server, lambda api, _: api.data(START, input=wish)["startWorkflow"])
+def test_one_of_20_starts_with_on_conflict_fail_succeeds(server: LocalServer, name: str) -> None:
+    given = {"workflow": name, "instanceId": name, "onConflict": "FAIL"}
+    answers = at_once(20, server, lambda api, _: api.data(START, input=given)["startWorkflow"])
     kinds = sorted(answer["__typename"] for answer in answers)
     assert kinds == ["InstanceConflict"] * 19 + ["InstancePayload"]
     assert {answer["existing"]["instanceId"] for answer in answers if "existing" in answer} == {
@@ -176,7 +176,7 @@ def test_of_20_starts_that_must_be_first_one_is(server: LocalServer, name: str) 
     }
 
 
-def test_concurrent_steps_get_places_of_their_own(server: LocalServer, name: str) -> None:
+def test_concurrent_steps_get_different_indexes(server: LocalServer, name: str) -> None:
     with Api(server) as api:
         api.data(START, input={"workflow": name, "instanceId": name})
 

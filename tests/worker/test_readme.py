@@ -1,4 +1,4 @@
-"""The README is true: its session prints what it says, and its examples run."""
+"""The README: its session prints what it says, and its examples run."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 README_URL = "http://127.0.0.1:8787"
 DEADLINE_S = 30
-# What differs from run to run, wherever it stands.
+# Text that differs between runs.
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 DURATION = re.compile(r'("duration": ?)\d+')
 
 
 @dataclass
 class Command:
-    """A block of the session: what is pasted, and what the README says it prints."""
+    """A block of the session with the output that the README shows for it."""
 
     script: str
     printed: str
 
     @property
     def only_reads(self) -> bool:
-        """Whether it may be repeated until what it waits for has happened."""
+        """True if it changes nothing, so that it may be repeated until the output is as shown."""
         return "--get" in self.script
 
 
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """A server that knows no instance yet, as the reader's: other pages use the same ids."""
+    """A server without instances, like the reader's: other pages use the same ids."""
     with LocalServer() as running:
         yield running
 
@@ -66,7 +66,7 @@ def masked(text: str) -> str:
 
 
 class Shell:
-    """A bash that lives as long as the session, in a folder with a `.dev.vars`."""
+    """A shell session in a folder with a `.dev.vars`."""
 
     def __init__(self, server: LocalServer, folder: Path) -> None:
         (folder / ".dev.vars").write_text(f"FLOWFLARE_API_KEY={server.key}\n")
@@ -75,7 +75,7 @@ class Shell:
         self._before: list[str] = []
 
     def paste(self, command: Command) -> str:
-        """What a block prints; blocks that print nothing define what later ones use."""
+        """Run a block after the blocks without output, which define names for it; its output."""
         script = command.script.replace(README_URL, self._url)
         if not command.printed:
             self._before.append(script)
@@ -125,7 +125,7 @@ def run_example(server: LocalServer, language: str, command: list[str]) -> str:
 
 @pytest.fixture
 def invoice(server: LocalServer, tmp_path: Path) -> str:
-    """The session's instance, complete: the examples speak of it."""
+    """The completed instance of the session, which the examples use."""
     shell = Shell(server, tmp_path)
     for command in session()[:5]:
         shell.paste(command)

@@ -1,15 +1,16 @@
-"""What the Worker answers over HTTP equals the reference executor, for random operations."""
+"""The Worker answers random operations over HTTP as the reference executor does."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from resolvers.access.principals import Restrictions
 from scripts.local_server import LocalServer
 from tests.support.operations import Comparison, Drawn, Refused, operations
+from tests.support.properties import repeatable
 from tests.support.reference import Reference, global_ids
 from tests.support.reference_rows import Data
 from tests.support.seed import statements
@@ -26,7 +27,7 @@ REFUSALS = {"OPERATION_TOO_LARGE", "INVALID_ARGUMENT"}
 
 @pytest.fixture(scope="module")
 def seeded(prepared: None) -> Iterator[LocalServer]:
-    """A server with the varied database that the reference reads too."""
+    """A server with the varied database, which the reference reads as well."""
     with LocalServer() as running:
         for statement in statements():
             running.query(statement)
@@ -34,7 +35,7 @@ def seeded(prepared: None) -> Iterator[LocalServer]:
 
 
 def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
-    """Asks the server; the JSON text of `data` as it came."""
+    """Run operations on the server, in the form that a comparison calls."""
 
     def ask(query: str, variables: dict[str, Any]) -> str:
         response = api.post({"query": query, "variables": variables})
@@ -50,7 +51,7 @@ def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
 
 
 @pytest.mark.parametrize(
-    ("limits", "wishes"),
+    ("restrictions", "token"),
     [
         (Restrictions(), None),
         (
@@ -63,21 +64,15 @@ def data_text(api: Api) -> Callable[[str, dict[str, Any]], str]:
     ],
 )
 def test_random_operations_are_answered_as_by_the_reference(
-    seeded: LocalServer, limits: Restrictions, wishes: dict[str, Any] | None
+    seeded: LocalServer, restrictions: Restrictions, token: dict[str, Any] | None
 ) -> None:
     data = Data.read(lambda sql: [tuple(row.values()) for row in seeded.query(sql)])
     pool = Pool.of(data, global_ids(data))
-    key = seeded.key if wishes is None else token_of(seeded, **wishes)
+    key = seeded.key if token is None else token_of(seeded, **token)
     with Api(seeded, key=key) as api:
-        comparison = Comparison(data_text(api), Reference(data, limits))
+        comparison = Comparison(data_text(api), Reference(data, restrictions))
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )
+        @repeatable(EXAMPLES)
         @given(drawn=operations(pool))
         def run(drawn: Drawn) -> None:
             comparison.check(drawn)

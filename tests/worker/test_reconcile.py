@@ -1,10 +1,9 @@
-"""The tracked state and the real engine: what is repaired, started again, given up and removed."""
+"""Reconciliation and actions with the real engine, and retention."""
 
 from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ import pytest
 
 from resolvers.base.limits import RECONCILE_GIVE_UP_SECONDS
 from scripts.local_server import LocalServer
-from tests.worker.api import Api, act
+from tests.worker.api import Api, act, run_cron
+from tests.worker.event_log import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from tests.worker.conftest import StartServer
 
 UNTRACKED = "untracked"
-START = """mutation Start($input: StartWorkflowInput!) {
-  startWorkflow(input: $input) { __typename ... on Error { message } }
-}"""
 REPORT = """mutation Report($input: UpdateWorkflowInstanceInput!) {
   updateWorkflowInstance(input: $input) { __typename }
 }"""
@@ -52,18 +49,18 @@ def caller(beside: LocalServer) -> Iterator[Api]:
 
 @pytest.fixture
 def instance_id() -> str:
-    """The id of an instance of this test alone."""
+    """The id of an instance that only this test uses."""
     return f"i-{uuid.uuid4()}"
 
 
-def start(api: Api, instance_id: str, *, workflow: str = UNTRACKED, **wish: Any) -> None:
-    """Start an instance; the engine takes it."""
-    given = {"workflow": workflow, "instanceId": instance_id, "input": wish}
+def start(api: Api, instance_id: str, *, workflow: str = UNTRACKED, **params: Any) -> None:
+    """Start an instance with the engine."""
+    given = {"workflow": workflow, "instanceId": instance_id, "input": params}
     assert api.data(START, input=given) == {"startWorkflow": {"__typename": "InstancePayload"}}
 
 
 def age(server: LocalServer, instance_id: str, seconds: int) -> None:
-    """Let an instance have changed that long ago."""
+    """Move the last change of an instance that far into the past."""
     then = "strftime('%Y-%m-%dT%H:%M:%fZ','now',?1)"
     server.query(
         f"UPDATE instances SET created_at={then},updated_at={then} WHERE instance_id=?2",
@@ -71,24 +68,16 @@ def age(server: LocalServer, instance_id: str, seconds: int) -> None:
     )
 
 
-def trigger(server: LocalServer) -> None:
-    """One run of the cron trigger."""
-    triggered = httpx.get(
-        f"{server.url}/cdn-cgi/local/scheduled", params={"cron": "*/5 * * * *"}, timeout=60
-    )
-    assert triggered.status_code == HTTPStatus.OK
-
-
 def reconciled(
     api: Api, instance_id: str, done: Callable[[Any], bool], *, seconds: int = HOUR
 ) -> Any:
-    """The instance, once the trigger has made it so."""
+    """Age the instance and run the trigger until `done` is true of it; the instance."""
 
     def tried(data: Any) -> bool:
         if done(data["instance"]):
             return True
         age(api.server, instance_id, seconds)
-        trigger(api.server)
+        run_cron(api.server)
         return False
 
     return api.until(INSTANCE, tried, id=instance_id)["instance"]
@@ -104,7 +93,7 @@ def events(instance: Any) -> list[tuple[str, Any]]:
     return [(event["type"], event["data"]) for event in instance["events"]["events"]]
 
 
-def test_a_workflow_of_another_worker_that_reports_nothing_is_tracked_to_its_end(
+def test_an_instance_that_reports_nothing_is_tracked_to_its_end(
     caller: Api, instance_id: str
 ) -> None:
     start(caller, instance_id, result={"a": [1, None, "ü"]})
@@ -115,9 +104,7 @@ def test_a_workflow_of_another_worker_that_reports_nothing_is_tracked_to_its_end
     assert events(ended)[-1] == ("INSTANCE_COMPLETED", {"reconciled": True})
 
 
-def test_a_failure_that_nobody_reported_is_taken_over_with_its_error(
-    caller: Api, instance_id: str
-) -> None:
+def test_an_unreported_failure_is_recorded_with_its_error(caller: Api, instance_id: str) -> None:
     start(caller, instance_id, failure="no such customer")
     ended = reconciled(caller, instance_id, lambda i: i["status"] == "ERRORED")
     assert ended["error"] == {"name": "TypeError", "message": "no such customer"}
@@ -131,7 +118,7 @@ def test_an_event_reaches_a_workflow_of_another_worker_and_is_recorded(
 ) -> None:
     start(caller, instance_id, event="approved")
     waiting = reconciled(caller, instance_id, lambda i: i["status"] != "QUEUED")
-    # The local engine calls an instance that waits `running`.
+    # The local engine says `running` of an instance that waits.
     assert waiting["status"] == "RUNNING"
     assert events(waiting)[-1] == ("INSTANCE_STARTED", {"reconciled": True})
     answer = act(caller, "sendWorkflowEvent", instance_id, type="approved", payload={"by": "ada"})
@@ -145,14 +132,16 @@ def test_a_sleep_is_paused_and_resumed_in_another_worker(caller: Api, instance_i
     start(caller, instance_id, sleepMs=600_000)
     assert act(caller, "pauseWorkflow", instance_id)["instance"] == {"status": "PAUSED"}
     age(caller.server, instance_id, HOUR)
-    trigger(caller.server)
+    run_cron(caller.server)
     assert status(caller, instance_id) == "PAUSED"
     assert act(caller, "resumeWorkflow", instance_id)["instance"] == {"status": "RUNNING"}
     ended = act(caller, "terminateWorkflow", instance_id)
     assert ended["instance"] == {"status": "TERMINATED"}
 
 
-def test_a_pause_waits_for_a_step_at_work_and_is_found_done(caller: Api, instance_id: str) -> None:
+def test_a_pause_waits_for_a_running_step_and_is_recorded_afterwards(
+    caller: Api, instance_id: str
+) -> None:
     start(caller, instance_id, busyMs=3_000, sleepMs=600_000)
     answer = act(caller, "pauseWorkflow", instance_id)
     assert answer["instance"] == {"status": "WAITING_FOR_PAUSE"}
@@ -168,12 +157,12 @@ def test_a_pause_waits_for_a_step_at_work_and_is_found_done(caller: Api, instanc
         ("sendWorkflowEvent", "COMPLETED", "'go'"),
     ],
 )
-def test_an_action_on_what_has_ended_unseen_is_illegal_and_repairs_it(
+def test_an_action_on_an_instance_that_ended_unreported_is_illegal_and_repairs_it(
     caller: Api, instance_id: str, action: str, to: str, words: str
 ) -> None:
     start(caller, instance_id, result=7)
     more = {"type": "go"} if action == "sendWorkflowEvent" else {}
-    # Taken, until the engine has ended it.
+    # By the time the other has ended, the engine has ended this one.
     other = f"{instance_id}-other"
     start(caller, other, result=8)
     reconciled(caller, other, lambda i: i["status"] == "COMPLETED")
@@ -186,7 +175,7 @@ def test_an_action_on_what_has_ended_unseen_is_illegal_and_repairs_it(
     assert events(ended)[-1] == ("INSTANCE_COMPLETED", {"reconciled": True})
 
 
-def test_a_restart_of_what_the_engine_has_not_is_refused_and_changes_nothing(
+def test_a_restart_of_an_instance_unknown_to_the_engine_changes_nothing(
     caller: Api, instance_id: str
 ) -> None:
     report = {"workflow": UNTRACKED, "instanceId": instance_id, "status": "COMPLETED", "output": 1}
@@ -197,7 +186,7 @@ def test_a_restart_of_what_the_engine_has_not_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("action", ["pauseWorkflow", "terminateWorkflow", "sendWorkflowEvent"])
-def test_an_action_on_what_the_engine_has_not_is_answered_in_its_words(
+def test_an_action_on_an_instance_unknown_to_the_engine_has_its_message(
     caller: Api, instance_id: str, action: str
 ) -> None:
     caller.data(
@@ -210,21 +199,21 @@ def test_an_action_on_what_the_engine_has_not_is_answered_in_its_words(
     assert status(caller, instance_id) == "RUNNING"
 
 
-def test_what_the_engine_has_not_is_given_up_when_nothing_was_heard_of_it(
+def test_an_instance_unknown_to_the_engine_is_given_up_after_a_day_without_reports(
     caller: Api, instance_id: str
 ) -> None:
     given = {"workflow": UNTRACKED, "instanceId": instance_id, "status": "RUNNING"}
     caller.data(REPORT, input=given)
     age(caller.server, instance_id, HOUR)
-    trigger(caller.server)
+    run_cron(caller.server)
     assert status(caller, instance_id) == "RUNNING"
     age(caller.server, instance_id, RECONCILE_GIVE_UP_SECONDS + HOUR)
-    trigger(caller.server)
+    run_cron(caller.server)
     ended = caller.data(INSTANCE, id=instance_id)["instance"]
     assert (ended["status"], ended["error"]["name"]) == ("ERRORED", "EngineUnavailable")
 
 
-def test_a_start_that_the_engine_will_not_take_ends_with_its_words(
+def test_a_start_that_the_engine_refuses_ends_with_its_message(
     caller: Api, instance_id: str
 ) -> None:
     # No engine takes an id with a blank; the API would have refused it.
@@ -234,13 +223,13 @@ def test_a_start_that_the_engine_will_not_take_ends_with_its_words(
         " VALUES (?1,?2,'QUEUED',?3,?3)",
         [bad, UNTRACKED, "2026-01-01T00:00:00.000Z"],
     )
-    trigger(caller.server)
+    run_cron(caller.server)
     ended = caller.data(INSTANCE, id=bad)["instance"]
     assert ended["status"] == "ERRORED"
     assert "invalid id" in ended["error"]["message"]
 
 
-def test_retention_removes_what_ended_long_ago(caller: Api, instance_id: str) -> None:
+def test_retention_removes_instances_that_ended_long_ago(caller: Api, instance_id: str) -> None:
     workflow = f"kept-{instance_id}"
     register = """mutation($input: RegisterWorkflowInput!) {
       registerWorkflow(input: $input) { __typename } }"""
@@ -251,7 +240,7 @@ def test_retention_removes_what_ended_long_ago(caller: Api, instance_id: str) ->
         caller.data(REPORT, input=given)
     then = "strftime('%Y-%m-%dT%H:%M:%fZ','now','-31 days')"
     caller.server.query(f"UPDATE instances SET completed_at={then} WHERE instance_id=?1", [old])
-    trigger(caller.server)
+    run_cron(caller.server)
     assert caller.data(INSTANCE, id=old) == {"instance": None}
     assert status(caller, new) == "COMPLETED"
     counts = caller.data(
@@ -265,12 +254,12 @@ def test_a_worker_killed_between_recording_and_starting_loses_no_start(
     start_server: StartServer, instance_id: str
 ) -> None:
     server = start_server(vars={"WORKFLOWS": '{"order-processing": "SLOW_ENGINE"}'})
-    wish = {"failPayments": 0, "holdMs": 1}
+    params = {"failPayments": 0, "holdMs": 1}
     with Api(server) as api, ThreadPoolExecutor(1) as pool:
-        started = pool.submit(start, api, instance_id, workflow="order-processing", **wish)
+        started = pool.submit(start, api, instance_id, workflow="order-processing", **params)
         with Api(server) as witness:
             witness.until(INSTANCE, lambda data: data["instance"] is not None, id=instance_id)
-        # Recorded, and the engine has not taken it yet.
+        # The start is recorded, and the engine has not answered yet.
         assert not started.done()
         server.crash()
         with pytest.raises(httpx.HTTPError):
@@ -280,8 +269,8 @@ def test_a_worker_killed_between_recording_and_starting_loses_no_start(
     with Api(server) as api:
         assert status(api, instance_id) == "QUEUED"
         age(server, instance_id, HOUR)
-        trigger(server)
-        trigger(server)
+        run_cron(server)
+        run_cron(server)
         ended = api.until(
             INSTANCE, lambda data: data["instance"]["status"] == "COMPLETED", id=instance_id
         )["instance"]
@@ -304,7 +293,7 @@ def test_bindings_that_are_missing_slow_or_unreadable_leave_tracking_alone(
         assert "WORKFLOWS" in answer["message"]
         assert status(api, instance_id) == "QUEUED"
         assert "NO_SUCH_BINDING" in act(api, "terminateWorkflow", instance_id)["message"]
-        # An engine that does not answer is not waited for without end.
+        # The service waits only so long for an engine that does not answer.
         late = {"workflow": "slow", "instanceId": f"{instance_id}-late"}
         answer = api.data(START, input=late)["startWorkflow"]
         assert answer["__typename"] == "EngineUnavailable"

@@ -1,4 +1,4 @@
-"""The size of an answer is bounded as a whole, before it is loaded."""
+"""The total size of a response is limited before its parts are loaded."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def api(large: LocalServer) -> Iterator[Api]:
 
 
 def outputs(count: int) -> str:
-    """So many times the outputs of the large instances, 1.5 MB each time."""
+    """A query for the outputs of the large instances, 1.5 MB, `count` times."""
     page = 'instances(first: 3, filter: {search: "big"}, orderBy: {field: CREATED_AT,'
     page += " direction: ASC}) { nodes { output } }"
     return "{" + " ".join(f"a{n}: {page}" for n in range(count)) + "}"
 
 
-def test_what_is_too_large_together_is_refused_and_never_loaded(
+def test_a_response_that_is_too_large_is_refused_and_not_loaded(
     large: LocalServer, api: Api
 ) -> None:
     assert api.data(outputs(1))
@@ -60,24 +60,24 @@ def test_what_is_too_large_together_is_refused_and_never_loaded(
         error = only_error(api.ask(outputs(50)))
         assert error["extensions"]["code"] == "RESULT_TOO_LARGE"
         assert "MAX_RESULT_BYTES" in error["message"]
-    # The texts come to 75 MB, and would be there several times while they are joined.
+    # The texts have 75 MB, and joining them would need that several times.
     assert workerd.peak_mib - before < 150
     assert api.data("{ workflows { totalCount } }") == {"workflows": {"totalCount": 1}}
 
 
-def test_what_fits_together_is_answered_however_it_is_divided(api: Api) -> None:
+def test_a_response_below_the_limit_is_answered_however_it_is_divided(api: Api) -> None:
     small = " ".join(f's{n}: instance(instanceId: "big-3") {{ output }}' for n in range(20))
     query = f"{outputs(2)[:-1]} {small} }}"
     response = api.ask(query)
     data = response.json()["data"]
     assert [len(node["output"]) for node in data["a1"]["nodes"]] == [LARGE] * 3
     assert len(response.content) > 0.7 * MAX_RESULT_BYTES
-    # The second batch reads what has more than its share.
+    # The second batch reads the texts that are longer than their share.
     assert cost(response)[0] == 2
     assert cost(api.ask("{ " + small + " }"))[0] == 1
 
 
-def test_a_mutation_whose_result_is_too_large_changes_nothing_and_the_others_are_answered(
+def test_a_mutation_with_too_large_a_result_changes_nothing_and_others_are_answered(
     api: Api,
 ) -> None:
     page = 'workflow { instances(first: 3, filter: {search: "big"}) { nodes { output } } }'
@@ -99,21 +99,21 @@ def test_a_mutation_whose_result_is_too_large_changes_nothing_and_the_others_are
     assert last["instance"] == {"metadata": {"from": "third"}}
 
 
-def test_large_objects_reach_all_subscribers_in_turns(large: LocalServer, api: Api) -> None:
-    # Each its own, so that one round would have to read 15 MB.
+def test_large_objects_reach_all_subscribers(large: LocalServer, api: Api) -> None:
+    # Each has its own subscription plan, so a single poll would have to read 15 MB.
     query = 'subscription { a%d: instance(instanceId: "big-0") { output metadata } }'
     with RawSocket(large).init() as socket:
         for number in range(30):
             socket.subscribe(str(number), query % number)
-        assert told(socket, 30) == [{}] * 30
+        assert metadata_in(socket, 30) == [{}] * 30
         given = {"instanceId": "big-0", "metadata": {"now": 1}}
         api.data(CREATE, input=given)
-        assert told(socket, 30) == [{"now": 1}] * 30
+        assert metadata_in(socket, 30) == [{"now": 1}] * 30
         assert socket.flushed() == []
 
 
-def told(socket: RawSocket, count: int) -> list[Any]:
-    """The metadata in the next message of each of so many subscriptions."""
+def metadata_in(socket: RawSocket, count: int) -> list[Any]:
+    """The metadata in the next message of each of `count` subscriptions."""
     frames = socket.receive_until(lambda got: len({frame["id"] for frame in got}) == count)
     assert len(frames) == count
     data = [frame["payload"]["data"] for frame in frames]

@@ -1,4 +1,4 @@
-"""The project's own Worker starts, with all its migrations, and starts quickly."""
+"""The Worker starts quickly and with all its migrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The static pages: served with a strict policy, GraphiQL with examples that fit the schema."""
+"""The static pages have a strict policy, and GraphiQL's examples fit the schema."""
 
 from __future__ import annotations
 

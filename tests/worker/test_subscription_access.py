@@ -1,4 +1,4 @@
-"""Who may subscribe, to what, and for how long."""
+"""Access of subscriptions: which keys and tokens may subscribe, to what and for how long."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from resolvers.base.vocabulary import Scope
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
-from tests.worker.event_log import START, UPDATE, WORKFLOW_EVENTS, head, write_unheard
+from tests.worker.event_log import START, WORKFLOW_EVENTS, head, touch, write_without_notifying
 from tests.worker.raw_socket import RawSocket, events_of, init_frame
 from tests.worker.test_access import short_token_of, token_of
 
@@ -63,12 +63,10 @@ def start(api: Api, instance_id: str, workflow: str, ref_id: str | None = None) 
     api.data(START, input={**given, "input": {"secret": instance_id}})
 
 
-def touch(api: Api, instance_id: str, note: str) -> None:
-    api.data(UPDATE, input={"instanceId": instance_id, "metadata": {"note": note}})
-
-
 @pytest.mark.parametrize("key", [READ_KEY, WRITE_KEY])
-def test_who_may_read_may_subscribe(keyed: LocalServer, api: Api, name: str, key: str) -> None:
+def test_read_and_write_keys_may_subscribe(
+    keyed: LocalServer, api: Api, name: str, key: str
+) -> None:
     with RawSocket(keyed).init(key=key) as socket:
         socket.subscribe("1", EVENTS, variables={"after": head(api), "filter": {"workflow": name}})
         start(api, name, name)
@@ -99,21 +97,21 @@ def test_a_write_key_creates_no_tokens_over_a_socket(keyed: LocalServer) -> None
         assert "AccessTokenPayload" not in str(got)
 
 
-def test_a_limited_token_hears_of_what_is_inside_its_limits_and_of_nothing_else(
+def test_a_restricted_token_gets_only_what_its_restrictions_allow(
     keyed: LocalServer, api: Api, name: str
 ) -> None:
     mine, other = f"{name}-mine", f"{name}-other"
     after = head(api)
     start(api, mine, f"{name}-a", ref_id=mine)
     start(api, other, f"{name}-b", ref_id=other)
-    limits: list[dict[str, Any]] = [
+    restrictions: list[dict[str, Any]] = [
         {"reference": {"refType": "order", "refId": mine}},
         {"workflows": [f"{name}-a"]},
         {"instanceId": mine},
         {"instanceId": mine, "workflows": [f"{name}-a"]},
     ]
-    for limit in limits:
-        with RawSocket(keyed).init(key=token_of(keyed, **limit)) as socket:
+    for number, restriction in enumerate(restrictions):
+        with RawSocket(keyed).init(key=token_of(keyed, **restriction)) as socket:
             socket.subscribe("log", EVENTS, variables={"after": after})
             socket.subscribe(
                 "outside",
@@ -135,20 +133,20 @@ def test_a_limited_token_hears_of_what_is_inside_its_limits_and_of_nothing_else(
                 "instances": {"totalCount": 0, "nodes": []},
             }
             assert other not in str(got)
-            # That something changed outside is not told either.
+            # A change of another instance sends nothing.
             touch(api, other, "secret")
-            write_unheard(keyed, other, "more secret")
-            start(api, f"{other}-{limits.index(limit)}", f"{name}-b", ref_id=other)
+            write_without_notifying(keyed, other, "more secret")
+            start(api, f"{other}-{number}", f"{name}-b", ref_id=other)
             keyed.tracker("notify")
             assert socket.flushed() == []
-            touch(api, mine, f"seen {limits.index(limit)}")
+            touch(api, mine, f"seen {number}")
             keyed.tracker("notify")
             got = socket.flushed()
             assert sorted(message["id"] for message in got) == ["log", "mine"]
             assert other not in str(got)
 
 
-def test_a_limit_holds_after_the_object_was_lost(keyed: LocalServer, api: Api, name: str) -> None:
+def test_restrictions_hold_after_an_eviction(keyed: LocalServer, api: Api, name: str) -> None:
     mine, other = f"{name}-mine", f"{name}-other"
     start(api, mine, name)
     start(api, other, name)
@@ -171,7 +169,7 @@ def test_a_limit_holds_after_the_object_was_lost(keyed: LocalServer, api: Api, n
         assert seen == [[mine], [other, mine]]
 
 
-def test_a_socket_closes_with_4403_when_its_token_expires_though_nothing_happens(
+def test_an_idle_socket_closes_with_4403_when_its_token_expires(
     keyed: LocalServer,
 ) -> None:
     with RawSocket(keyed) as socket:
@@ -188,7 +186,7 @@ def test_nothing_is_sent_once_the_token_has_expired(
 ) -> None:
     start(api, name, name)
     token = short_token_of(keyed, seconds=3)
-    # A second is what tokens count in.
+    # The expiry of a token is in whole seconds.
     expires = time.time() + 3
     with RawSocket(keyed) as socket:
         socket.init(key=token).subscribe("1", EVENTS, variables={"after": head(api)})
@@ -207,7 +205,7 @@ def test_nothing_is_sent_once_the_token_has_expired(
     assert notes[str(count - 1)] < expires
 
 
-def test_what_a_client_says_after_its_token_has_expired_is_not_done(
+def test_a_message_after_the_token_has_expired_closes_with_4403(
     keyed: LocalServer, name: str
 ) -> None:
     with RawSocket(keyed) as socket:
@@ -223,7 +221,7 @@ def test_what_a_client_says_after_its_token_has_expired_is_not_done(
         assert late.closed()[0] == 4403
 
 
-def test_a_key_that_was_taken_out_is_refused(start_server: StartServer) -> None:
+def test_a_removed_key_is_refused(start_server: StartServer) -> None:
     server = start_server(vars={"FLOWFLARE_READ_KEY": "old-key new-key"})
     with Api(server) as api:
         token = token_of(server)

@@ -1,4 +1,4 @@
-"""docs/subscriptions.md is true: its examples follow the log, through a restart of the server."""
+"""The examples of docs/subscriptions.md follow the log through a restart of the server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def start(server: LocalServer, instance_id: str) -> None:
 
 
 class Example:
-    """An example of the page, running; what it prints is read line by line."""
+    """A running example of the page, whose output is read line by line."""
 
     def __init__(self, server: LocalServer, language: str) -> None:
         page = (ROOT / "docs/subscriptions.md").read_text(encoding="utf-8")
@@ -58,14 +58,14 @@ class Example:
         threading.Thread(target=self._read, daemon=True).start()
 
     def line(self) -> str:
-        """The next line."""
+        """Wait for the next line of output."""
         try:
             return self._lines.get(timeout=DEADLINE_S)
         except Empty:
             raise AssertionError("The example printed nothing more.") from None
 
     def printed(self) -> list[str]:
-        """What else it has printed by now."""
+        """The other lines that it has printed so far."""
         return [self._lines.get_nowait() for _ in range(self._lines.qsize())]
 
     def end(self) -> None:

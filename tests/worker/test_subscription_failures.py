@@ -1,28 +1,28 @@
-"""What is lost between a write and its subscribers is made up for: pokes, rounds, the database."""
+"""Delivery after lost notifications, evictions and failures of the database."""
 
 from __future__ import annotations
 
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from resolvers.base.limits import MAX_UNREAD_CHARACTERS
-from tests.worker.api import Api
+from tests.worker.api import Api, run_cron
 from tests.worker.event_log import (
     START,
     UPDATE,
     WORKFLOW_EVENTS,
+    cursors_of,
     events_after,
     head,
     seed_events,
-    write_unheard,
+    touch,
+    write_without_notifying,
 )
-from tests.worker.raw_socket import PING, RawSocket, events_of, read_on, unread
+from tests.worker.raw_socket import PING, RawSocket, characters_of, events_of, read_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +40,11 @@ def api(rough: LocalServer) -> Iterator[Api]:
 
 
 def follow(server: LocalServer, name: str, after: str) -> RawSocket:
-    """A socket that follows a workflow's events, as "1"."""
+    """A socket that is subscribed to a workflow's events, as "1"."""
     socket = RawSocket(server).init()
     variables = {"filter": {"workflow": [name]}, "after": after}
     socket.subscribe("1", WORKFLOW_EVENTS, variables=variables)
-    # Live from here on.
+    # After a poll the subscription is live.
     server.tracker("notify")
     return socket
 
@@ -53,63 +53,55 @@ def cursors(messages: list[Any], operation_id: str = "1") -> list[str]:
     return [event["cursor"] for event in events_of(messages, operation_id)]
 
 
-def logged(api: Api, name: str, after: str) -> list[str]:
-    """The cursors of a workflow's events in the log."""
-    found = events_after(api, after, filter_={"workflow": [name]})
-    return [event["cursor"] for event in found]
-
-
-def test_an_event_whose_poke_was_lost_comes_with_the_next(
+def test_an_event_whose_notification_was_lost_comes_with_the_next(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
     with follow(rough, name, after) as socket:
-        write_unheard(rough, name, "unheard")
+        write_without_notifying(rough, name, "not notified")
         assert socket.flushed() == []
-        api.data(UPDATE, input={"instanceId": name, "metadata": {"note": "heard"}})
+        touch(api, name, "notified")
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 2)
-        assert cursors(got) == logged(api, name, after)
+        assert cursors(got) == cursors_of(api, name, after)
 
 
-def test_a_poke_for_somebody_else_is_enough(rough: LocalServer, api: Api, name: str) -> None:
+def test_a_notification_of_another_event_is_enough(rough: LocalServer, api: Api, name: str) -> None:
     after = head(api)
     with follow(rough, name, after) as socket:
-        write_unheard(rough, name, "unheard")
+        write_without_notifying(rough, name, "not notified")
         api.data(START, input={"workflow": f"{name}-other"})
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 1)
-        assert cursors(got) == logged(api, name, after)
+        assert cursors(got) == cursors_of(api, name, after)
 
 
-def test_the_cron_trigger_brings_an_event_whose_poke_was_lost(
+def test_the_cron_trigger_delivers_an_event_whose_notification_was_lost(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
     with follow(rough, name, after) as socket:
-        write_unheard(rough, name, "unheard")
-        url = f"{rough.url}/cdn-cgi/local/scheduled"
+        write_without_notifying(rough, name, "not notified")
         began = time.monotonic()
-        triggered = httpx.get(url, params={"cron": "*/5 * * * *"}, timeout=30)
-        assert triggered.status_code == HTTPStatus.OK
+        run_cron(rough)
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= 1)
-        # Before the alarm would have.
+        # The alarm would have come later.
         assert time.monotonic() - began < 8
-        assert cursors(got) == logged(api, name, after)
+        assert cursors(got) == cursors_of(api, name, after)
 
 
-def test_delivery_resumes_by_itself_when_the_database_answers_again(
+def test_delivery_resumes_when_the_database_answers_again(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
     with follow(rough, name, after) as socket:
-        # What writes events goes on doing so: SQLite takes the triggers along.
+        # SQLite renames the table in the triggers too, so they go on writing events.
         rough.query("ALTER TABLE events RENAME TO events_away")
         try:
             api.ask(UPDATE, input={"instanceId": name, "metadata": {"note": "meanwhile"}})
-            write_unheard(rough, name, "unheard")
+            write_without_notifying(rough, name, "not notified")
             rough.tracker("notify")
             rough.wait_for_log("could not read the log, again in 1000 ms")
             rough.wait_for_log("could not read the log, again in 2000 ms")
-            # Somebody comes meanwhile, and the object is lost.
+            # A new subscriber comes meanwhile, and the shard is evicted.
             late = RawSocket(rough).init()
             late.subscribe("1", WORKFLOW_EVENTS, variables={"after": after})
             rough.evict()
@@ -117,7 +109,7 @@ def test_delivery_resumes_by_itself_when_the_database_answers_again(
         finally:
             rough.query("ALTER TABLE events_away RENAME TO events")
         with late:
-            expected = logged(api, name, after)
+            expected = cursors_of(api, name, after)
             assert expected
             for waiting in (socket, late):
                 got = waiting.receive_until(
@@ -126,7 +118,7 @@ def test_delivery_resumes_by_itself_when_the_database_answers_again(
                 assert cursors(got) == expected
 
 
-def test_nothing_is_lost_or_doubled_where_the_object_is_lost_while_it_sends(
+def test_no_event_is_lost_or_repeated_when_the_shard_is_evicted_while_it_sends(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     choice = random.Random(7)
@@ -147,7 +139,7 @@ def test_nothing_is_lost_or_doubled_where_the_object_is_lost_while_it_sends(
                 time.sleep(choice.random() * 0.05)
             writing.result()
         rough.tracker("notify")
-        expected = logged(api, name, after)
+        expected = cursors_of(api, name, after)
         assert len(expected) == writes
         assert evictions >= 20
         for socket in (first, second):
@@ -155,12 +147,12 @@ def test_nothing_is_lost_or_doubled_where_the_object_is_lost_while_it_sends(
             assert cursors(got + socket.flushed()) == expected
 
 
-def test_a_replay_is_whole_while_the_object_is_lost_again_and_again(
+def test_a_replay_is_complete_although_the_shard_is_evicted_again_and_again(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
     seed_events(rough, name, 8_000)
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     with RawSocket(rough).init() as socket:
         variables = {"filter": {"workflow": [name]}, "after": after}
         socket.subscribe("1", WORKFLOW_EVENTS, variables=variables)
@@ -169,14 +161,16 @@ def test_a_replay_is_whole_while_the_object_is_lost_again_and_again(
         while evictions < 6:
             assert time.monotonic() < deadline
             evictions += rough.evict()
-            # Wakes it; a replay that is interrupted goes on.
+            # A message wakes the shard, which goes on with the replay.
             socket.send('{"type": "pong"}')
         rough.tracker("notify")
         got = socket.receive_until(lambda got: len(events_of(got, "1")) >= len(expected))
         assert cursors(got + socket.flushed()) == expected
 
 
-def test_a_long_replay_holds_up_nobody(rough: LocalServer, api: Api, name: str) -> None:
+def test_a_long_replay_does_not_delay_other_subscribers(
+    rough: LocalServer, api: Api, name: str
+) -> None:
     after = head(api)
     seed_events(rough, name, REPLAYED)
     now = head(api)
@@ -185,7 +179,7 @@ def test_a_long_replay_holds_up_nobody(rough: LocalServer, api: Api, name: str) 
         pages = replaying.receive_until(lambda got: len(got) == 2)
         api.data(START, input={"workflow": f"{name}-live"})
         assert len(cursors([live.receive()])) == 1
-        # What is on its way to the other by now is not all of it.
+        # The replay has not reached the head of the log yet.
         pages += replaying.flushed()
         assert max(cursors(pages)) < now
         expected = [event["cursor"] for event in events_after(api, after)]
@@ -197,25 +191,25 @@ def test_a_long_replay_holds_up_nobody(rough: LocalServer, api: Api, name: str) 
         assert replaying.flushed() == live.flushed() == []
 
 
-def test_a_replay_waits_for_a_client_that_does_not_read_and_nobody_else_does(
+def test_a_replay_waits_for_a_slow_client_and_other_subscribers_do_not(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
     seed_events(rough, name, 20_000)
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     variables = {"filter": {"workflow": [name]}, "after": after}
     slow = RawSocket(rough, answers_pings=False)
     with slow.init(), RawSocket(rough).init() as quick:
         slow.subscribe("1", WORKFLOW_EVENTS, variables=variables)
-        got = slow.receive_until(lambda got: unread(got) >= MAX_UNREAD_CHARACTERS)
+        got = slow.receive_until(lambda got: characters_of(got) >= MAX_UNREAD_CHARACTERS)
         assert got.count(PING) == 1
         assert slow.flushed() == []
         quick.subscribe("1", WORKFLOW_EVENTS, variables=variables)
         whole = quick.receive_until(lambda got: len(events_of(got, "1")) >= len(expected))
         assert cursors(whole) == expected
-        # Neither a poke nor a new event makes it go on, only the answer does.
-        api.data(UPDATE, input={"instanceId": name, "metadata": {"note": "meanwhile"}})
+        # Neither a notification nor a new event makes it go on, only the pong does.
+        touch(api, name, "meanwhile")
         assert len(events_of([quick.receive()], "1")) == 1
         assert slow.flushed() == []
-        expected = logged(api, name, after)
+        expected = cursors_of(api, name, after)
         assert cursors(read_on(slow, got, len(expected))) == expected

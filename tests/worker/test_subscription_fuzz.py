@@ -1,4 +1,4 @@
-"""Clients that send anything at all harm nobody but themselves."""
+"""Clients that send random frames do not affect other clients."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ QUERIES = [
 
 
 def frame(choice: random.Random) -> str | bytes:
-    """Anything, more often almost right than not."""
+    """A random frame, often an almost valid one."""
     value = json.loads(json.dumps(choice.choice(FRAME_KINDS)))
     match choice.randrange(8):
         case 0:  # a member of another type
@@ -96,7 +96,7 @@ def frame(choice: random.Random) -> str | bytes:
 
 
 def fuzz(server: LocalServer, seed: int) -> int:
-    """Send frames, on a new socket whenever one is closed; how often that was."""
+    """Send frames, on a new socket whenever one is closed; the number of closed ones."""
     choice = random.Random(seed)
     closed = 0
     left = FRAMES
@@ -115,7 +115,7 @@ def fuzz(server: LocalServer, seed: int) -> int:
                 code, _ = socket.refused()
                 assert code in (1009, 4400, 4401, 4403, 4409, 4429), code
                 closed += 1
-        # Some go without a word.
+        # Some clients disconnect without a close frame.
         if choice.random() < 0.3:
             rude = RawSocket(server).init()
             rude.subscribe("1", WORKFLOW_EVENTS)
@@ -124,7 +124,7 @@ def fuzz(server: LocalServer, seed: int) -> int:
     return closed
 
 
-def test_whatever_others_send_a_healthy_client_gets_its_events(rough: LocalServer) -> None:
+def test_healthy_clients_get_their_events_whatever_others_send(rough: LocalServer) -> None:
     name = f"fuzz-{uuid.uuid4().hex[:8]}"
     before = rough.log
     with Api(rough) as api:

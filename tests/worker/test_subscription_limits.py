@@ -1,4 +1,4 @@
-"""What a client may ask of a shard, and what becomes of more."""
+"""Limits of a socket and of a poll: the value is accepted, more is refused."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.worker.api import Api
 from tests.worker.event_log import (
     START,
     STEP,
-    UPDATE,
     WORKFLOW_EVENTS,
     events_after,
     head,
     seed_events,
+    touch,
 )
 from tests.worker.raw_socket import RawSocket, events_of
 
@@ -39,24 +39,20 @@ LARGE = 400_000
 
 @pytest.fixture
 def api(rough: LocalServer) -> Iterator[Api]:
-    """A caller of the server that bears it."""
+    """A caller of the same server."""
     with Api(rough) as caller:
         yield caller
 
 
 @pytest.fixture
 def socket(rough: LocalServer) -> Iterator[RawSocket]:
-    """A socket that is let in."""
+    """An acknowledged socket."""
     with RawSocket(rough) as opened:
         yield opened.init()
 
 
 def of(name: str, **more: Any) -> dict[str, Any]:
     return {"filter": {"workflow": [name]}, **more}
-
-
-def touch(api: Api, name: str, note: str) -> None:
-    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
 
 
 def receive_events(socket: RawSocket, operation_id: str, count: int) -> list[Any]:
@@ -98,7 +94,7 @@ def test_100_subscriptions_with_the_longest_ids_survive_eviction(
         touch(api, name, note)
         got = socket.receive_until(lambda got: len(got) >= len(ids))
         assert sorted(message["id"] for message in got) == ids
-    # What needed a row beside the attachment needs none once it is smaller.
+    # A state that needed a row fits into the attachment again once it is smaller.
     for id_ in ids[:-1]:
         socket.send({"type": "complete", "id": id_})
     assert socket.flushed() == []
@@ -144,24 +140,26 @@ def test_a_message_of_1_mib_is_read_and_one_byte_more_closes_with_1009(
     assert "MAX_FRAME_BYTES" in reason
 
 
-def test_before_it_is_let_in_a_client_sends_little(rough: LocalServer) -> None:
+def test_before_the_acknowledgement_a_frame_beyond_the_limit_closes_with_1009(
+    rough: LocalServer,
+) -> None:
     room = MAX_INIT_FRAME_BYTES - len(json.dumps({"type": "ping", "payload": {"a": ""}}))
-    with RawSocket(rough) as stranger:
-        stranger.send({"type": "ping", "payload": {"a": "x" * room}})
-        assert stranger.receive()["type"] == "pong"
-        stranger.send_all({"type": "ping", "payload": {"a": "x" * (room + 1)}})
-        code, reason = stranger.closed()
+    with RawSocket(rough) as unacknowledged:
+        unacknowledged.send({"type": "ping", "payload": {"a": "x" * room}})
+        assert unacknowledged.receive()["type"] == "pong"
+        unacknowledged.send_all({"type": "ping", "payload": {"a": "x" * (room + 1)}})
+        code, reason = unacknowledged.closed()
         assert (code, str(MAX_INIT_FRAME_BYTES) in reason) == (1009, True)
 
 
-def test_before_it_is_let_in_a_client_sends_few_messages(rough: LocalServer) -> None:
+def test_before_the_acknowledgement_too_many_frames_close_with_4400(rough: LocalServer) -> None:
     ping = {"type": "ping", "payload": {"a": 1}}
-    with RawSocket(rough) as stranger:
+    with RawSocket(rough) as unacknowledged:
         for _ in range(MAX_INIT_FRAMES):
-            stranger.send(ping)
-            assert stranger.receive()["type"] == "pong"
-        stranger.send_all(ping)
-        code, reason = stranger.closed()
+            unacknowledged.send(ping)
+            assert unacknowledged.receive()["type"] == "pong"
+        unacknowledged.send_all(ping)
+        code, reason = unacknowledged.closed()
         assert (code, "MAX_INIT_FRAMES" in reason) == (4400, True)
     with RawSocket(rough) as known:
         for _ in range(MAX_INIT_FRAMES - 1):
@@ -185,12 +183,12 @@ def test_a_cursor_ahead_of_the_log_is_refused(socket: RawSocket, api: Api, name:
         assert (refused["type"], refused["id"]) == ("error", "ask")
         [error] = refused["payload"]
         assert error["extensions"]["code"] == "INVALID_ARGUMENT"
-    # It is over: the id is free, and nothing comes.
+    # The operation is over: nothing more is sent for it.
     touch(api, name, "unseen")
     assert socket.flushed() == []
 
 
-def test_of_more_feeds_than_one_batch_holds_each_gets_its_own(
+def test_more_subscription_plans_than_fit_one_batch_each_get_their_events(
     rough: LocalServer, api: Api, name: str
 ) -> None:
     count = MAX_POLL_STATEMENTS + 40
@@ -213,11 +211,11 @@ def test_of_more_feeds_than_one_batch_holds_each_gets_its_own(
         assert [m["payload"]["data"]["instance"] for m in got if m["id"] == "live"][-1] == {
             "status": "QUEUED"
         }
-        told = [message["id"] for message in got if message["id"] != "live"]
-        assert sorted(told) == sorted(str(number) for number in range(0, count, 7))
+        notified = [message["id"] for message in got if message["id"] != "live"]
+        assert sorted(notified) == sorted(str(number) for number in range(0, count, 7))
 
 
-def test_many_replays_at_once_are_all_whole(
+def test_many_replays_at_once_are_all_complete(
     rough: LocalServer, socket: RawSocket, api: Api, name: str
 ) -> None:
     count = 2 * MAX_POLL_REPLAYS + 5
@@ -240,7 +238,7 @@ def test_many_replays_at_once_are_all_whole(
         assert events_of(got, f"{number}") == expected[30 * number :]
 
 
-def test_a_page_that_the_database_cannot_hold_comes_in_several(
+def test_a_page_too_large_for_the_database_comes_in_several(
     rough: LocalServer, socket: RawSocket, api: Api, name: str
 ) -> None:
     query = WORKFLOW_EVENTS.replace("cursor type", "cursor type instance { input }")
@@ -290,6 +288,6 @@ def test_a_replay_of_more_than_100_000_events_is_refused(
     assert error["extensions"] == {"code": "REPLAY_TOO_LONG", "limit": "MAX_REPLAY_EVENTS"}
     assert str(MAX_REPLAY_EVENTS + 1) in error["message"]
     near = f"{int(before) + 1:016d}"
-    socket.subscribe("near", WORKFLOW_EVENTS, variables=of("nobody", after=near))
+    socket.subscribe("near", WORKFLOW_EVENTS, variables=of("no-such-workflow", after=near))
     rough.tracker("notify")
     assert socket.flushed() == []

@@ -1,4 +1,4 @@
-"""What a write brings along with its poke, and the position that sockets keep for their shard."""
+"""Prefetched results that come with a notification, and the position that sockets keep."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.worker.event_log import (
     START,
     STEP,
     TRACK,
-    UPDATE,
     WORKFLOW_EVENTS,
-    events_after,
+    cursors_of,
     head,
-    write_unheard,
+    touch,
+    write_without_notifying,
 )
 from tests.worker.raw_socket import RawSocket, events_of
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 INSTANCE = """subscription Instance($id: String!) {
   instance(instanceId: $id) { status metadata steps { name status } }
 }"""
-# Selects what only the events of steps have attempts for.
+# Only events of steps have attempts to read.
 ATTEMPTS = """subscription Attempts($filter: EventFilter) {
   workflowEvents(filter: $filter) { events { cursor step { attempts { number } } } }
 }"""
@@ -49,24 +49,19 @@ def api(rough: LocalServer) -> Iterator[Api]:
 
 @pytest.fixture
 def sockets(rough: LocalServer) -> Iterator[Callable[[], RawSocket]]:
-    """Opens sockets for as long as the test lasts."""
+    """A function that opens an acknowledged socket, which is closed after the test."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(RawSocket(rough).init())
 
 
 def follow(socket: RawSocket, name: str, query: str = WORKFLOW_EVENTS) -> None:
-    """Have the socket follow a workflow's events, as "1"."""
+    """Subscribe to a workflow's events, as "1"."""
     socket.subscribe("1", query, variables={"filter": {"workflow": [name]}})
 
 
-def touch(api: Api, name: str, note: str) -> None:
-    """Write one event."""
-    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
-
-
 def settle(server: LocalServer) -> dict[str, Any]:
-    """Have the shard read for all groups as they are now, then once more for them all live; what
-    it is at. The offer for the next write comes with the next poke's answer."""
+    """Poll until all groups are live; the status of the shard. The prefetch for the next write
+    comes with the answer to the next notification."""
     for _ in range(2):
         server.tracker("notify")
     status: dict[str, Any] = server.tracker("status")
@@ -74,7 +69,7 @@ def settle(server: LocalServer) -> dict[str, Any]:
 
 
 def prime(server: LocalServer, api: Api, name: str, sockets: Sequence[RawSocket]) -> dict[str, Any]:
-    """Have the next write bring along what these sockets are to get; what the shard is at then."""
+    """Have the next write prefetch the results for these sockets; the status of the shard."""
     settle(server)
     touch(api, name, "primes")
     for socket in sockets:
@@ -84,7 +79,7 @@ def prime(server: LocalServer, api: Api, name: str, sockets: Sequence[RawSocket]
 
 
 def received(socket: RawSocket, count: int, after: str) -> list[str]:
-    """The cursors behind `after` of the events that a socket gets, until it has `count` of them."""
+    """The cursors after `after` of the next events of a socket, at least `count` of them."""
 
     def cursors(got: list[Any]) -> list[str]:
         return [e["cursor"] for e in events_of(got, "1") if e["cursor"] > after]
@@ -92,15 +87,10 @@ def received(socket: RawSocket, count: int, after: str) -> list[str]:
     return cursors(socket.receive_until(lambda got: len(cursors(got)) >= count))
 
 
-def logged(api: Api, name: str, after: str) -> list[str]:
-    """The cursors of a workflow's events in the log."""
-    return [e["cursor"] for e in events_after(api, after, filter_={"workflow": [name]})]
+# --- prefetched results
 
 
-# --- what comes with a poke
-
-
-def test_what_a_write_tells_comes_with_its_poke(
+def test_a_write_brings_the_prefetched_results_with_its_notification(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     first, second = sockets(), sockets()
@@ -113,20 +103,20 @@ def test_what_a_write_tells_comes_with_its_poke(
         touch(api, name, f"note {n}")
         api.data(STEP, input={"instanceId": name, "name": f"step {n}", "status": "RUNNING"})
         # Each has been delivered before the next is written.
-        expected = logged(api, name, after)
+        expected = cursors_of(api, name, after)
         assert received(first, len(expected), after) == expected
         after = expected[-1]
     status = rough.tracker("status")
-    carried, rounds = (status[what] - before[what] for what in ("prefetched", "polls"))
-    # On a busy machine the answer to a poke, with the offer, may come after the next write.
-    assert carried >= 5
-    assert carried + rounds == 10
+    prefetched, polls = (status[what] - before[what] for what in ("prefetched", "polls"))
+    # On a busy machine the prefetch, in the answer to a notification, may miss the next write.
+    assert prefetched >= 5
+    assert prefetched + polls == 10
     shown = [m["payload"]["data"] for m in second.flushed() if m["id"] == "i"]
     assert len(shown) >= 10
     assert shown[-1] == api.data(INSTANCE.replace("subscription", "query"), id=name)
 
 
-def test_what_concerns_nobody_brings_nothing_and_is_not_read_for(
+def test_an_event_that_no_subscription_selects_sends_nothing_and_needs_no_poll(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     socket = sockets()
@@ -139,22 +129,22 @@ def test_what_concerns_nobody_brings_nothing_and_is_not_read_for(
     assert (status["polls"], status["position"]) == (before["polls"], int(head(api)))
 
 
-def test_a_poke_that_was_lost_before_is_made_up_for(
+def test_the_next_notification_makes_up_for_a_lost_one(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     socket = sockets()
     follow(socket, name)
     before = prime(rough, api, name, [socket])
     after = head(api)
-    write_unheard(rough, name, "unheard")
-    touch(api, name, "heard")
-    expected = logged(api, name, after)
+    write_without_notifying(rough, name, "not notified")
+    touch(api, name, "notified")
+    expected = cursors_of(api, name, after)
     assert len(expected) == 2
     assert received(socket, 2, after) == expected
     assert rough.tracker("status")["prefetched"] == before["prefetched"]
 
 
-def test_who_has_come_meanwhile_gets_what_the_others_get(
+def test_a_subscriber_that_came_after_the_prefetch_gets_every_event(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     first, second = sockets(), sockets()
@@ -164,12 +154,12 @@ def test_who_has_come_meanwhile_gets_what_the_others_get(
     second.subscribe("1", WORKFLOW_EVENTS, variables={"after": after})
     touch(api, name, "one")
     touch(api, name, "two")
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     for socket in (first, second):
         assert received(socket, 2, after) == expected
 
 
-def test_an_object_that_was_lost_reads_for_itself(
+def test_an_evicted_shard_polls_for_itself(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     socket = sockets()
@@ -179,10 +169,10 @@ def test_an_object_that_was_lost_reads_for_itself(
     assert rough.evict()
     touch(api, name, "one")
     touch(api, name, "two")
-    assert received(socket, 2, after) == logged(api, name, after)
+    assert received(socket, 2, after) == cursors_of(api, name, after)
 
 
-def test_a_large_batch_is_read_by_the_shard(
+def test_a_large_batch_is_polled_and_not_prefetched(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     socket = sockets()
@@ -191,13 +181,13 @@ def test_a_large_batch_is_read_by_the_shard(
     after = head(api)
     steps = [{"instanceId": name, "name": f"s{n}", "status": "RUNNING"} for n in range(50)]
     api.data(TRACK, updates=[{"step": step} for step in steps])
-    expected = logged(api, name, after)
+    expected = cursors_of(api, name, after)
     assert len(expected) >= 50
     assert received(socket, len(expected), after) == expected
     assert rough.tracker("status")["prefetched"] == before["prefetched"]
 
 
-def test_a_long_text_is_read_by_the_shard(
+def test_a_long_result_is_polled_and_not_prefetched(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     socket = sockets()
@@ -206,11 +196,11 @@ def test_a_long_text_is_read_by_the_shard(
     before = prime(rough, api, name, [socket])
     after = head(api)
     touch(api, name, "n" * 505_000)
-    assert received(socket, 1, after) == logged(api, name, after)
+    assert received(socket, 1, after) == cursors_of(api, name, after)
     assert rough.tracker("status")["prefetched"] == before["prefetched"]
 
 
-def test_a_write_holds_where_what_it_would_bring_cannot_be_read(
+def test_a_write_succeeds_where_its_prefetched_statements_fail(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     broken, whole = sockets(), sockets()
@@ -218,11 +208,11 @@ def test_a_write_holds_where_what_it_would_bring_cannot_be_read(
     follow(whole, name)
     before = prime(rough, api, name, [broken, whole])
     after = head(api)
-    touch(api, name, "comes along")
-    assert received(whole, 1, after) == logged(api, name, after)
+    touch(api, name, "prefetched")
+    assert received(whole, 1, after) == cursors_of(api, name, after)
     assert rough.tracker("status")["prefetched"] == before["prefetched"] + 1
     after = head(api)
-    # No update of an instance has to do with attempts.
+    # Updates of instances do not touch attempts, so they go on without the table.
     rough.query("ALTER TABLE attempts RENAME TO attempts_away")
     try:
         touch(api, name, "kept")
@@ -230,12 +220,12 @@ def test_a_write_holds_where_what_it_would_bring_cannot_be_read(
     finally:
         rough.query("ALTER TABLE attempts_away RENAME TO attempts")
     assert got[-1]["payload"][0]["extensions"]["code"] == "INTERNAL"
-    # Once, although it was made twice.
-    expected = logged(api, name, after)
+    # There is one event, although the write was made twice.
+    expected = cursors_of(api, name, after)
     assert len(expected) == 1
     assert received(whole, 1, after) == expected
     touch(api, name, "later")
-    assert received(whole, 1, expected[0]) == logged(api, name, expected[0])
+    assert received(whole, 1, expected[0]) == cursors_of(api, name, expected[0])
 
 
 # --- the position
@@ -243,7 +233,7 @@ def test_a_write_holds_where_what_it_would_bring_cannot_be_read(
 
 @pytest.mark.parametrize("gone", list(itertools.combinations(range(4), 3)))
 @pytest.mark.parametrize("asleep", [False, True])
-def test_the_position_outlives_the_sockets_that_kept_it(
+def test_the_position_survives_the_sockets_that_kept_it(
     rough: LocalServer,
     api: Api,
     name: str,
@@ -262,19 +252,19 @@ def test_the_position_outlives_the_sockets_that_kept_it(
     until(lambda: rough.tracker("status")["sockets"] == 1)
     assert rough.evict()
     after = head(api)
-    write_unheard(rough, name, "unheard")
-    touch(api, name, "heard")
+    write_without_notifying(rough, name, "not notified")
+    touch(api, name, "notified")
     [left] = {0, 1, 2, 3} - {*gone}
-    assert received(opened[left], 2, after) == logged(api, name, after)
+    assert received(opened[left], 2, after) == cursors_of(api, name, after)
     assert opened[left].flushed() == []
 
 
-def test_where_the_position_is_lost_subscribers_come_anew(
+def test_a_shard_that_has_lost_its_position_closes_with_1012(
     rough: LocalServer, api: Api, name: str, sockets: Callable[[], RawSocket]
 ) -> None:
     live, idle = sockets(), sockets()
     variables = {"filter": {"workflow": [name]}}
-    # With ids so long, the state of the socket is kept in a row and not in its attachment.
+    # With ids this long, the state of the socket is kept in a row and not in its attachment.
     for n in range(100):
         id_ = f"{n:03d}".ljust(MAX_OPERATION_ID, "é")
         live.subscribe(id_, WORKFLOW_EVENTS, variables=variables)
@@ -285,14 +275,14 @@ def test_where_the_position_is_lost_subscribers_come_anew(
     live.receive_until(lambda got: len(got) == 100)
     assert rough.evict()
     assert forget_position(rough.state) == 1
-    touch(api, name, "nobody knows what was sent")
+    touch(api, name, "after the loss")
     assert live.closed() == (1012, "The shard has lost its position")
 
 
 def forget_position(state: Path) -> int:
-    """Take the position out of the rows that keep it; how many there were."""
+    """Remove the position from the rows that keep it; the number of such rows."""
     found = 0
-    # 64 digits, unlike what miniflare keeps beside them.
+    # Names of 64 digits; those of miniflare's own databases differ.
     for path in (state / "v3" / "do").rglob(f"*WorkflowTracker*/{'[0-9a-f]' * 64}.sqlite"):
         with closing(sqlite3.connect(path, timeout=5)) as database, database:
             for key, text in database.execute("SELECT key, state FROM attachments").fetchall():

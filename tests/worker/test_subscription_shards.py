@@ -17,7 +17,7 @@ from tests.worker.event_log import (
     WORKFLOW_EVENTS,
     events_after,
     head,
-    write_unheard,
+    write_without_notifying,
 )
 from tests.worker.raw_socket import RawSocket, events_of
 from tracker_do.frames import CloseCode
@@ -46,7 +46,7 @@ def api(sharded: LocalServer) -> Iterator[Api]:
 
 
 def registered(server: LocalServer) -> set[str]:
-    """The shards that writes poke."""
+    """The shards that writes notify."""
     return {row["shard"] for row in server.query("SELECT shard FROM trackers")}
 
 
@@ -58,7 +58,7 @@ def follow(server: LocalServer, stack: ExitStack, name: str, after: str) -> RawS
 
 
 def shard_of(server: LocalServer, before: dict[str, Any]) -> str:
-    """The shard that has one socket more than before."""
+    """The shard that has more sockets than before."""
     [shard] = [s for s in SHARDS if server.tracker("status", s)["sockets"] > before[s]["sockets"]]
     return shard
 
@@ -67,7 +67,7 @@ def statuses(server: LocalServer) -> dict[str, Any]:
     return {shard: server.tracker("status", shard) for shard in SHARDS}
 
 
-def test_every_subscriber_gets_every_event_on_whichever_shard_it_is(
+def test_subscribers_of_all_shards_get_every_event(
     sharded: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
@@ -89,10 +89,10 @@ def test_every_subscriber_gets_every_event_on_whichever_shard_it_is(
     until(lambda: sum(status["sockets"] for status in statuses(sharded).values()) == 0)
 
 
-def test_a_shard_without_subscribers_is_poked_no_more_and_comes_back(
+def test_a_shard_is_notified_only_while_it_has_subscribers(
     sharded: LocalServer, api: Api, name: str
 ) -> None:
-    # Whoever was there has gone: the next poke finds out.
+    # The subscribers of earlier tests have gone, which the next notification reveals.
     api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 0}})
     until(lambda: not registered(sharded))
     before = statuses(sharded)
@@ -106,14 +106,14 @@ def test_a_shard_without_subscribers_is_poked_no_more_and_comes_back(
         assert after[shard]["position"] == int(head(api))
         for other in set(SHARDS) - {shard}:
             assert after[other]["position"] == before[other]["position"]
-        # A subscription that ends, while the socket stays, is as good.
+        # The last subscription ends, and its socket stays open.
         socket.send({"type": "complete", "id": "1"})
         assert socket.flushed() == []
         api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 2}})
         until(lambda: not registered(sharded))
-        # What was written meanwhile is not missed by who resumes there.
+        # A subscriber that resumes gets the events that were written meanwhile.
         last = head(api)
-        write_unheard(sharded, name, "unheard")
+        write_without_notifying(sharded, name, "not notified")
         variables = {"filter": {"workflow": [name]}, "after": last}
         socket.subscribe("2", WORKFLOW_EVENTS, variables=variables)
         api.data(UPDATE, input={"instanceId": name, "metadata": {"n": 3}})
@@ -122,7 +122,7 @@ def test_a_shard_without_subscribers_is_poked_no_more_and_comes_back(
         assert registered(sharded) == {shard}
 
 
-def test_who_subscribes_while_the_last_one_leaves_misses_nothing(
+def test_a_subscriber_that_comes_while_the_last_one_leaves_misses_nothing(
     sharded: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
@@ -133,7 +133,7 @@ def test_who_subscribes_while_the_last_one_leaves_misses_nothing(
             last = f"{n - 1}"
             variables = {"filter": {"workflow": [name]}, "after": after}
             socket.send({"type": "complete", "id": last})
-            # The write's poke may be the one that finds nobody.
+            # The write's notification may find the shard without subscribers.
             api.data(UPDATE, input={"instanceId": name, "metadata": {"n": n}})
             socket.subscribe(f"{n}", WORKFLOW_EVENTS, variables=variables)
             message = socket.receive()
@@ -145,11 +145,11 @@ def test_who_subscribes_while_the_last_one_leaves_misses_nothing(
     assert len(seen) == 30
 
 
-def test_a_shard_that_the_database_has_forgotten_registers_again(
+def test_a_shard_whose_registration_is_lost_registers_again(
     sharded: LocalServer, api: Api, name: str
 ) -> None:
-    # What a crash leaves behind that comes after the last subscriber's row was deleted and before
-    # the shard has stored it.
+    # A crash leaves this state between the deletion of the shard's row and the moment in which the
+    # shard stores that it is gone.
     with ExitStack() as stack:
         before = statuses(sharded)
         first = follow(sharded, stack, name, head(api))
@@ -167,13 +167,13 @@ def test_a_shard_that_the_database_has_forgotten_registers_again(
         assert {message["id"] for message in got} == {"1", "2"}
 
 
-def test_a_shard_has_max_sockets_and_the_next_is_told_to_try_later(
+def test_a_socket_beyond_max_sockets_closes_with_1013(
     start_server: StartServer,
 ) -> None:
     server = start_server(vars={"MAX_SOCKETS": "2"})
     with RawSocket(server) as first, RawSocket(server) as second:
         first.init()
-        # The count outlives the object, and is of open sockets, let in or not.
+        # The count survives an eviction, and includes sockets that are not acknowledged.
         server.evict()
         with RawSocket(server) as third:
             code, reason = third.closed()
@@ -188,5 +188,5 @@ def test_a_shard_has_max_sockets_and_the_next_is_told_to_try_later(
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "many", "1.5", "²"])
-def test_a_max_sockets_that_is_no_number_leaves_the_default(value: str) -> None:
+def test_an_invalid_max_sockets_leaves_the_default(value: str) -> None:
     assert Application({"MAX_SOCKETS": value}).max_sockets == MAX_SOCKETS

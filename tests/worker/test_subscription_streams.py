@@ -1,4 +1,4 @@
-"""GraphQL over server-sent events: for clients that have no WebSocket."""
+"""GraphQL over server-sent events, for clients without WebSockets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.timing import until
 from tests.worker.api import Api, code
 from tests.worker.event_log import (
     START,
-    UPDATE,
     WORKFLOW_EVENTS,
     events_after,
     head,
     seed_events,
+    touch,
 )
 from tests.worker.event_stream import MEDIA_TYPE, EventStream
 from tests.worker.inbox import events_in
@@ -31,16 +31,12 @@ COMPLETE = {"event": "complete", "data": None}
 HELLO = "{ __typename }"
 
 
-def touch(api: Api, name: str, note: str) -> None:
-    api.data(UPDATE, input={"instanceId": name, "metadata": {"note": note}})
-
-
 def of(name: str, **more: Any) -> dict[str, Any]:
     return {"filter": {"workflow": [name]}, **more}
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_events_come_as_they_happen_with_their_cursor_as_id(
+def test_events_are_sent_at_once_with_their_cursor_as_id(
     server: LocalServer, api: Api, name: str, method: str
 ) -> None:
     variables = of(name, after=head(api))
@@ -66,17 +62,17 @@ def test_last_event_id_resumes_without_gap_or_repeat(
     seen: list[Any] = []
     expected: list[Any] = []
     last: str | None = None
-    for round_ in range(3):
+    for turn in range(3):
         with EventStream(
             server, WORKFLOW_EVENTS, variables=variables, method=method, last_event_id=last
         ) as stream:
-            touch(api, name, f"live {round_}")
+            touch(api, name, f"live {turn}")
             expected = events_after(api, after, filter_=variables["filter"])
             while len(seen) < len(expected):
                 event = stream.next()
                 last = event["id"]
                 seen += events_in(event["data"])
-        touch(api, name, f"missed {round_}")
+        touch(api, name, f"missed {turn}")
     assert seen == expected
     assert len(seen) == 5
 
@@ -90,7 +86,7 @@ def test_the_cursor_in_the_extensions_resumes_too(server: LocalServer, api: Api,
         assert len(events_in(stream.next()["data"])) == 1
 
 
-def test_an_object_comes_as_it_is_and_again_when_it_has_changed(
+def test_a_live_object_is_sent_at_first_and_after_each_change(
     server: LocalServer, api: Api, name: str
 ) -> None:
     query = "subscription($id: String!) { it: instance(instanceId: $id) { metadata } }"
@@ -100,9 +96,7 @@ def test_an_object_comes_as_it_is_and_again_when_it_has_changed(
         assert stream.next()["data"]["data"] == {"it": {"metadata": {"note": "a\nb\r\u2028é"}}}
 
 
-def test_json_that_an_operator_stored_over_several_lines_breaks_no_event(
-    server: LocalServer, name: str
-) -> None:
+def test_stored_json_with_line_breaks_stays_one_event(server: LocalServer, name: str) -> None:
     query = "subscription($id: String!) { instance(instanceId: $id) { metadata } }"
     metadata = '{\n "a":\r\n\n [1,\n\n2]\n}'
     server.query("UPDATE instances SET metadata=?2 WHERE instance_id=?1", [name, metadata])
@@ -114,7 +108,7 @@ def test_json_that_an_operator_stored_over_several_lines_breaks_no_event(
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_a_query_is_one_event_and_the_end(server: LocalServer, method: str) -> None:
+def test_a_query_is_one_event_and_complete(server: LocalServer, method: str) -> None:
     with EventStream(server, HELLO, method=method) as stream:
         assert stream.rest() == [
             {"event": "next", "data": {"data": {"__typename": "Query"}}},
@@ -122,7 +116,9 @@ def test_a_query_is_one_event_and_the_end(server: LocalServer, method: str) -> N
         ]
 
 
-def test_a_mutation_goes_by_post_and_not_by_get(server: LocalServer, api: Api, name: str) -> None:
+def test_a_mutation_is_accepted_by_post_and_refused_by_get(
+    server: LocalServer, api: Api, name: str
+) -> None:
     given = {"input": {"workflow": name, "instanceId": f"{name}-2"}}
     with EventStream(server, START, variables=given, method="GET") as refused:
         refused.response.read()
@@ -144,7 +140,7 @@ def test_a_mutation_goes_by_post_and_not_by_get(server: LocalServer, api: Api, n
         (WORKFLOW_EVENTS, {"after": f"{2**53 - 1}"}, "INVALID_ARGUMENT"),
     ],
 )
-def test_a_request_error_is_an_event_and_the_end(
+def test_a_request_error_is_one_event_and_complete(
     server: LocalServer, query: str, variables: dict[str, Any], expected: str
 ) -> None:
     with EventStream(server, query, variables=variables) as stream:
@@ -156,21 +152,21 @@ def test_a_request_error_is_an_event_and_the_end(
         assert end == COMPLETE
 
 
-def test_a_last_event_id_that_is_no_cursor_is_an_error(server: LocalServer) -> None:
+def test_an_invalid_last_event_id_is_an_error(server: LocalServer) -> None:
     with EventStream(server, WORKFLOW_EVENTS, last_event_id="nonsense") as stream:
         event, end = stream.rest()
         assert event["data"]["errors"][0]["message"]
         assert end == COMPLETE
 
 
-def test_without_a_key_no_stream_begins(server: LocalServer) -> None:
+def test_without_a_valid_key_no_stream_begins(server: LocalServer) -> None:
     for query in (HELLO, WORKFLOW_EVENTS):
         with EventStream(server, query, key="wrong") as stream:
             stream.response.read()
             assert (stream.response.status_code, code(stream.response)) == (401, "UNAUTHENTICATED")
 
 
-def test_a_subscription_over_plain_http_says_where_to_go(api: Api) -> None:
+def test_a_subscription_over_plain_http_is_refused_with_the_media_type_to_use(api: Api) -> None:
     error = api.error(WORKFLOW_EVENTS)
     assert error["extensions"]["code"] == "SUBSCRIPTION_TRANSPORT"
     assert MEDIA_TYPE in error["message"]
@@ -188,7 +184,7 @@ def test_a_stream_ends_with_an_error_when_its_token_expires(server: LocalServer)
         assert end == COMPLETE
 
 
-def test_a_stream_goes_on_when_the_object_is_lost(server: LocalServer, api: Api, name: str) -> None:
+def test_a_stream_goes_on_after_an_eviction(server: LocalServer, api: Api, name: str) -> None:
     with EventStream(server, WORKFLOW_EVENTS, variables=of(name, after=head(api))) as stream:
         for n in range(5):
             touch(api, name, str(n))
@@ -196,7 +192,7 @@ def test_a_stream_goes_on_when_the_object_is_lost(server: LocalServer, api: Api,
             server.evict()
 
 
-def test_a_long_replay_comes_whole(server: LocalServer, api: Api, name: str) -> None:
+def test_a_long_replay_is_complete(server: LocalServer, api: Api, name: str) -> None:
     after = head(api)
     seed_events(server, name, 12_000)
     with EventStream(server, WORKFLOW_EVENTS, variables=of(name, after=after)) as stream:
@@ -206,7 +202,7 @@ def test_a_long_replay_comes_whole(server: LocalServer, api: Api, name: str) -> 
     assert seen == events_after(api, after, filter_={"workflow": [name]})
 
 
-def test_a_client_that_goes_away_takes_its_socket_with_it(
+def test_the_socket_of_a_stream_closes_when_its_client_goes_away(
     server: LocalServer, api: Api, name: str
 ) -> None:
     before = server.tracker("status")
@@ -220,7 +216,7 @@ def test_a_client_that_goes_away_takes_its_socket_with_it(
     assert status["sockets"] == before["sockets"] + 3
     for stream in streams:
         stream.close()
-    touch(api, name, "for nobody")
+    touch(api, name, "after the streams")
     most = SSE_KEEP_ALIVE_MS / 1_000 + 5
     until(
         lambda: server.tracker("status")["sockets"] <= before["sockets"],
@@ -230,7 +226,7 @@ def test_a_client_that_goes_away_takes_its_socket_with_it(
     assert server.tracker("status")["subscriptions"] <= before["subscriptions"]
 
 
-def test_npm_graphql_sse_subscribes_queries_and_is_told_of_errors(
+def test_npm_graphql_sse_subscribes_queries_and_gets_errors(
     server: LocalServer, api: Api, name: str
 ) -> None:
     with NodeClients() as node:
@@ -264,7 +260,7 @@ def test_npm_graphql_sse_subscribes_queries_and_is_told_of_errors(
     ['{"y": 1e999}', '{"y": ' + "[" * 245 + "]" * 245 + "}", '{"y": "' + "x" * 1_500_000 + '"}'],
     ids=["infinity", "deep", "long"],
 )
-def test_what_is_sent_beside_the_variables_is_left_out_of_a_stream(
+def test_undeclared_variables_of_any_kind_are_ignored(
     server: LocalServer, api: Api, name: str, more: str
 ) -> None:
     query = 'subscription { instance(instanceId: "none") { status } }'

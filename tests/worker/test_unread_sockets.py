@@ -1,4 +1,4 @@
-"""Sockets that do not read: what is kept for them is bounded, and they lose nothing."""
+"""Clients that do not read: their backlog is bounded, and they lose no event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resolvers.base.limits import MAX_UNREAD_CHARACTERS, PONG_TIMEOUT_MS
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
 from tests.worker.event_log import head
-from tests.worker.raw_socket import PING, RawSocket, events_of, read_on, unread
+from tests.worker.raw_socket import PING, RawSocket, characters_of, events_of, read_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def api(server: LocalServer) -> Iterator[Api]:
 
 
 def write(api: Api, count: int) -> list[str]:
-    """Make so many events; their cursors."""
+    """Write that many events; their cursors."""
     before = head(api)
     for number in range(count):
         api.data(UPDATE, input={"instanceId": "i", "metadata": {"n": f"{before}-{number}"}})
@@ -52,7 +52,7 @@ def cursors(messages: list[Any]) -> list[str]:
     return [event["cursor"] for event in events_of(messages, "1")]
 
 
-def test_a_live_subscriber_that_answers_no_ping_is_sent_no_more_and_then_all(
+def test_a_live_subscriber_gets_the_rest_once_it_answers_the_ping(
     server: LocalServer, api: Api
 ) -> None:
     with RawSocket(server, answers_pings=False).init() as slow, RawSocket(server).init() as quick:
@@ -64,17 +64,17 @@ def test_a_live_subscriber_that_answers_no_ping_is_sent_no_more_and_then_all(
         assert cursors(seen) == written
         got = slow.flushed()
         assert got.count(PING) == 1
-        assert MAX_UNREAD_CHARACTERS <= unread(got) < MAX_UNREAD_CHARACTERS + 3 * SIZE
+        assert MAX_UNREAD_CHARACTERS <= characters_of(got) < MAX_UNREAD_CHARACTERS + 3 * SIZE
         rest = read_on(slow, got, len(written))
         assert cursors(rest) == written
-        # Live again, as the other.
+        # It is live again, like the other.
         [cursor] = write(api, 1)
         for socket in (slow, quick):
             messages = socket.receive_until(lambda got: bool(events_of(got, "1")))
             assert cursors(messages) == [cursor]
 
 
-def test_who_was_behind_when_the_shard_was_evicted_is_still(server: LocalServer, api: Api) -> None:
+def test_a_slow_subscriber_is_still_behind_after_an_eviction(server: LocalServer, api: Api) -> None:
     with RawSocket(server, answers_pings=False).init() as slow:
         slow.subscribe("1", LARGE)
         assert slow.flushed() == []
@@ -84,7 +84,7 @@ def test_who_was_behind_when_the_shard_was_evicted_is_still(server: LocalServer,
         written += write(api, 20)
         got += slow.flushed()
         assert got.count(PING) == 1
-        assert unread(got) < MAX_UNREAD_CHARACTERS + 3 * SIZE
+        assert characters_of(got) < MAX_UNREAD_CHARACTERS + 3 * SIZE
         rest = read_on(slow, got, len(written))
         assert cursors(rest) == written
 
@@ -109,7 +109,7 @@ def test_queries_wait_for_a_client_that_does_not_read_their_answers(
         assert pings >= 1
 
 
-def test_a_client_that_answers_no_ping_is_closed_and_comes_back_with_its_cursor(
+def test_a_client_that_answers_no_ping_closes_with_1013_and_resumes_at_its_cursor(
     server: LocalServer, api: Api
 ) -> None:
     with RawSocket(server, answers_pings=False).init() as slow:
@@ -126,7 +126,7 @@ def test_a_client_that_answers_no_ping_is_closed_and_comes_back_with_its_cursor(
         assert seen + cursors(rest) == written
 
 
-def test_pings_of_a_client_that_reads_nothing_are_not_answered_for_ever(
+def test_a_client_that_sends_pings_and_reads_nothing_closes_with_1013(
     server: LocalServer,
 ) -> None:
     with RawSocket(server, answers_pings=False).init() as slow:
@@ -136,23 +136,23 @@ def test_pings_of_a_client_that_reads_nothing_are_not_answered_for_ever(
         messages, code, reason = slow.drained()
         assert (code, "read" in reason) == (1013, True)
         assert messages.count(PING) == 1
-        assert unread(messages) < 2 * MAX_UNREAD_CHARACTERS + 1_000_000
+        assert characters_of(messages) < 2 * MAX_UNREAD_CHARACTERS + 1_000_000
 
 
-def test_one_pong_makes_room_for_few_answers(server: LocalServer, api: Api) -> None:
+def test_one_pong_makes_room_for_a_few_answers_only(server: LocalServer, api: Api) -> None:
     query = '{ a: instance(instanceId: "i") { input } b: instance(instanceId: "i") { input } }'
     with RawSocket(server, answers_pings=False).init() as slow:
         for number in range(60):
             slow.subscribe(f"q{number}", query)
-        got = slow.receive_until(lambda got: unread(got) >= MAX_UNREAD_CHARACTERS)
+        got = slow.receive_until(lambda got: characters_of(got) >= MAX_UNREAD_CHARACTERS)
         got += slow.flushed()
         slow.send({"type": "pong"})
         more = slow.receive_until(lambda more: PING in more)
         more += slow.flushed()
-        assert unread(more) < MAX_UNREAD_CHARACTERS + 6 * 2 * SIZE
+        assert characters_of(more) < MAX_UNREAD_CHARACTERS + 6 * 2 * SIZE
 
 
-def test_many_large_first_results_come_one_by_one(server: LocalServer, api: Api) -> None:
+def test_many_large_first_results_are_all_sent(server: LocalServer, api: Api) -> None:
     with RawSocket(server).init() as socket:
         for number in range(60):
             query = f'subscription {{ a{number}: instance(instanceId: "i") {{ input }} }}'

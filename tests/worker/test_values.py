@@ -1,4 +1,4 @@
-"""Values come back as they were given: any text, any number, up to the limits of size."""
+"""Values are returned as they were stored: any text and number, up to the limits of size."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def literal(value: Any) -> str:
 
 @pytest.fixture
 def instance_id(api: Api) -> str:
-    """An instance of this test alone."""
+    """An instance that only this test uses."""
     made = f"values-{uuid.uuid4()}"
     api.data(START, input={"workflow": "values", "instanceId": made})
     return made
@@ -84,7 +84,7 @@ def text_of(size: int) -> str:
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: json.dumps(value)[:30])
-def test_a_value_comes_back_through_variables_and_literals(
+def test_a_value_is_returned_as_it_was_given_by_variable_or_literal(
     api: Api, instance_id: str, value: Any
 ) -> None:
     given = {"instanceId": instance_id, "input": value, "output": value}
@@ -102,7 +102,7 @@ def test_a_value_comes_back_through_variables_and_literals(
 @pytest.mark.parametrize(
     "key", ["", " ", "é", "a.b", "$.x", '"', "\\", "\x00", "__proto__", "constructor", "1"]
 )
-def test_any_key_comes_back_in_its_order(api: Api, instance_id: str, key: str) -> None:
+def test_the_keys_of_an_object_keep_their_order(api: Api, instance_id: str, key: str) -> None:
     value = {"z": 1, key: {key: [key]}, "a": 2}
     api.data(UPDATE, input={"instanceId": instance_id, "input": value, "metadata": value})
     found = stored(api, instance_id)
@@ -111,7 +111,7 @@ def test_any_key_comes_back_in_its_order(api: Api, instance_id: str, key: str) -
 
 
 def test_a_variable_inside_a_literal_is_its_value(api: Api, instance_id: str) -> None:
-    """One that was not given leaves out its member, and is null in a list."""
+    """A variable without a value leaves out its member, and is null in a list."""
     query = """mutation($id: String!, $a: JSON, $none: JSON) {
       updateWorkflowInstance(
         input: {instanceId: $id, input: {a: $a, b: [$a, $none], c: $none, d: {e: [[$none]]}}}
@@ -133,7 +133,7 @@ def test_a_variable_inside_a_literal_is_its_value(api: Api, instance_id: str) ->
         "x" * 64,
     ],
 )
-def test_names_come_back_and_are_found(api: Api, text: str) -> None:
+def test_names_are_returned_as_given_and_found(api: Api, text: str) -> None:
     unique = str(uuid.uuid4())
     reference = {"refType": text, "refId": f"{text} {unique}"}
     given = {"workflow": text, "instanceId": f"{unique} {text}"[:100], "reference": reference}
@@ -168,7 +168,7 @@ def test_names_come_back_and_are_found(api: Api, text: str) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "\x00", "a\nb", "\x7f", "\ud800", "x" * 101])
-def test_an_id_with_control_characters_is_refused_by_its_path(api: Api, bad: str) -> None:
+def test_an_invalid_id_is_refused_with_its_path(api: Api, bad: str) -> None:
     response = api.request(
         "POST",
         content=json.dumps(
@@ -185,7 +185,7 @@ def test_an_id_with_control_characters_is_refused_by_its_path(api: Api, bad: str
 
 
 @pytest.mark.parametrize("field", ["input", "output", "metadata"])
-def test_512_kib_of_json_are_taken_and_a_byte_more_is_not(
+def test_512_kib_of_json_are_accepted_and_a_byte_more_is_refused(
     api: Api, instance_id: str, field: str
 ) -> None:
     def wrapped(size: int) -> Any:
@@ -226,12 +226,14 @@ def test_a_steps_output_has_the_same_limit(api: Api, instance_id: str) -> None:
         "path": ["input", "output"],
     }
     value = text_of(MAX_JSON_BYTES)
-    taken = api.data(STEP, input={**step, "output": value})
-    assert taken["updateWorkflowStep"]["step"]["output"] == value
+    accepted = api.data(STEP, input={**step, "output": value})
+    assert accepted["updateWorkflowStep"]["step"]["output"] == value
 
 
 @pytest.mark.parametrize("levels", [200, 201])
-def test_json_is_taken_to_200_levels(api: Api, instance_id: str, levels: int) -> None:
+def test_json_of_200_levels_is_accepted_and_one_more_is_refused(
+    api: Api, instance_id: str, levels: int
+) -> None:
     answer = api.data(UPDATE, input={"instanceId": instance_id, "input": deep(levels)})
     kind = answer["updateWorkflowInstance"]["__typename"]
     assert kind == ("InstancePayload" if levels == 200 else "InvalidInput")
@@ -239,10 +241,10 @@ def test_json_is_taken_to_200_levels(api: Api, instance_id: str, levels: int) ->
     assert stored(api, instance_id)["input"] == expected
 
 
-def test_an_answer_over_2_mb_is_refused_by_the_name_of_the_limit(
+def test_a_field_over_2_mb_is_refused_with_the_name_of_the_limit(
     api: Api, server: LocalServer, instance_id: str
 ) -> None:
-    """D1 holds no longer string, so 50 outputs of 512 KiB cannot be one answer."""
+    """A string in D1 has at most 2 MB, so 50 outputs of 512 KiB do not fit into one."""
     for number in range(50):
         step = {"instanceId": instance_id, "name": f"s{number}", "status": "COMPLETED"}
         api.data(
@@ -264,11 +266,11 @@ def test_an_answer_over_2_mb_is_refused_by_the_name_of_the_limit(
         f'a{n}: instance(instanceId: "{instance_id}") {{ step(name: "s{n}") {{ output }} }}'
         for n in range(7)
     )
-    # That limit is each root field's own.
+    # The limit applies to each root field.
     assert len(api.ask(f"{{ {several} }}").content) > 1.5 * D1_MAX_STRING_BYTES
 
 
-def test_the_limit_of_an_answer_counts_bytes(api: Api, instance_id: str) -> None:
+def test_the_limit_of_a_field_counts_bytes(api: Api, instance_id: str) -> None:
     for number in range(4):
         step = {"instanceId": instance_id, "name": f"s{number}", "status": "COMPLETED"}
         # 480,000 bytes, half as many characters.

@@ -1,8 +1,8 @@
 """Workflows in Workers of their own, JavaScript and Python, whose every change is tracked.
 
 Both run the same journey (tests/worker/workflows): pack, cross (flaky, retried), rest (a sleep),
-hear (an event), arrive. A third Worker, the witness, stands between them and the service: it counts
-their calls and takes its own notes of what their steps do.
+hear (an event), arrive. A third Worker, the witness, forwards their calls to the service. It
+records the calls, and the attempts at steps.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ QUERY = (
 )
 MESSAGE = {"from": "home"}
 PROMPTLY = timedelta(seconds=5)
-"""How late a report may arrive on a machine that is busy with other tests."""
+"""The longest delay of a report on a machine that is busy with other tests."""
 
 WORKFLOWS = sorted(WORKERS)
 in_each_language = pytest.mark.parametrize("workflow", WORKFLOWS)
@@ -66,23 +66,23 @@ def server(prepared: None) -> Iterator[LocalServer]:
 
 @pytest.fixture(scope="module")
 def api(server: LocalServer) -> Iterator[Api]:
-    """A caller of it, with all rights."""
+    """A caller of that server, with all rights."""
     with Api(server) as caller:
         yield caller
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[NodeClients]:
-    """Real subscribers."""
+    """Real subscription clients."""
     with NodeClients() as clients:
         yield clients
 
 
-class Ear:
-    """A subscriber to all events of one workflow, who comes back by itself."""
+class EventFollower:
+    """A subscriber to all events of one workflow, which reconnects by itself."""
 
     def __init__(self, node: NodeClients, server: LocalServer, workflow: str, after: str) -> None:
-        name = f"ear-{workflow}-{after}"
+        name = f"follower-{workflow}-{after}"
         self.filter = {"workflow": [workflow]}
         self.after = after
         node.open(name, server)
@@ -91,8 +91,8 @@ class Ear:
             name, f"{name}-events", SUBSCRIPTION, variables=variables, resume=True
         )
 
-    def has_heard_all(self, api: Api) -> None:
-        """Fail unless it has heard what the log says, each once and in this order."""
+    def assert_received_all(self, api: Api) -> None:
+        """Fail unless it has received every event of the log once and in order."""
         log = events_after(api, self.after, query=QUERY, filter_=self.filter)
         assert log
         self.inbox.until(lambda inbox: len(inbox.events) >= len(log))
@@ -100,12 +100,12 @@ class Ear:
 
 
 @pytest.fixture
-def ear(node: NodeClients, server: LocalServer, api: Api, workflow: str) -> Ear:
-    return Ear(node, server, workflow, head(api))
+def follower(node: NodeClients, server: LocalServer, api: Api, workflow: str) -> EventFollower:
+    return EventFollower(node, server, workflow, head(api))
 
 
 def calls(server: LocalServer, run: Run) -> list[str]:
-    """The bodies of all calls to the service that were made for an instance."""
+    """The bodies of all calls to the service for an instance."""
     rows = server.query(
         "SELECT body FROM calls WHERE instance_id = ? ORDER BY rowid",
         [run.instance_id],
@@ -116,7 +116,7 @@ def calls(server: LocalServer, run: Run) -> list[str]:
 
 
 def noted(server: LocalServer, run: Run, step: str) -> list[datetime]:
-    """When the attempts at a step really began."""
+    """The times at which the attempts at a step really began."""
     rows = server.query(
         "SELECT at FROM attempts WHERE instance_id = ? AND step = ? ORDER BY rowid",
         [run.instance_id, step],
@@ -140,7 +140,7 @@ def once(step: str) -> list[Event]:
 
 
 def flaky(step: str, failures: int) -> list[Event]:
-    """The events of a task that fails some times first."""
+    """The events of a task that succeeds after some failures."""
     found: list[Event] = [("STEP_STARTED", step, None)]
     for attempt in range(1, failures + 1):
         found += [("ATTEMPT_STARTED", step, attempt), ("ATTEMPT_FAILED", step, attempt)]
@@ -148,17 +148,17 @@ def flaky(step: str, failures: int) -> list[Event]:
 
 
 def of_step(instance: Any, name: str | None) -> list[Event]:
-    """The events of one step, or with None those of the instance alone."""
+    """The events of one step, or with None those that belong to no step."""
     return [event for event in Run.events(instance) if event[1] == name]
 
 
 def the_whole_journey(failures: int) -> dict[str | None, list[Event]]:
-    """The events that belong to each step, and to the instance."""
+    """The events of each step, and under None those of the instance."""
     pauses: dict[str | None, list[Event]] = {
         name: [("STEP_STARTED", name, None), ("STEP_COMPLETED", name, None)]
         for name in ("rest", "hear")
     }
-    # That it was sent an event is an update.
+    # Sending the instance an event is an update.
     instance = ["QUEUED", "STARTED", "SLEEPING", "RESUMED"]
     instance += ["WAITING", "UPDATED", "RESUMED", "COMPLETED"]
     return {
@@ -171,13 +171,11 @@ def the_whole_journey(failures: int) -> dict[str | None, list[Event]]:
 
 
 @in_each_language
-def test_a_journey_is_tracked_as_it_happened(
-    server: LocalServer, api: Api, ear: Ear, workflow: str
+def test_a_whole_journey_is_tracked(
+    server: LocalServer, api: Api, follower: EventFollower, workflow: str
 ) -> None:
     run = Run.start(api, workflow, failures=2, restMs=700)
-    run.until("WAITING")
-    assert run.send_event("message", MESSAGE) == "InstancePayload"
-    instance = run.until("COMPLETED")
+    instance = finish(run)
 
     assert run.steps(instance) == [
         ("pack", "TASK", "COMPLETED", 1),
@@ -204,18 +202,16 @@ def test_a_journey_is_tracked_as_it_happened(
         assert attempt["error"]["name"] == "Flaky"
         assert attempt["error"]["message"] == f"no way at attempt {number}"
         assert f"no way at attempt {number}" in attempt["error"]["stack"]
-    ear.has_heard_all(api)
+    follower.assert_received_all(api)
 
 
 @in_each_language
-def test_the_times_are_those_of_what_happened(server: LocalServer, api: Api, workflow: str) -> None:
+def test_tracked_times_are_those_of_the_run(server: LocalServer, api: Api, workflow: str) -> None:
     run = Run.start(api, workflow, failures=2, attemptMs=150, restMs=1_500)
     asleep = run.until("SLEEPING")
     began = instant(run.step(asleep, "rest")["startedAt"])
     assert abs(instant(asleep["sleepUntil"]) - began - timedelta(milliseconds=1_500)) < PROMPTLY
-    run.until("WAITING")
-    run.send_event("message", MESSAGE)
-    instance = run.until("COMPLETED")
+    instance = finish(run)
 
     attempts = run.step(instance, "cross")["attempts"]
     happened = noted(server, run, "cross")
@@ -225,7 +221,7 @@ def test_the_times_are_those_of_what_happened(server: LocalServer, api: Api, wor
         assert instant(attempt["endedAt"]) >= at
         assert instant(attempt["startedAt"]) <= instant(attempt["endedAt"])
     for attempt, at, delay_ms in zip(attempts, happened[1:], (200, 400), strict=False):
-        # The engine waits for as long as was said, and a little longer.
+        # The engine waits for the delay and a little longer.
         due = instant(attempt["retryAt"])
         assert timedelta() <= at - due + timedelta(milliseconds=50) < PROMPTLY
         assert abs(due - instant(attempt["endedAt"]) - timedelta(milliseconds=delay_ms)) < PROMPTLY
@@ -237,11 +233,11 @@ def test_the_times_are_those_of_what_happened(server: LocalServer, api: Api, wor
 
 
 @in_each_language
-def test_a_journey_that_fails_says_where_and_why(api: Api, ear: Ear, workflow: str) -> None:
+def test_a_failed_journey_has_its_error_and_the_failed_step(
+    api: Api, follower: EventFollower, workflow: str
+) -> None:
     run = Run.start(api, workflow, ending="badly")
-    run.until("WAITING")
-    run.send_event("message", MESSAGE)
-    instance = run.until("ERRORED")
+    instance = finish(run, "ERRORED")
     assert instance["output"] is None
     assert instance["error"]["name"] == "Flaky"
     assert instance["error"]["message"] == "the door is locked"
@@ -253,7 +249,7 @@ def test_a_journey_that_fails_says_where_and_why(api: Api, ear: Ear, workflow: s
         ("STEP_FAILED", "arrive", 2),
         ("INSTANCE_ERRORED", None, None),
     ]
-    ear.has_heard_all(api)
+    follower.assert_received_all(api)
 
 
 @in_each_language
@@ -264,27 +260,25 @@ def test_a_step_costs_at_most_one_call(
     server: LocalServer, api: Api, workflow: str, attempt_ms: int, failures: int
 ) -> None:
     run = Run.start(api, workflow, stops=10, attemptMs=attempt_ms, failures=failures)
-    run.until("WAITING")
-    run.send_event("message", MESSAGE)
-    instance = run.until("COMPLETED")
+    instance = finish(run)
     steps = len(instance["steps"])
     assert steps == 15
     made = calls(server, run)
-    # A run may make one at its beginning and one at its end; a failed attempt one that says so and
-    # when the next is due, and one when that begins.
+    # A run may make one call at its beginning and one at its end. A failed attempt may make two:
+    # one for the failure, with the time of the next attempt, and one when that begins.
     assert len(made) <= steps + 2 + 2 * failures, [len(made), *made]
 
 
 @pytest.mark.timeout(240)  # three starts of Python Workers, on a machine that may be busy
-def test_a_crash_loses_and_doubles_nothing(
+def test_a_crash_neither_loses_nor_repeats_an_event(
     server: LocalServer, api: Api, node: NodeClients
 ) -> None:
-    ears = [Ear(node, server, workflow, head(api)) for workflow in WORKFLOWS]
+    followers = [EventFollower(node, server, workflow, head(api)) for workflow in WORKFLOWS]
     runs = {w: Run.start(api, w, firstMs=100_000, restMs=1_000) for w in WORKFLOWS}
     for run in runs.values():
         until(partial(is_running, run, "cross"), seconds=30)
         until(partial(noted, server, run, "cross"), seconds=30)
-    server.crash()  # in an attempt, which is made again
+    server.crash()  # during an attempt, which is repeated
     server.start()
     for workflow, run in runs.items():
         wake(server, run, workflow)
@@ -311,23 +305,30 @@ def test_a_crash_loses_and_doubles_nothing(
         assert cut_off["error"]["name"] == "AttemptInterrupted"
         for step, expected in the_whole_journey(failures=1).items():
             assert of_step(instance, step) == expected
-    for ear in ears:
-        ear.has_heard_all(api)
+    for follower in followers:
+        follower.assert_received_all(api)
+
+
+def finish(run: Run, status: str = "COMPLETED") -> Any:
+    """Send an instance the event that it waits for, and wait for its end; the instance."""
+    run.until("WAITING")
+    assert run.send_event("message", MESSAGE) == "InstancePayload"
+    return run.until(status)
 
 
 def is_running(run: Run, step: str) -> bool:
-    """Whether an instance shows a step as under way."""
+    """True if a step is RUNNING."""
     steps = (run.show() or {"steps": []})["steps"]
     return any(found["name"] == step and found["status"] == "RUNNING" for found in steps)
 
 
 def wake(server: LocalServer, run: Run, workflow: str) -> None:
-    """Have the local engine go on with an instance after a restart; Cloudflare's does by itself."""
-    tell(server, run, workflow, {"type": "wake", "payload": None})
+    """Make the local engine continue an instance after a restart; Cloudflare's needs no event."""
+    send_directly(server, run, workflow, {"type": "wake", "payload": None})
 
 
-def tell(server: LocalServer, run: Run, workflow: str, event: dict[str, Any]) -> None:
-    """Send an instance an event, past the service."""
+def send_directly(server: LocalServer, run: Run, workflow: str, event: dict[str, Any]) -> None:
+    """Send an instance an event without the service."""
     reply = server.fetch(
         WORKERS[workflow], f"/{run.instance_id}", method="PUT", body=json.dumps(event)
     )
@@ -335,7 +336,7 @@ def tell(server: LocalServer, run: Run, workflow: str, event: dict[str, Any]) ->
 
 
 def elsewhere(server: LocalServer, workflow: str, folder: Path) -> Path:
-    """A copy of a Worker that reaches a service in another process, over HTTP with its key."""
+    """Copy a Worker, to call a service in another process over HTTP with its key."""
     source = FOLDER / WORKERS[workflow].replace("-", "_")
     copied = folder / source.name
     shutil.copytree(source, copied, ignore=shutil.ignore_patterns("__pycache__"))
@@ -348,22 +349,22 @@ def elsewhere(server: LocalServer, workflow: str, folder: Path) -> Path:
 
 
 @pytest.mark.timeout(240)
-def test_workflows_go_on_while_the_service_is_away(
+def test_workflows_continue_while_the_service_is_down(
     server: LocalServer, api: Api, start_server: StartServer, node: NodeClients, tmp_path: Path
 ) -> None:
     workers = start_server(
         beside=[FOLDER / "witness", *(elsewhere(server, w, tmp_path) for w in WORKFLOWS)]
     )
-    ears = [Ear(node, server, workflow, head(api)) for workflow in WORKFLOWS]
+    followers = [EventFollower(node, server, workflow, head(api)) for workflow in WORKFLOWS]
     runs = {workflow: Run(api, f"{workflow}-elsewhere") for workflow in WORKFLOWS}
-    wish = json.dumps({"firstMs": 4_000, "failures": 1, "stops": 3})
+    params = json.dumps({"firstMs": 4_000, "failures": 1, "stops": 3})
     for workflow, run in runs.items():
-        workers.fetch(WORKERS[workflow], f"/{run.instance_id}", method="POST", body=wish)
+        workers.fetch(WORKERS[workflow], f"/{run.instance_id}", method="POST", body=params)
     for run in runs.values():
         until(partial(is_running, run, "cross"), seconds=30)
     server.crash()
     for workflow, run in runs.items():
-        tell(workers, run, workflow, {"type": "message", "payload": MESSAGE})
+        send_directly(workers, run, workflow, {"type": "message", "payload": MESSAGE})
         until(partial(noted, workers, run, "arrive"), seconds=30)
     server.start()
 
@@ -377,5 +378,5 @@ def test_workflows_go_on_while_the_service_is_away(
             events[None].remove((past, None, None))
         for step, expected in events.items():
             assert of_step(instance, step) == expected
-    for ear in ears:
-        ear.has_heard_all(api)
+    for follower in followers:
+        follower.assert_received_all(api)

@@ -1,7 +1,7 @@
-// Forwards requests to our Worker, except one that pokes the tracker as a finished write does.
+// Forwards requests to our Worker, except one that notifies the tracker as a finished write does.
 
-/** The body of a request that pokes. */
-const POKE = '"poke"';
+/** The body of the request that notifies. */
+const NOTIFY = '"notify"';
 const SHARD = "shard-0";
 
 export default {
@@ -12,7 +12,7 @@ export default {
   async fetch(request, env) {
     if (request.method !== "POST") return env.APP.fetch(request);
     const body = await request.text();
-    if (body !== POKE) return env.APP.fetch(new Request(request, { body }));
+    if (body !== NOTIFY) return env.APP.fetch(new Request(request, { body }));
     await env.TRACKER.get(env.TRACKER.idFromName(SHARD)).notify();
     return new Response("published");
   },

@@ -1,4 +1,4 @@
-/** `WorkflowClient`: starts, finds and drives workflows from any Worker, browser or Node. */
+/** `WorkflowClient`: starts, finds and controls workflows from any Worker, browser or Node. */
 
 import { Connection } from "./connection.ts";
 import type { ServiceAddress } from "./connection.ts";
@@ -12,11 +12,11 @@ import type { SubscribeOptions } from "./subscriptions.ts";
 import { workflowOf } from "./workflows.ts";
 import type { Workflow } from "./workflows.ts";
 
-/** How a start behaves. */
+/** Options of `startWorkflow`. */
 export interface StartOptions {
-  /** Id of the instance, which makes the call repeatable; a random one where absent. */
+  /** Id of the instance, which makes the call repeatable; random by default. */
   instanceId?: string;
-  /** Return the instance that has the id already (the default), or throw a ConflictError. */
+  /** If the id exists: return that instance (the default), or throw a ConflictError. */
   onConflict?: "USE_EXISTING" | "FAIL";
 }
 
@@ -30,7 +30,7 @@ export interface StartedWorkflow {
   created_at: string;
 }
 
-/** What an action left the instance at. */
+/** The instance after an action. */
 export interface WorkflowAction {
   success: true;
   workflowId: string;
@@ -42,9 +42,9 @@ export interface ListOptions {
   status?: string | readonly string[] | undefined;
   /** Name of the workflow, or several. */
   workflow?: string | readonly string[] | undefined;
-  /** Workflows of a page; 20 where absent, at most 100. */
+  /** Workflows per page; 20 by default, at most 100. */
   limit?: number | undefined;
-  /** The `cursor` of the page before. */
+  /** The `cursor` of the previous page. */
   cursor?: string | null | undefined;
 }
 
@@ -57,30 +57,30 @@ export interface WorkflowPage {
   success: true;
   /** Newest first. */
   workflows: Workflow[];
-  /** For the next page; null where this is the last. */
+  /** The cursor for the next page; null on the last page. */
   cursor: string | null;
   hasMore: boolean;
 }
 
 /**
- * A client of the service, over a service binding or its URL. Every method raises
- * UnreachableError where the service does not answer, RequestError where it refuses the request,
- * RefusedError where it refuses the change.
+ * A client of the service, over a service binding or at its URL. Every method throws
+ * UnreachableError if the service does not answer, RequestError if it refuses the request, and
+ * RefusedError if it refuses the change.
  */
 export class WorkflowClient {
   readonly #address: ServiceAddress;
   readonly #connection: Connection;
 
-  /** Raises ConfigurationError where neither a binding nor a URL is given. */
+  /** Throws ConfigurationError if neither a binding nor a URL is given. */
   constructor(address: ServiceAddress) {
     this.#address = address;
     this.#connection = new Connection(address);
   }
 
   /**
-   * Start a workflow; one whose name is new is registered. Where no Workflow is bound for the name
-   * it is recorded only, and whoever runs it reports. Raises EngineUnavailableError where it was
-   * recorded but could not be started; its `workflowId` is what to call again with.
+   * Start a workflow; a new name is registered. If no Workflow is bound for the name, the instance
+   * is only recorded, and whoever runs it reports its progress. Throws EngineUnavailableError if
+   * the instance was recorded but could not be started; call again with its `workflowId`.
    */
   async startWorkflow(
     workflowType: string,
@@ -91,7 +91,7 @@ export class WorkflowClient {
     { instanceId = crypto.randomUUID(), onConflict }: StartOptions = {},
   ): Promise<StartedWorkflow> {
     if (Boolean(ref_id) !== Boolean(ref_type)) {
-      throw new ConfigurationError("ref_id and ref_type are given together, or neither is.");
+      throw new ConfigurationError("ref_id and ref_type must be given together.");
     }
     const input = {
       workflow: workflowType,
@@ -118,18 +118,18 @@ export class WorkflowClient {
     };
   }
 
-  /** An instance with its steps and their attempts; `workflow` is null where none is tracked. */
+  /** Get an instance with its steps and attempts; `workflow` is null if it is not tracked. */
   async getWorkflow(workflowId: string): Promise<{ success: true; workflow: Workflow | null }> {
     const { instance } = await this.#ask(operations.GET, { instanceId: workflowId });
     return { success: true, workflow: instance && workflowOf(instance) };
   }
 
-  /** A page of instances, newest first. */
+  /** Get a page of instances, newest first. */
   async listWorkflows(options: ListOptions = {}): Promise<WorkflowPage> {
     return this.#list({}, options);
   }
 
-  /** Those that work on something: one entity, or with `ref_type` alone all of a kind. */
+  /** Get the instances that work on one entity, or with `ref_type` alone on any of a type. */
   async getWorkflowsByRef(options: RefOptions): Promise<WorkflowPage> {
     const { ref_id, ref_type } = options;
     if (!ref_id && !ref_type) throw new ConfigurationError("ref_id or ref_type must be given.");
@@ -137,22 +137,22 @@ export class WorkflowClient {
     return this.#list({ reference }, options);
   }
 
-  /** Pause an instance that runs, sleeps or waits. Needs a bound Workflow, as all actions do. */
+  /** Pause an instance that runs, sleeps or waits. Like all actions, it needs a bound Workflow. */
   async pauseWorkflow(workflowId: string): Promise<WorkflowAction> {
     return this.#act(operations.PAUSE, { instanceId: workflowId });
   }
 
-  /** Let an instance that is paused go on. */
+  /** Resume a paused instance. */
   async resumeWorkflow(workflowId: string): Promise<WorkflowAction> {
     return this.#act(operations.RESUME, { instanceId: workflowId });
   }
 
-  /** End an instance. */
+  /** End an instance for good. */
   async terminateWorkflow(workflowId: string): Promise<WorkflowAction> {
     return this.#act(operations.TERMINATE, { instanceId: workflowId });
   }
 
-  /** Run an instance again from its beginning. */
+  /** Restart an instance from its beginning. */
   async restartWorkflow(workflowId: string): Promise<WorkflowAction> {
     return this.#act(operations.RESTART, { instanceId: workflowId });
   }
@@ -166,7 +166,7 @@ export class WorkflowClient {
     return this.#act(operations.SEND_EVENT, { instanceId: workflowId, type, payload });
   }
 
-  /** Run a query or mutation; a typed document knows its variables and its result. */
+  /** Run a query or mutation; a typed document has the types of its variables and its result. */
   async query<Result = unknown, Variables = Record<string, unknown>>(
     document: TypedDocument<Result, Variables>,
     ...[variables]: VariablesOf<Variables>
@@ -178,8 +178,8 @@ export class WorkflowClient {
   }
 
   /**
-   * Results of a subscription as they come; see `subscribe` in `@flowflare/client/subscriptions`,
-   * which is loaded when this is called first. Needs `serviceUrl`: the socket goes over HTTPS.
+   * Yield the results of a subscription; see `subscribe` in `@flowflare/client/subscriptions`,
+   * which the first call loads. Needs `serviceUrl`, because a binding carries no WebSocket.
    */
   async *subscribe<Result = unknown, Variables = Record<string, unknown>>(
     document: TypedDocument<Result, Variables>,
@@ -194,7 +194,7 @@ export class WorkflowClient {
     const { status, workflow, limit, cursor } = options;
     if ("offset" in options && options.offset) {
       throw new ConfigurationError(
-        "Pages go on from a cursor: give the `cursor` of the page before instead of `offset`.",
+        "offset is not supported: give the `cursor` of the previous page instead.",
       );
     }
     const variables = {

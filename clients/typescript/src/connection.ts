@@ -1,12 +1,12 @@
 /**
- * The way to the service: a service binding, where a call stays inside Cloudflare and needs no key,
- * or HTTPS with a key.
+ * Requests to the service: over a service binding, which stays inside Cloudflare and needs no key,
+ * or over HTTPS with a key.
  */
 
 import { ConfigurationError, UnreachableError, requestError } from "./errors.ts";
 import type { GraphQLFailure } from "./errors.ts";
 
-/** What is handed to `fetch`. */
+/** The request passed to `fetch`. */
 export interface ServiceRequest {
   method: string;
   headers: Record<string, string>;
@@ -14,30 +14,30 @@ export interface ServiceRequest {
   signal?: AbortSignal;
 }
 
-/** What is read of a response. */
+/** The members of a response that are read. */
 export interface ServiceResponse {
   readonly status: number;
   text(): Promise<string>;
 }
 
-/** A service binding to Flowflare, as `env.FLOWFLARE` is one. */
+/** A service binding to Flowflare, such as `env.FLOWFLARE`. */
 export interface ServiceBinding {
   fetch(input: string, init: ServiceRequest): Promise<ServiceResponse>;
 }
 
-/** How to reach the service: by a binding, or else by its URL. */
+/** The address of the service: a binding, or else a URL. */
 export interface ServiceAddress {
   /** Binding to the entrypoint `FlowflareService`; it takes precedence. */
   serviceBinding?: ServiceBinding | undefined;
-  /** Where the service is, such as `https://flowflare.example.com`. */
+  /** URL of the service, such as `https://flowflare.example.com`. */
   serviceUrl?: string | undefined;
   /** A key or token. Not needed over a binding to `FlowflareService`. */
   apiKey?: string | undefined;
-  /** Milliseconds after which a call is given up; 10,000 where absent. */
+  /** Milliseconds after which a call is given up; 10,000 by default. */
   timeoutMs?: number | undefined;
 }
 
-/** The names under which a Worker's environment holds the service. */
+/** The bindings and variables of a Worker that name the service. */
 export interface FlowflareEnv {
   FLOWFLARE?: ServiceBinding | undefined;
   FLOWFLARE_URL?: string | undefined;
@@ -45,7 +45,7 @@ export interface FlowflareEnv {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-// A binding does not look at the host, but a URL needs one.
+// A binding ignores the host, but a URL needs one.
 const BINDING_URL = "https://flowflare/graphql";
 
 /** Sends operations; each call is one HTTP request. */
@@ -54,7 +54,7 @@ export class Connection {
   readonly #apiKey: string | undefined;
   readonly #timeoutMs: number;
 
-  /** Raises ConfigurationError where neither a binding nor a URL is given. */
+  /** Throws ConfigurationError if neither a binding nor a URL is given. */
   constructor({ serviceBinding, serviceUrl, apiKey, timeoutMs }: ServiceAddress) {
     if (serviceBinding) {
       this.#send = (request) => serviceBinding.fetch(BINDING_URL, request);
@@ -63,7 +63,7 @@ export class Connection {
       this.#send = (request) => fetch(url, request);
     } else {
       throw new ConfigurationError(
-        "There is neither a service binding to Flowflare (FLOWFLARE) nor a URL (FLOWFLARE_URL).",
+        "serviceBinding (FLOWFLARE) or serviceUrl (FLOWFLARE_URL) must be given.",
       );
     }
     this.#apiKey = apiKey || undefined;
@@ -71,10 +71,9 @@ export class Connection {
   }
 
   /**
-   * `data` of an operation. `variables` is JSON text.
+   * Run an operation and return its `data`. `variables` is JSON text.
    *
-   * Raises UnreachableError where there is no answer in time, RequestError where the response has
-   * `errors`.
+   * Throws UnreachableError without an answer in time, RequestError for a response with `errors`.
    */
   async request(query: string, variables = "{}"): Promise<unknown> {
     const headers: Record<string, string> = {
@@ -107,7 +106,7 @@ export class Connection {
   }
 }
 
-/** The connection that a Worker's environment describes; raises ConfigurationError. */
+/** The connection for a Worker's environment; throws ConfigurationError. */
 export function connectionOf(env: FlowflareEnv, timeoutMs?: number): Connection {
   return new Connection({
     serviceBinding: env.FLOWFLARE,
@@ -117,15 +116,16 @@ export function connectionOf(env: FlowflareEnv, timeoutMs?: number): Connection 
   });
 }
 
-/** The GraphQL endpoint of a service, whether or not the URL already names it. */
+/** The GraphQL endpoint of a service, whether or not `serviceUrl` already names it. */
 export function endpoint(serviceUrl: string): string {
   let url: URL;
   try {
     url = new URL(serviceUrl);
   } catch (cause) {
-    throw new ConfigurationError(`The service's URL is none: ${JSON.stringify(serviceUrl)}.`, {
-      cause,
-    });
+    throw new ConfigurationError(
+      `serviceUrl must be an http(s) URL, not ${JSON.stringify(serviceUrl)}.`,
+      { cause },
+    );
   }
   const path = url.pathname.replace(/\/+$/, "");
   url.pathname = path.endsWith("/graphql") ? path : `${path}/graphql`;

@@ -1,5 +1,5 @@
 /**
- * Typed documents for everything the API offers, for `query` and `subscribe`. Generated from
+ * Typed documents for all operations of the API, for `query` and `subscribe`. Generated from
  * clients/operations.
  */
 

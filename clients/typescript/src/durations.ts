@@ -1,4 +1,4 @@
-/** Spans of time as Cloudflare Workflows writes them, and the delays between attempts. */
+/** Durations as Cloudflare Workflows writes them, and the delays between attempts. */
 
 import type { Backoff } from "./statuses.ts";
 
@@ -12,7 +12,7 @@ const UNITS_MS: ReadonlyMap<string, number> = new Map([
   ["year", 31_557_600_000],
 ]);
 
-/** Milliseconds of `5000`, `"5 seconds"` or `"1 hour"`; undefined for what is neither. */
+/** Milliseconds of `5000`, `"5 seconds"` or `"1 hour"`; undefined for any other value. */
 export function milliseconds(duration: unknown): number | undefined {
   if (typeof duration === "number") return Number.isFinite(duration) ? duration : undefined;
   if (typeof duration !== "string") return undefined;
@@ -23,16 +23,16 @@ export function milliseconds(duration: unknown): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
-/** Milliseconds from the failure of an attempt (from 1) to the next one. */
+/** Milliseconds from the failure of an attempt (counted from 1) to the next one. */
 export function retryDelay(attempt: number, delayMs: number, backoff: Backoff): number {
   if (backoff === "EXPONENTIAL") return delayMs * 2 ** (attempt - 1);
   return backoff === "LINEAR" ? delayMs * attempt : delayMs;
 }
 
-/** Date and time as the API takes it; undefined where no calendar holds it. */
+/** Date and time as the API takes it; undefined outside the years that RFC 3339 covers. */
 export function timestamp(atMs: number): string | undefined {
   const date = new Date(atMs);
-  // Later years have six digits, which RFC 3339 does not know.
+  // Years after 9999 have six digits, which RFC 3339 does not allow.
   return Number.isNaN(date.valueOf()) || date.getUTCFullYear() > 9999
     ? undefined
     : date.toISOString();

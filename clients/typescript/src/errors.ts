@@ -2,9 +2,9 @@
  * Everything this package throws:
  *
  *     FlowflareError
- *     ├── ConfigurationError      no way to the service, or an option that makes no sense
+ *     ├── ConfigurationError      no address of the service, or an option that is not valid
  *     ├── UnreachableError        no answer: network, time limit, a service that is down
- *     ├── RequestError            the request was refused, see docs/errors.md for its `code`
+ *     ├── RequestError            the request was refused; docs/errors.md explains its `code`
  *     │   ├── UnauthenticatedError
  *     │   └── ForbiddenError
  *     └── RefusedError            a mutation's expected failure; nothing was changed
@@ -18,16 +18,16 @@ export class FlowflareError extends Error {
   override readonly name: string = "FlowflareError";
 }
 
-/** Neither a service binding nor a URL is there, or an option makes no sense. */
+/** There is neither a service binding nor a URL, or an option is not valid. */
 export class ConfigurationError extends FlowflareError {
   override readonly name: string = "ConfigurationError";
 }
 
-/** The service gave no answer that could be read. The call may have had its effect all the same. */
+/** The service gave no readable answer. The call may have taken effect nevertheless. */
 export class UnreachableError extends FlowflareError {
   override readonly name: string = "UnreachableError";
 
-  /** HTTP status, where there was an answer at all. */
+  /** HTTP status, if there was an answer. */
   readonly status: number | undefined;
 
   constructor(message: string, options: { status?: number; cause?: unknown } = {}) {
@@ -36,7 +36,7 @@ export class UnreachableError extends FlowflareError {
   }
 }
 
-/** An entry of a response's `errors`, as GraphQL has it. */
+/** An entry of a GraphQL response's `errors`. */
 export interface GraphQLFailure {
   readonly message: string;
   readonly path?: readonly (string | number)[];
@@ -49,18 +49,18 @@ export class RequestError extends FlowflareError {
 
   /** Stable code of the first failure, such as `INVALID_DOCUMENT`; see docs/errors.md. */
   readonly code: string;
-  /** Where in the operation it happened. */
+  /** The path of the failed field in the operation. */
   readonly path: readonly (string | number)[] | undefined;
-  /** The argument that was out of bounds, with dots for nested fields. */
+  /** The argument that was refused, with dots for nested fields. */
   readonly argument: string | undefined;
   /** All entries of the response's `errors`. */
   readonly errors: readonly GraphQLFailure[];
-  /** What was answered in spite of the errors. */
+  /** The data in spite of the errors. */
   readonly data: unknown;
 
   constructor(errors: readonly GraphQLFailure[], data?: unknown) {
     const first = errors[0];
-    super(first?.message ?? "The service refused the request without saying why.");
+    super(first?.message ?? "The service refused the request without a reason.");
     const { code, argument } = first?.extensions ?? {};
     this.code = typeof code === "string" ? code : "UNKNOWN";
     this.argument = typeof argument === "string" ? argument : undefined;
@@ -70,12 +70,12 @@ export class RequestError extends FlowflareError {
   }
 }
 
-/** No key was sent, or one that is not valid any more. */
+/** No key was sent, or one that is not valid (any more). */
 export class UnauthenticatedError extends RequestError {
   override readonly name: string = "UnauthenticatedError";
 }
 
-/** The key does not allow what was asked. */
+/** The key does not allow this request. */
 export class ForbiddenError extends RequestError {
   override readonly name: string = "ForbiddenError";
 }
@@ -88,7 +88,7 @@ export function requestError(errors: readonly GraphQLFailure[], data?: unknown):
   return new RequestError(errors, data);
 }
 
-/** A failure member of a mutation's result union; which fields it has depends on its code. */
+/** A failure member of a mutation's result union; its fields depend on its code. */
 export interface Refusal {
   readonly code: string;
   readonly message: string;
@@ -128,7 +128,7 @@ export class NotFoundError extends RefusedError {
   override readonly name: string = "NotFoundError";
 }
 
-/** The instance id is taken, and the call said `onConflict: "FAIL"`. */
+/** The instance id exists already, and the call had `onConflict: "FAIL"`. */
 export class ConflictError extends RefusedError {
   override readonly name: string = "ConflictError";
 }
@@ -139,7 +139,7 @@ export class IllegalTransitionError extends RefusedError {
 
   /** Status of the instance. */
   readonly from: string | undefined;
-  /** Status it was to have. */
+  /** Status that was asked for. */
   readonly to: string | undefined;
 
   constructor(refusal: Refusal) {
@@ -149,11 +149,11 @@ export class IllegalTransitionError extends RefusedError {
   }
 }
 
-/** No Workflow is bound for the name, or the engine refused; `message` has its own words. */
+/** No Workflow is bound for the name, or the engine refused; `message` is the engine's own. */
 export class EngineUnavailableError extends RefusedError {
   override readonly name: string = "EngineUnavailableError";
 
-  /** After `startWorkflow`: the id under which the instance is recorded, to call again with. */
+  /** After `startWorkflow`: the id of the recorded instance, for another call. */
   readonly workflowId: string | undefined;
 
   constructor(refusal: Refusal, workflowId?: string) {
@@ -176,7 +176,7 @@ export function refusedError(refusal: Refusal): RefusedError {
   return new (REFUSALS.get(refusal.code) ?? RefusedError)(refusal);
 }
 
-/** Whether the same call may succeed a moment later. */
+/** True if the same call may succeed a moment later. */
 export function isTemporary(error: unknown): boolean {
   if (error instanceof RequestError) return error.code === "INTERNAL";
   if (!(error instanceof UnreachableError)) return false;

@@ -1,4 +1,4 @@
-/** What went wrong in a workflow: as it is recorded, and what it means for the next attempt. */
+/** Errors of a workflow: their record, and their effect on the next attempt. */
 
 /** An error as the service records it. */
 export interface Failure {
@@ -7,26 +7,26 @@ export interface Failure {
   stack?: string;
 }
 
-// A run that is paused, restarted or terminated ends with the engine's own exception at what it
-// awaits (workerd, 2026-11): who asked for that records it, and nothing has failed.
+// A run that is paused, restarted or terminated gets the engine's own exception from whatever it
+// awaits (workerd, 2026-11). Nothing has failed then, and whoever asked for it records it.
 const ENGINE_STOPS = "Aborting engine:";
 const PAUSE = `${ENGINE_STOPS} User called pause`;
 
-// One more than the service keeps of them (docs/limits.md), so that it marks what it cuts.
+// One more than the service keeps (docs/limits.md), so that it marks the text as cut.
 const MAX_MESSAGE = 8193;
 const MAX_STACK = 32_769;
 
-/** Whether this is the engine stopping the run, no failure. */
+/** True if the engine has stopped the run, so that nothing has failed. */
 export function isEngineStop(error: unknown): boolean {
   return messageOf(error).includes(ENGINE_STOPS);
 }
 
-/** Whether that stop is a pause. */
+/** True if the engine has paused the run. */
 export function isPause(error: unknown): boolean {
   return messageOf(error).includes(PAUSE);
 }
 
-/** Whether the engine does not try again after this: it knows a `NonRetryableError` by its name. */
+/** True if the engine does not retry after this error; it knows `NonRetryableError` by name. */
 export function isNonRetryable(error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const { name, nonRetryable } = error as { name?: unknown; nonRetryable?: unknown };
@@ -37,7 +37,7 @@ export function isNonRetryable(error: unknown): boolean {
   );
 }
 
-/** An error, or whatever else was thrown, as it is recorded. */
+/** The record of an error, or of any other value that was thrown. */
 export function describe(error: unknown): Failure {
   if (typeof error !== "object" || error === null) {
     return { name: "Error", message: messageOf(error).slice(0, MAX_MESSAGE) };
@@ -51,7 +51,7 @@ export function describe(error: unknown): Failure {
   };
 }
 
-// On its way through the engine an error may lose its class: its name is then before the message.
+// An error may lose its class in the engine; its name then precedes the message.
 function unprefixed(given: unknown, message: string): { name: string; message: string } {
   const name = typeof given === "string" && given !== "" ? given : "Error";
   if (message.startsWith(`${name}: `)) return { name, message: message.slice(name.length + 2) };

@@ -1,6 +1,6 @@
 /**
- * Flowflare from JavaScript: `trackWorkflow` and `trackStep` in workflows, `WorkflowClient`
- * everywhere. Subscriptions alone are in `@flowflare/client/subscriptions`.
+ * Flowflare for JavaScript: `trackWorkflow` and `trackStep` in workflows, `WorkflowClient`
+ * everywhere. `@flowflare/client/subscriptions` has the subscriptions alone.
  */
 
 export { WorkflowClient } from "./client.ts";

@@ -1,10 +1,10 @@
-/** Values as the service takes them: JSON text, taken at once and within the service's limits. */
+/** Values as JSON text, written at once and within the service's limits. */
 
 /** Most bytes of one JSON value: `MAX_JSON_BYTES` in docs/limits.md. */
 export const MAX_JSON_BYTES = 524_288;
 /** Most levels of nesting of one JSON value: `MAX_JSON_DEPTH`. */
 export const MAX_JSON_DEPTH = 200;
-/** Characters of a value's text that are kept where the value itself is too large. */
+/** Characters of the preview of a value that is too large. */
 export const PREVIEW_CHARACTERS = 1000;
 
 const ENCODER = new TextEncoder();
@@ -28,9 +28,9 @@ export class JsonText {
 }
 
 /**
- * What a value is now, later changes to it not included. A value over the limits becomes
- * `{"truncated": true, "bytes": …, "preview": "…"}`. Never throws: what is no JSON becomes
- * something that says so.
+ * The JSON text of a value as it is now, without later changes. A value over the limits becomes
+ * `{"truncated": true, "bytes": …, "preview": "…"}`. Never throws: a value that JSON cannot express
+ * becomes `{"unserializable": "…"}`.
  */
 export function snapshot(value: unknown): JsonText {
   let text: string;
@@ -50,7 +50,7 @@ export function byteLength(text: string): number {
   return ENCODER.encode(text).length;
 }
 
-/** An object as JSON text; a `JsonText` among its members is put in as it is. */
+/** An object as JSON text; members that are `JsonText` already are inserted as they are. */
 export function objectText(members: object): string {
   const parts: string[] = [];
   for (const [name, value] of Object.entries(members)) {
@@ -66,52 +66,52 @@ interface Written {
   isDeep: boolean;
 }
 
-// A replacer makes JSON.stringify ten times slower, so it is used for what needs it alone.
+// A replacer makes JSON.stringify ten times slower, so only values that need it get one.
 function written(value: unknown): Written {
-  const { isDeep, isPlain } = look(value);
+  const { isDeep, isPlain } = inspect(value);
   const text = isPlain ? JSON.stringify(value) : JSON.stringify(value, asJson);
   if (text === undefined) return { text: "null", isDeep };
-  // A value with a form of its own, or a `toJSON`, may be deeper in JSON than it looks.
-  return { text, isDeep: isDeep || (!isPlain && look(JSON.parse(text)).isDeep) };
+  // A value that is converted, or has a `toJSON`, may be deeper in JSON than the object itself.
+  return { text, isDeep: isDeep || (!isPlain && inspect(JSON.parse(text)).isDeep) };
 }
 
 /**
- * Find out if a value has too many levels, and if JSON has a form for all of it. It is looked at level
- * by level, what is held several times once for each: written out, that may be without end.
+ * Find out if a value has too many levels, and if JSON can express all of it. Goes level by level
+ * and visits an object once for each level: written out, repeated objects may be endless.
  */
-function look(root: unknown): { isDeep: boolean; isPlain: boolean } {
-  let level = new Map<unknown, Held>();
+function inspect(root: unknown): { isDeep: boolean; isPlain: boolean } {
+  let level = new Map<unknown, Visited>();
   let isPlain = true;
   let count = 0;
-  const hold = (into: typeof level, value: unknown, times: number) => {
-    const held = into.get(value);
-    if (held) {
-      held.times += times;
+  const add = (into: typeof level, value: unknown, times: number) => {
+    const entry = into.get(value);
+    if (entry) {
+      entry.times += times;
       return;
     }
     const json = asJson("", value);
     if (json !== value) isPlain = false;
     if (typeof json === "object" && json !== null) into.set(value, { json, times });
   };
-  hold(level, root, 1);
+  add(level, root, 1);
   for (let depth = 0; depth < MAX_JSON_DEPTH && level.size > 0; depth++) {
     const following: typeof level = new Map();
     for (const { json, times } of level.values()) {
       count += times;
       if (count > MAX_JSON_BYTES) throw new RangeError("The value is too large.");
-      for (const member of Object.values(json)) hold(following, member, times);
+      for (const member of Object.values(json)) add(following, member, times);
     }
     level = following;
   }
   return { isDeep: level.size > 0, isPlain };
 }
 
-interface Held {
+interface Visited {
   readonly json: object;
   times: number;
 }
 
-// What the engine can store and JSON cannot.
+// Conversions of values that the engine can store and JSON cannot.
 function asJson(_name: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Map) return Object.fromEntries(value);

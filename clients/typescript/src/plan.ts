@@ -1,7 +1,7 @@
 /**
- * What still has to be told, given what the service knows: a pure function. The engine replays a
- * run from its beginning after a crash, a pause or a long sleep, so the same things happen again;
- * what is recorded already is left out, and what a crash lost is not.
+ * The updates that the service still lacks, as a pure function of its record. The engine replays a
+ * run from its beginning after a crash, a pause or a long sleep, so the same events happen again:
+ * those that are recorded are left out, those that a crash has lost are reported.
  */
 
 import { TERMINAL } from "./statuses.ts";
@@ -11,11 +11,11 @@ import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 /** Updates that belong together, in order. At most one of them is about a step. */
 export interface Entry {
   readonly updates: readonly Update[];
-  /** The run begins: what to create the instance with where it is not tracked yet. */
+  /** The beginning of a run: creates the instance if it is not tracked yet. */
   readonly begins?: InstanceUpdate;
 }
 
-/** A step as the service has it. */
+/** A step in the service's record. */
 export interface KnownStep {
   readonly status: StepStatus;
   readonly attempt: number;
@@ -29,7 +29,7 @@ const RANK: Readonly<Record<StepStatus, number>> = {
   FAILED: 3,
 };
 
-// What an instance no longer is once a run of it begins, whoever has started or resumed it.
+// The statuses that end when a run begins, whoever has started or resumed the instance.
 const BEFORE_RUNNING: ReadonlySet<InstanceStatus> = new Set(["QUEUED", "UNKNOWN", "PAUSED"]);
 
 const INTERRUPTED = {
@@ -37,7 +37,7 @@ const INTERRUPTED = {
   message: "The engine began the next attempt before this one had ended.",
 };
 
-/** What the service knows of an instance: as it said, and what it was told since. */
+/** The service's record of an instance, with the updates that were sent since it was read. */
 export class Known {
   #status: InstanceStatus | undefined;
   readonly #steps: Map<string, KnownStep>;
@@ -65,7 +65,7 @@ export class Known {
     return new Known(this.#status, this.#steps);
   }
 
-  /** Take note of an update that the service has. */
+  /** Add an update that the service has accepted. */
   note(update: Update): void {
     if ("instance" in update) {
       this.#status = update.instance.status ?? this.#status;
@@ -75,24 +75,24 @@ export class Known {
     this.#steps.set(name, { status, attempt });
   }
 
-  /** The updates of an entry that tell something new. */
+  /** The updates of an entry that the service does not have yet. */
   news({ updates, begins }: Entry): readonly Update[] {
     if (begins) return this.#beginning(begins);
     const step = updates.flatMap((update) => ("step" in update ? [update.step] : []))[0];
     const relation = step ? this.#relation(step) : "new";
     if (relation === "past") return [];
-    const told = updates.flatMap((update): readonly Update[] => {
+    const missing = updates.flatMap((update): readonly Update[] => {
       if ("step" in update)
         return relation === "new" ? [...this.#interrupted(update.step), update] : [];
       if (update.instance.status === this.#status && this.#status !== undefined) return [];
       if (relation === "new") return [update];
-      // The engine goes on with a sleep it had begun before: its end is not that of a new one.
+      // The engine continues a sleep that it began before, so the end of a new sleep is wrong.
       return [{ instance: { ...update.instance, sleepUntil: null } }];
     });
-    return this.#isFinished ? told.filter(isEndOfStep) : told;
+    return this.#isFinished ? missing.filter(isEndOfStep) : missing;
   }
 
-  // The attempt before never ended: the run was cut off in the middle of it.
+  // The previous attempt never ended, because the run was interrupted in the middle of it.
   #interrupted({ instanceId, name, status, attempt = 1 }: StepUpdate): readonly Update[] {
     const before = this.step(name);
     const isNext = before?.status === "RUNNING" && status === "RUNNING" && attempt > before.attempt;
@@ -108,7 +108,7 @@ export class Known {
     return this.#status !== undefined && TERMINAL.has(this.#status);
   }
 
-  // A run that goes on is RUNNING, SLEEPING or WAITING: that stays until something new happens.
+  // A run that continues is RUNNING, SLEEPING or WAITING until something new happens.
   #beginning(instance: InstanceUpdate): readonly Update[] {
     if (this.#status === undefined) return [{ instance }];
     if (!BEFORE_RUNNING.has(this.#status)) return [];
@@ -126,7 +126,7 @@ export class Known {
   }
 }
 
-// What a finished instance still takes.
+// A finished instance accepts nothing else.
 function isEndOfStep(update: Update): boolean {
   return "step" in update && RANK[update.step.status] === RANK.COMPLETED;
 }

@@ -1,4 +1,4 @@
-/** One run of a workflow: turns what happens in it into reports, in order. */
+/** One run of a workflow: turns its events into reports, in order. */
 
 import type { Failure } from "./failures.ts";
 import type { JsonText } from "./json.ts";
@@ -15,10 +15,10 @@ const MAX_STEP_NAME = 256;
 
 const PAUSE_SHOWS_MS = 100;
 
-/** A step of the run, as the service knows it. */
+/** A step of the run, as it is recorded. */
 export interface StepKey {
   readonly name: string;
-  /** From 1, in the order in which the workflow came to them. */
+  /** From 1, in the order in which the workflow begins its steps. */
   readonly index: number;
 }
 
@@ -34,7 +34,7 @@ export class Run {
   #count = 0;
   readonly #tasks = new Set<StepKey>();
   readonly #pauses = new Set<Pause>();
-  // What was reported last, delivered or not.
+  // The status reported last, delivered or not.
   #status: InstanceStatus = "RUNNING";
   #timer: Timer | undefined;
 
@@ -44,8 +44,8 @@ export class Run {
   }
 
   /**
-   * The next step the workflow comes to. The second one of a name is recorded as `name (2)`, for
-   * the service tells steps apart by their names. The same in every replay.
+   * Begin the next step. The second step with a name is recorded as `name (2)`, because the service
+   * identifies steps by name. Replays give the same names.
    */
   step(name: string): StepKey {
     const count = (this.#names.get(name) ?? 0) + 1;
@@ -54,7 +54,7 @@ export class Run {
     return { name: name.slice(0, MAX_STEP_NAME - suffix.length) + suffix, index: ++this.#count };
   }
 
-  /** The run begins, or begins again; `created` is what the instance is created with if need be. */
+  /** The run begins, or begins again; `created` are the fields of an instance that is new. */
   begins(created: Omit<InstanceUpdate, "instanceId">): void {
     const begins: InstanceUpdate = { ...created, ...this.#instance("RUNNING").instance };
     this.#sender.add({ updates: [], begins });
@@ -68,7 +68,7 @@ export class Run {
     this.#sender.add({ updates: [...this.#becomes("RUNNING"), step] }, { soon: true });
   }
 
-  /** An attempt has failed, and the engine tries again; `retryAtMs` is when, if that is known. */
+  /** An attempt has failed and will be retried, at `retryAtMs` if that is known. */
   attemptFails(
     task: StepKey,
     attempt: number,
@@ -81,11 +81,11 @@ export class Run {
     this.#sender.add({ updates: [step] }, { soon: true });
   }
 
-  /** A task has a result; `attempt` is absent where the engine had it from before. */
+  /** A task has a result; `attempt` is absent if the engine has replayed the result. */
   taskCompletes(task: StepKey, output: () => JsonText, attempt?: number): void {
     this.#tasks.delete(task);
     this.#afterTask();
-    // In the replay of a long run this spares the text of every result.
+    // In the replay of a long run this avoids writing every result as text.
     if (this.#sender.knowsEndOf(task.name)) return;
     const changes = { status: "COMPLETED", output: output() } as const;
     const step = this.#moves(task, { ...changes, ...(attempt && { attempt }) });
@@ -108,7 +108,7 @@ export class Run {
     this.#sender.add({ updates: [step, ...this.#becomes(this.#derived, until)] }, { soon: true });
   }
 
-  /** It has ended as it should. */
+  /** A sleep or a wait has ended. */
   pauseEnds(pause: Pause, output?: JsonText): void {
     this.#pauses.delete(pause);
     const changes = { kind: pause.kind, status: "COMPLETED" } as const;
@@ -116,7 +116,7 @@ export class Run {
     this.#sender.add({ updates: [step, ...this.#becomes(this.#derived)] });
   }
 
-  /** It has failed: no event came in time. */
+  /** A wait has failed, because no event came in time. */
   pauseFails(pause: Pause, error: Failure): void {
     this.#pauses.delete(pause);
     const step = this.#moves(pause, { kind: pause.kind, status: "FAILED", error });
@@ -143,19 +143,19 @@ export class Run {
     this.#sender.add({ updates: [this.#instance("PAUSED")] });
   }
 
-  /** Wait for the reports so far, at most so long; whether they are delivered. */
+  /** Wait for the delivery of the reports so far, at most `limitMs`; true if they are delivered. */
   delivered(limitMs: number): Promise<boolean> {
     return this.#sender.flush(limitMs);
   }
 
-  // The status that what is going on makes: steps may run side by side.
+  // The status for the steps that are running; there may be several.
   get #derived(): InstanceStatus {
     if (this.#tasks.size > 0 || this.#pauses.size === 0) return "RUNNING";
     const isWaiting = [...this.#pauses].some(({ kind }) => kind === "WAIT_FOR_EVENT");
     return isWaiting ? "WAITING" : "SLEEPING";
   }
 
-  // Beside a pause: unless another task follows at once, the pause is what is left.
+  // Once a task has ended beside a pause, the status is the pause's, unless another task follows.
   #afterTask(): void {
     cancel(this.#timer);
     if (this.#pauses.size === 0 || this.#tasks.size > 0) return;

@@ -1,7 +1,7 @@
 /**
- * Delivers reports in order and in the background, several in one call. It never throws and never
- * keeps the workflow waiting longer than it is asked to: while the service is away the reports
- * wait, within bounds, and are sent again.
+ * Delivers reports in order and in the background, several in one call. It never throws, and lets
+ * the workflow wait no longer than asked: while the service is away the reports are queued, within
+ * limits, and sent again.
  */
 
 import type { Connection } from "./connection.ts";
@@ -19,21 +19,19 @@ import { Known } from "./plan.ts";
 import type { Entry } from "./plan.ts";
 import { shortened, updateText } from "./updates.ts";
 import type { Update } from "./updates.ts";
-import { cancel } from "./timers.ts";
+import { backoff, cancel } from "./timers.ts";
 import type { Timer } from "./timers.ts";
 
 /** Most updates of one call: `MAX_BATCH_ITEMS` in docs/limits.md. */
 const MAX_BATCH_ITEMS = 100;
 /** Most bytes of the updates of one call; a request may have 2 MiB (`MAX_BODY_BYTES`). */
 const MAX_BATCH_BYTES = 1_500_000;
-/** Reports that wait at most; then the oldest is dropped. */
+/** Most reports in the queue; past that the oldest is dropped. */
 const MAX_WAITING = 5000;
-/** Bytes of the values that wait at most; past that, values are cut to a preview. */
+/** Most bytes of the values in the queue; past that, values are cut to a preview. */
 const MAX_WAITING_BYTES = 8_000_000;
-/** How long the end of a step waits for something to travel with. */
+/** Time that the end of a step waits for the next report, to travel in one call. */
 const LINGER_MS = 250;
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 15_000;
 
 const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
   track(updates: $updates) {
@@ -65,13 +63,13 @@ export class Sender {
   #refused: string | undefined;
   #stopped = false;
 
-  /** `load` asks the service what it knows, before the first report goes out. */
+  /** `load` reads the service's record before the first report is sent. */
   constructor(connection: Connection, load: () => Promise<Known>) {
     this.#connection = connection;
     this.#load = load;
   }
 
-  /** Report something. It goes out with what follows, at the latest a moment later. */
+  /** Queue a report. It is sent together with later ones, at the latest after LINGER_MS. */
   add(entry: Entry, { soon = false } = {}): void {
     if (this.#stopped) this.#dropped++;
     if (this.#stopped || this.#isOld(entry)) return;
@@ -82,12 +80,12 @@ export class Sender {
     this.#schedule(soon ? 0 : LINGER_MS);
   }
 
-  /** Whether the service has told or was told that a step has ended. */
+  /** True if the service has the end of a step. */
   knowsEndOf(step: string): boolean {
     return this.#known?.hasEnded(step) ?? false;
   }
 
-  /** Wait until everything is delivered, at most so long; whether it is. */
+  /** Wait until everything is delivered, at most `limitMs`; true if it is. */
   async flush(limitMs: number): Promise<boolean> {
     if (this.#isDelivered) return true;
     this.#begin();
@@ -107,7 +105,7 @@ export class Sender {
     return this.#isDelivered;
   }
 
-  /** Stop, and say in one line what could not be delivered; undefined where everything was. */
+  /** Stop, and return one line about undelivered reports; undefined if there are none. */
   close(): string | undefined {
     this.#stop();
     const undelivered = this.#dropped;
@@ -122,7 +120,7 @@ export class Sender {
     return this.#stopped || (this.#queue.length === 0 && this.#sending.length === 0);
   }
 
-  // The replay of a long run is mostly old news: dropped here, it takes no memory.
+  // Most reports of a long run's replay are recorded already; dropping them here saves memory.
   #isOld(entry: Entry): boolean {
     const known = this.#known;
     return known !== undefined && this.#isDelivered && known.news(entry).length === 0;
@@ -137,7 +135,7 @@ export class Sender {
 
   #bound(): void {
     if (this.#queue.length <= MAX_WAITING) return;
-    // What creates the instance stays.
+    // The report that creates the instance is kept.
     const [dropped] = this.#queue.splice(this.#queue[0]?.entry.begins ? 1 : 0, 1);
     this.#bytes -= dropped?.bytes ?? 0;
     this.#dropped++;
@@ -169,12 +167,12 @@ export class Sender {
       } catch (error) {
         this.#problem = oneLine(error);
         if (!isTemporary(error)) return this.#stop();
-        await this.#pause(Math.min(FIRST_RETRY_MS * 2 ** this.#failures++, MAX_RETRY_MS));
+        await this.#pause(backoff(this.#failures++));
       }
     }
   }
 
-  /** Send the head of the queue, as much of it as one call takes. */
+  /** Send the head of the queue, as many reports as fit into one call. */
   async #deliverBatch(known: Known): Promise<void> {
     const draft = known.copy();
     const updates: Update[] = [];
@@ -203,7 +201,7 @@ export class Sender {
     }
   }
 
-  /** Report updates. One that is refused is left out: a batch is applied whole or not at all. */
+  /** Send updates, without those that are refused. A batch is applied as a whole or not at all. */
   async #track(updates: readonly Update[], known: Known): Promise<void> {
     if (updates.length === 0) return;
     const refusal = await this.#refusal(updates);
@@ -256,17 +254,17 @@ export class Sender {
   }
 }
 
-// With these nothing gets through, now or later.
+// After these errors no request will succeed.
 function isDenial(error: RequestError): boolean {
   return error instanceof UnauthenticatedError || error instanceof ForbiddenError;
 }
 
-/** The update as the service may accept it after all. */
+/** An update changed so that the service may accept it. */
 function amendment(update: Update, refusal: FlowflareError): Update | undefined {
   if (!(refusal instanceof InvalidInputError)) return undefined;
   const field = refusal.path.at(-1) ?? "";
   if (["input", "output", "metadata"].includes(field)) return shortened(update);
-  // The number is for people; the step itself matters more.
+  // The index is only informative, so the step is recorded without it.
   if ("step" in update && update.step.index !== undefined && field === "index") {
     const { index: _, ...step } = update.step;
     return { step };

@@ -1,4 +1,4 @@
-/** The vocabularies of states: as the API names them, and as the JavaScript library before did. */
+/** Names of statuses: the API's, and those of the previous JavaScript library. */
 
 import { ConfigurationError } from "./errors.ts";
 
@@ -18,7 +18,7 @@ export type StepStatus = "PENDING" | "RUNNING" | "RETRYING" | "COMPLETED" | "FAI
 export type StepKind = "TASK" | "SLEEP" | "WAIT_FOR_EVENT";
 export type Backoff = "CONSTANT" | "LINEAR" | "EXPONENTIAL";
 
-/** A status as the methods of WorkflowClient give it: `Running`, `Completed`, … */
+/** A status in the results of WorkflowClient: `Running`, `Completed`, … */
 export type WorkflowStatus =
   | "Queued"
   | "Running"
@@ -44,7 +44,7 @@ const SPELLED: Readonly<Record<InstanceStatus, WorkflowStatus>> = {
   UNKNOWN: "Unknown",
 };
 
-// `Pending` is what the library before called a run that has not begun.
+// The previous library called a run that has not begun `Pending`.
 const BY_SPELLING = new Map<string, InstanceStatus>([["pending", "QUEUED"]]);
 for (const status of Object.keys(SPELLED) as InstanceStatus[])
   BY_SPELLING.set(bare(status), status);
@@ -57,28 +57,28 @@ const STEP_STATUSES: readonly StepStatus[] = [
   "FAILED",
 ];
 
-/** States that an instance does not leave by itself. */
+/** Statuses that an instance does not leave by itself. */
 export const TERMINAL: ReadonlySet<InstanceStatus> = new Set([
   "COMPLETED",
   "ERRORED",
   "TERMINATED",
 ]);
 
-/** `Running`, `running` or `RUNNING` as the API has it; raises ConfigurationError. */
+/** The API's status for `Running`, `running` or `RUNNING`; throws ConfigurationError. */
 export function instanceStatus(spelling: string): InstanceStatus {
   const status = BY_SPELLING.get(bare(spelling));
   if (status === undefined) throw unknownStatus(spelling, Object.values(SPELLED));
   return status;
 }
 
-/** The same for a step's status. */
+/** The API's status of a step, in any case; throws ConfigurationError. */
 export function stepStatus(spelling: string): StepStatus {
   const status = STEP_STATUSES.find((name) => name === spelling.toUpperCase());
   if (status === undefined) throw unknownStatus(spelling, STEP_STATUSES);
   return status;
 }
 
-/** The API's status as WorkflowClient gives it; one newer than this package stays as it is. */
+/** The API's status as WorkflowClient returns it; one that is unknown here is unchanged. */
 export function spelled(status: InstanceStatus): WorkflowStatus {
   return SPELLED[status] ?? status;
 }
@@ -89,6 +89,6 @@ function bare(spelling: string): string {
 
 function unknownStatus(spelling: string, known: readonly string[]): ConfigurationError {
   return new ConfigurationError(
-    `${JSON.stringify(spelling)} is no status; there are ${known.join(", ")}.`,
+    `status must be one of ${known.join(", ")}, not ${JSON.stringify(spelling)}.`,
   );
 }

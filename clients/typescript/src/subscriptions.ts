@@ -1,7 +1,6 @@
 /**
- * Subscriptions over a WebSocket that resume by themselves: the connection may break and the
- * service restart, and still each event comes once, in order. The only module that needs
- * graphql-ws.
+ * Subscriptions over a WebSocket, which resume by themselves: each event arrives once, in order,
+ * even if the connection breaks or the service restarts. The only module that needs graphql-ws.
  */
 
 import { createClient } from "graphql-ws/client";
@@ -18,42 +17,39 @@ import {
   requestError,
 } from "./errors.ts";
 import type { GraphQLFailure } from "./errors.ts";
-import { cancel } from "./timers.ts";
+import { backoff, cancel } from "./timers.ts";
 import type { Timer } from "./timers.ts";
 
-/** How a subscription begins and ends. */
+/** Options of `subscribe`. */
 export interface SubscribeOptions {
-  /** Cursor to begin behind; from now on where absent. */
+  /** Cursor to begin behind; without it the subscription begins now. */
   after?: string | undefined;
-  /** Ends the subscription: the iteration is then over, without an error. */
+  /** Ends the subscription: the iteration ends without an error. */
   signal?: AbortSignal | undefined;
-  /** Told each cursor once its result has been dealt with: keep it, and give it back as `after`. */
+  /** Called with each cursor after its result was processed; keep it, to pass it as `after`. */
   onCursor?: ((cursor: string) => void) | undefined;
-  /** The WebSocket class, where the runtime has none of its own (Node before 22). */
+  /** The WebSocket class for runtimes without one (Node before 22). */
   webSocketImpl?: unknown;
 }
 
 /** The part of an address that a subscription needs. */
 export type SubscriptionAddress = Pick<ServiceAddress, "serviceUrl" | "apiKey">;
 
-/** The runtime answers pings while the service sleeps; without an answer the connection is dead. */
+/** The runtime answers pings while the service hibernates; without an answer the socket is dead. */
 const PING_MS = 15_000;
 const PONG_LIMIT_MS = 10_000;
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 15_000;
-// Close codes that say the request is at fault, so coming back is no use (docs/subscriptions.md).
+// Close codes for a faulty request, which would fail again (docs/subscriptions.md).
 const FATAL_CODES: ReadonlySet<number> = new Set([4005, 4400, 4401, 4406, 4409, 4429]);
 const FORBIDDEN_CODE = 4403;
 const HEAD = "query Head { events(first: 0) { cursor } }";
 
 /**
- * The results of a subscription, one after the other.
+ * Yield the results of a subscription.
  *
- * Where the connection is lost it is opened again, for as long as it takes, and goes on behind the
- * last result. Ends when the service completes it, when `signal` is aborted or when the caller
- * leaves the loop. Raises UnreachableError where there was no connection to begin with,
- * RequestError where the service refuses the operation, UnauthenticatedError where it refuses the
- * key.
+ * A connection that is lost is opened again, however long it takes, and continues behind the last
+ * result. The iteration ends when the service completes the subscription, when `signal` is aborted
+ * or when the caller leaves the loop. Throws UnreachableError if the first connection fails,
+ * RequestError if the service refuses the operation, UnauthenticatedError if it refuses the key.
  */
 export async function* subscribe<Result = unknown, Variables = Record<string, unknown>>(
   address: SubscriptionAddress,
@@ -75,7 +71,7 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
     const stop = () => void client.dispose();
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      // From the head of the log, so that a connection lost before the first result loses nothing.
+      // Begins at the head of the log, so that no event is lost before the first result.
       if (after === undefined && startsNow(query, given)) after = await headOf(address);
       const payload = { query, variables: given };
       const results = client.iterate({ ...payload, ...(after && { extensions: { after } }) });
@@ -95,16 +91,15 @@ export async function* subscribe<Result = unknown, Variables = Record<string, un
       signal?.removeEventListener("abort", stop);
       void client.dispose();
     }
-    // At random, so that those who lost the same connection do not all come back at once.
-    const delay = Math.min(FIRST_RETRY_MS * 2 ** failures++, MAX_RETRY_MS);
-    await pause(delay * (0.5 + Math.random() / 2), signal);
+    // Random, so that clients that were disconnected together do not reconnect all at once.
+    await pause(backoff(failures++) * (0.5 + Math.random() / 2), signal);
   }
 }
 
 function connect({ serviceUrl, apiKey }: SubscriptionAddress, options: SubscribeOptions): Client {
   if (!serviceUrl) {
     throw new ConfigurationError(
-      "A subscription needs serviceUrl: it goes over a WebSocket of its own.",
+      "serviceUrl must be given for a subscription, which uses a WebSocket of its own.",
     );
   }
   let limit: Timer | undefined;
@@ -113,7 +108,7 @@ function connect({ serviceUrl, apiKey }: SubscriptionAddress, options: Subscribe
     ...(apiKey && { connectionParams: { authorization: `Bearer ${apiKey}` } }),
     ...(options.webSocketImpl !== undefined && { webSocketImpl: options.webSocketImpl }),
     keepAlive: PING_MS,
-    // The client would come back with the cursor it began with; the loop above knows better.
+    // graphql-ws would reconnect with the first cursor; the loop above has the last one.
     retryAttempts: 0,
     connectionAckWaitTimeout: PONG_LIMIT_MS,
     on: {
@@ -127,7 +122,7 @@ function connect({ serviceUrl, apiKey }: SubscriptionAddress, options: Subscribe
   return client;
 }
 
-/** Whether it asks for events from now on: neither the document nor a variable says since when. */
+/** True if it follows the log from now on: neither the document nor a variable has a cursor. */
 function startsNow(query: string, variables: Record<string, unknown> | undefined): boolean {
   if (!/\bworkflowEvents\b/.test(query)) return false;
   const [argument, name] = /\bafter\s*:\s*(?:\$(\w+)|")/.exec(query) ?? [];
@@ -158,7 +153,7 @@ function fail(error: unknown): never {
   throw problemOf(error);
 }
 
-/** What graphql-ws throws, an error message's list or a close event, as one of our errors. */
+/** The error for what graphql-ws throws: a list of GraphQL errors, or a close event. */
 function problemOf(error: unknown): Error {
   if (Array.isArray(error)) return requestError(error as GraphQLFailure[]);
   const { code, reason, message } = error as {

@@ -1,48 +1,45 @@
-/** `trackStep`: a step outside of `trackWorkflow`, recorded with each attempt. */
+/** `trackStep`: records a step outside of `trackWorkflow`, with each attempt. */
 
-import { connectionOf } from "./connection.ts";
 import type { FlowflareEnv } from "./connection.ts";
 import { retryDelay, timestamp } from "./durations.ts";
 import { ConfigurationError } from "./errors.ts";
 import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
 import { snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
-import { Sender } from "./sender.ts";
+import { reporterOf } from "./reporter.ts";
 import type { Backoff } from "./statuses.ts";
 import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
-import { warn } from "./warnings.ts";
 
-/** How `trackStep` retries. */
+/** The retries of `trackStep`. */
 export interface StepRetryConfig {
-  /** Retries after the first attempt; 3 where absent. */
+  /** Retries after the first attempt; 3 by default. */
   maxRetries?: number;
-  /** Milliseconds before the first retry; 1000 where absent. */
+  /** Milliseconds before the first retry; 1000 by default. */
   baseDelay?: number;
-  /** How the delay grows: not at all, by `baseDelay` each time, or twofold (the default). */
+  /** Growth of the delay: none, by `baseDelay` each time, or doubled each time (the default). */
   backoffType?: "constant" | "linear" | "exponential";
   /**
-   * How many retries there were before this attempt, from 0. With it `trackStep` makes this one
-   * attempt and leaves the next to its caller: inside the engine's `step.do`, which retries by
-   * itself, it is `context.attempt - 1`.
+   * The number of retries before this attempt, from 0. With it `trackStep` makes one attempt and
+   * leaves the next to its caller. Inside the engine's `step.do`, which retries by itself, it is
+   * `context.attempt - 1`.
    */
   currentRetry?: number;
 }
 
-const TIME_LIMIT_MS = 5000;
 const MAX_INDEX = 1_000_000;
 
 /**
- * Run `execute` as the step `name` of an instance that is tracked, and record every attempt: its
- * beginning, its error (name, message, stack) and when the next one is due, or its result.
+ * Run `execute` as the step `name` of a tracked instance, and record every attempt: its beginning,
+ * and its result, or its error (name, message, stack) with the time of the next attempt.
  *
  * Without `currentRetry` it retries by itself, up to `maxRetries` times, and throws the error of
  * the last attempt. With `currentRetry` it makes one attempt and throws its error; that is
  * recorded as RETRYING while `currentRetry` is below `maxRetries`, else as FAILED. After a
  * `NonRetryableError` there is no next attempt in either case.
  *
- * `index` is the step's place among the others, from 1; where it is taken, the service chooses.
- * While the service is away the step goes on, and what could not be recorded is said in the log.
+ * `index` is the step's position, from 1; if another step has it, the service chooses one. The step
+ * also runs while the service is away; the log then names the reports that were lost.
  */
 export async function trackStep<T>(
   env: FlowflareEnv,
@@ -54,11 +51,13 @@ export async function trackStep<T>(
 ): Promise<T> {
   const { currentRetry } = config;
   const policy = policyOf(config);
-  const report = reporterOf(env, instanceId, name);
+  const reporter = reporterOf(env, `${instanceId}, step ${name}`, new Known("RUNNING"));
+  const report = (changes: Omit<StepUpdate, "instanceId" | "name">) =>
+    reporter.add({ step: { instanceId, name, ...changes } });
   const retriesItself = currentRetry === undefined;
   const placed = index !== undefined && Number.isInteger(index) && index >= 1 && index <= MAX_INDEX;
   for (let attempt = (currentRetry ?? 0) + 1; ; attempt++) {
-    report.add({
+    report({
       status: "RUNNING",
       kind: "TASK",
       attempt,
@@ -73,50 +72,24 @@ export async function trackStep<T>(
       const failure = describe(error);
       const isLast = attempt > policy.limit || isNonRetryable(error);
       if (isLast) {
-        report.add({ status: "FAILED", attempt, error: failure });
-        await report.close();
+        report({ status: "FAILED", attempt, error: failure });
+        await reporter.close();
         throw error;
       }
       const delayMs = retryDelay(attempt, policy.delay, policy.backoff);
       const retryAt = timestamp(Date.now() + delayMs);
-      report.add({ status: "RETRYING", attempt, error: failure, ...(retryAt && { retryAt }) });
+      report({ status: "RETRYING", attempt, error: failure, ...(retryAt && { retryAt }) });
       if (!retriesItself) {
-        await report.close();
+        await reporter.close();
         throw error;
       }
       await wait(delayMs);
       continue;
     }
-    report.add({ status: "COMPLETED", attempt, output: snapshot(result) });
-    await report.close();
+    report({ status: "COMPLETED", attempt, output: snapshot(result) });
+    await reporter.close();
     return result;
   }
-}
-
-interface Reporter {
-  add(update: Omit<StepUpdate, "instanceId" | "name">): void;
-  close(): Promise<void>;
-}
-
-function reporterOf(env: FlowflareEnv, instanceId: string, name: string): Reporter {
-  let sender: Sender;
-  try {
-    const connection = connectionOf(env, TIME_LIMIT_MS);
-    sender = new Sender(connection, async () => new Known("RUNNING"));
-  } catch (error) {
-    warn(`${instanceId}, step ${name} is not tracked: ${describe(error).message}`);
-    return { add() {}, async close() {} };
-  }
-  return {
-    add(update) {
-      sender.add({ updates: [{ step: { instanceId, name, ...update } }] }, { soon: true });
-    },
-    async close() {
-      await sender.flush(TIME_LIMIT_MS);
-      const undelivered = sender.close();
-      if (undelivered) warn(`${instanceId}, step ${name}: ${undelivered}`);
-    },
-  };
 }
 
 function policyOf(config: StepRetryConfig): RetryPolicy {
@@ -128,7 +101,9 @@ function policyOf(config: StepRetryConfig): RetryPolicy {
   } = config;
   for (const [option, value] of Object.entries({ maxRetries, baseDelay, currentRetry })) {
     if (!(value >= 0) || !Number.isFinite(value)) {
-      throw new ConfigurationError(`${option} must be a number of 0 or more, not ${value}.`);
+      throw new ConfigurationError(
+        `${option} must be a finite number of at least 0, not ${value}.`,
+      );
     }
   }
   const backoff = backoffType.toUpperCase() as Backoff;

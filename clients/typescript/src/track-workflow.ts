@@ -1,4 +1,4 @@
-/** The one import of a workflow: `trackWorkflow` records a run from its start to its end. */
+/** `trackWorkflow`: records a run of a workflow from its start to its end. */
 
 import { connectionOf } from "./connection.ts";
 import type { Connection, FlowflareEnv } from "./connection.ts";
@@ -16,29 +16,29 @@ import type { StepLike } from "./tracked-step.ts";
 import type { Reference } from "./updates.ts";
 import { warn } from "./warnings.ts";
 
-/** What is used of the event that `run` gets. */
+/** The members of `run`'s event that are used. */
 export interface WorkflowEventLike {
   readonly payload: unknown;
   readonly instanceId: string;
   readonly workflowName?: string;
 }
 
-/** How a run is tracked. All but the time limit is for an instance not started through Flowflare. */
+/** Options of `trackWorkflow`, mostly for instances that were not started through Flowflare. */
 export interface TrackingOptions {
-  /** Name of the workflow; the engine's own where absent. */
+  /** Name of the workflow; the engine's by default. */
   workflow?: string;
   reference?: Reference;
   metadata?: unknown;
-  /** Milliseconds after which a call is given up and made again; 5,000 where absent. */
+  /** Milliseconds after which a call is given up and made again; 5,000 by default. */
   timeLimitMs?: number;
 }
 
 const DEFAULT_TIME_LIMIT_MS = 5000;
-/** How long a run that the engine stops waits for its reports to arrive. */
+/** Time that a run stopped by the engine waits for the delivery of its reports. */
 const STOP_LIMIT_MS = 2000;
-/** Name of the engine's step that delivers what is left at the end of a run. */
+/** Name of the step that delivers the remaining reports at the end of a run. */
 const LAST_STEP = "flowflare: deliver";
-// About a minute: long enough for a deployment of the service, or a restart.
+// About a minute, long enough for a deployment or a restart of the service.
 const LAST_ATTEMPTS = { limit: 6, delay: 1000, backoff: "exponential" } as const;
 
 const STATE = `query State($instanceId: String!) {
@@ -57,15 +57,15 @@ interface State {
 
 /**
  * Run a workflow's body with a `step` that has Cloudflare's own methods and reports everything:
- * the instance from RUNNING to COMPLETED or ERRORED, each step, attempt, retry, sleep and wait.
+ * the instance from RUNNING to COMPLETED or ERRORED, and each step, attempt, retry, sleep and wait.
  *
  *     async run(event, step) {
  *       return trackWorkflow(this.env, event, step, async (step) => { … });
  *     }
  *
- * Returns what the body returns and throws what it throws. Tracking never throws: while the
- * service is away reports wait and are sent again, and what cannot be delivered in the end is
- * named in one line of the log.
+ * Returns what the body returns and throws what it throws. Tracking never throws: while the service
+ * is away the reports are queued and sent again, and one line of the log counts the reports that
+ * cannot be delivered.
  */
 export async function trackWorkflow<S extends StepLike, T>(
   env: FlowflareEnv,
@@ -82,10 +82,10 @@ export async function trackWorkflow<S extends StepLike, T>(
     warn(`${event.instanceId} is not tracked: ${describe(error).message}`);
     return body(step);
   }
-  const sender = new Sender(connection, () => knownBy(connection, event.instanceId));
+  const sender = new Sender(connection, () => recordOf(connection, event.instanceId));
   const run = new Run(sender, event.instanceId);
   const failures = new WeakMap<object, Failure>();
-  // Its methods take what S's take; the types of the overloads stay those of S.
+  // It has the methods of S; the types of their overloads are those of S.
   const tracked = new TrackedStep(step, run, failures) as unknown as S;
   run.begins({
     workflow: options.workflow ?? event.workflowName ?? "unnamed",
@@ -102,8 +102,8 @@ export async function trackWorkflow<S extends StepLike, T>(
     return result;
   } catch (error) {
     if (isEngineStop(error)) {
-      // Whoever asked for an end records it; a pause begins when the step that runs has ended,
-      // which nobody knows better.
+      // Whoever asked for an end records it. A pause begins when the running step has ended, which
+      // only the run can see.
       if (isPause(error)) run.isPaused();
       await run.delivered(STOP_LIMIT_MS);
       throw error;
@@ -117,7 +117,7 @@ export async function trackWorkflow<S extends StepLike, T>(
   }
 }
 
-/** Deliver what is left; if that fails, once more in a step, which the engine retries. */
+/** Deliver the remaining reports; if that fails, again in a step that the engine retries. */
 async function finish(step: StepLike, sender: Sender, timeLimitMs: number): Promise<void> {
   if (await sender.flush(timeLimitMs)) return;
   try {
@@ -126,19 +126,19 @@ async function finish(step: StepLike, sender: Sender, timeLimitMs: number): Prom
       return true;
     });
   } catch (error) {
-    // Not delivered: that is said when the sender is closed, and is no failure of the workflow.
+    // Undelivered reports are logged when the sender is closed; they do not fail the workflow.
     if (isEngineStop(error)) throw error;
   }
 }
 
-/** What the service knows of an instance; raises FlowflareError. */
-async function knownBy(connection: Connection, instanceId: string): Promise<Known> {
+/** The service's record of an instance; throws FlowflareError. */
+async function recordOf(connection: Connection, instanceId: string): Promise<Known> {
   const variables = objectText({ instanceId });
   let state: State;
   try {
     state = (await connection.request(STATE, variables)) as State;
   } catch (error) {
-    // Tens of thousands of steps: their reports are repeated then, which changes nothing.
+    // There are tens of thousands of steps; their reports are repeated, which changes nothing.
     if (!(error instanceof RequestError) || error.code !== "RESULT_TOO_LARGE") throw error;
     state = (await connection.request(STATUS, variables)) as State;
   }
@@ -153,7 +153,7 @@ async function knownBy(connection: Connection, instanceId: string): Promise<Know
   return new Known(instance.status, steps);
 }
 
-/** Why the engine will not take what a run returns; undefined where it will. */
+/** The engine's error for the result of a run; undefined if the engine accepts it. */
 function refusalOf(result: unknown): Failure | undefined {
   try {
     structuredClone(result);

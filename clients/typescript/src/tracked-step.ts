@@ -1,4 +1,4 @@
-/** Cloudflare's `step`, with the same methods, that reports what each of them does. */
+/** `TrackedStep`: the methods of Cloudflare's `step`, with a report of each call. */
 
 import { milliseconds, retryDelay } from "./durations.ts";
 import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
@@ -10,7 +10,7 @@ import type { Backoff } from "./statuses.ts";
 import { after, cancel } from "./timers.ts";
 import type { RetryPolicy } from "./updates.ts";
 
-/** What is used of Cloudflare's `WorkflowStep`; any version of its types fits. */
+/** The methods of Cloudflare's `WorkflowStep`, for any version of its types. */
 export interface StepLike {
   do(name: string, ...rest: any[]): Promise<any>;
   sleep(name: string, duration: any): Promise<void>;
@@ -18,7 +18,7 @@ export interface StepLike {
   waitForEvent(name: string, options: any): Promise<any>;
 }
 
-/** What is read of the context the engine hands to a step's callback. */
+/** The members of a step's context that are read. */
 interface StepContext {
   readonly attempt?: number;
   readonly config?: StepConfig;
@@ -36,14 +36,14 @@ interface StepConfig {
 
 type Callback = (context: StepContext) => unknown;
 
-/** An attempt at a task, as this run saw it. */
+/** An attempt at a task in this run. */
 interface Attempt {
   readonly number: number;
   readonly policy: RetryPolicy | undefined;
-  /** How it failed, and whether that was reported. */
+  /** Its failure, and true once that is reported. */
   failure?: Failure;
   isReported?: boolean;
-  /** What it returned. */
+  /** Its result. */
   returned?: { value: unknown };
 }
 
@@ -52,7 +52,7 @@ const DEFAULT_LIMIT = 5;
 const DEFAULT_DELAY_MS = 1000;
 const DEFAULT_BACKOFF: Backoff = "EXPONENTIAL";
 const DEFAULT_TIMEOUT_MS = 600_000;
-/** How long a failed attempt waits for its report to arrive. */
+/** Time that a failed attempt waits for the delivery of its report. */
 const REPORT_LIMIT_MS = 2000;
 const MAX_RETRIES = 1_000_000;
 const REDACTED = snapshot("[REDACTED]");
@@ -62,7 +62,7 @@ export class TrackedStep implements StepLike {
   readonly #run: Run;
   readonly #failures: WeakMap<object, Failure>;
 
-  /** `failures` gets how the errors that leave a step looked like where they were thrown. */
+  /** `failures` gets the failures of the errors that leave a step, as they were thrown. */
   constructor(step: StepLike, run: Run, failures: WeakMap<object, Failure>) {
     this.#step = step;
     this.#run = run;
@@ -72,7 +72,7 @@ export class TrackedStep implements StepLike {
   async do(name: string, ...rest: any[]): Promise<any> {
     const at = typeof rest[0] === "function" ? 0 : 1;
     const callback: unknown = rest[at];
-    // What the engine refuses is left to it.
+    // The engine reports the mistake itself.
     if (typeof callback !== "function") return this.#step.do(name, ...rest);
     const config: StepConfig = at === 1 ? (rest[0] ?? {}) : {};
     const task = new Task(this.#run, this.#run.step(name), config, callback as Callback);
@@ -127,7 +127,7 @@ export class TrackedStep implements StepLike {
   }
 }
 
-/** A call of `step.do`: its attempts, until it has a result or has failed for good. */
+/** A call of `step.do`, with its attempts until it has a result or has failed for good. */
 class Task {
   readonly #run: Run;
   readonly #key: StepKey;
@@ -142,7 +142,7 @@ class Task {
     this.#callback = callback;
   }
 
-  /** The engine's configuration. A delay that is a function tells when the next attempt is due. */
+  /** The engine's configuration, with a delay function wrapped to learn the time of the retry. */
   engineConfig(config: any): any {
     const delay: unknown = config?.retries?.delay;
     if (typeof delay !== "function") return config;
@@ -155,21 +155,21 @@ class Task {
     return { ...config, retries: { ...config.retries, delay: observed } };
   }
 
-  get #asksForDelay(): boolean {
+  get #hasDelayFunction(): boolean {
     return typeof this.#config.retries?.delay === "function";
   }
 
-  /** Runs the callback once, as the engine's callback. */
+  /** Run one attempt, as the engine's callback. */
   async attempt(context: StepContext | undefined): Promise<unknown> {
     const before = this.#last;
     if (before?.failure) this.#report(before, before.failure);
     const number = context?.attempt ?? (before?.number ?? 0) + 1;
     const config = context?.config ?? this.#config;
-    const policy = this.#asksForDelay ? undefined : policyOf(config);
+    const policy = this.#hasDelayFunction ? undefined : policyOf(config);
     const attempt: Attempt = { number, policy };
     this.#last = attempt;
     this.#run.attemptBegins(this.#key, number, attempt.policy);
-    // The engine's own timer began before this one, so by then it has given the attempt up.
+    // The engine's own timer began earlier, so it has given the attempt up when this one ends.
     const timeoutMs = milliseconds(config.timeout) ?? DEFAULT_TIMEOUT_MS;
     const timer = after(timeoutMs, () => this.#timesOut(attempt, config, timeoutMs));
     try {
@@ -191,7 +191,7 @@ class Task {
   fails(error: unknown, failures: WeakMap<object, Failure>): void {
     const last = this.#last;
     if (isEngineStop(error)) {
-      // A pause takes effect after the step that it found running: that has its result.
+      // A pause takes effect after the running step, which has its result by then.
       if (last?.returned && !last.failure) this.completes(last.returned.value);
       return;
     }
@@ -202,10 +202,10 @@ class Task {
 
   async #attemptFails(attempt: Attempt, config: StepConfig, error: unknown): Promise<void> {
     attempt.failure ??= describe(error);
-    // The last failure is the step's, told when the engine has given up; a delay that is a
-    // function is asked by the engine first.
+    // The last failure is the step's, and reported when the engine has given up. The engine calls a
+    // delay function before the failure can be reported.
     if (isNonRetryable(error) || isLast(attempt, config)) return;
-    if (this.#asksForDelay) return;
+    if (this.#hasDelayFunction) return;
     this.#report(attempt, attempt.failure);
     await this.#run.delivered(REPORT_LIMIT_MS);
   }
@@ -239,7 +239,7 @@ function isLast(attempt: Attempt, { retries }: StepConfig): boolean {
   return attempt.number > (retries?.limit ?? DEFAULT_LIMIT);
 }
 
-// As the engine fills it in.
+// With the engine's defaults.
 function policyOf({ retries }: StepConfig): RetryPolicy | undefined {
   const delay = milliseconds(retries?.delay ?? DEFAULT_DELAY_MS);
   if (delay === undefined) return undefined;

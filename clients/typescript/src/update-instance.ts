@@ -1,24 +1,22 @@
-/** `updateWorkflowInstance` and `updateWorkflowStep`: single reports, in the names of old. */
+/** `updateWorkflowInstance` and `updateWorkflowStep`: single reports with the previous names. */
 
-import { connectionOf } from "./connection.ts";
 import type { FlowflareEnv } from "./connection.ts";
 import { describe } from "./failures.ts";
 import type { Failure } from "./failures.ts";
 import { snapshot } from "./json.ts";
 import type { JsonText } from "./json.ts";
 import { Known } from "./plan.ts";
-import { Sender } from "./sender.ts";
+import { reporterOf } from "./reporter.ts";
 import { instanceStatus, stepStatus } from "./statuses.ts";
 import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
-import { warn } from "./warnings.ts";
 
 /** A report on an instance: absent means unchanged, null clears. */
 export interface WorkflowInstanceData {
   /** The instance's id. */
   id: string;
-  /** Name of the workflow: creates the instance where it is not tracked yet. */
+  /** Name of the workflow: creates the instance if it is not tracked yet. */
   workflow?: string | undefined;
-  /** The same. */
+  /** The same as `workflow`. */
   workflow_name?: string | undefined;
   ref_id?: string | null | undefined;
   ref_type?: string | null | undefined;
@@ -26,12 +24,12 @@ export interface WorkflowInstanceData {
   status?: string | undefined;
   input_params?: unknown;
   output_result?: unknown;
-  /** Merged into what is there: members replace those of the same name, null removes one. */
+  /** Merged with the recorded metadata: members replace those of the same name, null removes. */
   metadata?: unknown;
   error?: Error | Failure | string | null | undefined;
-  /** When a sleep ends. */
+  /** The end of a sleep. */
   sleep_until?: Date | string | null | undefined;
-  /** Accepted for old callers, and ignored: the service has its own times. */
+  /** Accepted for old callers, and ignored: the service records its own times. */
   created_at?: unknown;
   updated_at?: unknown;
   completed_at?: unknown;
@@ -44,23 +42,21 @@ export interface WorkflowStepData {
   /** `Pending`, `Running`, `Retrying`, `Completed` or `Failed`. */
   status: string;
   step_index?: number | undefined;
-  /** What the step returned. */
+  /** The result of the step. */
   state?: unknown;
   error?: Error | Failure | string | null | undefined;
-  /** From 1; the current one where absent. */
+  /** From 1; the current attempt by default. */
   attempt?: number | undefined;
   retry_at?: Date | string | null | undefined;
-  /** Accepted for old callers, and ignored: the service has its own ids and times. */
+  /** Accepted for old callers, and ignored: the service records its own ids and times. */
   id?: unknown;
   started_at?: unknown;
   completed_at?: unknown;
 }
 
-const TIME_LIMIT_MS = 5000;
-
 /**
- * Record a change of an instance. Whether it was recorded: never throws for the service's sake,
- * but says in the log what went wrong. Raises ConfigurationError for a status there is not.
+ * Record a change of an instance; true if it was recorded. Failures of the service are logged and
+ * not thrown. Throws ConfigurationError for an unknown status.
  */
 export async function updateWorkflowInstance(
   data: WorkflowInstanceData,
@@ -76,7 +72,7 @@ export async function updateWorkflowInstance(
     ...given("input", data.input_params),
     ...given("output", data.output_result),
     ...given("metadata", data.metadata),
-    ...(error !== undefined && { error: error === null ? null : described(error) }),
+    ...(error !== undefined && { error: error === null ? null : describe(error) }),
     ...(sleep_until !== undefined && { sleepUntil: instant(sleep_until) }),
   };
   return report(env, { instance }, id);
@@ -95,25 +91,17 @@ export async function updateWorkflowStep(
     status: stepStatus(data.status),
     ...(step_index !== undefined && { index: step_index }),
     ...given("output", data.state),
-    ...(error !== undefined && error !== null && { error: described(error) }),
+    ...(error !== undefined && error !== null && { error: describe(error) }),
     ...(attempt !== undefined && { attempt }),
     ...(retryAt !== null && { retryAt }),
   };
   return report(env, { step }, `${instanceId}, step ${name}`);
 }
 
-async function report(env: FlowflareEnv, update: Update, subject: string): Promise<boolean> {
-  let undelivered: string | undefined;
-  try {
-    const sender = new Sender(connectionOf(env, TIME_LIMIT_MS), async () => new Known());
-    sender.add({ updates: [update] }, { soon: true });
-    await sender.flush(TIME_LIMIT_MS);
-    undelivered = sender.close();
-  } catch (error) {
-    undelivered = describe(error).message;
-  }
-  if (undelivered) warn(`${subject}: ${undelivered}`);
-  return undelivered === undefined;
+function report(env: FlowflareEnv, update: Update, subject: string): Promise<boolean> {
+  const reporter = reporterOf(env, subject, new Known());
+  reporter.add(update);
+  return reporter.close();
 }
 
 function referenceOf(
@@ -124,7 +112,7 @@ function referenceOf(
   return refType === null && refId === null ? { reference: null } : {};
 }
 
-/** A JSON value, also one that the caller had made a text of, as the library before wanted it. */
+/** A JSON value, or its text, which the previous library required. */
 function given(name: string, value: unknown): Record<string, JsonText> {
   if (value === undefined) return {};
   return { [name]: snapshot(typeof value === "string" ? unpacked(value) : value) };
@@ -137,10 +125,6 @@ function unpacked(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function described(error: Error | Failure | string): Failure {
-  return describe(error);
 }
 
 function instant(at: Date | string | null): string | null {

@@ -1,4 +1,4 @@
-/** What is reported: the inputs of the `track` mutation. */
+/** Reports: the inputs of the `track` mutation. */
 
 import type { Failure } from "./failures.ts";
 import { JsonText, objectText } from "./json.ts";
@@ -10,7 +10,7 @@ export interface Reference {
   refId: string;
 }
 
-/** How a step is retried, as it is recorded. */
+/** The retry policy of a step, as it is recorded. */
 export interface RetryPolicy {
   /** Retries after the first attempt. */
   limit: number;
@@ -41,7 +41,7 @@ export interface StepUpdate {
   kind?: StepKind;
   output?: JsonText;
   error?: Failure;
-  /** From 1; where it is absent the service takes the current one. */
+  /** From 1; the current attempt by default. */
   attempt?: number;
   retryPolicy?: RetryPolicy;
   retryAt?: string;
@@ -57,7 +57,7 @@ export function updateText(update: Update): string {
     : `{"instance":${objectText(update.instance)}}`;
 }
 
-/** The update with its largest values cut to a preview; undefined where there is nothing to cut. */
+/** The update with its large values cut to previews; undefined if there is nothing to cut. */
 export function shortened(update: Update): Update | undefined {
   const members: object = "step" in update ? update.step : update.instance;
   const cut: Record<string, JsonText> = {};

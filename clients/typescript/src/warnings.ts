@@ -1,6 +1,6 @@
-/** The log: one line for what tracking could not do. */
+/** The log of the tracking. */
 
-/** Write a warning; keys are never part of one. */
+/** Write a warning. Messages never contain keys. */
 export function warn(message: string): void {
   console.warn(`[flowflare] ${message}`);
 }

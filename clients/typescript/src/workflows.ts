@@ -1,11 +1,11 @@
-/** Instances as WorkflowClient gives them: the names of the library before, the API's values. */
+/** Instances as WorkflowClient returns them: the previous library's names, the API's values. */
 
 import type { Failure } from "./failures.ts";
 import { spelled } from "./statuses.ts";
 import type { InstanceStatus, StepKind, StepStatus, WorkflowStatus } from "./statuses.ts";
 import type { Reference } from "./updates.ts";
 
-/** An instance as the API gives it. */
+/** An instance in the API's form. */
 export interface Instance {
   instanceId: string;
   status: InstanceStatus;
@@ -72,7 +72,7 @@ export interface Workflow {
   steps?: WorkflowStepDetail[];
 }
 
-/** An instance of the API in the names of WorkflowClient. */
+/** An instance of the API, with the names of WorkflowClient. */
 export function workflowOf(instance: Instance): Workflow {
   return {
     id: instance.instanceId,

@@ -1,5 +1,5 @@
-"""From a GraphQL selection to SQL: one SELECT a root field, whose only column is JSON text.
+"""The planners: functions that make the SQL of a field from its arguments and selection.
 
-`compiler` walks a selection; `pages`, `filters`, `events` and `stats` know the shapes that
-are more than a column or a join.
+`expressions` plans columns and joins; the other modules plan root fields, pages, filters, the
+event log, statistics and the payloads of mutations.
 """

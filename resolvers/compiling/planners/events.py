@@ -1,10 +1,21 @@
 """Pages of the event log, oldest first.
 
-What a filter leaves over is found by an index where it names an instance or a reference. Otherwise
-the log is scanned, MAX_EVENTS_SCANNED events a page; a page that ends there has `hasMore`.
+If the filter names an instance or a reference, an index finds its events. Otherwise a page scans up
+to MAX_EVENTS_SCANNED events of the log; a page that ends there has `hasMore`.
 
-Cursors are positions in the whole log. A caller with restrictions gets those of its own events, so
-that it does not learn how much else happens.
+Cursors are positions in the whole log. A caller with restrictions gets the cursors of its own
+events, so that it does not learn how many other events there are.
+
+Example:
+
+    { events(after: "0000000000000005") { events { type } } }
+
+becomes
+
+    SELECT … format('{"events":%s}',t3.events)
+    FROM (SELECT format('[%s]',group_concat(…)) AS events,count(*) AS n,max(t9.id) AS last
+        FROM (SELECT * FROM events t4
+            WHERE t4.id>CAST(?1 AS INTEGER) ORDER BY t4.id LIMIT 100) t9) t3…
 """
 
 import re
@@ -14,51 +25,52 @@ from typing import TypeAlias
 from resolvers.access.principals import Principal
 from resolvers.base.limits import DEFAULT_EVENTS_PAGE_SIZE, MAX_EVENTS_PAGE_SIZE, MAX_EVENTS_SCANNED
 from resolvers.base.names import instance_id
-from resolvers.compiling.compiler import Field, Reader
+from resolvers.compiling.binding import Reader
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.sizes import page_limit
 from resolvers.ports import sql
-from resolvers.ports.sql import HEAD
+from resolvers.ports.sql import HEAD, integer
 
 Conditions: TypeAlias = Callable[[str], list[str]]
 
 _CURSOR = re.compile(r"[0-9]{16}")
 # The last position that D1 can bind, as a float.
 _LAST = 2**53 - 1
-# SQL of the position that the log had come to before a write (see pokes.mjs).
-MARK = "(SELECT max(marked) FROM trackers)"
+# SQL of the head of the log before the write of the same batch (see runtime/notifications.mjs).
+HEAD_BEFORE_WRITE = "(SELECT max(marked) FROM trackers)"
 
-# What stands in front of a subscription's result in place of a cursor.
+# Precedes a subscription's result that has no cursor.
 NO_CURSOR = " " * 16
 
 
 def parse_cursor(value: object) -> str:
-    """An EventCursor as given; ValueError where the API never made it."""
+    """Return an EventCursor as it is; ValueError if the API cannot have made it."""
     if not isinstance(value, str) or not _CURSOR.fullmatch(value) or int(value) > _LAST:
-        raise ValueError("not an event cursor")
+        raise ValueError("must be an event cursor of 16 digits")
     return value
 
 
-def cursor_number(value: object) -> int:
-    """The log position in a coerced cursor; 0 for none."""
+def cursor_position(value: object) -> int:
+    """Return the position in the log of a coerced cursor, 0 for none."""
     return int(str(value)) if value is not None else 0
 
 
-def cursor_text(number: str) -> str:
-    """SQL of the cursor of a log position: as wide as positions get, so text sorts like them."""
-    return f"format('%016d',{number})"
+def cursor_text(position: str) -> str:
+    """SQL of the cursor of a position, padded with zeros so that cursors sort like positions."""
+    return f"format('%016d',{position})"
 
 
 def of_log(field: Field) -> str:
-    """`Query.events`: all events that `filter` and the principal's limits select."""
+    """`Query.events`: all events that `filter` and the principal's restrictions select."""
     narrow = _is_narrow(field)
     scan = not narrow and bool(_selected(field, "", narrow=False))
     instance = field.new_alias()
-    seen = filters.visible(field, instance)
+    visible = filters.visible(field, instance)
     return _page(
         field,
         lambda alias: _selected(field, alias, narrow=narrow),
-        own_head=own_head(field.principal, instance, seen),
+        own_head=own_head(field.principal, instance, visible),
         scan=scan,
     )
 
@@ -75,10 +87,10 @@ def of_instance(field: Field) -> str:
 
 
 def of_window(field: Field) -> str:
-    """`Subscription.workflowEvents`: a window of the log, NULL where nothing in it is selected.
+    """`Subscription.workflowEvents`: a window of the log, NULL if the filter selects none of it.
 
-    Windows are short, so they are scanned: what one costs does not depend on the filter. The page's
-    cursor stands in front of it, for the frame it goes into.
+    Windows are short, so they are scanned, at a cost that does not depend on the filter. The text
+    begins with the cursor for the frame that will contain the page.
     """
     page, inner, probe = (field.new_alias() for _ in range(3))
     after, to = window(field)
@@ -96,28 +108,24 @@ def of_window(field: Field) -> str:
 
 
 def window(field: Field) -> tuple[str, str]:
-    """The positions of the log behind which a subscription's window begins and at which it ends.
+    """SQL of the two positions of a subscription's window: after the first, up to the second.
 
-    NULL for the beginning is where the write in whose batch this is read has found the log.
+    If the first is bound to NULL, the window begins at the head before the write of its batch.
     """
-    after = integer(field.of_request("after"))
-    return f"coalesce({after},{MARK})", integer(field.of_request("to"))
+    after = integer(field.supplied("after"))
+    return f"coalesce({after},{HEAD_BEFORE_WRITE})", integer(field.supplied("to"))
 
 
-def integer(number: str) -> str:
-    """D1 binds every number as a REAL."""
-    return f"CAST({number} AS INTEGER)"
+def own_head(caller: Principal, instance: str, visible: Sequence[str]) -> str:
+    """SQL of the position of a caller's last event; without restrictions, of the head of the log.
 
-
-def own_head(caller: Principal, instance: str, seen: Sequence[str]) -> str:
-    """SQL of the position of a caller's last event; for one without restrictions, of the log.
-
-    `seen` are the conditions that keep `instance`, a row of instances, inside them. Of workflows
-    the newest part of the log is looked at; further back, it is a round number.
+    `visible` are the conditions for `instance`, a row of instances, to be visible. For restrictions
+    to workflows only the newest MAX_EVENTS_SCANNED events are searched; if none of them is the
+    caller's, the position is a round number before them.
     """
     if not caller.is_restricted:
         return HEAD
-    where = filters.all_of(seen)
+    where = filters.all_of(visible)
     if caller.sees_few_instances:
         last = f"(SELECT max(id) FROM events WHERE instance={instance}.id)"
         return f"(SELECT coalesce(max({last}),0) FROM instances {instance} WHERE {where})"
@@ -141,16 +149,16 @@ def _page(field: Field, conditions: Conditions, *, own_head: str, scan: bool) ->
     size, limit = page_limit(
         field, "first", default=DEFAULT_EVENTS_PAGE_SIZE, most=MAX_EVENTS_PAGE_SIZE
     )
-    after = integer(field.parameter("after", convert=cursor_number))
+    after = integer(field.parameter("after", convert=cursor_position))
     page, inner, probe, first = (field.new_alias() for _ in range(4))
     where = [*conditions(inner), f"{inner}.id>{after}"]
     end = HEAD
     if scan:
-        # From the first event there is: retention leaves gaps.
+        # Begin at the first existing event, because retention leaves gaps.
         begin = f"(SELECT min({first}.id) FROM events {first} WHERE {first}.id>{after})"
         end = f"min({HEAD},coalesce({begin},{after}+1)-1+{MAX_EVENTS_SCANNED})"
         where.append(f"{inner}.id<={end}")
-    # Where a page has come to that is not full: to the end of the log, or of what it looked at.
+    # The position that an incomplete page has reached: the end of the log, or of the scan.
     rest = f"coalesce({page}.last,{after if field.principal.is_restricted else HEAD})"
     if scan:
         rest = f"iif({end}<{HEAD},{end},{rest})"
@@ -170,8 +178,11 @@ def _page(field: Field, conditions: Conditions, *, own_head: str, scan: bool) ->
 
 
 def _more(reached: str, probe: str, conditions: Sequence[str], *, scan: bool) -> str:
-    """SQL that is true if the log goes on behind a position with what the conditions on `probe`
-    select, or so far that it is not known."""
+    """SQL that is true if more events follow a position.
+
+    `conditions` select them, on the alias `probe`. With `scan` it is also true if the log is too
+    long to know.
+    """
     where = [f"{probe}.id>{reached}", *conditions]
     if not scan:
         return f"EXISTS (SELECT 1 FROM events {probe} WHERE {filters.all_of(where)})"
@@ -183,7 +194,7 @@ def _more(reached: str, probe: str, conditions: Sequence[str], *, scan: bool) ->
 def _assemble(
     field: Field, page: str, *, size: Reader, rows: str, reached: str, more: str
 ) -> tuple[str, str]:
-    """The JSON of a page: what is selected of it, and the one row `page` it is made from."""
+    """SQL of the JSON of a page, and of the row `page` that it is made from."""
     row = field.new_alias()
     bodies = "'[]'"
     members = []
@@ -203,8 +214,11 @@ def _assemble(
 
 
 def _selected(field: Field, alias: str, *, narrow: bool) -> list[str]:
-    """The conditions of the field's EventFilter and the principal's limits on `alias`, a row of
-    events: looked up from few instances if it is `narrow`, else true or false of each event."""
+    """Conditions on `alias`, a row of events, from the EventFilter and the restrictions.
+
+    If they are `narrow`, an index leads from the selected instances to their events; otherwise each
+    event is checked.
+    """
     instance = field.new_alias()
     selected = [
         *filters.one_of(field, f"{alias}.status", "filter", "status"),
@@ -216,7 +230,7 @@ def _selected(field: Field, alias: str, *, narrow: bool) -> list[str]:
         if narrow:
             conditions.append(f"{instance}.instance_id={by_id}")
         else:
-            # An index knows what one instance has of a window.
+            # An index finds the events of one instance in a window.
             selected.append(
                 f"{alias}.instance=(SELECT id FROM instances WHERE instance_id={by_id})"
             )

@@ -1,16 +1,28 @@
-"""The Expressions that fields are declared with: columns, rows beside a row, lists of rows.
+"""The Expressions that fields are declared with: columns, related rows, lists of rows.
 
-`{t}` in a template stands for the alias of the parent row.
+In templates `{t}` is replaced by the alias of the parent row, `{r}` by that of the related row.
+
+Example:
+
+    { instance(instanceId: "i-1") { status step(name: "pay") { kind } } }
+
+becomes
+
+    SELECT … format('{"status":%s,"step":%s}','"'||t1.status||'"',
+        coalesce((SELECT body FROM (SELECT format('{"kind":%s}','"'||t2.kind||'"') AS body
+            FROM steps t2 WHERE t2.instance=t1.id AND t2.name=?2)),'null')) AS body
+    FROM instances t1 WHERE t1.instance_id=?1…
 """
 
 from resolvers.base.names import step_name
 from resolvers.base.vocabulary import InstanceStatus
-from resolvers.compiling.compiler import Binding, Expression, Field
+from resolvers.compiling.binding import Binding
+from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
 from resolvers.ports import sql
 from resolvers.ports.database import Value
 
-# What a list without arguments is counted as against MAX_NODES.
+# The size that a list without `first` counts as towards MAX_NODES.
 _UNPAGED = 10
 
 
@@ -35,38 +47,38 @@ def number(column: str) -> Expression:
 
 
 def json(column: str) -> Expression:
-    """A column that holds JSON text, null included."""
+    """A column that contains JSON text, null included."""
     return number(column)
 
 
 def member(column: str, name: str) -> Expression:
-    """A member of a column that holds a JSON object."""
+    """A member of a column that contains a JSON object."""
     return lambda field: f"coalesce({field.alias}.{column}->'$.{name}','null')"
 
 
 def supplied(name: str) -> Expression:
-    """A value the mutation supplies."""
-    return lambda field: f"json_quote({field.of_request(name)})"
+    """A value that the mutation supplies."""
+    return lambda field: f"json_quote({field.supplied(name)})"
 
 
 def duration(start: str, end: str) -> Expression:
     """Milliseconds between two instants, null until both are known."""
-    return lambda field: f"coalesce({milliseconds(field.alias, start, end)},'null')"
+    return lambda field: f"coalesce({milliseconds(field.alias, start=start, end=end)},'null')"
 
 
-def milliseconds(alias: str, start: str, end: str) -> str:
+def milliseconds(alias: str, *, start: str, end: str) -> str:
     """SQL of the integer number of milliseconds between two columns."""
     return f"CAST(round((julianday({alias}.{end})-julianday({alias}.{start}))*86400000) AS INTEGER)"
 
 
 def status_in(statuses: frozenset[InstanceStatus]) -> Expression:
-    """Whether the row's status is one of these."""
+    """True if the row's status is one of these."""
     listed = sql.in_list(sorted(statuses))
     return lambda field: f"iif({field.alias}.status IN {listed},'true','false')"
 
 
 def same_row(null_unless: str | None = None) -> Expression:
-    """An object made of the parent's own row; null where the column `null_unless` is."""
+    """An object made from the parent's own row; null if the column `null_unless` is null."""
 
     def expression(field: Field) -> str:
         body = field.body(field.alias)
@@ -89,27 +101,27 @@ def row_of(table: str, on: str) -> Expression:
 
 
 def workflow_of_instance(field: Field) -> str:
-    """An instance's workflow; where only its name matters, the instance's row has that."""
+    """An instance's workflow; its name alone is read from the instance's row."""
     alias = field.new_alias()
     if {part.name for _, part in field.subfields()} <= {"id", "name", "__typename"}:
         return f"(SELECT {field.body(alias)} FROM (SELECT {field.alias}.workflow AS name) {alias})"
     return row_of("workflows", "{r}.name={t}.workflow")(field)
 
 
-def rows_of(table: str, on: str, order: str) -> Expression:
-    """All rows of `table` for which `on` holds, ordered by its column `order`."""
+def rows_of(table: str, on: str, *, order_by: str) -> Expression:
+    """All rows of `table` for which `on` holds, ordered by a column."""
 
     def expression(field: Field) -> str:
         inner, alias = field.new_alias(), field.new_alias()
         where = on.replace("{t}", field.alias).replace("{r}", inner)
-        source = f"(SELECT * FROM {table} {inner} WHERE {where} ORDER BY {inner}.{order}) {alias}"
-        return sql.json_array(field.bodies(alias, unpaged), source)
+        rows = f"SELECT * FROM {table} {inner} WHERE {where} ORDER BY {inner}.{order_by}"
+        return sql.json_array(field.bodies(alias, unpaged), f"({rows}) {alias}")
 
     return expression
 
 
 def named_step(field: Field) -> str:
-    """The instance's step of a name: `step(name:)`."""
+    """`step(name:)`: the instance's step with this name."""
     alias, name = field.new_alias(), field.parameter("name", convert=step_name)
     return sql.row_or_null(
         field.body(alias),
@@ -122,7 +134,7 @@ def latest_instance(on: str) -> Expression:
 
     def expression(field: Field) -> str:
         alias = field.new_alias()
-        where = filters.all_of([_owned(on, field, alias), *filters.visible(field, alias)])
+        where = filters.all_of([_join(on, field, alias), *filters.visible(field, alias)])
         return sql.row_or_null(
             field.body(alias),
             f"instances {alias} WHERE {where}"
@@ -133,11 +145,11 @@ def latest_instance(on: str) -> Expression:
 
 
 def status_counts(on: str) -> Expression:
-    """Visible instances for which `on` holds, counted by status in the order of life."""
+    """Visible instances for which `on` holds, counted by status in the order of their life."""
 
     def expression(field: Field) -> str:
         alias = field.new_alias()
-        where = filters.all_of([_owned(on, field, alias), *filters.visible(field, alias)])
+        where = filters.all_of([_join(on, field, alias), *filters.visible(field, alias)])
         return counted_list(
             field,
             f"SELECT {alias}.status,count(*) AS count FROM instances {alias}"
@@ -148,7 +160,7 @@ def status_counts(on: str) -> Expression:
 
 
 def workflow_status_counts(field: Field) -> str:
-    """A workflow's instances by status: from the counters where nothing is hidden."""
+    """A workflow's instances by status, from the counters unless the caller has restrictions."""
     if field.principal.is_restricted:
         return status_counts("{r}.workflow={t}.name")(field)
     alias = field.new_alias()
@@ -160,7 +172,7 @@ def workflow_status_counts(field: Field) -> str:
 
 
 def counted_list(field: Field, counts: str) -> str:
-    """The list of StatusCount over rows of (status, count), in the order of life."""
+    """The list of StatusCount over rows of (status, count), in the order of an instance's life."""
     alias = field.new_alias()
     order = "CASE status " + " ".join(
         f"WHEN '{status}' THEN {position}" for position, status in enumerate(InstanceStatus)
@@ -169,10 +181,10 @@ def counted_list(field: Field, counts: str) -> str:
     return sql.json_array(field.bodies(alias, unpaged), source)
 
 
-def _owned(on: str, field: Field, alias: str) -> str:
+def _join(on: str, field: Field, alias: str) -> str:
     return on.replace("{t}", field.alias).replace("{r}", alias)
 
 
 def assembled(field: Field) -> str:
-    """A member of a page or of figures: the Expression of the whole assembles it."""
+    """A member of a page or of statistics: the Expression of the parent compiles it."""
     raise AssertionError(f"{field.name} is compiled by its parent")

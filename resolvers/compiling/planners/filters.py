@@ -1,4 +1,13 @@
-"""Conditions on instances: what a filter selects and what a principal may see."""
+"""Conditions on instances, from filters and from the principal's restrictions.
+
+Example:
+
+    { instances(filter: { status: [RUNNING], retrying: true }) { totalCount } }
+
+becomes
+
+    SELECT … (SELECT count(*) FROM instances t3 WHERE t3.status=?1 AND t3.retrying_steps>0)…
+"""
 
 import json
 from collections.abc import Iterable
@@ -8,10 +17,11 @@ from typing import Any
 from resolvers.access import visibility
 from resolvers.base import names
 from resolvers.base.limits import MAX_FILTER_VALUES, MAX_SEARCH
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.ports.sql import now_shifted
 
-# The greatest code point: a prefix's range ends below prefix + this.
+# The greatest code point. A text begins with a prefix if it is at least the prefix, and less than
+# the prefix with this character.
 _LAST = "\U0010ffff"
 
 _RANGES = (
@@ -22,49 +32,49 @@ _RANGES = (
 
 
 def visible(field: Field, alias: str) -> list[str]:
-    """What keeps `alias`, a row of instances, inside the principal's limits."""
-    return visibility.visible(field.principal.restrictions.shape, alias, field.of_principal)
+    """Conditions for `alias`, a row of instances, to be visible to the principal."""
+    return visibility.visible(field.principal.restrictions.shape, alias, field.restriction)
 
 
-def visible_of(field: Field, alias: str, ref_type: str, ref_id: str) -> list[str]:
-    """As `visible`, for when the instance belonged to the reference that these parameters name."""
-    limited, workflows, instance = field.principal.restrictions.shape
-    conditions = visibility.visible((False, workflows, instance), alias, field.of_principal)
-    if limited:
-        conditions.append(f"{ref_type}={field.of_principal('ref_type')}")
-        conditions.append(f"{ref_id}={field.of_principal('ref_id')}")
+def was_visible(field: Field, alias: str, *, ref_type: str, ref_id: str) -> list[str]:
+    """Like `visible`, for an instance while it belonged to the reference of these parameters."""
+    by_reference, workflows, instance = field.principal.restrictions.shape
+    conditions = visibility.visible((False, workflows, instance), alias, field.restriction)
+    if by_reference:
+        conditions.append(f"{ref_type}={field.restriction('ref_type')}")
+        conditions.append(f"{ref_id}={field.restriction('ref_id')}")
     return conditions
 
 
 def workflow_visible(field: Field, alias: str) -> list[str]:
-    """What keeps `alias`, a row of workflows, inside the principal's limits.
+    """Conditions for `alias`, a row of workflows, to be visible to the principal.
 
-    A limit to a reference or an instance shows the workflows of what it shows.
+    A caller that is restricted to a reference or an instance sees the workflows of its instances.
     """
-    limits = field.principal.restrictions
-    if limits.reference is None and limits.instance_id is None:
-        if limits.workflows is None:
+    restrictions = field.principal.restrictions
+    if restrictions.reference is None and restrictions.instance_id is None:
+        if restrictions.workflows is None:
             return []
-        return [f"{alias}.name IN (SELECT value FROM json_each({field.of_principal('workflows')}))"]
+        return [f"{alias}.name IN (SELECT value FROM json_each({field.restriction('workflows')}))"]
     instance = field.new_alias()
     conditions = [f"{instance}.workflow={alias}.name", *visible(field, instance)]
     return [f"EXISTS (SELECT 1 FROM instances {instance} WHERE {all_of(conditions)})"]
 
 
 def all_of(conditions: Iterable[str]) -> str:
-    """The conjunction; true where there is nothing to hold."""
+    """SQL that is true if all conditions are, or if there are none."""
     return " AND ".join(conditions) or "1"
 
 
 def values_text(values: Any) -> str:
-    """A list argument as the JSON text that json_each reads; of names those of workflows."""
+    """Return a list of enum values or workflow names as JSON text, for json_each."""
     if len(values) > MAX_FILTER_VALUES:
-        raise ValueError(f"at most {MAX_FILTER_VALUES} values")
+        raise ValueError(f"must have at most {MAX_FILTER_VALUES} values")
     return json.dumps([_value(value) for value in values], ensure_ascii=False)
 
 
 def one_value(values: Any) -> str:
-    """The only element of a list argument."""
+    """Return the only element of a list argument."""
     return _value(values[0])
 
 
@@ -73,7 +83,7 @@ def _value(value: object) -> str:
 
 
 def one_of(field: Field, column: str, *argument: str) -> list[str]:
-    """`column` is among the values of a list argument; nothing where it is absent."""
+    """The condition that `column` is among the values of a list argument; none if it is absent."""
     values = field.argument(*argument)
     if values is None:
         return []
@@ -84,19 +94,19 @@ def one_of(field: Field, column: str, *argument: str) -> list[str]:
 
 
 def selected(field: Field, alias: str, *, skip: tuple[str, ...] = ()) -> list[str]:
-    """The conditions of the field's `filter: InstanceFilter` on `alias`, and visibility.
+    """Conditions on `alias`, a row of instances, from `filter: InstanceFilter` and restrictions.
 
-    `skip` leaves out list members that the caller turns into a loop over their values.
+    `skip` names list members for which the caller loops over their values instead.
     """
     conditions = visible(field, alias)
-    given = field.argument("filter")
-    if not given:
+    instance_filter = field.argument("filter")
+    if not instance_filter:
         return conditions
     for name, column in (("workflow", "workflow"), ("status", "status")):
         if name not in skip:
             conditions += one_of(field, f"{alias}.{column}", "filter", name)
     conditions += referring(field, alias, "filter", "reference")
-    if given.get("search") is not None:
+    if instance_filter.get("search") is not None:
         low = field.parameter("filter", "search", convert=prefix_start)
         high = field.parameter("filter", "search", convert=prefix_end)
         found = field.new_alias()
@@ -116,11 +126,11 @@ def selected(field: Field, alias: str, *, skip: tuple[str, ...] = ()) -> list[st
             if field.argument("filter", name, bound) is not None:
                 value = field.parameter("filter", name, bound)
                 conditions.append(f"{alias}.{column}{operator}{value}")
-    retrying = given.get("retrying")
+    retrying = instance_filter.get("retrying")
     if retrying is not None:
         conditions.append(f"{alias}.retrying_steps" + (">0" if retrying else "=0"))
-    if given.get("stalledFor") is not None:
-        # `completed_at IS NULL` is what makes the partial index on unfinished ones apply.
+    if instance_filter.get("stalledFor") is not None:
+        # SQLite uses the partial index on unfinished instances because of `completed_at IS NULL`.
         ago = field.parameter("filter", "stalledFor", convert=seconds_ago)
         conditions.append(f"{alias}.completed_at IS NULL")
         conditions.append(f"{alias}.updated_at<={now_shifted(ago)}")
@@ -128,7 +138,7 @@ def selected(field: Field, alias: str, *, skip: tuple[str, ...] = ()) -> list[st
 
 
 def referring(field: Field, alias: str, *argument: str) -> list[str]:
-    """The conditions of a ReferenceFilter argument."""
+    """Conditions on `alias`, a row of instances, from a ReferenceFilter argument."""
     if field.argument(*argument) is None:
         return []
     return [
@@ -142,17 +152,17 @@ def referring(field: Field, alias: str, *argument: str) -> list[str]:
 
 
 def prefix_start(search: str) -> str:
-    """Where the range of a prefix starts."""
+    """Return the start of the range of texts with a prefix; ValueError for a bad length."""
     if not 1 <= len(search) <= MAX_SEARCH:
         raise ValueError(f"must have 1 to {MAX_SEARCH} characters")
     return search
 
 
 def prefix_end(search: str) -> str:
-    """Where the range of a prefix ends."""
+    """Return the end of the range of texts with a prefix."""
     return search + _LAST
 
 
 def seconds_ago(duration_ms: int) -> str:
-    """SQLite's date modifier for a duration before now."""
+    """Return SQLite's date modifier for a duration before now."""
     return f"-{duration_ms / 1000:.3f} seconds"

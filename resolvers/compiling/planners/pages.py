@@ -1,8 +1,19 @@
-"""Relay connections as keyset pages.
+"""Relay connections as keyset pages (relay.dev/graphql/connections.htm).
 
-A page is one ordered, limited scan of an index, whatever its depth; whether there is more
-beyond it is asked with an EXISTS that reads one row. A cursor is the key of its row, with a
-letter for the order it belongs to: `C<created_at>,<row>`, `U<updated_at>,<row>`, `N<name>`.
+A page is one ordered, limited scan of an index, at any depth. An EXISTS that reads one row finds
+out if there are more rows on either side. A cursor is the key of its row, after a letter for the
+order that it belongs to: `C<created_at>,<row>`, `U<updated_at>,<row>`, `N<name>`.
+
+Example:
+
+    { workflows(first: 2, after: "Norder") { nodes { name } } }
+
+becomes
+
+    SELECT … format('{"nodes":%s}',t1.c0)
+    FROM (SELECT format('[%s]',group_concat(format('{"name":%s}',json_quote(t2.name)),',')) AS c0
+        FROM (SELECT t3.* FROM workflows t3
+            WHERE (t3.name)>(?2) ORDER BY t3.name LIMIT ?1) t2) t1…
 """
 
 import re
@@ -13,7 +24,8 @@ from functools import partial
 from resolvers.base.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.base.names import workflow_name
 from resolvers.base.vocabulary import InstanceOrderField, OrderDirection
-from resolvers.compiling.compiler import Expression, Field, Reader
+from resolvers.compiling.binding import Reader
+from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.sizes import page_limit
 from resolvers.ports import sql
@@ -24,21 +36,21 @@ _INSTANT_CURSOR = re.compile(r"([CU])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(\
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a list is ordered by: columns that together are unique, and their direction."""
+    """The order of a list: columns that together are unique, and their direction."""
 
     letter: str
     columns: tuple[str, ...]
     descending: bool
 
     def by(self, alias: str, *, reverse: bool = False) -> str:
-        """ORDER BY's terms."""
+        """SQL of the terms of ORDER BY."""
         direction = " DESC" if self.descending != reverse else ""
         return ",".join(f"{alias}.{column}{direction}" for column in self.columns)
 
     def beyond(
         self, alias: str, key: str, *, reverse: bool = False, inclusive: bool = False
     ) -> str:
-        """Rows that come after `key` in this order (before it, with `reverse`)."""
+        """The condition that a row follows `key` in this order (precedes it, with `reverse`)."""
         operator = "<" if self.descending != reverse else ">"
         row = ",".join(f"{alias}.{column}" for column in self.columns)
         return f"({row}){operator}{'=' if inclusive else ''}({key})"
@@ -48,19 +60,19 @@ class Order:
         return f"'{self.letter}'||" + "||','||".join(f"{alias}.{column}" for column in self.columns)
 
     def key_of(self, cursor: str) -> str:
-        """SQL of the key inside a cursor that SQL itself made."""
+        """SQL of the key in a cursor that this statement has made."""
         if len(self.columns) == 1:
             return f"substr({cursor},2)"
         return f"substr({cursor},2,24),CAST(substr({cursor},27) AS INTEGER)"
 
     def part(self, number: int, cursor: object) -> Value:
-        """A part of the key inside a cursor that a caller gave; ValueError for a bad one."""
+        """Return one part of the key in a caller's cursor; ValueError if the cursor is invalid."""
         if isinstance(cursor, str) and cursor[:1] == self.letter:
             if len(self.columns) == 1:
                 return workflow_name(cursor[1:])
             if match := _INSTANT_CURSOR.fullmatch(cursor):
                 return int(match[3]) if number else match[2]
-        raise ValueError("not a cursor of this list and order")
+        raise ValueError("must be a cursor of this list in this order")
 
 
 WORKFLOWS_BY_NAME = Order("N", ("name",), descending=False)
@@ -68,11 +80,12 @@ WORKFLOWS_BY_NAME = Order("N", ("name",), descending=False)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a connection pages through.
+    """The rows that a connection pages through.
 
-    `conditions(alias)` selects rows of `table`. `loops` are lists of values that make the
-    leading columns of an index: the page is merged from one ordered scan a value, since
-    a single scan with IN would have to sort everything that matches.
+    `conditions(alias)` selects rows of `table`. `loops` are pairs of a column and a parameter with
+    a list of its values, for the leading columns of an index: the page is merged from one ordered
+    scan for each value, because a single scan with IN would have to sort all rows that match.
+    `total` returns the SELECT of the number of rows, if counters have it.
     """
 
     table: str
@@ -82,7 +95,7 @@ class Listing:
     total: Callable[[], str] | None = None
 
     def where(self, alias: str, *bounds: str) -> str:
-        """All conditions, the loops' values and the bounds of cursors included."""
+        """SQL of all conditions, including those of the loops and the bounds of cursors."""
         looped = [
             f"{alias}.{column} IN (SELECT value FROM json_each({values}))"
             for column, values in self.loops
@@ -90,21 +103,21 @@ class Listing:
         return filters.all_of([*looped, *self.bounded(alias, bounds)])
 
     def bounded(self, alias: str, bounds: Sequence[str]) -> list[str]:
-        """The conditions and the bounds of cursors.
+        """The conditions, and the bounds of cursors.
 
-        One bound a side is what SQLite scans an index by. The filter's own bound on the order's
-        column is kept from that (by its +) where a cursor stands on the same side: a page deep
-        inside a span of time would be reached by reading all before it.
+        SQLite uses one bound on each side to seek in an index. If the filter and a cursor both
+        bound the order's column on the same side, a `+` disables the filter's bound for that.
+        Otherwise SQLite might seek by it, and read all rows up to the cursor.
         """
         column = f"{alias}.{self.order.columns[0]}"
         sides = [side for side in "<>" if any(f"){side}" in bound for bound in bounds)]
-        yields = tuple(f"{column}{side}" for side in sides)
+        disabled = tuple(f"{column}{side}" for side in sides)
         conditions = self.conditions(alias)
-        return [*(f"+{c}" if c.startswith(yields) else c for c in conditions), *bounds]
+        return [*(f"+{c}" if c.startswith(disabled) else c for c in conditions), *bounds]
 
 
 def connection(field: Field, listing: Listing) -> str:
-    """A connection's JSON: edges, nodes, pageInfo and totalCount, each only if selected."""
+    """SQL of a connection's JSON: edges, nodes, pageInfo and totalCount, each only if selected."""
     backward = field.argument("last") is not None and field.argument("first") is None
     sized_by = "last" if backward else "first"
     if field.argument("first") is not None and field.argument("last") is not None:
@@ -113,7 +126,7 @@ def connection(field: Field, listing: Listing) -> str:
     page = _Page(field, listing, limit, size, backward=backward)
     for cursor in ("after", "before"):
         if field.argument(cursor) is not None:
-            page.key(cursor)  # looked at, even if nothing that is selected needs it
+            page.key(cursor)  # validates the cursor, even if the selection does not need it
     members = []
     for key, part in field.subfields():
         match part.name:
@@ -134,7 +147,7 @@ def connection(field: Field, listing: Listing) -> str:
 
 
 def total_count(listing: Listing, field: Field) -> str:
-    """How many rows the listing selects on all its pages."""
+    """The SELECT of the number of rows on all pages."""
     if listing.total is not None:
         return listing.total()
     alias = field.new_alias()
@@ -142,7 +155,7 @@ def total_count(listing: Listing, field: Field) -> str:
 
 
 class _Page:
-    """The rows of one page, aggregated once into whatever columns the selection needs."""
+    """The rows of one page, aggregated once into the columns that the selection needs."""
 
     def __init__(
         self, field: Field, listing: Listing, limit: str, size: Reader, *, backward: bool
@@ -162,11 +175,11 @@ class _Page:
         return f"{self.alias}.c{self.columns.index(expression)}"
 
     def rows(self, element: str) -> str:
-        """A list of `element` over the page's rows."""
+        """SQL of the list of `element` over the page's rows."""
         return self._column(sql.joined(element))
 
     def edges(self, part: Field) -> str:
-        """The edges: each a node and its cursor."""
+        """SQL of the edges: each has a node and its cursor."""
         members = []
         with part.repeated(self._size):
             for key, edge in part.subfields():
@@ -180,7 +193,7 @@ class _Page:
         return self.rows(sql.json_object(members))
 
     def info(self, part: Field) -> str:
-        """PageInfo; what lies beyond the page costs one row read a side."""
+        """SQL of PageInfo; `hasNextPage` and `hasPreviousPage` read one row each."""
         members = []
         for key, item in part.subfields():
             match item.name:
@@ -203,23 +216,23 @@ class _Page:
         order = self._listing.order
         alias = self._field.new_alias()
         if forward != self._backward:
-            # In the direction of paging: a short page is the last; else look past its end.
+            # In the direction of paging: a page that is not full is the last one.
             end = f"({self._cursors()}->>'$[{'#-1' if forward else '0'}]')"
             beyond = order.beyond(alias, order.key_of(end), reverse=not forward)
             full = f"{self._column('count(*)')}={self._limit} AND {self._limit}>0 AND "
         else:
-            # Against it: only a given cursor can have rows on its other side.
-            given = "before" if forward else "after"
-            if self._field.argument(given) is None:
+            # In the other direction: there are rows only on the other side of a cursor.
+            cursor = "before" if forward else "after"
+            if self._field.argument(cursor) is None:
                 return "'false'"
-            beyond = order.beyond(alias, self.key(given), reverse=not forward, inclusive=True)
+            beyond = order.beyond(alias, self.key(cursor), reverse=not forward, inclusive=True)
             full = ""
         where = self._listing.where(alias, beyond)
         exists = f"EXISTS (SELECT 1 FROM {self._listing.table} {alias} WHERE {where})"
         return f"iif({full}{exists},'true','false')"
 
     def key(self, argument: str) -> str:
-        """SQL of the key in a given cursor."""
+        """SQL of the key in the cursor of an argument."""
         order = self._listing.order
         return ",".join(
             self._field.parameter(argument, convert=convert) for convert in _parts(order)
@@ -235,7 +248,7 @@ class _Page:
         return bounds
 
     def select(self) -> str:
-        """The aggregate over the page's rows."""
+        """The SELECT of the columns, aggregated over the page's rows."""
         columns = ",".join(f"{column} AS c{i}" for i, column in enumerate(self.columns))
         return f"SELECT {columns} FROM {self._source()} {self.row}"
 
@@ -275,29 +288,29 @@ def _parts(order: Order) -> list[Callable[[object], Value]]:
     return found
 
 
-# One function an order and column, so that equal parameters are recognised as such.
+# One function for each order and column, so that equal parameters are recognised.
 _PARTS: dict[Order, list[Callable[[object], Value]]] = {}
 
 
 def instance_order(field: Field) -> Order:
-    """The field's `orderBy: InstanceOrder`, newest first where absent."""
-    given = field.argument("orderBy") or {}
-    by_update = given.get("field") == InstanceOrderField.UPDATED_AT
+    """The Order of the field's `orderBy: InstanceOrder`; newest first if it is absent."""
+    order_by = field.argument("orderBy") or {}
+    by_update = order_by.get("field") == InstanceOrderField.UPDATED_AT
     return Order(
         "U" if by_update else "C",
         ("updated_at" if by_update else "created_at", "id"),
-        descending=given.get("direction") != OrderDirection.ASC,
+        descending=order_by.get("direction") != OrderDirection.ASC,
     )
 
 
 def instances(field: Field, owner: Callable[[str], list[str]] | None = None) -> str:
-    """A connection of instances with `filter` and `orderBy`, of one owner or of all."""
+    """The connection of instances with `filter` and `orderBy`, of one owner or of all."""
     order = instance_order(field)
     loops: list[tuple[str, str]] = []
-    given = field.argument("filter") or {}
-    if order.letter == "C" and given.get("search") is None:
+    instance_filter = field.argument("filter") or {}
+    if order.letter == "C" and instance_filter.get("search") is None:
         for name in ("workflow", "status"):
-            values = given.get(name)
+            values = instance_filter.get(name)
             if values is not None and len(values) > 1:
                 text = field.parameter("filter", name, convert=filters.values_text)
                 loops.append((name, text))
@@ -319,21 +332,21 @@ def _counted(field: Field, owner: object) -> Callable[[], str] | None:
 
 
 def counted_by_status(field: Field) -> str | None:
-    """Rows of (status, count) from the counters, where they can answer the field's filter."""
-    given = field.argument("filter") or {}
-    kept = ("workflow", "status")
+    """The SELECT of (status, count) from the counters; None if the filter needs the instances."""
+    instance_filter = field.argument("filter") or {}
+    counted = ("workflow", "status")
     if field.principal.is_restricted or any(
-        value is not None for name, value in given.items() if name not in kept
+        value is not None for name, value in instance_filter.items() if name not in counted
     ):
         return None
     where = filters.all_of(
-        ["count>0", *(c for name in kept for c in filters.one_of(field, name, "filter", name))]
+        ["count>0", *(c for name in counted for c in filters.one_of(field, name, "filter", name))]
     )
     return f"SELECT status,sum(count) AS count FROM status_counts WHERE {where} GROUP BY status"
 
 
 def owned_instances(on: str) -> Expression:
-    """The connection of the instances for which `on` holds (`{r}` of them, `{t}` the owner)."""
+    """The connection of the instances for which `on` holds (`{r}` an instance, `{t}` its owner)."""
 
     def expression(field: Field) -> str:
         return instances(
@@ -344,7 +357,7 @@ def owned_instances(on: str) -> Expression:
 
 
 def workflows(field: Field) -> str:
-    """The connection of all workflows, by name, `search` being a prefix of it."""
+    """The connection of all workflows by name, or of those whose name begins with `search`."""
 
     def conditions(alias: str) -> list[str]:
         found = filters.workflow_visible(field, alias)

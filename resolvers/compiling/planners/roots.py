@@ -1,4 +1,14 @@
-"""The root fields of Query: where a plan's first row comes from."""
+"""The root fields of Query, and the subscriptions `instance` and `reference`.
+
+Example:
+
+    { workflow(name: "order") { name } }
+
+becomes
+
+    SELECT … coalesce((SELECT body FROM (SELECT format('{"name":%s}',json_quote(t1.name)) AS body
+        FROM workflows t1 WHERE t1.name=?1)),'null')…
+"""
 
 import json
 from collections.abc import Callable
@@ -7,13 +17,13 @@ from typing import Any
 from resolvers.base import names
 from resolvers.base.json_text import decode_untrusted
 from resolvers.base.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
-from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, integer, window
+from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, window
 from resolvers.ports import sql
-from resolvers.ports.sql import HEAD
+from resolvers.ports.sql import HEAD, integer
 
-# Each node's type: how a key of one or two parts finds its row.
+# The table of each node type, and the condition that finds a row by the parts of its key.
 _NODES = {
     "Workflow": ("workflows", "{r}.name={key}->>1"),
     "WorkflowInstance": ("instances", "{r}.instance_id={key}->>1"),
@@ -23,14 +33,14 @@ _NODES = {
         " AND {r}.name={key}->>2",
     ),
 }
-# And what each part of the key must be.
+# The functions that validate the parts of a key.
 _PARTS: dict[str, tuple[Callable[[object], str], ...]] = {
     "Workflow": (names.workflow_name,),
     "WorkflowInstance": (names.instance_id,),
     "WorkflowStep": (names.instance_id, names.step_name),
     "Reference": (names.ref_type, names.ref_id),
 }
-# A key of parts is a list of texts.
+# A key of several parts is a JSON list of texts.
 _KEY_DEPTH = 1
 
 
@@ -42,7 +52,7 @@ def global_id(type_name: str, *columns: str) -> str:
 
 
 def parse_global_id(value: object) -> list[str]:
-    """The type's name and the parts of the key; ValueError where the API never made it."""
+    """Return the type's name and the parts of the key; ValueError if the API does not make it."""
     type_name, _, key = str(value).partition(":")
     parts = _PARTS.get(type_name, ())
     try:
@@ -50,8 +60,8 @@ def parse_global_id(value: object) -> list[str]:
         if parts and isinstance(keys, list):
             return [type_name, *(part(key) for part, key in zip(parts, keys, strict=True))]
     except ValueError as error:
-        raise ValueError(f"{_shown(value)} is not a global id") from error
-    raise ValueError(f"{_shown(value)} is not a global id")
+        raise ValueError(f"{_quoted(value)} is not a global id") from error
+    raise ValueError(f"{_quoted(value)} is not a global id")
 
 
 def workflow(field: Field) -> str:
@@ -67,7 +77,7 @@ def instance(field: Field) -> str:
 
 
 def reference(field: Field) -> str:
-    """`reference(refType:, refId:)`: there whether or not anything refers to it."""
+    """`reference(refType:, refId:)`: never null, even if no instance belongs to it."""
     alias = field.new_alias()
     ref_type = field.parameter("refType", convert=names.ref_type)
     ref_id = field.parameter("refId", convert=names.ref_id)
@@ -76,7 +86,7 @@ def reference(field: Field) -> str:
 
 
 def live_instance(field: Field) -> str:
-    """`Subscription.instance`: as it is now, NULL where no event of the window is about it."""
+    """`Subscription.instance`: its current state, NULL if no event of the window is about it."""
     by_id = field.parameter("instanceId", convert=names.instance_id)
     return _live(
         field,
@@ -86,22 +96,24 @@ def live_instance(field: Field) -> str:
 
 
 def live_reference(field: Field) -> str:
-    """`Subscription.reference`: likewise, about one of its instances or one that left it."""
+    """`Subscription.reference`: likewise, for events about its instances or those that left it."""
     ref_type = field.parameter("refType", convert=names.ref_type)
     ref_id = field.parameter("refId", convert=names.ref_id)
 
     def about(event: str, row: str) -> str:
         here = [f"{row}.ref_type={ref_type}", f"{row}.ref_id={ref_id}"]
         left = [f"{event}.moved_from->>0={ref_type}", f"{event}.moved_from->>1={ref_id}"]
-        seen = filters.all_of(here + filters.visible(field, row))
-        was_seen = filters.all_of(left + filters.visible_of(field, row, ref_type, ref_id))
-        return f"({seen} OR {was_seen})"
+        visible = filters.all_of(here + filters.visible(field, row))
+        was_visible = filters.all_of(
+            left + filters.was_visible(field, row, ref_type=ref_type, ref_id=ref_id)
+        )
+        return f"({visible} OR {was_visible})"
 
     return _live(field, reference(field), about)
 
 
 def references(field: Field) -> str:
-    """`references(keys:)`: all of them in this one statement."""
+    """`references(keys:)`: all of them, in the order of the keys."""
     alias, key = field.new_alias(), field.new_alias()
     keys = field.parameter("keys", convert=_reference_keys)
     source = (
@@ -120,7 +132,7 @@ def node(field: Field) -> str:
 
 
 def nodes(field: Field) -> str:
-    """`nodes(ids:)`: in their order, null for each that is not there."""
+    """`nodes(ids:)`: in the order of the ids, null for each that is not found."""
     alias, key = field.new_alias(), field.new_alias()
     keys = field.parameter("ids", convert=_node_keys)
     source = f"(SELECT {key}.value AS key FROM json_each({keys}) {key} ORDER BY {key}.key) {alias}"
@@ -129,29 +141,30 @@ def nodes(field: Field) -> str:
 
 
 def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
-    """`about(event, instance)` says whether an event is: of what a caller may not see, it does not
-    even tell when it changes.
+    """SQL of an object's JSON after a cursor, NULL if no event of the window is about it.
 
-    The cursor of the frame that the object goes into stands in front of it. For a caller with
-    restrictions it is that of the last event of the window that is about the object, and blank for
-    the object as it is now.
+    `about(event, instance)` is the condition that an event is about the object. It includes the
+    caller's restrictions, so that changes of other instances have no effect that it could notice.
+
+    The cursor is for the frame that will contain the object. A caller with restrictions gets the
+    cursor of the window's last event about the object, and none with the first result.
     """
     event, row, frame = field.new_alias(), field.new_alias(), field.new_alias()
     after, to = window(field)
-    # From the events of the window, which are few, to their instances: hence CROSS.
+    # CROSS makes SQLite begin with the events of the window, which are few.
     changes = (
         f"FROM events {event} CROSS JOIN instances {row}"
         f" WHERE {event}.id>{after} AND {event}.id<={to} AND {row}.id={event}.instance"
         f" AND {about(event, row)}"
     )
-    initial = integer(field.of_request("initial"))
+    initial = integer(field.supplied("initial"))
     if field.principal.is_restricted:
         last = f"(SELECT {cursor_text(f'{event}.id')} {changes} ORDER BY {event}.id DESC LIMIT 1)"
         cursor = f"iif({initial},'{NO_CURSOR}',{last})"
     else:
         now = cursor_text(f"min({to},{HEAD})")
         cursor = f"iif({initial} OR EXISTS (SELECT 1 {changes}),{now},NULL)"
-    # With both LIMITs SQLite finds the cursor once, and makes the object only if there is one.
+    # With both LIMITs SQLite computes the cursor once, and the object only if there is a cursor.
     return (
         f"(SELECT iif({frame}.cursor IS NULL,NULL,{frame}.cursor||{body})"
         f" FROM (SELECT {cursor} AS cursor LIMIT 1) {frame} LIMIT 1)"
@@ -160,13 +173,13 @@ def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
 
 def _row(field: Field, table: str, conditions: Any) -> str:
     alias = field.new_alias()
-    seen = filters.workflow_visible if table == "workflows" else filters.visible
-    where = filters.all_of([*conditions(alias), *seen(field, alias)])
+    visible = filters.workflow_visible if table == "workflows" else filters.visible
+    where = filters.all_of([*conditions(alias), *visible(field, alias)])
     return sql.row_or_null(field.body(alias), f"{table} {alias} WHERE {where}")
 
 
 def _node(field: Field, keys: str) -> str:
-    """The body of whichever type the key in `keys.key` is of."""
+    """SQL of the body of the node whose type and key are in `keys.key`."""
     cases = []
     for type_name, (table, on) in _NODES.items():
         alias = field.new_alias()
@@ -177,9 +190,9 @@ def _node(field: Field, keys: str) -> str:
             conditions += filters.visible(field, alias)
         elif field.principal.is_restricted:
             instance = field.new_alias()
-            seen = [f"{instance}.id={alias}.instance", *filters.visible(field, instance)]
+            of_step = [f"{instance}.id={alias}.instance", *filters.visible(field, instance)]
             conditions.append(
-                f"EXISTS (SELECT 1 FROM instances {instance} WHERE {filters.all_of(seen)})"
+                f"EXISTS (SELECT 1 FROM instances {instance} WHERE {filters.all_of(of_step)})"
             )
         source = f"{table} {alias} WHERE {filters.all_of(conditions)}"
         cases.append(
@@ -193,7 +206,7 @@ def _node(field: Field, keys: str) -> str:
 
 def _reference_keys(keys: Any) -> str:
     if len(keys) > MAX_REFERENCE_KEYS:
-        raise ValueError(f"at most {MAX_REFERENCE_KEYS} keys")
+        raise ValueError(f"must have at most {MAX_REFERENCE_KEYS} keys")
     return json.dumps(
         [[names.ref_type(key["refType"]), names.ref_id(key["refId"])] for key in keys],
         ensure_ascii=False,
@@ -210,9 +223,9 @@ def _node_key(value: object) -> str:
 
 def _node_keys(values: Any) -> str:
     if len(values) > MAX_NODE_IDS:
-        raise ValueError(f"at most {MAX_NODE_IDS} ids")
+        raise ValueError(f"must have at most {MAX_NODE_IDS} ids")
     return json.dumps([parse_global_id(value) for value in values], ensure_ascii=False)
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     return json.dumps(str(value)[:80])

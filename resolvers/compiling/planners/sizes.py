@@ -1,14 +1,24 @@
-"""Arguments that say how many: their bounds, their defaults, and what they multiply."""
+"""Arguments for the size of a page or list: their bounds and defaults.
+
+Example:
+
+    { workflows(first: 2) { nodes { name } } }
+
+becomes
+
+    SELECT … ORDER BY t3.name LIMIT ?1…
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
 
-from resolvers.compiling.compiler import Field, Reader
+from resolvers.compiling.binding import Reader
+from resolvers.compiling.fields import Field
 
 
 @lru_cache
 def between(least: int, most: int) -> Callable[[object], int]:
-    """A converter that raises ValueError outside the bounds; one function for each pair."""
+    """Make a converter that raises ValueError outside the bounds; one function for each pair."""
 
     def convert(value: object) -> int:
         if not isinstance(value, int) or not least <= value <= most:
@@ -19,7 +29,7 @@ def between(least: int, most: int) -> Callable[[object], int]:
 
 
 def page_limit(field: Field, argument: str, *, default: int, most: int) -> tuple[Reader, str]:
-    """The size of a page for the count of objects, and the SQL of its LIMIT."""
+    """Return the reader of a page's size, to count its objects, and the SQL of its LIMIT."""
     if field.argument(argument) is None:
         return (lambda _: default), str(default)
     convert = between(0, most)

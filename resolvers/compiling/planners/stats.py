@@ -1,13 +1,24 @@
-"""Figures for the instances that a filter selects. Only what is selected is computed."""
+"""Statistics of the instances that a filter selects. Only the selected members are computed.
+
+Example:
+
+    { stats(filter: { workflow: ["order"] }) { total } }
+
+becomes
+
+    SELECT … format('{"total":%s}',(SELECT coalesce(sum(count),0)
+        FROM (SELECT status,sum(count) AS count
+            FROM status_counts WHERE count>0 AND workflow=?1 GROUP BY status)))…
+"""
 
 from resolvers.base.limits import MAX_TIMELINE_SLICES
-from resolvers.compiling.compiler import Field
+from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.expressions import counted_list, milliseconds
 from resolvers.compiling.planners.pages import counted_by_status
 from resolvers.compiling.planners.sizes import between
 from resolvers.ports import sql
-from resolvers.ports.sql import NOW, now_shifted
+from resolvers.ports.sql import NOW, integer, now_shifted
 
 _KINDS = ("started", "completed", "errored")
 
@@ -46,9 +57,9 @@ def _counts(field: Field) -> str:
 
 
 def _percentile(field: Field, percent: int) -> str:
-    """Nearest rank among completed instances: the least duration that `percent` do not exceed."""
+    """SQL of a percentile of the duration of completed instances, by nearest rank."""
     alias = field.new_alias()
-    duration = milliseconds(alias, "started_at", "completed_at")
+    duration = milliseconds(alias, start="started_at", end="completed_at")
     where = filters.all_of(
         [
             *filters.selected(field, alias),
@@ -64,7 +75,7 @@ def _percentile(field: Field, percent: int) -> str:
 
 
 def _retries(field: Field) -> str:
-    """Attempts that failed and were followed, or will be, by another."""
+    """SQL of the number of failed attempts that another attempt followed or will follow."""
     alias, step, attempt = (field.new_alias() for _ in range(3))
     where = filters.all_of(filters.selected(field, alias))
     return (
@@ -75,14 +86,14 @@ def _retries(field: Field) -> str:
 
 
 def _timeline(field: Field, part: Field) -> str:
-    """Equal slices from createdAt.from (a day ago) to createdAt.to (now), one scan a kind.
+    """SQL of equal slices from createdAt.from (a day ago) to createdAt.to (now), one scan a kind.
 
-    Times are integers here, milliseconds since 1970, and slice i of n starts at
-    low + span * i / n rounded down; `slot` is the inverse of that.
+    Times are integers, milliseconds since 1970. Slice i of n starts at low + span * i / n rounded
+    down; `slot` is the inverse of that.
     """
     slices = between(1, MAX_TIMELINE_SLICES)
     size = part.reader("slices", convert=slices)
-    n = f"CAST({part.parameter('slices', convert=slices)} AS INTEGER)"
+    n = integer(part.parameter("slices", convert=slices))
     start, end = (_bound(field, name) for name in ("from", "to"))
     row, alias = field.new_alias(), field.new_alias()
     where = filters.all_of(filters.selected(field, alias))

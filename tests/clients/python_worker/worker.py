@@ -18,7 +18,7 @@ from flowflare.client import (
 
 
 class Default(WorkerEntrypoint):
-    """Answers each path with what the client of that name found."""
+    """Answers each path with the result of the method of that name."""
 
     async def fetch(self, request: Request) -> Response:
         """`/start`, `/refused`, `/wrong` or `/follow`."""
@@ -28,7 +28,7 @@ class Default(WorkerEntrypoint):
         return Response(json.dumps(found), headers={"content-type": "application/json"})
 
     async def on_start(self, client: FlowflareClient) -> object:
-        """Start, report, and read what the service makes of it."""
+        """Start an instance, report on it, and read it."""
         started = await client.start_workflow(
             StartWorkflowInput(
                 workflow="from-python",
@@ -51,7 +51,7 @@ class Default(WorkerEntrypoint):
         return refused.path
 
     async def on_wrong(self, client: FlowflareClient) -> object:
-        """The codes of what the service refuses as a whole, in either way to ask it."""
+        """The codes of requests that the service refuses, as a query and as a subscription."""
         codes: list[str | None] = []
         try:
             await client.list_instances(first=1000)

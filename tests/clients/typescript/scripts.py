@@ -110,7 +110,7 @@ class Scripts:
         return calls
 
     def engine(self, id_: str) -> Any:
-        """What the engine itself says of an instance."""
+        """The engine's own status of an instance."""
         return self.tell("status", id_)
 
     def end(self, id_: str) -> Any:
@@ -136,7 +136,7 @@ class Scripts:
 
 
 def wait(look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-    """What `look` finds once `done` says that it is as wanted; fails with the last of it."""
+    """Call `look` until `done` accepts its result; fails with the last result."""
     deadline = time.monotonic() + DEADLINE_S
     while not done(found := look()):
         assert time.monotonic() < deadline, f"still: {found}"

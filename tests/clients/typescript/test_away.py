@@ -34,7 +34,7 @@ def test_calls_that_fail_are_made_again_in_order(scripts: Scripts, gate: str) ->
     assert happened(instance) == EVENTS
 
 
-def test_what_is_left_at_the_end_is_delivered_in_a_step_of_the_engine(scripts: Scripts) -> None:
+def test_reports_left_at_the_end_are_delivered_in_a_step_of_the_engine(scripts: Scripts) -> None:
     id_ = scripts.start(ACTIONS, gate="broken")
     calls = scripts.until_calls(id_, 7)
     assert {call["query"].split("(")[0] for call in calls} == {"query State"}
@@ -43,7 +43,7 @@ def test_what_is_left_at_the_end_is_delivered_in_a_step_of_the_engine(scripts: S
     assert happened(instance) == EVENTS
 
 
-def test_a_workflow_that_cannot_be_tracked_runs_all_the_same(scripts: Scripts) -> None:
+def test_a_workflow_that_cannot_be_tracked_runs_nevertheless(scripts: Scripts) -> None:
     id_ = scripts.start([{"do": "one"}, {"do": "two"}], untracked=True)
     assert scripts.until_engine(id_, "complete")["output"] == {"results": ["one", "two"]}
     scripts.server.wait_for_log(f"[flowflare] {id_} is not tracked: ")
@@ -93,7 +93,7 @@ def survivors(scripts: Scripts) -> Survivors:
     return Survivors(*(scripts.finished(id_) for id_ in (sleeping, running, unreported)))
 
 
-def test_a_crash_in_a_sleep_loses_and_doubles_nothing(survivors: Survivors) -> None:
+def test_a_crash_in_a_sleep_loses_and_repeats_nothing(survivors: Survivors) -> None:
     assert happened(survivors.sleeping) == [
         "INSTANCE_QUEUED",
         "INSTANCE_STARTED",
@@ -115,7 +115,7 @@ def test_a_crash_in_a_step_is_an_attempt_that_was_interrupted(survivors: Survivo
     assert happened(instance).count("STEP_STARTED one") == 1
 
 
-def test_reports_lost_in_a_crash_come_from_what_the_engine_has(survivors: Survivors) -> None:
+def test_reports_lost_in_a_crash_are_made_from_the_engines_results(survivors: Survivors) -> None:
     instance = survivors.unreported
     assert statuses(instance) == {"one": "COMPLETED", "two": "FAILED", "word": "COMPLETED"}
     assert [step["output"] for step in instance["steps"]] == [{"n": 1}, None, {"by": "test"}]

@@ -1,4 +1,4 @@
-"""What a Worker that imports the package carries with it."""
+"""The bundle of a Worker that imports the package."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def bundle(contents: str) -> str:
     return done.stdout
 
 
-def test_a_worker_that_only_tracks_carries_no_graphql_ws() -> None:
+def test_a_worker_that_only_tracks_does_not_bundle_graphql_ws() -> None:
     code = bundle(TRACKING)
     assert PROTOCOL not in code
     assert len(code.encode()) < 30_000
 
 
-def test_a_worker_that_subscribes_does() -> None:
+def test_a_worker_that_subscribes_bundles_graphql_ws() -> None:
     assert PROTOCOL in bundle(FOLLOWING)
 
 

@@ -1,4 +1,4 @@
-"""What runs in Node: units of the package, and `WorkflowClient` against a running service."""
+"""Tests in Node: units of the package, and `WorkflowClient` against a running service."""
 
 from __future__ import annotations
 

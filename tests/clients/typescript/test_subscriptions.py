@@ -60,7 +60,7 @@ class Follower:
             self.cursor = line["cursor"]
 
     def is_silent(self, seconds: float = 0.2) -> bool:
-        """Whether nothing comes for so long."""
+        """True if nothing arrives within the time."""
         with self._lines.not_empty:
             return not self._lines.queue and not self._lines.not_empty.wait(seconds)
 
@@ -76,7 +76,7 @@ class Follower:
         return self.ended()
 
     def ended(self) -> dict[str, Any]:
-        """How it ended by itself: the last line. The process ends with it."""
+        """Wait for the process to end by itself; its last line."""
         last = self.next()
         assert self._process.wait(DEADLINE_S) == 0
         return last
@@ -128,7 +128,7 @@ def starter(scripts: Scripts) -> tuple[str, Callable[[], str]]:
     return workflow, start
 
 
-def test_a_subscription_goes_on_after_the_service_was_killed(
+def test_a_subscription_resumes_after_the_service_was_killed(
     scripts: Scripts, follow: Follow
 ) -> None:
     workflow, start = starter(scripts)
@@ -147,7 +147,7 @@ def test_a_subscription_goes_on_after_the_service_was_killed(
     last = start()
     events = resumed.ids(1)
     while events[-1] != last:
-        # The cursor is told after the page was dealt with: the last page may come again.
+        # The cursor comes after its page was processed, so the last page may be repeated.
         assert events[-1] in after
         events += resumed.ids(1)
     assert resumed.stop() == {"ended": "done"}
@@ -172,6 +172,6 @@ def test_a_key_that_is_refused_ends_the_subscription(follow: Follow) -> None:
     assert follower.ended() == {"ended": "UnauthenticatedError", "code": "UNAUTHENTICATED"}
 
 
-def test_a_cursor_that_is_none_ends_the_subscription(follow: Follow) -> None:
+def test_an_invalid_cursor_ends_the_subscription(follow: Follow) -> None:
     ended = follow("any", "nonsense").ended()
     assert ended["ended"] == "RequestError", ended

@@ -65,13 +65,13 @@ def test_an_index_that_is_taken_does_not_lose_the_step(instance: Any) -> None:
     ]
 
 
-def test_the_instance_is_what_the_workflow_said(instance: Any) -> None:
+def test_the_instance_has_the_fields_that_the_workflow_reported(instance: Any) -> None:
     assert (instance["status"], instance["output"]) == ("COMPLETED", {"ok": True})
     assert happened(instance)[1] == "INSTANCE_STARTED"
     assert happened(instance)[-1] == "INSTANCE_COMPLETED"
 
 
-def test_a_step_goes_on_while_the_service_is_away(scripts: Scripts) -> None:
+def test_a_step_runs_while_the_service_is_away(scripts: Scripts) -> None:
     actions = [BEGIN, {"step": "one"}, END]
     id_ = scripts.start(actions, bare=True, gate="broken 2")
     instance = scripts.finished(id_)

@@ -98,7 +98,7 @@ def test_a_non_retryable_error_ends_the_step_at_its_first_attempt(scripts: Scrip
     assert instance["status"] == "ERRORED"
 
 
-def test_a_workflow_goes_on_after_a_step_that_it_lets_fail(scripts: Scripts) -> None:
+def test_a_workflow_continues_after_a_failed_step_that_it_catches(scripts: Scripts) -> None:
     instance = scripts.run([{"do": "pay", "fatal": True, "optional": True}, {"do": "two"}])
     assert statuses(instance) == {"pay": "FAILED", "two": "COMPLETED"}
     assert instance["status"] == "COMPLETED"
@@ -112,7 +112,7 @@ def test_a_timeout_fails_the_attempt(scripts: Scripts) -> None:
     ]
 
 
-def test_a_delay_that_is_a_function_says_when_the_next_attempt_is_due(scripts: Scripts) -> None:
+def test_a_delay_function_gives_the_time_of_the_next_attempt(scripts: Scripts) -> None:
     instance = scripts.run([{"do": "pay", "fails": 1, "asks": True}])
     first, second = step(instance, "pay")["attempts"]
     assert first["error"]["message"] == "declined at attempt 1"
@@ -120,7 +120,7 @@ def test_a_delay_that_is_a_function_says_when_the_next_attempt_is_due(scripts: S
     assert step(instance, "pay")["retryPolicy"] is None
 
 
-def test_an_event_that_comes_is_the_output_of_its_step(scripts: Scripts) -> None:
+def test_an_event_is_the_output_of_the_step_that_waits_for_it(scripts: Scripts) -> None:
     id_ = scripts.start([{"wait": "approval", "type": "approved"}, {"do": "publish"}])
     instance = scripts.reaches(id_, "approval")
     assert instance["status"] == "WAITING"
@@ -137,7 +137,7 @@ def test_an_event_that_comes_is_the_output_of_its_step(scripts: Scripts) -> None
     ]
 
 
-def test_an_event_that_does_not_come_fails_its_step(scripts: Scripts) -> None:
+def test_a_missing_event_fails_the_step_that_waits_for_it(scripts: Scripts) -> None:
     wait = {"wait": "approval", "type": "approved", "timeout": "1 second", "optional": True}
     instance = scripts.run([wait, {"do": "remind"}])
     assert step(instance, "approval")["status"] == "FAILED"
@@ -145,7 +145,7 @@ def test_an_event_that_does_not_come_fails_its_step(scripts: Scripts) -> None:
     assert instance["status"] == "COMPLETED"
 
 
-def test_a_sleeping_instance_says_until_when(scripts: Scripts) -> None:
+def test_a_sleeping_instance_has_the_time_of_its_end(scripts: Scripts) -> None:
     id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": "1 hour"}])
     instance = scripts.reaches(id_, "nap")
     assert instance["status"] == "SLEEPING"
@@ -154,7 +154,7 @@ def test_a_sleeping_instance_says_until_when(scripts: Scripts) -> None:
     scripts.act("terminateWorkflow", id_)
 
 
-def test_steps_of_one_name_are_told_apart(scripts: Scripts) -> None:
+def test_steps_with_the_same_name_are_numbered(scripts: Scripts) -> None:
     instance = scripts.run([{"do": "page"}, {"do": "page"}, {"sleep": "page", "for": 1}])
     assert statuses(instance) == {
         "page": "COMPLETED",
@@ -163,7 +163,7 @@ def test_steps_of_one_name_are_told_apart(scripts: Scripts) -> None:
     }
 
 
-def test_steps_side_by_side_are_all_recorded(scripts: Scripts) -> None:
+def test_parallel_steps_are_all_recorded(scripts: Scripts) -> None:
     together = [{"do": "a", "takes": 50}, {"do": "b", "fails": 1}, {"sleep": "c", "for": 700}]
     instance = scripts.run([{"together": together}, {"do": "after"}])
     assert statuses(instance) == dict.fromkeys(["a", "b", "c", "after"], "COMPLETED")
@@ -182,7 +182,7 @@ def test_a_result_over_the_limit_is_recorded_with_its_size_and_a_preview(scripts
 
 
 @pytest.mark.parametrize("levels", [1_000, 8_000, 100_000])
-def test_a_deep_result_is_taken_or_refused_as_without_tracking(
+def test_a_deep_result_is_accepted_or_refused_as_without_tracking(
     scripts: Scripts, levels: int
 ) -> None:
     bystander = scripts.start([{"wait": "hear", "type": "heard"}])
@@ -203,7 +203,7 @@ def test_a_deep_result_is_taken_or_refused_as_without_tracking(
     assert scripts.finished(bystander)["status"] == "COMPLETED"
 
 
-def test_names_that_objects_have_of_their_own_are_tracked_like_any(scripts: Scripts) -> None:
+def test_members_with_names_of_built_in_properties_are_recorded(scripts: Scripts) -> None:
     names = ["__proto__", "constructor", "toString", "hasOwnProperty"]
     value = json.loads('{"__proto__": {"a": 1}, "constructor": 2, "toString": null}')
     actions = [{"do": name, "returns": value} for name in [*names, *names]]
@@ -231,7 +231,7 @@ def test_a_sensitive_result_is_not_recorded(scripts: Scripts) -> None:
     assert step(instance, "secret")["output"] == "[REDACTED]"
 
 
-def test_an_instance_the_engine_was_asked_for_is_created_with_what_it_is(scripts: Scripts) -> None:
+def test_an_instance_that_the_engine_created_is_tracked_with_its_fields(scripts: Scripts) -> None:
     id_ = scripts.create([{"do": "one"}])
     instance = scripts.finished(id_)
     assert instance["workflow"] == {"name": "js-script"}
@@ -245,7 +245,7 @@ def test_a_step_costs_at_most_one_call(scripts: Scripts) -> None:
     id_ = scripts.start([{"do": name, "takes": 20} for name in names])
     instance = scripts.finished(id_)
     assert statuses(instance) == dict.fromkeys(names, "COMPLETED")
-    # One more asks what the service knows, and one tells the end.
+    # One more reads the service's record, and one reports the end.
     assert len(scripts.calls(id_)) <= len(names) + 2
 
 
@@ -279,7 +279,7 @@ def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(scripts: Scri
     ]
 
 
-def test_a_pause_lets_the_step_that_runs_end(scripts: Scripts) -> None:
+def test_a_pause_lets_the_running_step_end(scripts: Scripts) -> None:
     id_ = scripts.start([{"do": "one", "takes": 2500}, {"do": "two"}])
     scripts.reaches(id_, "one")
     assert scripts.act("pauseWorkflow", id_) in ("WAITING_FOR_PAUSE", "PAUSED")
@@ -294,7 +294,7 @@ def test_a_pause_lets_the_step_that_runs_end(scripts: Scripts) -> None:
     assert "INSTANCE_ERRORED" not in happened(instance)
 
 
-def test_a_pause_and_a_resumption_that_the_engine_alone_was_told_are_seen(
+def test_a_pause_and_a_resumption_by_the_engine_alone_are_recorded(
     scripts: Scripts,
 ) -> None:
     id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 3000}, {"do": "two"}])
@@ -316,7 +316,7 @@ def test_a_pause_and_a_resumption_that_the_engine_alone_was_told_are_seen(
     ]
 
 
-def test_an_end_by_the_engine_is_no_error_of_the_workflow(scripts: Scripts) -> None:
+def test_an_end_by_the_engine_is_not_an_error_of_the_workflow(scripts: Scripts) -> None:
     id_ = scripts.start([{"do": "one", "hangs": 1}, {"do": "two"}])
     scripts.reaches(id_, "one")
     assert scripts.act("terminateWorkflow", id_) == "TERMINATED"

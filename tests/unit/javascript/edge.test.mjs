@@ -12,8 +12,15 @@ const SETTINGS = {
   keepAliveMs: 1_000,
   commands: {
     batches: { textBytes: 1_000, tooBig: "too big" },
-    notifications: { head: "0", ofRead: "^$" },
-    engine: { finished: [], leadsTo: {}, noInstance: "^$", exists: "^$" },
+    notifications: { head: "0", readFailed: "^$", writeStatements: 20, characters: 1_000 },
+    engine: {
+      finished: [],
+      hasOutput: "complete",
+      hasError: "errored",
+      leadsTo: {},
+      noInstance: "^$",
+      exists: "^$",
+    },
   },
 };
 

@@ -1,15 +1,15 @@
-// A Worker whose Workflow reports nothing: what is known of it, the service has from the engine.
+// A Worker whose Workflow reports nothing, so the service knows about it only from the engine.
 
 import { WorkflowEntrypoint } from "cloudflare:workers";
 
 /**
  * @typedef {{ result?: any, failure?: string, sleepMs?: number, busyMs?: number,
- *   event?: string }} Wish
- * @extends {WorkflowEntrypoint<unknown, Wish>}
+ *   event?: string }} Params
+ * @extends {WorkflowEntrypoint<unknown, Params>}
  */
 export class Untracked extends WorkflowEntrypoint {
   /**
-   * @param {import("cloudflare:workers").WorkflowEvent<Wish>} event
+   * @param {import("cloudflare:workers").WorkflowEvent<Params>} event
    * @param {import("cloudflare:workers").WorkflowStep} step
    */
   async run(event, step) {

@@ -1,6 +1,6 @@
 """Flowflare for Python: track Cloudflare Workflows, query them and act on them.
 
-`flowflare.workflows` is for Python Workers and needs Cloudflare's runtime; what is here does not.
+`flowflare.workflows` is for Python Workers and needs Cloudflare's runtime; this module does not.
 Everything is loaded when it is first used, so the command line starts without the tracking.
 """
 
@@ -40,9 +40,9 @@ _MODULES = {
     "track_step": "outside",
     "tracked": "runners",
 }
-"""Where each name is; the others are errors."""
+"""The modules of the names that are not in `errors`."""
 
-if not TYPE_CHECKING:  # a type checker knows which names there are
+if not TYPE_CHECKING:  # type checkers use the imports above
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:

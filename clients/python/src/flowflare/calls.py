@@ -1,5 +1,4 @@
-"""How the work of a step is called: with its attempt, with the steps it depends on, or with
-nothing."""
+"""Calls of a step's work: with its attempt, with the results of other steps, or with nothing."""
 
 from __future__ import annotations
 
@@ -14,15 +13,14 @@ Work = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a step. `number` counts from 1; `context` is what the engine says of it."""
+    """One attempt at a step. `number` counts from 1; `context` is the engine's context."""
 
     number: int
     context: Mapping[str, Any] | None = None
 
 
 async def call(work: Work, attempt: Attempt) -> Any:
-    """The result of the work, plain or awaited; it is given the attempt if it takes a
-    parameter."""
+    """Call the work, with the attempt if it takes a parameter, and await its result if need be."""
     result = work(attempt) if _takes_one(work) else work()
     return await result if inspect.isawaitable(result) else result
 
@@ -39,9 +37,9 @@ def _takes_one(work: Work) -> bool:
 class Decorated:
     """A function that `step.do(name)` decorated: calling it runs the step.
 
-    As Cloudflare's SDK has it: a parameter `ctx` gets the engine's context, each other one the
-    result of the step it stands for, by `depends` or by its name. What a step depends on runs
-    once, however many depend on it.
+    As in Cloudflare's SDK, a parameter `ctx` gets the engine's context, and each other one the
+    result of a step: the one in the same place of `depends`, or else the one of that name. A step
+    runs once, however many other steps depend on it.
     """
 
     def __init__(
@@ -61,14 +59,12 @@ class Decorated:
         self._outcome: Any = None
 
     async def __call__(self) -> Any:
-        """Run the step, after what it depends on."""
-
+        """Run the step, after the steps it depends on."""
         task = asyncio.ensure_future(self._with_dependencies())
         self._outcome = task
         return await task
 
     async def _with_dependencies(self) -> Any:
-
         needed = [source for source in self._parameters.values() if source is not None]
         if self._concurrent:
             results = await asyncio.gather(*(source.result() for source in needed))
@@ -87,7 +83,7 @@ class Decorated:
         return await self._run(work)
 
     async def result(self) -> Any:
-        """The result, of the run that was made or is under way if there is one."""
+        """The result of the step; runs it unless it has run or is running."""
         if self._outcome is None:
             return await self()
         return await self._outcome
@@ -96,16 +92,18 @@ class Decorated:
 def _sources(
     function: Work, depends: Sequence[Decorated] | None, named: Mapping[str, Decorated]
 ) -> dict[str, Decorated | None]:
-    """Where each parameter comes from; None is the engine's context."""
+    """The step that each parameter gets its result from; None for the engine's context."""
     names = list(inspect.signature(function).parameters)
     wanted = [name for name in names if name != "ctx"]
     if depends is None:
         for name in wanted:
             if name not in named:
-                raise TypeError(f"The parameter {name!r} is no step that was defined before.")
+                raise TypeError(f"The parameter {name!r} must be the name of an earlier step.")
         found = {name: named[name] for name in wanted}
     elif len(depends) != len(wanted):
-        raise TypeError(f"The step has {len(wanted)} parameters and depends on {len(depends)}.")
+        raise TypeError(
+            f"depends has {len(depends)} steps, but the function has {len(wanted)} parameters."
+        )
     else:
         found = dict(zip(wanted, depends, strict=True))
     return {name: found.get(name) for name in names}

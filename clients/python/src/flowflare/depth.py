@@ -1,4 +1,4 @@
-"""Asked of a value before anything recurses over it.
+"""A check of a value's depth, made before anything recurses over the value.
 
 `json`, `repr` and the `str` of an exception recurse in C. On WebAssembly the end of the stack is
 not a RecursionError but the end of the process (Pyodide 314.0.6, 2026-11-27).
@@ -12,7 +12,7 @@ import types
 MAX_LEVELS = 200
 MAX_OBJECTS = 100_000
 
-# They lead from a value to the program that made it.
+# References from a value to the program that made it, which are not followed.
 _PROGRAM = (
     type,
     types.ModuleType,
@@ -24,14 +24,14 @@ _PROGRAM = (
 
 
 def is_deep(value: object, levels: int = MAX_LEVELS) -> bool:
-    """True where what a value refers to is nested more than `levels` deep, or is more than
-    can be looked through. Keys, attributes and what C extensions hold are counted as well."""
+    """True if a value is nested more than `levels` deep, or refers to too many objects to check.
+    Keys, attributes and references from C extensions count as well."""
     level = [value]
     seen = {id(value)}
     for _ in range(levels):
         following = []
         for child in gc.get_referents(*level):
-            # A value that the collector does not track holds none that it does.
+            # An object that the collector does not track refers to no object that it tracks.
             if gc.is_tracked(child) and not isinstance(child, _PROGRAM) and id(child) not in seen:
                 seen.add(id(child))
                 following.append(child)

@@ -1,35 +1,89 @@
-"""Errors of the package.
+"""Everything that the package raises.
 
 FlowflareError
-├── Unreachable     the service did not answer, or asks to try again
-├── Denied          the key is missing, wrong, or does not allow this
-└── Refused         the service has understood and said no; `code` says why
-NonRetryableError   raised by the work of a step: it fails at once, without another attempt
+├── Unreachable              no answer: no connection, no time left, a server that failed
+├── Denied                   the key is missing, not valid, or does not allow this
+├── Refused                  the service refused the request; `code` says why
+│   └── GraphQLRequestError  a GraphQL response with `errors`
+│       ├── Unauthenticated  no key, or one that is not valid; also Denied
+│       └── Forbidden        the key does not allow this; also Denied
+├── InvalidVariable          a value that cannot be sent; also ValueError
+└── UnexpectedAnswer         an answer that is not Flowflare's: a wrong address, another version
+NonRetryableError            raised by the work of a step: it fails without another attempt
+
+A mutation's expected failures are not exceptions in `flowflare.client`: they are members of its
+result.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from flowflare.depth import is_deep
+
+UNKNOWN = "UNKNOWN"
+"""The code of an error that came without one."""
 
 
 class FlowflareError(Exception):
-    """Root of what goes wrong between this package and the service."""
+    """Base of every failure between this package and the service."""
 
 
 class Unreachable(FlowflareError):
-    """The service did not answer in time, or its answer asks to try again."""
+    """The service did not answer in time, or asked to try again later."""
 
 
 class Denied(FlowflareError):
-    """The service does not let this caller in."""
+    """The service denies access to this caller."""
 
 
 class Refused(FlowflareError):
-    """The service refused what was sent. `code` is one of docs/errors.md."""
+    """The service refused the request. `code` is one of docs/errors.md."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+class GraphQLRequestError(Refused):
+    """The service answered with errors.
+
+    `code` and `path` are the first error's (docs/errors.md lists the codes), `errors` has all of
+    them as they came, and `data` is the data beside them.
+    """
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]], data: Any = None) -> None:
+        self.errors = [dict(error) for error in errors]
+        self.data = data
+        first = self.errors[0] if self.errors else {}
+        self.message = str(first.get("message", "The operation failed."))
+        self.path: list[str | int] = list(first.get("path") or [])
+        self.extensions: dict[str, Any] = dict(first.get("extensions") or {})
+        super().__init__(str(self.extensions.get("code", UNKNOWN)), self.message)
+
+
+class Unauthenticated(GraphQLRequestError, Denied):
+    """No key was sent, or one that is not valid (any more)."""
+
+
+class Forbidden(GraphQLRequestError, Denied):
+    """The key or token does not allow this."""
+
+
+class InvalidVariable(FlowflareError, ValueError):
+    """A variable has a value that cannot be sent, so nothing was sent.
+
+    `path` leads to the value from the name of the variable: `["input", "input", "total"]`.
+    """
+
+    def __init__(self, path: Sequence[str | int], fault: str) -> None:
+        self.path = list(path)
+        super().__init__(f"{'.'.join(map(str, path))} {fault}")
+
+
+class UnexpectedAnswer(FlowflareError):
+    """The answer is not Flowflare's, or not that of a version this client knows."""
 
 
 class NonRetryableError(Exception):
@@ -40,13 +94,13 @@ class NonRetryableError(Exception):
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether an attempt that failed with this error may be followed by another."""
+    """True if an attempt that failed with this error may be followed by another."""
     return all(kind.__name__ != NonRetryableError.__name__ for kind in type(error).__mro__)
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an error, whatever its class makes of it; empty where it holds a value that is
-    too deep to be written."""
+    """The text of an error; empty if its class cannot produce one, or if it contains a value
+    that is nested too deeply to be written."""
     if is_deep(error.args):
         return ""
     try:

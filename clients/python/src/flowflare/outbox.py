@@ -1,7 +1,7 @@
-"""The updates on their way to the service: kept in order, bounded, sent by one sender.
+"""The queue of updates to the service: ordered, bounded, and sent one batch at a time.
 
-Whatever happens here is never the workflow's problem: what cannot be delivered is logged, by
-its label and without its content.
+Nothing here fails the workflow: an update that cannot be delivered is logged by its label,
+without its content.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAX_UPDATES = 1_000
 MAX_BYTES = 16_000_000
 MAX_BATCH_UPDATES = 100
 MAX_BATCH_BYTES = 1_500_000
-"""Below the service's limit of a request's body, see docs/limits.md."""
+"""Below the service's limit for the body of a request (docs/limits.md)."""
 LINGER_S = 0.25
-"""How long the end of a step waits for the start of the next to travel with."""
+"""Time that the end of a step waits for the start of the next, to travel in one call."""
 FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 10.0
 
@@ -36,18 +36,18 @@ class Update:
     label: str
     ends_step: bool = False
     creates: bool = False
-    """Without it the service would refuse all that follow, so it is never dropped."""
+    """True if the service would refuse all later updates without this one; never dropped then."""
 
 
 class Service(Protocol):
-    """What takes the updates."""
+    """Accepts updates."""
 
     async def track(self, updates: Sequence[str]) -> None:
         """Apply them all, or raise a FlowflareError."""
 
 
 class Outbox:
-    """The updates of one instance. One sender at a time, so their order is kept, through retries
+    """The updates of one instance. There is one sender at a time, so that retries keep the order
     too; a repeated update changes nothing in the service."""
 
     def __init__(
@@ -69,8 +69,8 @@ class Outbox:
         self._queue: list[Update] = []
         self._bytes = 0
         self._in_flight = 0
-        # Positions: of the last update that was put, the last that somebody wants sent, the last
-        # that has gone, and the last that was sent without an answer.
+        # Positions: of the last update that was put, the last that has to be sent now, the last
+        # that has left the queue, and the last that was sent without an answer.
         self._put = 0
         self._wanted = 0
         self._gone = 0
@@ -88,11 +88,11 @@ class Outbox:
 
     @property
     def is_away(self) -> bool:
-        """Whether the last call failed, so that nobody should wait for the next one."""
+        """True if the last call failed, so that no caller should wait for the next one."""
         return self._failures > 0
 
     def put(self, *updates: Update) -> None:
-        """Take updates; they are sent with the next `flush`, or when nothing came for a while."""
+        """Queue updates; they are sent with the next `flush`, or after a short time without one."""
         for update in updates:
             self._queue.append(update)
             self._bytes += len(update.text)
@@ -101,7 +101,7 @@ class Outbox:
         self._linger()
 
     async def flush(self) -> None:
-        """Send what was put and wait until it has arrived; not while the service is away."""
+        """Send the queue and wait until it has arrived; does not wait while the service is away."""
         if not self._queue:
             return
         self._start()
@@ -112,7 +112,7 @@ class Outbox:
         await waiter
 
     async def drain(self) -> bool:
-        """Try at once to send all there is; whether nothing is left."""
+        """Try once, now, to send everything; True if nothing is left."""
         async with self._one_at_a_time:
             self._stop()
             while self._queue:
@@ -124,7 +124,7 @@ class Outbox:
         return True
 
     async def abandon(self, keep: Callable[[Update], bool]) -> None:
-        """Forget everything but what `keep` selects, and try once to send that."""
+        """Drop all updates that `keep` does not select, and try once to send the others."""
         async with self._one_at_a_time:
             self._stop()
             self._queue = [update for update in self._queue if keep(update)]
@@ -134,7 +134,7 @@ class Outbox:
         self._queue.clear()
 
     def close(self) -> None:
-        """Stop; what is still here is lost, and the log says so."""
+        """Stop. Updates that are left are lost, which is logged."""
         self._stop()
         self.lost += len(self._queue)
         if self._queue:
@@ -148,7 +148,7 @@ class Outbox:
         self._queue.clear()
 
     def _linger(self) -> None:
-        """Send what is here in a while, unless it goes with something else before."""
+        """Send the queue after a short time, unless a `flush` sends it first."""
         if self._queue and self._timer is None and self._sender is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._linger_s, self._start)
@@ -188,7 +188,7 @@ class Outbox:
             if len(batch) == 1:
                 self._confirm(1)
                 return
-            # A batch is applied whole or not at all: find the one that is refused.
+            # A batch is applied as a whole or not at all, so find the update that is refused.
             for update in batch:
                 await self._is_refused([update], logs=True)
                 self._confirm(1)
@@ -203,19 +203,19 @@ class Outbox:
             self._uncertain = max(self._uncertain, self._gone + len(batch))
             raise
         except Denied as error:
-            # Every further one would be refused as well, until somebody corrects the key.
+            # All updates will be refused until somebody corrects the key.
             _log.error("%s: the service denies access: %s", self._subject, error)
             self.lost += len(batch)
             return False
         except Refused as error:
             if logs:
-                # What was applied before, and only its answer got lost, may be late by now.
+                # It may have been applied before, when only the answer got lost.
                 repeated = self._gone < self._uncertain and error.code == "ILLEGAL_TRANSITION"
                 level = logging.INFO if repeated else logging.WARNING
                 _log.log(level, "%s: %s was refused: %s", self._subject, batch[0].label, error)
             return True
         except Exception as error:
-            # What nobody has thought of must not reach the workflow; it is tried again.
+            # An unforeseen error must not reach the workflow; the updates are sent again.
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         self._failures = 0
         return False
@@ -245,7 +245,7 @@ class Outbox:
         self._wake(everyone=True)
 
     def _wake(self, *, everyone: bool = False) -> None:
-        """Let those go on whose updates have gone, or all of them."""
+        """Wake the callers whose updates have left the queue, or all callers."""
         still = []
         for position, waiter in self._waiting:
             if everyone or position <= self._gone:
@@ -278,7 +278,7 @@ class Outbox:
             )
 
     def _stop(self) -> None:
-        """End the sender; called where it is between two calls, or nobody will miss the last."""
+        """Cancel the sender; called between two calls, or when the last call no longer matters."""
         self._cancel_timer()
         sender, self._sender = self._sender, None
         if sender is not None:

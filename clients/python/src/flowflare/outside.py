@@ -1,4 +1,4 @@
-"""Steps outside a Workflow: no engine remembers or repeats them, so this does the retries."""
+"""Steps outside a Workflow. There is no engine to retry them, so this module does."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ async def track_step(
     retries: Retries | None = None,
     timeout: timedelta | None = None,
 ) -> Any:
-    """Run `fn` as a step of an instance that the service knows, and return its result.
+    """Run `fn` as a step of an instance that the service tracks, and return its result.
 
-    `fn` takes nothing or the `Attempt`, and may be asynchronous. It is tried again as `retries`
-    say (by default five times, after 1, 2, 4, 8 and 16 seconds), unless it raises
-    NonRetryableError; what the last attempt raised is raised. An attempt that is asynchronous may
-    take as long as `timeout`. A service that is away does not keep `fn` from running.
+    `fn` takes nothing or the `Attempt`, and may be asynchronous. It is retried according to
+    `retries` (by default five times, after 1, 2, 4, 8 and 16 seconds), unless it raises
+    NonRetryableError; the error of the last attempt is raised. `timeout` limits each attempt of an
+    asynchronous `fn`. `fn` also runs while the service is away.
     """
     retries = Retries() if retries is None else retries
-    run = Run(instance_id, "", begun=True, told="COMPLETED")
+    run = Run(instance_id, "", begun=True, reported="COMPLETED")
     step = Step(name, index, "TASK", retries)
     outbox = Outbox(flowflare, f"instance {instance_id!r}")
     try:

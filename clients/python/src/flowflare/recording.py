@@ -1,4 +1,4 @@
-"""What results and errors look like in the service: JSON within its limits, whatever they are."""
+"""Results and errors as they are recorded: any value as JSON within the service's limits."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _CONTAINERS = (dict, list, tuple)
 _KNOWN = (str, int, float, *_CONTAINERS)
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _MAX_FORMS = 8
-"""Forms that lead from one to the next at most: an enum member, a dataclass, a dict."""
+"""Conversions of one value at most, as from an enum member to a dataclass to a dict."""
 _LAST_LINE = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 
 
 class _Unfit(Exception):
-    """A value cannot be written as JSON; the text says why."""
+    """A value cannot be written as JSON; the message gives the reason."""
 
 
 def json_text(value: object) -> str:
     """Compact JSON of any value.
 
-    Dates, enums, dataclasses, pydantic models and the like become what JSON has for them. What
-    is too large is replaced by its size and a preview, and what has no form in JSON by its type
-    and a preview.
+    Dates, enums, dataclasses, pydantic models and the like are converted to JSON's types. A value
+    that is too large is replaced by its size and a preview, a value that JSON cannot express by
+    its type and a preview.
     """
     try:
         text = _encode(value, _forms(value))
     except _Unfit as error:
         return _stand_in(value, str(error))
     except Exception:
-        return _stand_in(value, "is no JSON", _preview(value, PREVIEW_CHARACTERS))
+        return _stand_in(value, "cannot be written as JSON", _preview(value, PREVIEW_CHARACTERS))
     size = len(text.encode("utf-8"))
     if size <= MAX_JSON_BYTES:
         return text
@@ -64,8 +64,8 @@ def json_text(value: object) -> str:
 def described(error: BaseException) -> dict[str, str]:
     """An error as `ErrorInput`: its name, its message, and its stack.
 
-    What the engine hands back has lost its type: its text is a traceback, or begins with the
-    name. Then both are read from the text.
+    An error that comes back from the engine has lost its type: its text is a traceback, or begins
+    with the name. Then name and message are read from the text.
     """
     message = message_of(error)
     name = getattr(error, "name", None)
@@ -81,13 +81,13 @@ def described(error: BaseException) -> dict[str, str]:
                 name, message = own[1], own[2] or ""
     message = message.removeprefix(f"{name}: ")
     if len(stack) > MAX_ERROR_STACK:
-        # The end of a Python traceback is where it happened.
+        # The end of a Python traceback shows where the error was raised.
         stack = "…" + stack[1 - MAX_ERROR_STACK :]
     return {"name": _clean(name), "message": _clean(message), "stack": _clean(stack)}
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback from where the workflow's own code begins."""
+    """A traceback without the frames of this package at its top."""
     frame = trace
     while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.tb_next
@@ -102,7 +102,7 @@ def _stack(error: BaseException) -> str:
 
 
 def _related(error: BaseException) -> list[BaseException]:
-    """An error with its causes, contexts and members: all whose text is in its traceback."""
+    """An error with its causes, contexts and members: every error in its traceback."""
     found = [error]
     known = {id(error)}
     for one in found:
@@ -115,12 +115,12 @@ def _related(error: BaseException) -> list[BaseException]:
 
 
 def encode(value: object) -> str:
-    """Compact JSON of what this package has made itself."""
+    """Compact JSON of a value that this package has made itself."""
     return _clean(_plain(value))
 
 
 Forms = dict[int, tuple[object, object]]
-"""By the id of a value that JSON does not know: the value, and what JSON has for it."""
+"""By the id of a value that is not JSON: the value, and its conversion to JSON's types."""
 
 
 def _encode(value: object, forms: Forms) -> str:
@@ -132,17 +132,16 @@ def _encode(value: object, forms: Forms) -> str:
     text = encoder.encode(value)
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate: only as an escape can it be sent
+    except UnicodeEncodeError:  # a lone surrogate can be sent as an escape only
         return json.JSONEncoder(**options).encode(value)
     return text
 
 
 def _forms(value: object) -> Forms:
-    """The forms of all that JSON does not know, found level by level, before the encoder
-    recurses; raises _Unfit where the value is too deep or too large for it.
+    """Convert everything in a value that is not JSON, level by level, before the encoder recurses.
 
-    What a value holds several times is looked at once for each level, and counted as often as the
-    encoder would write it.
+    An object that occurs several times is visited once for each level, and counted as often as
+    the encoder would write it. Raises _Unfit if the value is too deep or too large.
     """
     forms: Forms = {}
     root = _known(value, forms)
@@ -168,18 +167,18 @@ def _forms(value: object) -> Forms:
 
 
 def _known(value: object, forms: Forms) -> Any:
-    """The value as JSON knows it; what that takes is added to `forms`."""
+    """The value as one of JSON's types; the conversions this takes are added to `forms`."""
     for _ in range(_MAX_FORMS):
         if value is None or isinstance(value, _KNOWN):
             return value
         if id(value) not in forms:
             forms[id(value)] = (value, _default(value))
         value = forms[id(value)][1]
-    raise _Unfit("is no JSON")
+    raise _Unfit("cannot be written as JSON")
 
 
 def _default(value: object) -> object:
-    """What JSON has for a value that it does not know."""
+    """The conversion of a value that is not JSON."""
     if isinstance(value, datetime.timedelta):
         return value // datetime.timedelta(milliseconds=1)
     if isinstance(value, (datetime.date, datetime.time)):
@@ -230,5 +229,5 @@ def _preview(value: object, limit: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """Text that can be sent: without lone surrogates."""
+    """Text without lone surrogates, which could not be sent."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""How a step is retried, and when the next attempt is due: by the engine's own rules."""
+"""Retry policies and time spans, by the engine's own rules."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class Retries:
             return timedelta.max
 
     def as_config(self) -> dict[str, Any]:
-        """As the engine takes it."""
+        """The policy as the engine takes it."""
         return {"limit": self.limit, "delay": milliseconds(self.delay), "backoff": self.backoff}
 
     def as_input(self) -> dict[str, Any]:
-        """As `RetryPolicyInput`."""
+        """The policy as `RetryPolicyInput`."""
         return {**self.as_config(), "backoff": self.backoff.upper()}
 
 
 def retries_of(config: Mapping[str, Any]) -> Retries | None:
-    """The retries in a step's config, as the engine tells them; None where they are unknown."""
+    """The retries in a step's config as the engine passes it; None if they are unknown."""
     given = config.get("retries")
     try:
         limit, delay = given["limit"], milliseconds(given["delay"])  # type: ignore[index]
@@ -77,12 +77,12 @@ def retries_of(config: Mapping[str, Any]) -> Retries | None:
 
 
 def milliseconds(span: Duration) -> int:
-    """Whole milliseconds of a time span; ValueError where it is none."""
+    """Whole milliseconds of a time span. Raises ValueError for text that is not one."""
     if isinstance(span, timedelta):
         return span // timedelta(milliseconds=1)
     if isinstance(span, str):
         match = _SPAN.fullmatch(span)
         if match is None or match[2] not in _UNITS_MS:
-            raise ValueError(f"not a time span: {span!r}")
+            raise ValueError(f"{span!r} is not a time span; write it as '5 seconds' or '1 hour'")
         return int(float(match[1]) * _UNITS_MS[match[2]])
     return int(span)

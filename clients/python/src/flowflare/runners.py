@@ -1,4 +1,4 @@
-"""Tracking a whole run: for workflows that keep their base class."""
+"""Tracking of a whole run, for workflows that keep their base class."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger("flowflare")
 
 
 class tracked:  # noqa: N801 - it is called like a function
-    """Track what happens in the block as the run of a workflow.
+    """Track the steps of the block as the run of a workflow.
 
     ```python
     async with tracked(self.env, event, step, workflow="send-invoice") as step:
@@ -73,7 +73,7 @@ class tracked:  # noqa: N801 - it is called like a function
 
 
 def found(service: Callable[[], Flowflare], instance_id: str) -> Flowflare | Nowhere:
-    """The service, or none where it cannot be found: that is logged, and stops no workflow."""
+    """The service, or `Nowhere` if it is not configured: that is logged, and the workflow runs."""
     try:
         return service()
     except Exception as error:

@@ -1,18 +1,19 @@
-"""What a run of a workflow tells the service, as plain decisions: no clock, no network.
+"""The updates that a run of a workflow reports: plain decisions, without clock or network.
 
-A `Run` knows what was told and what is under way, and turns each thing that happens into the
-updates that are still missing. A run may be a replay: then it has seen what the service knows.
+A `Run` knows what was reported and which steps are running, and turns each event of the run into
+the updates that the service still lacks. For a replay it starts from the service's own record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowflare.outbox import Update
 from flowflare.recording import encode
+from flowflare.scalars import serialize_datetime
 
 if TYPE_CHECKING:
     from flowflare.retries import Retries
@@ -33,10 +34,10 @@ class Step:
     kind: Kind
     retries: Retries | None = None
     attempt: int = 0
-    """The attempt that was begun last; 0 before the first, and where the engine replays."""
+    """The attempt that began last; 0 before the first, and when the engine replays the step."""
     is_open: bool = False
-    """Whether that attempt is under way."""
-    is_told_failed: bool = False
+    """True while that attempt runs."""
+    is_failure_reported: bool = False
     until: datetime | None = None
 
 
@@ -48,35 +49,35 @@ class Run:
     workflow: str
     creation: str = ""
     """JSON of further members of the first update: `input`, `reference`, `metadata`."""
-    told: str | None = None
-    """The instance's status as the service has it; None where nobody knows."""
+    reported: str | None = None
+    """The instance's status as the service has it; None if it is not tracked yet."""
     begun: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
-    """The statuses of the steps that the service has told."""
+    """The statuses of the steps in the service's record."""
     active: list[Step] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)
     _count: int = 0
 
     def step(self, name: str, kind: Kind) -> Step:
-        """The next step; its index and name depend on the order of calls alone."""
+        """Begin the next step; its index and name depend only on the order of calls."""
         self._count += 1
         used = self._names[name] = self._names.get(name, 0) + 1
         return Step(name if used == 1 else f"{name} ({used})", self._count, kind)
 
     def recall(self, found: Mapping[str, Any] | None) -> None:
-        """Take over what the service knows of the instance; None if that is nothing."""
+        """Take over the service's record of the instance; None if it has none."""
         if found is None:
             return
         self.begun = True
-        self.told = found["status"]
+        self.reported = found["status"]
         self.known = {step["name"]: step["status"] for step in found["steps"]}
 
     def attempt_begins(self, step: Step, number: int) -> list[Update]:
-        """An attempt at a task is made. One before it that never ended was cut off."""
+        """An attempt at a task begins. An earlier attempt that never ended was interrupted."""
         updates = self._beginning()
         if step.attempt == 0 and number > 1:
-            # This is another process than that of the attempt before. Where that one's end was
-            # told, it is told again, which changes nothing.
+            # The attempt before ran in another process. If its end was reported already, the
+            # report is repeated, which changes nothing.
             step.attempt, step.is_open = number - 1, True
         if step.is_open and step.attempt < number:
             error = {
@@ -98,20 +99,20 @@ class Run:
         step.is_open = False
         more: dict[str, Any] = {"attempt": step.attempt, "error": error}
         if retry_at is not None:
-            more["retryAt"] = instant(retry_at)
+            more["retryAt"] = serialize_datetime(retry_at)
         return [self._moved(step, "RETRYING", more)]
 
     def sleep_begins(self, step: Step, until: datetime | None) -> list[Update]:
-        """A sleep begins, or goes on in a replay."""
+        """A sleep begins, or continues in a replay."""
         step.until = until
         return self._pause_begins(step)
 
     def wait_begins(self, step: Step) -> list[Update]:
-        """A wait for an event begins, or goes on in a replay."""
+        """A wait for an event begins, or continues in a replay."""
         return self._pause_begins(step)
 
     def step_completes(self, step: Step, output: str | None = None) -> list[Update]:
-        """A step has ended well; `output` is JSON text. What the service has is not repeated."""
+        """A step has succeeded; `output` is JSON text. Nothing is reported twice."""
         step.is_open = False
         updates = self._beginning()
         if self.known.get(step.name) not in _STEP_TERMINAL:
@@ -120,11 +121,11 @@ class Run:
         return updates + self._deactivated(step)
 
     def step_fails(self, step: Step, error: Described) -> list[Update]:
-        """A step has failed for good. What was told of it is not repeated."""
+        """A step has failed for good. Nothing is reported twice."""
         step.is_open = False
         updates = self._beginning()
-        if not step.is_told_failed and self.known.get(step.name) not in _STEP_TERMINAL:
-            step.is_told_failed = True
+        if not step.is_failure_reported and self.known.get(step.name) not in _STEP_TERMINAL:
+            step.is_failure_reported = True
             more: dict[str, Any] = {"error": error}
             if step.attempt:
                 more["attempt"] = step.attempt
@@ -140,11 +141,11 @@ class Run:
         return self._ends("ERRORED", f',"error":{encode(error)}')
 
     def _beginning(self) -> list[Update]:
-        """The update that the instance runs, and that it exists, before all others."""
+        """The update that creates the instance as running, before all others."""
         if self.begun:
-            return self._status() if self.told in ("QUEUED", "UNKNOWN") else []
+            return self._status() if self.reported in ("QUEUED", "UNKNOWN") else []
         self.begun = True
-        self.told = "RUNNING"
+        self.reported = "RUNNING"
         fields = {"instanceId": self.instance_id, "workflow": self.workflow, "status": "RUNNING"}
         text = encode(fields)[:-1] + self.creation
         return [Update(f'{{"instance":{text}}}}}', "the start of the instance", creates=True)]
@@ -152,7 +153,7 @@ class Run:
     def _pause_begins(self, step: Step) -> list[Update]:
         updates = self._beginning()
         if self.known.get(step.name) in _STEP_TERMINAL:
-            return updates  # replayed: it ends at once, and the instance does not pause again
+            return updates  # replayed: the engine ends it at once, without a pause
         if step.name not in self.known:
             updates.append(self._moved(step, "RUNNING", {}))
         return updates + self._activated(step)
@@ -169,19 +170,19 @@ class Run:
         return self._status()
 
     def _status(self) -> list[Update]:
-        """The instance's status, where what is under way has changed it."""
+        """The update of the instance's status, if the running steps have changed it."""
         status, until = _status_of(self.active)
-        if status == self.told or self.told in TERMINAL:
+        if status == self.reported or self.reported in TERMINAL:
             return []
-        self.told = status
+        self.reported = status
         fields = {"instanceId": self.instance_id, "status": status}
         if until is not None:
-            fields["sleepUntil"] = instant(until)
+            fields["sleepUntil"] = serialize_datetime(until)
         return [self._instance(encode(fields), status)]
 
     def _ends(self, status: str, more: str) -> list[Update]:
         updates = self._beginning()
-        self.told = status
+        self.reported = status
         fields = encode({"instanceId": self.instance_id, "status": status})
         return [*updates, self._instance(f"{fields[:-1]}{more}}}", status)]
 
@@ -207,16 +208,10 @@ class Run:
 
 
 def _status_of(active: Iterable[Step]) -> tuple[str, datetime | None]:
-    """The status of an instance with these steps under way, and until when it sleeps."""
+    """The status of an instance with these running steps, and the end of its sleep."""
     kinds = {step.kind for step in active}
     if not kinds or "TASK" in kinds:
         return "RUNNING", None
     if "WAIT_FOR_EVENT" in kinds:
         return "WAITING", None
     return "SLEEPING", min((step.until for step in active if step.until), default=None)
-
-
-def instant(when: datetime) -> str:
-    """A `DateTime` of the API: RFC 3339 in UTC, with milliseconds."""
-    text = when.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

@@ -1,35 +1,23 @@
-"""The service as an object: where it is, and the operations that tracking needs."""
+"""`Flowflare`: the service's address, and the operations that the tracking needs."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from flowflare.depth import MAX_LEVELS, is_deep
-from flowflare.errors import Denied, FlowflareError, Refused, Unreachable
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    import httpx
+from flowflare.errors import GraphQLRequestError, Refused, UnexpectedAnswer, Unreachable
+from flowflare.transport import IN_WORKER, Transport, TransportOwner
 
 BINDING = "FLOWFLARE"
 URL = "FLOWFLARE_URL"
 KEY = "FLOWFLARE_API_KEY"
 DEFAULT_TIMEOUT = timedelta(seconds=5)
-# A value of the most levels that the service takes, and the inputs around it.
+# The levels that the service accepts in a value, and some for the inputs around it.
 _MAX_DEPTH = MAX_LEVELS + 20
-
-# Any host will do: a binding leads to its Worker.
-_BOUND_URL = "https://flowflare/graphql"
-IN_WORKER = sys.platform == "emscripten"
-_TRY_AGAIN = frozenset({408, 429})
-_DENIED = frozenset({401, 403})
 
 _TRACK = (
     "mutation Track($updates: [TrackingUpdate!]!) { track(updates: $updates)"
@@ -38,8 +26,8 @@ _TRACK = (
 _LOOK = "query Look($id: String!) { instance(instanceId: $id) { status steps { name status } } }"
 
 
-class Flowflare:
-    """The service, over a service binding or by its address; each call has a time limit.
+class Flowflare(TransportOwner):
+    """The service, over a service binding or at its address; each call has a time limit.
 
     ```python
     Flowflare(service_binding=env.FLOWFLARE)
@@ -59,25 +47,20 @@ class Flowflare:
         timeout: timedelta = DEFAULT_TIMEOUT,
     ) -> None:
         if (service_binding is None) == (url is None):
-            raise ValueError("Flowflare needs either service_binding or url.")
+            raise ValueError("Give either service_binding or url.")
         if service_binding is not None and not IN_WORKER:
-            raise ValueError("A service_binding exists only inside a Worker; give a url.")
-        self._binding = service_binding
-        self._url = _BOUND_URL if url is None else _endpoint(url)
-        self._headers = {"content-type": "application/json", "accept": "application/json"}
-        if api_key:
-            self._headers["authorization"] = f"Bearer {api_key}"
-        self._timeout = timeout
-        self._client: httpx.AsyncClient | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+            raise ValueError("service_binding works only inside a Worker; give url instead.")
+        self._transport = Transport(
+            url=url, service_binding=service_binding, api_key=api_key, timeout=timeout
+        )
 
     @classmethod
     def from_env(cls, env: Any = None, *, timeout: timedelta = DEFAULT_TIMEOUT) -> Self:
-        """The service that the environment names.
+        """The service that an environment is configured with.
 
-        In a Worker its `env`: the service binding FLOWFLARE, else the variable FLOWFLARE_URL with
-        the secret FLOWFLARE_API_KEY. Without `env`, or where a mapping is given instead, those
-        two of the process's environment or the mapping. ValueError where nothing is named.
+        `env` is a Worker's: the service binding FLOWFLARE, else the variable FLOWFLARE_URL with
+        the secret FLOWFLARE_API_KEY. It may also be a mapping with the last two; by default that
+        is the process's environment. Raises ValueError if there is neither.
         """
         if env is None:
             env = os.environ
@@ -87,22 +70,22 @@ class Flowflare:
         url = _named(env, URL)
         if not url:
             raise ValueError(
-                f"Neither a service binding {BINDING} nor {URL} is there: bind the service in"
-                f" wrangler.jsonc, or set {URL} and {KEY}."
+                f"There is neither a service binding {BINDING} nor a variable {URL}: bind the"
+                f" service in wrangler.jsonc, or set {URL} and {KEY}."
             )
         return cls(url=str(url), api_key=_named(env, KEY), timeout=timeout)
 
     async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
-        """`data` of an operation; a FlowflareError where it fails, and before anything is sent a
-        ValueError where the variables hold what JSON does not have."""
+        """Run an operation and return its `data`. Raises FlowflareError, or ValueError before
+        anything is sent if JSON cannot express the variables."""
         if is_deep(variables, _MAX_DEPTH):
-            raise ValueError(f"The variables are nested more than {_MAX_DEPTH} levels deep.")
+            raise ValueError(f"variables must not be nested more than {_MAX_DEPTH} levels deep")
         body = json.dumps({"query": query, "variables": dict(variables or {})}, allow_nan=False)
         return await self._execute(body)
 
     async def track(self, updates: Sequence[str]) -> None:
-        """Apply `TrackingUpdate`s, each given as JSON text, in one transaction; Refused where one
-        of them is refused, and then none is applied."""
+        """Apply `TrackingUpdate`s, each given as JSON text, in one transaction. Raises Refused if
+        one of them is refused; none is applied then."""
         query = json.dumps(_TRACK)
         body = f'{{"query":{query},"variables":{{"updates":[{",".join(updates)}]}}}}'
         result = (await self._execute(body))["track"]
@@ -110,100 +93,34 @@ class Flowflare:
             raise Refused(result["code"], result["message"])
 
     async def look(self, instance_id: str) -> dict[str, Any] | None:
-        """Status and steps (`name`, `status`) of an instance as they are; None if it is unknown."""
+        """Current status and steps (`name`, `status`) of an instance; None if it is not tracked."""
         found: dict[str, Any] | None = (await self.execute(_LOOK, {"id": instance_id}))["instance"]
         return found
 
-    async def aclose(self) -> None:
-        """Close the connections; the object may be used again."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def _execute(self, body: str) -> Any:
-        status, text = await self._post(body)
-        answer = _parsed(text)
-        if answer is None or not isinstance(answer.get("data"), dict) or answer.get("errors"):
-            raise _failure(status, answer)
-        return answer["data"]
-
-    async def _post(self, body: str) -> tuple[int, str]:
-        if IN_WORKER:
-            from flowflare.edge import post  # noqa: PLC0415 - exists only in a Worker
-
-            timeout_ms = self._timeout // timedelta(milliseconds=1)
-            return await post(
-                self._binding, self._url, headers=self._headers, body=body, timeout_ms=timeout_ms
-            )
-        import httpx  # noqa: PLC0415 - not in a Worker
-
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            # Connections belong to the loop that opened them.
-            self._client = httpx.AsyncClient(headers=self._headers)
-            self._loop = loop
+    async def _execute(self, body: str) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await self._client.post(
-                    self._url, content=body.encode("utf-8"), timeout=None
-                )
-        except (TimeoutError, httpx.TransportError) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
-        return response.status_code, response.text
+            return await self._transport.execute(body)
+        except GraphQLRequestError as error:
+            if error.code == "INTERNAL":
+                # The same updates may be accepted a moment later, so they have to be kept.
+                raise Unreachable(str(error)) from error
+            raise
+        except UnexpectedAnswer as error:
+            raise Refused("BAD_RESPONSE", str(error)) from error
 
 
 class Nowhere:
-    """Takes the place of a service that is not configured: a run goes on, untracked."""
+    """Stands in for a service that is not configured: the run continues untracked."""
 
     async def track(self, updates: Sequence[str]) -> None:
-        """Nobody is told."""
+        """Drop the updates."""
 
     async def look(self, instance_id: str) -> dict[str, Any] | None:
-        """Nobody knows."""
+        """No instance is known."""
         return None
-
-
-def _endpoint(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"The address of the service begins with https://: {url!r}")
-    url = url.rstrip("/")
-    return url if url.endswith("/graphql") else f"{url}/graphql"
 
 
 def _named(env: Any, name: str) -> Any:
-    """A binding or variable; None where there is none, as JavaScript's undefined too."""
+    """A binding or variable of an environment; None if it is absent, null or undefined."""
     found = env.get(name) if isinstance(env, Mapping) else getattr(env, name, None)
     return None if found is None or type(found).__name__ in ("JsNull", "JsUndefined") else found
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _failure(status: int, answer: dict[str, Any] | None) -> FlowflareError:
-    """Why an answer is no result."""
-    code, message = "BAD_RESPONSE", f"status {status}, and no GraphQL response"
-    if answer is not None and (errors := answer.get("errors")):
-        first = errors[0]
-        code = str((first.get("extensions") or {}).get("code", "ERROR"))
-        message = str(first.get("message", ""))
-    if status in _DENIED or code in ("UNAUTHENTICATED", "FORBIDDEN"):
-        return Denied(f"{code}: {message}")
-    if status >= 500 or status in _TRY_AGAIN or code == "INTERNAL":
-        return Unreachable(f"{code}: {message}")
-    return Refused(code, message)

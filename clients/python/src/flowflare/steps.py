@@ -1,4 +1,4 @@
-"""The steps of a Workflow, as Cloudflare's but tracked."""
+"""`TrackedStep`: Cloudflare's `WorkflowStep`, tracked."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from flowflare.errors import FlowflareError, NonRetryableError, is_retryable, me
 from flowflare.outbox import Outbox, Update
 from flowflare.recording import described, json_text
 from flowflare.retries import Duration, Retries, milliseconds, retries_of
-from flowflare.service import IN_WORKER
+from flowflare.transport import IN_WORKER
 
 if TYPE_CHECKING:
     from flowflare.runs import Run, Step
     from flowflare.service import Flowflare, Nowhere
 
 ABORTED = "Aborting engine:"
-"""How the text of the engine's exception begins when a run is paused, terminated or restarted:
-who asked for that records it, and the run has not failed (workerd, 2026-11-22)."""
+"""The beginning of the engine's message when a run is paused, terminated or restarted. The run has
+not failed then, and whoever asked for it records it (workerd, 2026-11-22)."""
 DELIVERY = Retries(limit=8, delay=timedelta(seconds=2), backoff="exponential")
 DELIVERY_STEP = "flowflare: deliver"
 
 _NOT_TAKEN = {
     "name": "ResultNotTaken",
-    "message": "The engine did not take what this attempt returned.",
+    "message": "The engine did not accept the value that this attempt returned.",
 }
 
 _log = logging.getLogger("flowflare")
 
 
 class Undelivered(FlowflareError):
-    """Updates are still waiting; the engine shall try again."""
+    """Updates are still waiting, so the engine has to try again."""
 
 
 class TrackedStep:
-    """What a workflow's `run` gets as `step`: Cloudflare's `WorkflowStep`, with each step, sleep
-    and wait told to the service. Steps may run in parallel."""
+    """The `step` of a workflow's `run`: Cloudflare's `WorkflowStep`, which reports each step, sleep
+    and wait to the service. Steps may run in parallel."""
 
     def __init__(
         self,
@@ -50,17 +50,17 @@ class TrackedStep:
         delivery: Retries = DELIVERY,
     ) -> None:
         self.output: Any = None
-        """What `tracked` records as the instance's output."""
+        """The instance's output, recorded by `tracked`."""
         self.refusal: Exception | None = None
-        """Why the engine will not take what the run returns."""
+        """The engine's error for the output of the run, if it does not accept it."""
         self._engine = engine
         self._run = run
         self._service = service
         self._delivery = delivery
         self._outbox = Outbox(service, f"instance {run.instance_id!r}")
         self._named: dict[str, Decorated] = {}
-        self._has_looked = False
-        self._looking = asyncio.Lock()
+        self._has_recalled = False
+        self._recalling = asyncio.Lock()
         self._raised: tuple[BaseException, Mapping[str, str]] | None = None
 
     @overload
@@ -98,15 +98,14 @@ class TrackedStep:
         depends: Sequence[Decorated] | None = None,
         concurrent: bool = False,
     ) -> Any:
-        """Run a step: `await step.do("charge", work)`; its result is the step's output.
+        """Run a step: `await step.do("charge", work)` returns the step's output.
 
-        `work` takes nothing or the `Attempt`, and may be asynchronous. It is tried again as
-        `retries` say, by default as the engine does it, unless it raises NonRetryableError; an
-        attempt may take as long as `timeout`. What the last attempt raised reaches the caller as
-        the engine hands it on.
+        `work` takes nothing or the `Attempt`, and may be asynchronous. It is retried according to
+        `retries`, by default the engine's own, unless it raises NonRetryableError; `timeout` limits
+        each attempt. The caller gets the error of the last attempt as the engine passes it on.
 
-        Without `work` this is Cloudflare's decorator: `@step.do("charge")`, with `config`,
-        `depends` and `concurrent` as there.
+        Without `work` this is Cloudflare's decorator, `@step.do("charge")`, with its `config`,
+        `depends` and `concurrent`.
         """
         settings = _config(config, retries, timeout)
         if callable(work):
@@ -134,16 +133,16 @@ class TrackedStep:
         step = self._run.step(name, "SLEEP")
         span_ms = milliseconds(duration)
         until = datetime.now(UTC) + timedelta(milliseconds=span_ms)
-        await self._look_back()
-        await self._tell(lambda: self._run.sleep_begins(step, until))
+        await self._recall()
+        await self._report(lambda: self._run.sleep_begins(step, until))
         await self._pause(step, lambda: self._engine.sleep(name, span_ms))
 
     async def sleep_until(self, name: str, when: datetime) -> None:
-        """Sleep until a moment, which must have a time zone; one that has passed ends at once."""
+        """Sleep until a datetime with a time zone; one in the past ends the sleep at once."""
         if when.tzinfo is None:
-            raise ValueError(f"{when} has no time zone, so it is no moment.")
+            raise ValueError(f"when must have a time zone, such as datetime.now(UTC); got {when}")
         step = self._run.step(name, "SLEEP")
-        await self._look_back()
+        await self._recall()
         if when <= datetime.now(UTC):
             self._note(lambda: self._run.step_completes(step))
             return
@@ -152,12 +151,12 @@ class TrackedStep:
             try:
                 await self._engine.sleep_until(name, when)
             except Exception as error:
-                # The engine refuses what has passed, also when it replays a sleep that has ended
-                # (miniflare 5.20261117.0, 2026-11-25).
+                # The engine refuses times in the past, even when it replays a sleep that has
+                # ended (miniflare 5.20261117.0, 2026-11-25).
                 if is_abort(error) or when > datetime.now(UTC):
                     raise
 
-        await self._tell(lambda: self._run.sleep_begins(step, when))
+        await self._report(lambda: self._run.sleep_begins(step, when))
         await self._pause(step, engine)
 
     async def wait_for_event(
@@ -167,19 +166,19 @@ class TrackedStep:
         is WAITING meanwhile. Past the timeout the engine raises."""
         step = self._run.step(name, "WAIT_FOR_EVENT")
         span_ms = milliseconds(timeout)
-        await self._look_back()
-        await self._tell(lambda: self._run.wait_begins(step))
+        await self._recall()
+        await self._report(lambda: self._run.wait_begins(step))
         return await self._pause(
             step, lambda: self._engine.wait_for_event(name, type, timeout=span_ms)
         )
 
     async def finish(self, output: Any) -> None:
-        """Record that the run has returned, and deliver what is still here."""
+        """Record that the run has returned, and deliver the updates that are left."""
         self._note(lambda: self._run.completes(json_text(output)))
         await self._deliver()
 
     async def fail(self, error: BaseException) -> None:
-        """Record that the run has raised; a run that the engine has stopped has not failed."""
+        """Record that the run has raised. A run that the engine has stopped has not failed."""
         if is_abort(error):
             await self._stop(error)
             return
@@ -199,13 +198,13 @@ class TrackedStep:
         except Exception as error:
             if not is_abort(error):
                 if not task.was_called:
-                    await self._look_back()
+                    await self._recall()
                 failure = task.failure or described(error)
                 self._raised = (error, failure)
                 self._note(lambda: self._run.step_fails(task.step, failure))
             raise
         if not task.was_called:
-            await self._look_back()
+            await self._recall()
         output = task.result if task.has_result else result
         self._note(lambda: self._run.step_completes(task.step, json_text(output)))
         return result
@@ -219,32 +218,34 @@ class TrackedStep:
                 self._raised = (error, failure)
                 self._note(lambda: self._run.step_fails(step, failure))
             raise
-        self._note(lambda: self._run.step_completes(step, _carried(step, result)))
+        self._note(lambda: self._run.step_completes(step, _pause_output(step, result)))
         return result
 
-    async def _look_back(self) -> None:
-        """Ask the service once what it knows, where this may be a replay: nothing has run yet."""
-        async with self._looking:
-            if self._has_looked or self._run.begun:
+    async def _recall(self) -> None:
+        """Read the service's record once if this may be a replay, that is before anything runs."""
+        async with self._recalling:
+            if self._has_recalled or self._run.begun:
                 return
-            self._has_looked = True
+            self._has_recalled = True
             try:
                 self._run.recall(await self._service.look(self._run.instance_id))
             except FlowflareError as error:
-                # Then what the engine remembers is told again, which changes nothing there.
-                _log.warning("instance %r: could not look: %s", self._run.instance_id, error)
+                # Then the steps that the engine remembers are reported again, without effect.
+                _log.warning(
+                    "instance %r: its record could not be read: %s", self._run.instance_id, error
+                )
             except Exception as error:
                 _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
 
     def _note(self, plan: Callable[[], list[Update]]) -> None:
-        """Queue updates, which travel with the next that are told."""
+        """Queue updates, which travel with the next ones that are sent."""
         try:
             self._outbox.put(*plan())
         except Exception as error:
             _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
 
-    async def _tell(self, plan: Callable[[], list[Update]]) -> None:
-        """Send updates, and what was queued before them, before going on."""
+    async def _report(self, plan: Callable[[], list[Update]]) -> None:
+        """Send updates, after those that are queued, and wait until they have arrived."""
         self._note(plan)
         try:
             await self._outbox.flush()
@@ -252,12 +253,12 @@ class TrackedStep:
             _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
 
     async def _deliver(self) -> None:
-        """Send what is here; where the service is away, the engine repeats it as a step."""
+        """Deliver what is queued; if the service is away, as a step that the engine retries."""
         if not await self._outbox.drain():
 
             async def deliver() -> int:
                 if not await self._outbox.drain():
-                    raise Undelivered(f"{len(self._outbox)} updates wait for the service")
+                    raise Undelivered(f"{len(self._outbox)} updates are waiting for the service")
                 return self._outbox.calls
 
             config = {"retries": self._delivery.as_config()}
@@ -270,14 +271,14 @@ class TrackedStep:
         self._outbox.close()
 
     async def _stop(self, error: BaseException) -> None:
-        """The engine has ended the run. What has ended before stays so, unless all starts anew;
-        the instance's status is told by who asked for the end."""
+        """The engine has ended the run: report the steps that have ended, unless it is restarted.
+        Whoever ended it reports the instance's status."""
         restarted = "restart" in message_of(error)
         await self._outbox.abandon(lambda update: update.ends_step and not restarted)
 
 
 class _Task:
-    """The work of one step, called by the engine for each attempt."""
+    """The work of one step, which the engine calls for each attempt."""
 
     def __init__(self, tracked: TrackedStep, step: Step, work: Work) -> None:
         self.step = step
@@ -289,15 +290,15 @@ class _Task:
         self._work = work
 
     async def attempt(self, ctx: Any = None) -> Any:
-        """Make an attempt; the engine's callback."""
+        """Run one attempt, as the engine's callback."""
         self.was_called = True
-        number, timeout_ms = self._understand(ctx)
-        run, step, tell = self._tracked._run, self.step, self._tracked._tell
+        number, timeout_ms = self._number_and_timeout(ctx)
+        run, step = self._tracked._run, self.step
         if self.has_result:
-            # The engine could not clone what the attempt before had returned, and tries again.
+            # The engine could not clone the result of the attempt before, and tries again.
             self._tracked._note(lambda: run.attempt_fails(step, _NOT_TAKEN, retry_at=None))
         self.result, self.has_result = None, False
-        await tell(lambda: run.attempt_begins(step, number))
+        await self._tracked._report(lambda: run.attempt_begins(step, number))
         timer = asyncio.ensure_future(self._time_out(number, timeout_ms))
         try:
             result = await call(self._work, Attempt(number, ctx))
@@ -307,18 +308,18 @@ class _Task:
                 raise
             await self._failed(number, described(error), again=is_retryable(error))
             if not is_retryable(error) and type(error).__name__ != NonRetryableError.__name__:
-                # The engine knows it by the name of the class alone.
+                # The engine recognises it by the name of the class alone.
                 raise NonRetryableError(message_of(error)) from error
             raise
         finally:
             timer.cancel()
         if step.is_open and step.attempt == number:
-            # From here on the engine does not speak of an earlier attempt.
+            # The engine reports nothing about earlier attempts from here on.
             self.result, self.has_result, self.failure = result, True, None
         return result
 
-    def _understand(self, ctx: Any) -> tuple[int, int | None]:
-        """The attempt's number and time limit, as the engine says."""
+    def _number_and_timeout(self, ctx: Any) -> tuple[int, int | None]:
+        """The attempt's number and time limit, from the engine's context."""
         context = ctx if isinstance(ctx, Mapping) else {}
         config = context.get("config") or {}
         self.step.retries = retries_of(config)
@@ -329,7 +330,7 @@ class _Task:
         return int(context.get("attempt") or self.step.attempt + 1), timeout_ms
 
     async def _time_out(self, number: int, timeout_ms: int | None) -> None:
-        """Tell of an attempt that the engine gives up: it does not tell the attempt itself."""
+        """Report an attempt that the engine gives up, because the engine does not notify it."""
         if timeout_ms is None:
             return
         await asyncio.sleep(timeout_ms / 1000)
@@ -340,14 +341,14 @@ class _Task:
     async def _failed(self, number: int, failure: Mapping[str, str], *, again: bool) -> None:
         run, step = self._tracked._run, self.step
         if not step.is_open or step.attempt != number:
-            return  # overtaken: this attempt had timed out
+            return  # this attempt had timed out, and another one has begun
         self.failure = failure
         delay = step.retries.delay_after(number) if step.retries else None
         if not again or (step.retries is not None and delay is None):
-            await self._tracked._tell(lambda: run.step_fails(step, failure))
+            await self._tracked._report(lambda: run.step_fails(step, failure))
             return
         retry_at = None if delay is None else _later(delay)
-        await self._tracked._tell(lambda: run.attempt_fails(step, failure, retry_at=retry_at))
+        await self._tracked._report(lambda: run.attempt_fails(step, failure, retry_at=retry_at))
 
 
 def _check_result(result: Any) -> None:
@@ -358,12 +359,12 @@ def _check_result(result: Any) -> None:
 
 
 def is_abort(error: BaseException) -> bool:
-    """Whether the engine has ended the run: paused, terminated or restarted."""
+    """True if the engine has ended the run: paused, terminated or restarted it."""
     return ABORTED in message_of(error)
 
 
-def _carried(step: Step, result: Any) -> str | None:
-    """What a pause has brought: of an event its payload, as the JavaScript client records it."""
+def _pause_output(step: Step, result: Any) -> str | None:
+    """The output of a pause: the payload of an event, as the JavaScript client records it."""
     if step.kind == "SLEEP":
         return None
     return json_text(result.get("payload") if isinstance(result, Mapping) else result)
@@ -379,7 +380,7 @@ def _later(delay: timedelta) -> datetime | None:
 def _config(
     config: Mapping[str, Any] | None, retries: Retries | None, timeout: Duration | None
 ) -> dict[str, Any] | None:
-    """A step's config as the engine takes it; None leaves all to the engine."""
+    """A step's config as the engine takes it; None leaves everything to the engine."""
     settings = dict(config or {})
     if retries is not None:
         settings["retries"] = retries.as_config()

@@ -1,4 +1,4 @@
-"""Python Workflows on Cloudflare that track themselves; imported inside a Worker only."""
+"""Python Workflows on Cloudflare that track themselves. Works inside a Worker only."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class TrackedWorkflow(WorkflowEntrypoint):
     """Base of a workflow whose runs are tracked, from start to end.
 
     `run(self, event, step)` is written as for Cloudflare's `WorkflowEntrypoint`; `step` is a
-    `TrackedStep`, and what `run` returns is the instance's output.
+    `TrackedStep`, and the result of `run` is the instance's output.
     """
 
     workflow: ClassVar[str | None] = None
-    """The workflow's name; else the engine's, or the class name in kebab-case."""
+    """The workflow's name; by default the engine's, or the class name in kebab-case."""
     delivery: ClassVar[Retries] = DELIVERY
-    """How often the end of a run is delivered to a service that is away."""
+    """Retries of the delivery at the end of a run, if the service is away."""
 
     def flowflare(self) -> Flowflare:
-        """The service to tell; by default what `env` names, see `Flowflare.from_env`."""
+        """The service to report to; by default that of `env`, see `Flowflare.from_env`."""
         return Flowflare.from_env(self.env)
 
     def reference(self, event: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Type and id of the entity the instance works on, where nobody has recorded it yet."""
+        """Type and id of the entity the instance works on, unless they are recorded already."""
         return None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -45,8 +45,8 @@ class TrackedWorkflow(WorkflowEntrypoint):
         if run is None:
             super().__init_subclass__(**kwargs)
             return
-        # The SDK wraps `run` as well, between the two.
-        setattr(cls, "run", _tracking(run))  # noqa: B010 - the SDK has it untyped
+        # The SDK wraps `run` too, between these two wrappers.
+        setattr(cls, "run", _tracking(run))  # noqa: B010 - untyped in the SDK
         super().__init_subclass__(**kwargs)
         setattr(cls, "run", _stoppable(cls.__dict__["run"]))  # noqa: B010
 
@@ -72,8 +72,8 @@ def _tracking(run: Any) -> Any:
 
 
 def _stoppable(run: Any) -> Any:
-    """Hand the engine's own exception back to it as it came: else a run that was paused has failed
-    for it, and cannot be resumed."""
+    """Return the engine's own exception to it unchanged, or the engine would take a paused run for
+    a failed one, which cannot be resumed."""
 
     @functools.wraps(run)
     async def stoppable_run(self: Any, event: Any = None, step: Any = None, /, *more: Any) -> Any:

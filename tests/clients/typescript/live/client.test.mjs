@@ -32,7 +32,7 @@ async function found(id) {
   return workflow;
 }
 
-test("a workflow that is started is found by its id", async () => {
+test("a started workflow is found by its id", async () => {
   const started = await client.startWorkflow(workflow, { items: ["book"] }, "1001", "order", {
     by: "test",
   });
@@ -50,7 +50,7 @@ test("a workflow that is started is found by its id", async () => {
   assert.deepEqual(instance.steps, []);
 });
 
-test("a start with an id of one's own may be repeated", async () => {
+test("a start with an id may be repeated", async () => {
   const instanceId = randomUUID();
   const start = (/** @type {object} */ options) =>
     client.startWorkflow(workflow, { n: 1 }, undefined, undefined, undefined, {
@@ -93,7 +93,7 @@ test("lists are read page by page, and by status", async () => {
   assert.equal(both.workflows.length, 3);
 });
 
-test("workflows are found by what they work on", async () => {
+test("workflows are found by their reference", async () => {
   const ref_type = `t-${randomUUID().slice(0, 8)}`;
   const a = await client.startWorkflow(workflow, {}, "a", ref_type);
   const b = await client.startWorkflow(workflow, {}, "b", ref_type);
@@ -106,7 +106,7 @@ test("workflows are found by what they work on", async () => {
   await assert.rejects(client.getWorkflowsByRef({}), ConfigurationError);
 });
 
-test("an instance is reported on in the names of old", async () => {
+test("an instance is reported with the previous names", async () => {
   const id = randomUUID();
   assert.equal(
     await updateWorkflowInstance(
@@ -172,7 +172,7 @@ test("an instance is reported on in the names of old", async () => {
   );
 });
 
-test("a report that is refused is false, and said in the log", async (context) => {
+test("a refused report returns false, and is logged", async (context) => {
   /** @type {string[]} */
   const lines = [];
   context.mock.method(console, "warn", (/** @type {string} */ line) => lines.push(line));
@@ -197,7 +197,7 @@ test("a report that is refused is false, and said in the log", async (context) =
   );
 });
 
-test("an action on what no engine runs is refused in the service's words", async () => {
+test("an action on an unbound workflow is refused with the service's message", async () => {
   const { workflowId } = await client.startWorkflow(workflow);
   for (const act of /** @type {const} */ ([
     "pauseWorkflow",
@@ -213,7 +213,7 @@ test("an action on what no engine runs is refused in the service's words", async
   await assert.rejects(client.resumeWorkflow("nobody"), NotFoundError);
 });
 
-test("what cannot be accepted says where it is wrong", async () => {
+test("an invalid input has the path of the fault", async () => {
   await assert.rejects(client.startWorkflow("x".repeat(65)), (error) => {
     assert.ok(error instanceof InvalidInputError);
     assert.deepEqual(error.path, ["input", "workflow"]);
@@ -241,7 +241,7 @@ test("a query is typed, by a generated document or by the caller", async () => {
   );
 });
 
-test("the wrong key and the wrong place are told apart", async () => {
+test("a wrong key and a wrong address have different errors", async () => {
   const stranger = new WorkflowClient({ serviceUrl: FLOWFLARE_URL, apiKey: "wrong" });
   await assert.rejects(stranger.getWorkflow("i"), UnauthenticatedError);
   await assert.rejects(

@@ -1,4 +1,4 @@
-// What is still to be told, by what the service knows: tables of cases.
+// The updates that are missing in the service's record: tables of cases.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -24,22 +24,22 @@ const instance = (status) => ({ instance: { instanceId, status } });
 /**
  * What an update of the step comes to where the service has it so.
  * @param {[StepUpdate["status"], number] | null} known
- * @param {[StepUpdate["status"], number?]} told
+ * @param {[StepUpdate["status"], number?]} update
  */
-function told(known, told) {
+function reported(known, update) {
   const steps = known
     ? [/** @type {const} */ (["s", { status: known[0], attempt: known[1] }])]
     : [];
-  return new Known("RUNNING", /** @type {any} */ (steps)).news({ updates: [step(...told)] });
+  return new Known("RUNNING", /** @type {any} */ (steps)).news({ updates: [step(...update)] });
 }
 
-test("a step that is unknown is told", () => {
+test("an unknown step is reported", () => {
   for (const status of /** @type {const} */ (["RUNNING", "RETRYING", "COMPLETED", "FAILED"])) {
-    assert.equal(told(null, [status, 1]).length, 1, status);
+    assert.equal(reported(null, [status, 1]).length, 1, status);
   }
 });
 
-test("what the service has, or has been past, is not told again", () => {
+test("recorded and earlier states are not reported again", () => {
   /** @type {[[StepUpdate["status"], number], [StepUpdate["status"], number?]][]} */
   const cases = [
     [
@@ -69,26 +69,26 @@ test("what the service has, or has been past, is not told again", () => {
     ],
   ];
   for (const [known, update] of cases)
-    assert.deepEqual(told(known, update), [], `${known} ${update}`);
+    assert.deepEqual(reported(known, update), [], `${known} ${update}`);
 });
 
-test("what a crash lost is told from the result that the engine has", () => {
-  assert.deepEqual(told(["RUNNING", 1], ["COMPLETED"]), [step("COMPLETED")]);
-  assert.deepEqual(told(["RETRYING", 3], ["FAILED"]), [step("FAILED")]);
+test("a result lost in a crash is reported when the engine replays it", () => {
+  assert.deepEqual(reported(["RUNNING", 1], ["COMPLETED"]), [step("COMPLETED")]);
+  assert.deepEqual(reported(["RETRYING", 3], ["FAILED"]), [step("FAILED")]);
 });
 
-test("an attempt that was cut off is told as failed before the next begins", () => {
-  const [first, second] = told(["RUNNING", 1], ["RUNNING", 2]);
+test("an interrupted attempt is reported as failed before the next begins", () => {
+  const [first, second] = reported(["RUNNING", 1], ["RUNNING", 2]);
   assert.ok(first && "step" in first);
   assert.deepEqual(
     [first.step.status, first.step.attempt, first.step.error?.name],
     ["RETRYING", 1, "AttemptInterrupted"],
   );
   assert.deepEqual(second, step("RUNNING", 2));
-  assert.equal(told(["RETRYING", 1], ["RUNNING", 2]).length, 1);
+  assert.equal(reported(["RETRYING", 1], ["RUNNING", 2]).length, 1);
 });
 
-test("the beginning is told once, and not while the run sleeps", () => {
+test("the beginning is reported once, and not while the run sleeps", () => {
   const begins = { instanceId, workflow: "w", status: /** @type {const} */ ("RUNNING") };
   const entry = { updates: [], begins };
   assert.deepEqual(new Known().news(entry), [{ instance: begins }]);
@@ -106,7 +106,7 @@ test("the beginning is told once, and not while the run sleeps", () => {
   }
 });
 
-test("a sleep that goes on after a pause makes the instance sleep again", () => {
+test("a sleep that continues after a pause makes the instance sleep again", () => {
   const known = new Known("RUNNING", [["s", { status: "RUNNING", attempt: 0 }]]);
   const sleeping = {
     instance: { instanceId, status: /** @type {const} */ ("SLEEPING"), sleepUntil: "later" },
@@ -115,13 +115,13 @@ test("a sleep that goes on after a pause makes the instance sleep again", () => 
   assert.deepEqual(known.news(entry), [{ instance: { ...sleeping.instance, sleepUntil: null } }]);
 });
 
-test("the replay of a sleep that is over leaves the instance as it is", () => {
+test("the replay of an ended sleep leaves the instance unchanged", () => {
   const known = new Known("WAITING", [["s", { status: "COMPLETED", attempt: 0 }]]);
   assert.deepEqual(known.news({ updates: [step("RUNNING"), instance("SLEEPING")] }), []);
   assert.deepEqual(known.news({ updates: [step("COMPLETED"), instance("RUNNING")] }), []);
 });
 
-test("a finished instance is told of the ends of steps alone", () => {
+test("only ends of steps are reported for a finished instance", () => {
   const known = new Known("TERMINATED", [["s", { status: "RUNNING", attempt: 1 }]]);
   assert.deepEqual(known.news({ updates: [step("COMPLETED", 1)] }), [step("COMPLETED", 1)]);
   assert.deepEqual(known.news({ updates: [step("RETRYING", 1)] }), []);

@@ -1,4 +1,4 @@
-// `trackStep` in Node, against a service that notes what it is told.
+// `trackStep` in Node, against a service that records its reports.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -7,14 +7,14 @@ import { ConfigurationError, trackStep } from "../../../../clients/typescript/sr
 /** An environment, and the updates of steps that its service was sent. */
 function environment() {
   /** @type {any[]} */
-  const told = [];
+  const reported = [];
   const FLOWFLARE = {
     fetch: async (/** @type {string} */ _url, /** @type {{ body: string }} */ { body }) => {
-      for (const { step } of JSON.parse(body).variables.updates) told.push(step);
+      for (const { step } of JSON.parse(body).variables.updates) reported.push(step);
       return { status: 200, text: async () => '{"data":{"track":{"__typename":"TrackPayload"}}}' };
     },
   };
-  return { env: { FLOWFLARE }, told };
+  return { env: { FLOWFLARE }, reported };
 }
 
 /** @param {number} count */
@@ -27,14 +27,14 @@ function failing(count) {
   return { work, calls: () => calls };
 }
 
-/** @param {any[]} told */
-const summary = (told) => told.map(({ status, attempt }) => `${status} ${attempt}`);
+/** @param {any[]} reported */
+const summary = (reported) => reported.map(({ status, attempt }) => `${status} ${attempt}`);
 
 test("it retries by itself until the work succeeds", async () => {
-  const { env, told } = environment();
+  const { env, reported } = environment();
   const { work } = failing(2);
   assert.equal(await trackStep(env, "i", "pay", 3, work, { baseDelay: 1 }), 3);
-  assert.deepEqual(summary(told), [
+  assert.deepEqual(summary(reported), [
     "RUNNING 1",
     "RETRYING 1",
     "RUNNING 2",
@@ -42,7 +42,7 @@ test("it retries by itself until the work succeeds", async () => {
     "RUNNING 3",
     "COMPLETED 3",
   ]);
-  assert.deepEqual(told[0], {
+  assert.deepEqual(reported[0], {
     instanceId: "i",
     name: "pay",
     index: 3,
@@ -51,14 +51,14 @@ test("it retries by itself until the work succeeds", async () => {
     attempt: 1,
     retryPolicy: { limit: 3, delay: 1, backoff: "EXPONENTIAL" },
   });
-  assert.deepEqual([told[1].error.name, told[1].error.message], ["RangeError", "call 1"]);
-  assert.match(told[1].error.stack, /retries\.test\.mjs/);
-  assert.ok(Date.parse(told[1].retryAt) > 0);
-  assert.equal(told.at(-1).output, 3);
+  assert.deepEqual([reported[1].error.name, reported[1].error.message], ["RangeError", "call 1"]);
+  assert.match(reported[1].error.stack, /retries\.test\.mjs/);
+  assert.ok(Date.parse(reported[1].retryAt) > 0);
+  assert.equal(reported.at(-1).output, 3);
 });
 
 test("it gives up after maxRetries, with the error of the last attempt", async () => {
-  const { env, told } = environment();
+  const { env, reported } = environment();
   const { work, calls } = failing(9);
   const tracked = trackStep(env, "i", "pay", 1, work, {
     maxRetries: 1,
@@ -67,29 +67,29 @@ test("it gives up after maxRetries, with the error of the last attempt", async (
   });
   await assert.rejects(tracked, new RangeError("call 2"));
   assert.equal(calls(), 2);
-  assert.deepEqual(summary(told), ["RUNNING 1", "RETRYING 1", "RUNNING 2", "FAILED 2"]);
+  assert.deepEqual(summary(reported), ["RUNNING 1", "RETRYING 1", "RUNNING 2", "FAILED 2"]);
 });
 
 test("maxRetries 0 makes one attempt", async () => {
-  const { env, told } = environment();
+  const { env, reported } = environment();
   await assert.rejects(
     trackStep(env, "i", "pay", 1, failing(1).work, { maxRetries: 0 }),
     RangeError,
   );
-  assert.deepEqual(summary(told), ["RUNNING 1", "FAILED 1"]);
+  assert.deepEqual(summary(reported), ["RUNNING 1", "FAILED 1"]);
 });
 
-test("a NonRetryableError is the end", async () => {
-  const { env, told } = environment();
+test("a NonRetryableError ends the step", async () => {
+  const { env, reported } = environment();
   const work = () => {
     throw Object.assign(new Error("never"), { name: "NonRetryableError" });
   };
   await assert.rejects(trackStep(env, "i", "pay", 1, work), { name: "NonRetryableError" });
-  assert.deepEqual(summary(told), ["RUNNING 1", "FAILED 1"]);
+  assert.deepEqual(summary(reported), ["RUNNING 1", "FAILED 1"]);
 });
 
 test("with currentRetry it makes one attempt, and leaves the next to its caller", async () => {
-  const { env, told } = environment();
+  const { env, reported } = environment();
   const { work, calls } = failing(9);
   const config = { maxRetries: 2, baseDelay: 1000, backoffType: /** @type {const} */ ("constant") };
   for (const currentRetry of [0, 1, 2]) {
@@ -99,7 +99,7 @@ test("with currentRetry it makes one attempt, and leaves the next to its caller"
     );
   }
   assert.equal(calls(), 3);
-  assert.deepEqual(summary(told), [
+  assert.deepEqual(summary(reported), [
     "RUNNING 1",
     "RETRYING 1",
     "RUNNING 2",
@@ -109,15 +109,15 @@ test("with currentRetry it makes one attempt, and leaves the next to its caller"
   ]);
 });
 
-test("an index that is none is left to the service", async () => {
+test("an invalid index is left to the service", async () => {
   for (const index of [undefined, 0, -1, 1.5, Number.NaN]) {
-    const { env, told } = environment();
+    const { env, reported } = environment();
     await trackStep(env, "i", "pay", index, () => 1);
-    assert.equal(told[0].index, undefined, String(index));
+    assert.equal(reported[0].index, undefined, String(index));
   }
 });
 
-test("options that make no sense are refused before the work runs", async () => {
+test("invalid options are refused before the work runs", async () => {
   const { env } = environment();
   const { work, calls } = failing(0);
   for (const config of [
@@ -134,13 +134,13 @@ test("options that make no sense are refused before the work runs", async () => 
   assert.equal(calls(), 0);
 });
 
-test("the engine's stop is no failure of the step", async () => {
-  const { env, told } = environment();
+test("a stop by the engine is not a failure of the step", async () => {
+  const { env, reported } = environment();
   const work = () => {
     throw new Error("Aborting engine: User called pause");
   };
   await assert.rejects(trackStep(env, "i", "pay", 1, work), /User called pause/);
-  assert.ok(told.every(({ status }) => status === "RUNNING"));
+  assert.ok(reported.every(({ status }) => status === "RUNNING"));
 });
 
 test("without a service the step runs, and the log says why it is not tracked", async (context) => {

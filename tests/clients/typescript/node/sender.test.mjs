@@ -66,7 +66,7 @@ const refusal = (code, path) => ({
 const away = null;
 const accepted = { data: { track: { __typename: "TrackPayload" } } };
 
-test("what is reported together goes out in one call, in order", async () => {
+test("reports made together are sent in one call, in order", async () => {
   const { sender, batches } = service();
   for (const name of ["a", "b", "c"]) sender.add(step(name));
   assert.equal(await sender.flush(LIMIT_MS), true);
@@ -85,7 +85,7 @@ test("a call has at most a hundred updates", async () => {
   assert.deepEqual(names(batches).flat().slice(-2), ["s248", "s249"]);
 });
 
-test("a call has at most so many bytes as the service takes", async () => {
+test("a call has at most as many bytes as the service accepts", async () => {
   const { sender, batches } = service();
   const output = snapshot("x".repeat(500_000));
   for (const name of ["a", "b", "c", "d"]) sender.add(step(name, { status: "COMPLETED", output }));
@@ -135,7 +135,7 @@ test("an index that is taken is left to the service", async () => {
   assert.equal(sender.close(), undefined);
 });
 
-test("a service that fails is asked again, and then for what came meanwhile", async () => {
+test("a failed call is repeated, and later reports follow it", async () => {
   const { sender, batches } = service((_, number) =>
     number < 3 ? { errors: [{ message: "oops", extensions: { code: "INTERNAL" } }] } : accepted,
   );
@@ -147,7 +147,7 @@ test("a service that fails is asked again, and then for what came meanwhile", as
   assert.deepEqual(names(batches).at(-1), ["a", "b"]);
 });
 
-test("a key that is refused ends it at once", async () => {
+test("a refused key stops the sender at once", async () => {
   const { sender, batches } = service(() => ({
     errors: [{ message: "No valid key.", extensions: { code: "UNAUTHENTICATED" } }],
   }));
@@ -162,14 +162,14 @@ test("a key that is refused ends it at once", async () => {
   );
 });
 
-test("a flush waits no longer than it is told to", async () => {
+test("a flush waits no longer than its limit", async () => {
   const { sender } = service(() => away);
   sender.add(step("a"));
   assert.equal(await sender.flush(50), false);
   assert.match(sender.close() ?? "", /^1 report\(s\) could not be delivered: UnreachableError: /);
 });
 
-test("while the service is away what waits is bounded, and the oldest goes first", async () => {
+test("while the service is away the queue is limited, and the oldest reports are dropped", async () => {
   let isAway = true;
   const { sender, batches } = service(() => (isAway ? away : accepted));
   const total = 5100;

@@ -36,14 +36,14 @@ const nested = (levels) => {
   return value;
 };
 
-test("a value is taken as it is now", () => {
+test("a value is recorded as it is now, without later changes", () => {
   const value = { n: 1 };
   const json = snapshot(value);
   value.n = 2;
   assert.equal(json.text, '{"n":1}');
 });
 
-test("what the engine can store and JSON cannot has a form of its own", () => {
+test("values that the engine can store and JSON cannot are converted", () => {
   const date = new Date(0);
   assert.deepEqual(stored({ n: 10n, m: new Map([["a", 1]]), s: new Set([1, 2]) }), {
     n: "10",
@@ -65,7 +65,7 @@ test("what the engine can store and JSON cannot has a form of its own", () => {
   assert.equal(stored(Number.NaN), null);
 });
 
-test("a value without any form in JSON says so instead of throwing", () => {
+test("a value that JSON cannot express is recorded as unserializable", () => {
   /** @type {Record<string, unknown>} */
   const cycle = {};
   cycle.self = cycle;
@@ -80,7 +80,7 @@ test("a value without any form in JSON says so instead of throwing", () => {
   );
 });
 
-test("a value at the limit is kept, one past it becomes its size and a preview", () => {
+test("a value over the size limit becomes its size and a preview", () => {
   // Two bytes of quotes.
   const fits = "x".repeat(MAX_JSON_BYTES - 2);
   assert.equal(stored(fits), fits);
@@ -92,13 +92,13 @@ test("a value at the limit is kept, one past it becomes its size and a preview",
   assert.equal(stored("ü".repeat(MAX_JSON_BYTES / 2)).bytes, MAX_JSON_BYTES + 2);
 });
 
-test("nesting past the limit becomes a preview as well", () => {
+test("a value over the depth limit becomes a preview", () => {
   assert.deepEqual(stored(nested(200)), nested(200));
   assert.equal(stored(nested(201)).truncated, true);
   assert.equal(stored({ text: "[".repeat(300) }).text.length, 300);
 });
 
-test("a value too deep for the stack, or without end when written out, ends nothing", () => {
+test("a value that overflows the stack or is endless in JSON does not throw", () => {
   for (const levels of [1000, 8000, 100_000]) {
     const found = stored(nested(levels));
     assert.ok(found.truncated || /call stack/.test(found.unserializable), JSON.stringify(found));
@@ -111,7 +111,7 @@ test("a value too deep for the stack, or without end when written out, ends noth
   assert.deepEqual(stored([few, few, new Map([["few", few]])]), [few, few, { few }]);
 });
 
-test("names that objects have of their own arrive like any", () => {
+test("members with the names of built-in properties are recorded", () => {
   const text = '{"__proto__":{"a":1},"constructor":2,"toString":null,"hasOwnProperty":[3]}';
   assert.equal(snapshot(JSON.parse(text)).text, text);
   // With what has a form of its own it takes another way.
@@ -156,7 +156,7 @@ test("delays grow by the backoff", () => {
   );
 });
 
-test("an instant that no calendar holds is left out", () => {
+test("an instant outside the years of RFC 3339 is left out", () => {
   assert.equal(timestamp(0), "1970-01-01T00:00:00.000Z");
   assert.equal(timestamp(Number.POSITIVE_INFINITY), undefined);
   assert.equal(timestamp(9e15), undefined);
@@ -175,14 +175,14 @@ test("an error is described by its name, message and stack", () => {
   assert.deepEqual(describe({ message: "like one" }), { name: "Error", message: "like one" });
 });
 
-test("an error that lost its class on the way finds its name in the message", () => {
+test("an error that has lost its class gets its name from the message", () => {
   const lost = new Error("WorkflowTimeoutError: Execution timed out after 10ms");
   assert.equal(describe(lost).name, "WorkflowTimeoutError");
   assert.equal(describe(lost).message, "Execution timed out after 10ms");
   assert.equal(describe(new Error("Note: not a class")).message, "Note: not a class");
 });
 
-test("the engine's stops and errors that are not retried are told apart", () => {
+test("the engine's stops differ from errors that are not retried", () => {
   assert.ok(isEngineStop(new Error("Aborting engine: User called pause")));
   assert.ok(!isEngineStop(new Error("Aborting")));
   assert.ok(isNonRetryable(Object.assign(new Error("x"), { name: "NonRetryableError" })));
@@ -192,7 +192,7 @@ test("the engine's stops and errors that are not retried are told apart", () => 
   assert.ok(!isNonRetryable("NonRetryableError"));
 });
 
-test("statuses are taken in every spelling, and given in one", () => {
+test("statuses are accepted in every spelling, and returned in one", () => {
   for (const spelling of [
     "WaitingForPause",
     "waitingForPause",
@@ -206,12 +206,12 @@ test("statuses are taken in every spelling, and given in one", () => {
   assert.equal(spelled("COMPLETED"), "Completed");
   assert.throws(() => instanceStatus("Done"), {
     name: "ConfigurationError",
-    message: /"Done" is no status; there are Queued, /,
+    message: /status must be one of Queued, .*, not "Done"/,
   });
   assert.throws(() => stepStatus("Sleeping"), ConfigurationError);
 });
 
-test("a service's URL leads to its endpoint, however it is written", () => {
+test("a service's URL may name the endpoint or not", () => {
   for (const url of [
     "https://f.example",
     "https://f.example/",

@@ -23,7 +23,7 @@ export class Gate {
     this.#behaviour = behaviour;
   }
 
-  /** Whatever a gate was told, let everything through. */
+  /** Let everything through, in any mode of a gate. */
   static open(instanceId: string): void {
     opened.add(instanceId);
   }

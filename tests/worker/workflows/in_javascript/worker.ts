@@ -1,4 +1,4 @@
-/** The journey of the tests, in TypeScript; see test_workflows.py. */
+/** The journey of test_workflows.py, in TypeScript. */
 
 import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
 import { trackWorkflow } from "@flowflare/client";
@@ -9,9 +9,9 @@ interface Env {
   JAVASCRIPT_JOURNEY: Workflow;
 }
 
-interface Wish {
+interface Params {
   failures?: number;
-  /** How long the first attempt at `cross` takes, and all others. */
+  /** Durations of the first attempt at `cross`, and of all others. */
   firstMs?: number;
   attemptMs?: number;
   stops?: number;
@@ -23,13 +23,13 @@ class Flaky extends Error {
   override name = "Flaky";
 }
 
-export class Journey extends WorkflowEntrypoint<Env, Wish> {
-  async run(event: WorkflowEvent<Wish>, step: WorkflowStep): Promise<object> {
+export class Journey extends WorkflowEntrypoint<Env, Params> {
+  async run(event: WorkflowEvent<Params>, step: WorkflowStep): Promise<object> {
     return trackWorkflow(this.env, event, step, (step) => this.travel(event, step));
   }
 
   private async travel(
-    { instanceId, payload }: WorkflowEvent<Wish>,
+    { instanceId, payload }: WorkflowEvent<Params>,
     step: WorkflowStep,
   ): Promise<object> {
     const {
@@ -85,7 +85,7 @@ export default {
   async fetch(request, env): Promise<Response> {
     const id = new URL(request.url).pathname.slice(1);
     if (request.method === "POST") {
-      await env.JAVASCRIPT_JOURNEY.create({ id, params: await request.json<Wish>() });
+      await env.JAVASCRIPT_JOURNEY.create({ id, params: await request.json<Params>() });
     } else {
       const instance = await env.JAVASCRIPT_JOURNEY.get(id);
       await instance.sendEvent(await request.json<{ type: string; payload: unknown }>());

@@ -1,4 +1,4 @@
-"""The journey of the tests, in Python; see test_workflows.py."""
+"""The journey of test_workflows.py, in Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ARRIVING = Retries(limit=1, delay=timedelta(milliseconds=50), backoff="constant
 
 
 class Flaky(Exception):
-    """It may work the next time."""
+    """A failure that a retry may not have."""
 
 
 class Journey(TrackedWorkflow):
@@ -27,8 +27,8 @@ class Journey(TrackedWorkflow):
     delivery = Retries(limit=40, delay=timedelta(milliseconds=500), backoff="constant")
 
     async def run(self, event: Any, step: TrackedStep) -> Any:
-        wish = event["payload"]
-        pause_s = wish.get("attemptMs", 0) / 1000
+        params = event["payload"]
+        pause_s = params.get("attemptMs", 0) / 1000
 
         async def note(name: str) -> None:
             url = f"https://witness/attempts/{event['instanceId']}/{name}"
@@ -40,9 +40,9 @@ class Journey(TrackedWorkflow):
 
         async def cross(attempt: Attempt) -> dict[str, int]:
             await note("cross")
-            first_s = wish.get("firstMs", pause_s * 1000) / 1000
+            first_s = params.get("firstMs", pause_s * 1000) / 1000
             await asyncio.sleep(first_s if attempt.number == 1 else pause_s)
-            if attempt.number <= wish.get("failures", 0):
+            if attempt.number <= params.get("failures", 0):
                 raise Flaky(f"no way at attempt {attempt.number}")
             return {"attempt": attempt.number}
 
@@ -51,15 +51,15 @@ class Journey(TrackedWorkflow):
 
         async def arrive() -> dict[str, Any]:
             await note("arrive")
-            if wish.get("ending") == "badly":
+            if params.get("ending") == "badly":
                 raise Flaky("the door is locked")
             return {"packed": packed, "way": way, "message": heard["payload"]}
 
         packed = await step.do("pack", pack)
         way = await step.do("cross", cross, retries=_CROSSING)
-        for number in range(1, wish.get("stops", 0) + 1):
+        for number in range(1, params.get("stops", 0) + 1):
             await step.do(f"stop {number}", stop)
-        await step.sleep("rest", wish.get("restMs", 1))
+        await step.sleep("rest", params.get("restMs", 1))
         heard = await step.wait_for_event("hear", "message", timeout="1 hour")
         return await step.do("arrive", arrive, retries=_ARRIVING)
 
@@ -69,8 +69,8 @@ async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
     instance_id = request.url.rsplit("/", 1)[1]
     body = await request.text()
     if request.method == "POST":
-        wish = {"id": instance_id, "params": json.loads(body)}
-        await env.PYTHON_JOURNEY.create(JSON.parse(json.dumps(wish)))
+        options = {"id": instance_id, "params": json.loads(body)}
+        await env.PYTHON_JOURNEY.create(JSON.parse(json.dumps(options)))
     else:
         instance = await env.PYTHON_JOURNEY.get(instance_id)
         await instance.sendEvent(JSON.parse(body))

@@ -1,8 +1,8 @@
 /**
- * Stands between Workers and the service, and counts their calls; takes notes of what their steps
- * do, apart from what they report. Both survive a crash.
+ * Forwards the calls of Workers to the service, and records them. Workers also record the attempts
+ * at their steps here, independently of their reports. Both records survive a crash.
  *
- * POST /graphql goes on to the service; POST /attempts/INSTANCE/STEP is a note.
+ * POST /graphql is forwarded; POST /attempts/INSTANCE/STEP records an attempt.
  */
 
 interface Env {

@@ -1,7 +1,7 @@
-"""The command line: `flowflare …`, made with Typer and Rich on top of `flowflare.client`.
+"""The command line `flowflare`, built with Typer and Rich on `flowflare.client`.
 
-Modules here import quickly; what is heavy (pydantic, gql, Rich) is imported by the command that
-needs it. docs/cli.md describes every command.
+Modules here import quickly: the heavy packages (pydantic, gql, Rich) are imported by the commands
+that need them. docs/cli.md describes every command.
 """
 
 import sys
@@ -12,7 +12,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        from flowflare.cli.app import app  # noqa: PLC0415 - so that Ctrl-C is quiet meanwhile
+        from flowflare.cli.app import app  # noqa: PLC0415 - Ctrl-C during the import is handled below
 
         app(prog_name="flowflare")
     except KeyboardInterrupt:

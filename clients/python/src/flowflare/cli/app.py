@@ -1,4 +1,4 @@
-"""The application: its commands, and how it ends."""
+"""The application: its commands, and the exit after a failure."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Commands(TyperGroup):
     """All commands. A failure is one line on standard error and an exit code."""
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override] # Typer's base class is private
-        """A command by its name; `setup` is imported when it is asked for."""
+        """A command by its name; `setup` is imported only when it is used."""
         if cmd_name == SETUP and cmd_name not in self.commands and _has_setup():
             alone = typer.Typer(add_completion=False)
             alone.command(SETUP, rich_help_panel=SERVING)(import_module("flowflare.setup").setup)
             self.add_command(typer.main.get_command(alone), SETUP)
         return super().get_command(ctx, cmd_name)
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # as above
-        """The names in the order of the help."""
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # see get_command
+        """The names, in the order of the help."""
         names = super().list_commands(ctx)
         return [*names, SETUP] if SETUP not in names and _has_setup() else names
 
@@ -51,8 +51,8 @@ class Commands(TyperGroup):
         """Run a command and exit with its code."""
         _open_closed_streams()
         try:
-            _refuse_what_is_no_text(sys.argv[1:] if args is None else args)
-            # Not standalone: otherwise Typer prints failures its own way, in frames.
+            _refuse_invalid_unicode(sys.argv[1:] if args is None else args)
+            # Not standalone, because Typer would print failures in frames of its own.
             result = super().main(
                 args, prog_name, complete_var, False, windows_expand_args, **extra
             )
@@ -66,26 +66,26 @@ class Commands(TyperGroup):
         except Exception as error:
             if os.environ.get("FLOWFLARE_DEBUG"):
                 raise
-            hint = "Set FLOWFLARE_DEBUG=1 to see where."
+            hint = "Set FLOWFLARE_DEBUG=1 for a traceback."
             _fail(f"Unexpected {type(error).__name__}: {' '.join(str(error).split())}. {hint}", 1)
         sys.exit(result or 0)
 
 
 def _open_closed_streams() -> None:
-    """A shell may start us without standard output (`>&-`): then it goes nowhere."""
+    """Discard the output if a shell has started the program without any (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8", closefd=False))
 
 
-def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
+def _refuse_invalid_unicode(arguments: Sequence[str]) -> None:
     if any(not argument.isascii() and _has_surrogates(argument) for argument in arguments):
-        raise UsageMistake("An argument is not UTF-8")
+        raise UsageMistake("Arguments must be UTF-8")
 
 
 def _has_surrogates(text: str) -> bool:
-    # What Python makes of bytes that are no text.
+    # Python decodes invalid bytes of an argument to these.
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -94,7 +94,7 @@ def _has_setup() -> bool:
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
-    # stderr may be closed as well.
+    # Standard error may be closed too.
     with suppress(OSError):
         typer.secho("Error:", fg="red", bold=True, err=True, nl=False, color=_color())
         typer.echo(f" {message}", err=True)
@@ -102,15 +102,15 @@ def _fail(message: str, exit_code: int) -> NoReturn:
 
 
 def _color() -> bool | None:
-    """False where colours are unwanted; None leaves it to the terminal."""
+    """False if colours are turned off; None lets the terminal decide."""
     return False if os.environ.get("NO_COLOR") or "--no-color" in sys.argv else None
 
 
 app = typer.Typer(
     name="flowflare",
     cls=Commands,
-    help="Start, watch and steer the workflows that Flowflare tracks.",
-    epilog="Every command has --help. docs/cli.md has examples and the exit codes.",
+    help="Start, watch and control the workflows that Flowflare tracks.",
+    epilog="Every command has --help. Examples and exit codes are in docs/cli.md.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -125,7 +125,7 @@ def _print_version(wanted: bool) -> None:
     try:
         typer.echo(f"flowflare {version('flowflare')}")
     except PackageNotFoundError:
-        typer.echo("flowflare, not installed")
+        typer.echo("flowflare (not installed as a package)")
     raise typer.Exit
 
 
@@ -144,7 +144,7 @@ def common(
         ),
     ] = False,
 ) -> None:
-    """Keep the options that stand before the command's name."""
+    """Keep the options given before the command's name."""
     context.obj = Options(url=url, api_key=api_key, json=json, no_color=no_color)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -1,11 +1,11 @@
-"""How a command ends when it cannot do what was asked.
+"""Failures of a command, with their exit codes.
 
 CliError                 1  refused or failed
 ├── UsageMistake         2  the command line is wrong
-├── Missing              3  no such instance
+├── Missing              3  there is no such instance
 ├── Unreachable          4  the service does not answer
-├── Denied               4  no valid key, or one that does not allow it
-└── TimeIsUp             5  not finished in time
+├── Denied               4  no valid key, or one that does not allow this
+└── TimeIsUp             5  the instance has not finished in time
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import typer
 
 
 class ExitCode(IntEnum):
-    """What a command ends with; each has its heading in docs/cli.md."""
+    """Exit codes; each has its heading in docs/cli.md."""
 
     OK = 0
     FAILED = 1
@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
 
 class CliError(typer.TyperException):
-    """A failure that is told in one line: what is wrong, and in `hint` what to do."""
+    """A failure, printed in one line: the message names the fault, `hint` what to do."""
 
     exit_code = ExitCode.FAILED
 
@@ -39,38 +39,38 @@ class CliError(typer.TyperException):
 
 
 class UsageMistake(CliError):
-    """Options that do not go together, or a setting that makes no sense."""
+    """Options that exclude each other, or a setting that is not valid."""
 
     exit_code = ExitCode.USAGE
 
 
 class Missing(CliError):
-    """What was asked for is not tracked, or the token does not show it."""
+    """The instance is not tracked, or the token does not show it."""
 
     exit_code = ExitCode.NOT_FOUND
 
 
 class Unreachable(CliError):
-    """The service does not answer, or something else answers in its place."""
+    """The service does not answer, or the answer is not Flowflare's."""
 
     exit_code = ExitCode.NO_ACCESS
 
 
 class Denied(CliError):
-    """The key is missing, not valid, or does not allow what was asked."""
+    """The key is missing, not valid, or does not allow this."""
 
     exit_code = ExitCode.NO_ACCESS
 
 
 class TimeIsUp(CliError):
-    """`--timeout` passed before the instance had finished."""
+    """The instance has not finished within `--timeout`."""
 
     exit_code = ExitCode.TIME_IS_UP
 
 
 def one_line(error: typer.TyperException) -> str:
-    """The message of a failure as it is printed: one line, with what to do at its end."""
-    # The prefix is pydantic's, which Typer lets through.
+    """The message of a failure in one line, with its hint at the end."""
+    # Typer passes pydantic's prefix on.
     message = error.format_message().replace("Value error, ", "").rstrip(". ")
     hint = error.hint if isinstance(error, CliError) else _help_of(error)
     end = "" if message.endswith(("?", "!")) else "."
@@ -78,6 +78,6 @@ def one_line(error: typer.TyperException) -> str:
 
 
 def _help_of(error: typer.TyperException) -> str:
-    """Where to read on after a mistake that Typer found."""
+    """A hint at the help, for a mistake that Typer has found."""
     context = getattr(error, "ctx", None)
     return f"See `{context.command_path} --help`." if context is not None else ""

@@ -1,4 +1,4 @@
-"""Options that several commands take, and how their texts become values."""
+"""Options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """A JSON value that was given: also null, which is not the same as none."""
+    """A JSON value that was given, which may be null; a missing option is None instead."""
 
     value: Any
 
 
-def taking(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser for Typer, which shows the message of its own exception only."""
+def parser_of(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser for Typer, which shows only the messages of its own exceptions."""
 
     def parser(text: str) -> T:
         try:
@@ -41,14 +41,14 @@ def taking(parse: Callable[[str], T]) -> Callable[[str], T]:
     return parser
 
 
-duration_parser = taking(parse_duration)
-instant_parser = taking(parse_instant)
-json_parser = taking(lambda text: Json(read_json(text)))
+duration_parser = parser_of(parse_duration)
+instant_parser = parser_of(parse_instant)
+json_parser = parser_of(lambda text: Json(read_json(text)))
 
 InstanceId = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
 Reference = Annotated[
     Pair | None,
-    typer.Option("--ref", metavar="TYPE ID", help="What it works on: order 1001."),
+    typer.Option("--ref", metavar="TYPE ID", help="The entity it works on: order 1001."),
 ]
 Timeout = Annotated[
     timedelta | None,
@@ -56,7 +56,7 @@ Timeout = Annotated[
         "--timeout",
         metavar="DURATION",
         parser=duration_parser,
-        help="Give up after this long: 90s, 1h30m. Never by default.",
+        help="Give up after this time: 90s, 1h30m. No limit by default.",
         show_default=False,
     ),
 ]
@@ -64,68 +64,82 @@ _instant: dict[str, Any] = {"metavar": "WHEN", "parser": instant_parser, "show_d
 _choices: dict[str, Any] = {"case_sensitive": False, "show_default": False}
 
 
+Workflows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workflow", "-w", metavar="NAME", help="Only of this workflow; may be repeated."
+    ),
+]
+
+
 class OptionGroup:
-    """A dataclass whose fields are options; a command takes it as one argument."""
+    """Base of dataclasses whose fields are options; a command gets one as a single argument."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(OptionGroup):
-    """Which instances: every member of the API's `InstanceFilter`."""
+    """Filters for instances: all members of the API's `InstanceFilter`."""
 
-    workflow: Annotated[
-        list[str] | None,
-        typer.Option("--workflow", "-w", metavar="NAME", help="Of this workflow; may be repeated."),
-    ] = None
+    workflow: Workflows = None
     status: Annotated[
         list[InstanceStatus] | None,
         typer.Option(
-            "--status", "-s", metavar="STATUS", help="In this status; may be repeated.", **_choices
+            "--status",
+            "-s",
+            metavar="STATUS",
+            help="Only in this status; may be repeated.",
+            **_choices,
         ),
     ] = None
     reference: Annotated[
         Pair | None,
-        typer.Option("--ref", metavar="TYPE ID", help="That work on this: order 1001."),
+        typer.Option("--ref", metavar="TYPE ID", help="Only those that work on this: order 1001."),
     ] = None
     ref_type: Annotated[
-        str | None, typer.Option("--ref-type", metavar="TYPE", help="That work on this type.")
+        str | None,
+        typer.Option("--ref-type", metavar="TYPE", help="Only those that work on this type."),
     ] = None
     ref_id: Annotated[
-        str | None, typer.Option("--ref-id", metavar="ID", help="That work on this id.")
+        str | None, typer.Option("--ref-id", metavar="ID", help="Only those that work on this id.")
     ] = None
     search: Annotated[
         str | None,
         typer.Option(
             "--search",
             metavar="PREFIX",
-            help="Whose id, reference id or workflow name begins so.",
+            help="Id, reference id or workflow name begins with this.",
         ),
     ] = None
     since: Annotated[
         datetime | None,
         typer.Option(
-            "--since", help="Created then or later: 1h, 2026-11-25T10:00:00Z.", **_instant
+            "--since", help="Created at or after this time: 1h, 2026-11-25T10:00:00Z.", **_instant
         ),
     ] = None
     until: Annotated[
-        datetime | None, typer.Option("--until", help="Created before.", **_instant)
+        datetime | None, typer.Option("--until", help="Created before this time.", **_instant)
     ] = None
     updated_since: Annotated[
-        datetime | None, typer.Option("--updated-since", help="Changed then or later.", **_instant)
+        datetime | None,
+        typer.Option("--updated-since", help="Last changed at or after this time.", **_instant),
     ] = None
     updated_until: Annotated[
-        datetime | None, typer.Option("--updated-until", help="Last changed before.", **_instant)
+        datetime | None,
+        typer.Option("--updated-until", help="Last changed before this time.", **_instant),
     ] = None
     completed_since: Annotated[
-        datetime | None, typer.Option("--completed-since", help="Ended then or later.", **_instant)
+        datetime | None,
+        typer.Option("--completed-since", help="Ended at or after this time.", **_instant),
     ] = None
     completed_until: Annotated[
-        datetime | None, typer.Option("--completed-until", help="Ended before.", **_instant)
+        datetime | None,
+        typer.Option("--completed-until", help="Ended before this time.", **_instant),
     ] = None
     retrying: Annotated[
         bool | None,
         typer.Option(
             "--retrying/--not-retrying",
-            help="With, or without, a step that waits for its next attempt.",
+            help="With or without a step that waits for its next attempt.",
             show_default=False,
         ),
     ] = None
@@ -135,13 +149,13 @@ class Selection(OptionGroup):
             "--stalled-for",
             metavar="DURATION",
             parser=duration_parser,
-            help="Unfinished and unchanged for this long.",
+            help="Unfinished, and unchanged for at least this time.",
             show_default=False,
         ),
     ] = None
 
     def filter(self) -> InstanceFilter:
-        """The API's filter. Raises UsageMistake for options that contradict each other."""
+        """The API's filter. Raises UsageMistake for options that exclude each other."""
         from flowflare.client import DateTimeRange, InstanceFilter  # noqa: PLC0415 - heavy
 
         def between(since: datetime | None, until: datetime | None) -> DateTimeRange | None:
@@ -162,34 +176,36 @@ class Selection(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True)
 class EventSelection(OptionGroup):
-    """Which events: every member of the API's `EventFilter` but the instance."""
+    """Filters for events: all members of the API's `EventFilter` but the instance."""
 
-    workflow: Annotated[
-        list[str] | None,
-        typer.Option("--workflow", "-w", metavar="NAME", help="Of this workflow; may be repeated."),
-    ] = None
+    workflow: Workflows = None
     status: Annotated[
         list[InstanceStatus] | None,
         typer.Option(
             "--status",
             "-s",
             metavar="STATUS",
-            help="That left the instance so; may be repeated.",
+            help="Only events after which the instance has this status; may be repeated.",
             **_choices,
         ),
     ] = None
     type: Annotated[
         list[EventType] | None,
         typer.Option(
-            "--type", "-t", metavar="TYPE", help="Of this type; may be repeated.", **_choices
+            "--type", "-t", metavar="TYPE", help="Only of this type; may be repeated.", **_choices
         ),
     ] = None
     reference: Annotated[
         Pair | None,
-        typer.Option("--ref", metavar="TYPE ID", help="Of what works on this: order 1001."),
+        typer.Option(
+            "--ref", metavar="TYPE ID", help="Only of instances that work on this: order 1001."
+        ),
     ] = None
     ref_type: Annotated[
-        str | None, typer.Option("--ref-type", metavar="TYPE", help="Of what works on this type.")
+        str | None,
+        typer.Option(
+            "--ref-type", metavar="TYPE", help="Only of instances that work on this type."
+        ),
     ] = None
 
     def filter(self, instance_id: str | None) -> EventFilter:
@@ -206,11 +222,13 @@ class EventSelection(OptionGroup):
 
 
 def reference_filter(reference: Pair | None, ref_type: str | None, ref_id: str | None) -> Any:
-    """The API's `ReferenceFilter`, None where nothing is asked for."""
+    """The API's `ReferenceFilter`; None without any of the options."""
     if reference is None and ref_type is None and ref_id is None:
         return None
     if reference is not None and (ref_type is not None or ref_id is not None):
-        raise UsageMistake("--ref goes without --ref-type and --ref-id", hint="It holds both.")
+        raise UsageMistake(
+            "--ref cannot be combined with --ref-type or --ref-id", hint="It sets both."
+        )
     from flowflare.client import ReferenceFilter  # noqa: PLC0415 - heavy
 
     wanted_type, wanted_id = reference or (ref_type, ref_id)
@@ -219,17 +237,17 @@ def reference_filter(reference: Pair | None, ref_type: str | None, ref_id: str |
 
 @dataclass(frozen=True, kw_only=True)
 class Paging(OptionGroup):
-    """How much of a list, and from where."""
+    """The size and the position of a page of a list."""
 
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, metavar="N", help="At most so many.")
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="Maximum number.")
     ] = 20
-    everything: Annotated[bool, typer.Option("--all", help="All of them, page by page.")] = False
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False
     after: Annotated[
         str | None,
-        typer.Option("--after", metavar="CURSOR", help="Go on behind this cursor."),
+        typer.Option("--after", metavar="CURSOR", help="Only what follows this cursor."),
     ] = None
     before: Annotated[
         str | None,
-        typer.Option("--before", metavar="CURSOR", help="Those in front of this cursor."),
+        typer.Option("--before", metavar="CURSOR", help="Only what precedes this cursor."),
     ] = None

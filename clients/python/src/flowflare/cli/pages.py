@@ -1,4 +1,4 @@
-"""Reading lists page by page."""
+"""Lists, read page by page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowflare.client import FlowflareClient
 
 LARGEST_PAGE = 100
-"""Of the API (docs/limits.md)."""
+"""The API's limit (docs/limits.md)."""
 
 
 class ReadPage(Protocol):
@@ -26,7 +26,7 @@ class ReadPage(Protocol):
 
 @dataclass(slots=True)
 class Found:
-    """What several pages of a connection hold together."""
+    """The content of several pages of a connection."""
 
     nodes: list[Any] = field(default_factory=list)
     has_next: bool = False
@@ -36,7 +36,7 @@ class Found:
     total: int | None = None
 
     def document(self) -> dict[str, Any]:
-        """The connection as the API would have answered it, had it been one page."""
+        """The connection as the API would return it in a single page."""
         page_info = {
             "hasNextPage": self.has_next,
             "hasPreviousPage": self.has_previous,
@@ -48,17 +48,17 @@ class Found:
 
 
 async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) -> Found:
-    """As many pages as `paging` asks for."""
+    """Read as many pages as `paging` requires."""
     if paging.after is not None and paging.before is not None:
-        raise UsageMistake("--after and --before contradict each other", hint="Give one of them.")
+        raise UsageMistake("--after and --before exclude each other", hint="Give one of them.")
     backwards = paging.before is not None
     cursor = paging.before if backwards else paging.after
-    size, place = ("last", "before") if backwards else ("first", "after")
+    size, position = ("last", "before") if backwards else ("first", "after")
     found = Found()
     while paging.everything or len(found.nodes) < paging.limit:
         wanted = LARGEST_PAGE if paging.everything else paging.limit - len(found.nodes)
         before = cursor
-        page = await read(client, **{size: min(wanted, LARGEST_PAGE), place: cursor})
+        page = await read(client, **{size: min(wanted, LARGEST_PAGE), position: cursor})
         info = page.page_info
         is_first = cursor == (paging.before if backwards else paging.after)
         if is_first:
@@ -75,14 +75,14 @@ async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) ->
             if is_first:
                 found.start, found.has_previous = info.start_cursor, info.has_previous_page
             cursor, has_more = info.end_cursor, info.has_next_page
-        # A page may be empty and have more behind it, but then its cursor has moved.
+        # A page may be empty although more follows, but then its cursor has moved.
         if not has_more or cursor in (None, before):
             break
     return found
 
 
 def note_rest(session: Session, found: Found, paging: Paging) -> None:
-    """Say how to see more, where somebody looks."""
+    """Print the option that shows the next page, if a terminal shows the output."""
     if not session.output.for_people:
         return
     if paging.before is not None and found.has_previous:

@@ -1,4 +1,4 @@
-"""What mutations answer: the instance, or the refusal as an error with what to do."""
+"""Results of mutations: the instance, or an error with a hint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowflare.cli.errors import CliError, Missing, UsageMistake
 from flowflare.cli.render.text import wire
-from flowflare.cli.values import milliseconds
+from flowflare.scalars import serialize_duration
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def instance_of(result: BaseModel, *, hint: str = "") -> InstanceSummary:
-    """The instance in a mutation's result; raises CliError where there is none.
+    """The instance in a mutation's result. Raises CliError for a refusal.
 
-    `hint` is what to do where the engine was not available.
+    `hint` is the hint for an engine that was not available.
     """
     from flowflare.client import InstancePayload  # noqa: PLC0415 - heavy
 
@@ -29,7 +29,7 @@ def instance_of(result: BaseModel, *, hint: str = "") -> InstanceSummary:
 
 
 def refusal(result: BaseModel, *, hint: str = "") -> CliError:
-    """The failure that a result is."""
+    """The error for a mutation's refusal."""
     from flowflare import client  # noqa: PLC0415 - heavy
 
     if isinstance(result, client.InvalidInput):
@@ -51,19 +51,19 @@ def refusal(result: BaseModel, *, hint: str = "") -> CliError:
 
 
 def refused_value(message: str, path: str) -> UsageMistake:
-    """A value that the service does not take; its message mostly says which one it is."""
+    """The error for a value that the service refuses; its message usually names the value."""
     name = path.rpartition(".")[2]
     text = message.removeprefix("input.")
     return UsageMistake(f"Refused: {text}" if name in text else f"Refused: {name}: {text}")
 
 
 def not_found(message: str) -> Missing:
-    """An instance that is not there, or that the token does not show."""
-    return Missing(message, hint="`flowflare list` shows what there is.")
+    """The error for an instance that does not exist, or that the token does not show."""
+    return Missing(message, hint="`flowflare list` shows the instances there are.")
 
 
 def document(model: BaseModel) -> Any:
-    """A model as the API wrote it: its field names, instants and spans of time."""
+    """A model as the API's JSON: its field names, instants and durations."""
     return _plain(model.model_dump(by_alias=True))
 
 
@@ -77,5 +77,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return wire(value)
     if isinstance(value, timedelta):
-        return milliseconds(value)
+        return serialize_duration(value)
     return value

@@ -1,4 +1,4 @@
-"""Talking to the service: the one place where its failures become ours."""
+"""Calls to the service, and the translation of their failures into the CLI's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from flowflare.cli.settings import Settings
     from flowflare.client import FlowflareClient
-    from flowflare.client.errors import GraphQLRequestError
+    from flowflare.errors import GraphQLRequestError
 
 T = TypeVar("T")
 _GET_A_KEY = "Set FLOWFLARE_API_KEY, or give --api-key."
 _PATIENCE_S = 5.0
-"""How long an interrupted command may take to end."""
+"""Time that an interrupted command has to end."""
 
 
 def ask(
@@ -29,7 +29,7 @@ def ask(
     *,
     timeout: timedelta | None = None,
 ) -> T:
-    """Run an operation with a client of its own. Raises CliError for whatever goes wrong."""
+    """Run an operation with a client of its own. Raises CliError for every failure."""
     import asyncio  # noqa: PLC0415 - heavy, and so is the client
 
     from flowflare.client import FlowflareClient  # noqa: PLC0415
@@ -50,9 +50,9 @@ def ask(
 
 
 def _end_when_interrupted() -> None:
-    """Cancel the running task at Ctrl-C, and again if it goes on: before Python 3.12
-    `asyncio.wait_for` loses a cancellation that comes with what it waits for."""
-    import asyncio  # noqa: PLC0415 - as above
+    """Cancel the running task at Ctrl-C, and again if it continues: before Python 3.12
+    `asyncio.wait_for` loses a cancellation that coincides with the end of its wait."""
+    import asyncio  # noqa: PLC0415 - heavy
 
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -61,24 +61,24 @@ def _end_when_interrupted() -> None:
         task.cancel()
         loop.call_later(_PATIENCE_S, interrupt)
 
-    # Windows has no such handlers: there asyncio cancels the task once.
+    # Windows has no such handlers; asyncio cancels the task once there.
     with suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGINT, interrupt)
 
 
 @contextmanager
 def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]:
-    from flowflare.client import errors  # noqa: PLC0415 - heavy
+    from flowflare import errors  # noqa: PLC0415 - heavy
 
     try:
         yield
     except errors.InvalidVariable as error:
         raise UsageMistake(str(error)) from error
     except errors.Unreachable as error:
-        hint = f"Is it running at {settings.url}? --url or FLOWFLARE_URL says where it is."
+        hint = f"Is it running at {settings.url}? Set its address with --url or FLOWFLARE_URL."
         raise Unreachable(str(error), hint=hint) from error
     except errors.UnexpectedAnswer as error:
-        hint = f"Check --url or FLOWFLARE_URL, now {settings.url}."
+        hint = f"Check --url or FLOWFLARE_URL, which is {settings.url}."
         raise Unreachable(str(error), hint=hint) from error
     except errors.Unauthenticated as error:
         hint = "Check FLOWFLARE_API_KEY or --api-key." if settings.key else _GET_A_KEY
@@ -91,15 +91,16 @@ def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]
         if timeout is None:
             raise
         raise TimeIsUp(
-            "Not finished in time", hint="It goes on; `flowflare get` shows it."
+            "The instance has not finished in time",
+            hint="It continues; `flowflare get` shows its status.",
         ) from error
 
 
 def _refused(error: GraphQLRequestError) -> CliError:
-    """A request that the service refused, maybe for the value that `extensions` names."""
+    """The error for a request that the service refused; it names the argument at fault."""
     if error.code in ("INVALID_ARGUMENT", "INVALID_INPUT", "PAYLOAD_TOO_LARGE"):
         return refused_value(error.message, str(error.extensions.get("argument") or ""))
     if error.code == "INTERNAL":
         reference = error.extensions.get("reference", "unknown")
-        return CliError(error.message, hint=f"The Worker's log has it as {reference}.")
+        return CliError(error.message, hint=f"The Worker's log has the details under {reference}.")
     return CliError(f"{error.message} ({error.code})" if error.code else error.message)

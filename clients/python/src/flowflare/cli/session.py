@@ -1,4 +1,4 @@
-"""What every command has: the common options, the settings they come to, and its output."""
+"""The session of a command: the common options, the resulting settings, and the output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help="Address of the service: FLOWFLARE_URL, or http://127.0.0.1:8787.",
+        help="Address of the service. Default: FLOWFLARE_URL, else http://127.0.0.1:8787.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -39,17 +39,17 @@ ApiKey = Annotated[
     typer.Option(
         "--api-key",
         metavar="KEY",
-        help="Key or token: FLOWFLARE_API_KEY; for a local service also from .dev.vars.",
+        help="Key or token. Default: FLOWFLARE_API_KEY, also from .dev.vars for a local service.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Write JSON, for programs.", rich_help_panel=_PANEL)
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.", rich_help_panel=_PANEL)]
 NoColor = Annotated[
     bool,
-    typer.Option("--no-color", help="No colours, as with NO_COLOR=1.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--no-color", help="Print without colours, as with NO_COLOR=1.", rich_help_panel=_PANEL
+    ),
 ]
 
 _COMMON = [
@@ -71,24 +71,24 @@ class Session:
 
     @cached_property
     def output(self) -> Output:
-        """Where results go."""
-        from flowflare.cli.render.output import Output  # noqa: PLC0415 - Rich is not needed before
+        """The writer of results."""
+        from flowflare.cli.render.output import Output  # noqa: PLC0415 - imports Rich
 
         return Output(as_json=self.settings.json, color=self.settings.color)
 
     def note(self, text: str) -> None:
-        """A remark on standard error; in JSON mode there are none."""
+        """Print a remark on standard error; none in JSON mode."""
         if self.settings.json:
             return
-        from flowflare.cli.render.output import note  # noqa: PLC0415 - as above
+        from flowflare.cli.render.output import note  # noqa: PLC0415 - imports Rich
 
         note(text, color=self.settings.color)
 
 
 def with_session(function: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
-    """The function as Typer should see it: the common options instead of the session.
+    """The function as a Typer command, with the common options in place of the session.
 
-    They are taken after a command's name as well as before it; the later one holds.
+    The options may be given before or after the command's name; the later one counts.
     """
     own, groups = _expanded(function)
     context = inspect.Parameter(
@@ -113,7 +113,7 @@ def with_session(function: Callable[Concatenate[Session, P], None]) -> Callable[
             call(Session(resolve(options)), **values)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Who reads the pipe has left, `head` for one.
+            # The reader of the pipe has ended, as `head` does.
             drop_output()
             raise typer.Exit(ExitCode.BROKEN_PIPE) from None
 
@@ -126,7 +126,7 @@ def with_session(function: Callable[Concatenate[Session, P], None]) -> Callable[
 
 
 def drop_output() -> None:
-    """Let what is still buffered go nowhere, or the interpreter would fail to write it again."""
+    """Discard buffered output, which the interpreter would otherwise fail to write at its end."""
     with suppress(OSError, ValueError):  # a test's stream has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -134,7 +134,7 @@ def drop_output() -> None:
 def _expanded(
     function: Callable[..., None],
 ) -> tuple[list[inspect.Parameter], dict[str, type[Any]]]:
-    """A function's parameters behind the session, with groups of options taken apart."""
+    """A function's parameters after the session, with each group of options expanded."""
     parameters = []
     groups: dict[str, type[Any]] = {}
     for parameter in list(inspect.signature(function, eval_str=True).parameters.values())[1:]:

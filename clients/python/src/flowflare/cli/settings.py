@@ -1,4 +1,4 @@
-"""Where the service is and with which key: options, environment, `.dev.vars`."""
+"""Address and key of the service, from options, environment and `.dev.vars`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEV_VAR = re.compile(r"\s*(?:export\s+)?FLOWFLARE_API_KEY\s*=\s*(.*?)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options every command takes, as given; absent ones are None or False."""
+    """The common options as given; absent ones are None or False."""
 
     url: str | None = None
     api_key: str | None = None
@@ -29,7 +29,7 @@ class Options:
     no_color: bool = False
 
     def over(self, earlier: Options) -> Options:
-        """These, where they are given, else those given before the command's name."""
+        """These options where they are given, else those from before the command's name."""
         return Options(
             url=self.url if self.url is not None else earlier.url,
             api_key=self.api_key if self.api_key is not None else earlier.api_key,
@@ -40,7 +40,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options, the environment and `.dev.vars` come to."""
+    """The settings from options, environment and `.dev.vars`."""
 
     url: str
     """The service's address, without a slash at its end."""
@@ -48,14 +48,9 @@ class Settings:
     json: bool = False
     color: bool = True
 
-    @property
-    def endpoint(self) -> str:
-        """Where GraphQL is served."""
-        return f"{self.url}/graphql"
-
 
 def resolve(options: Options, *, environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings a command runs with. Raises UsageMistake for an address that is none."""
+    """The settings of a command. Raises UsageMistake for an address that is not an http(s) URL."""
     variables = os.environ if environment is None else environment
     url = service_url(options.url or variables.get("FLOWFLARE_URL") or DEFAULT_URL)
     key = options.api_key or variables.get("FLOWFLARE_API_KEY")
@@ -70,24 +65,25 @@ def resolve(options: Options, *, environment: Mapping[str, str] | None = None) -
 
 
 def service_url(text: str) -> str:
-    """The address without `/graphql` and slashes at its end."""
-    hint = f"It looks like {DEFAULT_URL} or https://flowflare.example.workers.dev."
+    """A service's address, without `/graphql` and slashes at its end. Raises UsageMistake."""
+    must = "The service's address must be an http(s) URL"
+    hint = f"Examples: {DEFAULT_URL}, https://flowflare.example.workers.dev"
     try:
         parts = urlsplit(text.strip())
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        raise UsageMistake(f"{text!r} is no address of a service", hint=hint) from None
+        raise UsageMistake(f"{must}, not {text!r}", hint=hint) from None
     if parts.username is not None or parts.password is not None:
-        # Not repeated: it may hold a password.
-        raise UsageMistake("The address is no address of a service: it names a user", hint=hint)
+        # The message does not repeat the address, which may contain a password.
+        raise UsageMistake(f"{must} without user name and password", hint=hint)
     if parts.scheme not in ("http", "https") or not has_host:
-        raise UsageMistake(f"{text!r} is no address of a service", hint=hint)
+        raise UsageMistake(f"{must}, not {text!r}", hint=hint)
     path = parts.path.rstrip("/").removesuffix("/graphql").rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
 def is_local(url: str) -> bool:
-    """Whether an address is this machine's own."""
+    """True if an address is on this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -98,7 +94,7 @@ def is_local(url: str) -> bool:
 
 
 def key_in_dev_vars(path: Path) -> str | None:
-    """`FLOWFLARE_API_KEY` in a file of NAME=value lines, as wrangler reads them."""
+    """`FLOWFLARE_API_KEY` from a file of NAME=value lines, read as wrangler does."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -112,13 +108,13 @@ def key_in_dev_vars(path: Path) -> str | None:
 
 
 def usable_key(key: str | None) -> str | None:
-    """The first of several keys; while keys are changed a secret may hold more than one."""
+    """The first of several keys: a secret contains more than one while keys are rotated."""
     words = (key or "").split()
     if not words:
         return None
     if not (words[0].isascii() and words[0].isprintable()):
         raise UsageMistake(
-            "The API key holds characters that no header can carry",
+            "The API key must consist of printable ASCII characters",
             hint="Check --api-key or FLOWFLARE_API_KEY.",
         )
     return words[0]

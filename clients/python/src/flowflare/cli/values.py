@@ -1,6 +1,6 @@
-"""What is typed on a command line, as values: spans of time, instants, JSON.
+"""Values on the command line: durations, instants, JSON.
 
-Each parser raises ValueError with a sentence that says what it takes.
+Each parser raises ValueError with a message that says what it accepts.
 """
 
 from __future__ import annotations
@@ -30,35 +30,30 @@ _INSTANT = re.compile(
 )
 _TAKES_DURATION = "write it as 90s, 1h30m or 7d (units: w d h m s ms)"
 _TAKES_INSTANT = (
-    "write an instant as 2026-11-25T10:00:00Z (RFC 3339), or as how long ago it was: 90s, 1h30m, 7d"
+    "write it as 2026-11-25T10:00:00Z (RFC 3339), or as the time since then: 90s, 1h30m, 7d"
 )
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90s`, `1h30m`, `1.5h`, `7d`; the units go from the longest to the shortest."""
+    """Parse `90s`, `1h30m`, `1.5h` or `7d`; units go from the longest to the shortest."""
     compact = text.strip().lower()
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
-        raise ValueError(f"{text!r} is no duration; {_TAKES_DURATION}")
+        raise ValueError(f"{text!r} is not a duration; {_TAKES_DURATION}")
     ranks = [list(_UNITS_MS).index(unit) for _, unit in parts]
     if ranks != sorted(set(ranks)):
-        raise ValueError(f"{text!r} is no duration: each unit once, the longest first")
+        raise ValueError(f"{text!r} is not a duration; give each unit once, the longest first")
     milliseconds = sum(round(float(number) * _UNITS_MS[unit]) for number, unit in parts)
     if milliseconds > _LONGEST_MS:
-        raise ValueError(f"{text!r} is too long")
+        raise ValueError(f"{text!r} is too long a duration")
     try:
         return timedelta(milliseconds=milliseconds)
     except OverflowError:
-        raise ValueError(f"{text!r} is too long") from None
-
-
-def milliseconds(span: timedelta) -> int:
-    """A span in the API's `Duration`."""
-    return span // timedelta(milliseconds=1)
+        raise ValueError(f"{text!r} is too long a duration") from None
 
 
 def parse_instant(text: str, *, now: Callable[[], datetime] | None = None) -> datetime:
-    """An RFC 3339 timestamp, or a duration: that long ago. In UTC."""
+    """Parse an RFC 3339 timestamp, or a duration that has passed since; the instant in UTC."""
     given = text.strip()
     if _PART.match(given.lower()):
         moment = now() if now else datetime.now(UTC)
@@ -67,37 +62,32 @@ def parse_instant(text: str, *, now: Callable[[], datetime] | None = None) -> da
         except OverflowError:
             raise ValueError(f"{text!r} is too long ago") from None
     if not _INSTANT.fullmatch(given):
-        raise ValueError(f"{text!r} is no instant; {_TAKES_INSTANT}")
+        raise ValueError(f"{text!r} is not an instant; {_TAKES_INSTANT}")
     try:
         return datetime.fromisoformat(given.upper().replace(" ", "T")).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no instant: there is no such date or time") from None
-
-
-def format_instant(instant: datetime) -> str:
-    """An instant in the API's `DateTime`."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        raise ValueError(f"{text!r} is not an instant; there is no such date or time") from None
 
 
 def parse_json(text: str) -> Any:
-    """A JSON value; NaN and infinities are none."""
+    """Parse JSON. NaN and infinities are refused."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ValueError(
-            f"that is no JSON ({error.msg} at {where}); quote texts: '\"text\"'"
+            f"it is not valid JSON ({error.msg} at {where}); strings need quotes: '\"text\"'"
         ) from None
     except RecursionError:
-        raise ValueError("that JSON is nested too deeply") from None
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def read_json(source: str) -> Any:
-    """The JSON in an argument: the text itself, `@file`, or `-` for standard input."""
+    """Read JSON from an argument: the text itself, `@file`, or `-` for standard input."""
     if source == "-":
         content = sys.stdin.buffer.read()
         if not content:
-            raise ValueError("standard input is empty, or was read already")
+            raise ValueError("standard input is empty, or has been read already")
         return parse_json(_decoded(content, "standard input"))
     if not source.startswith("@"):
         return parse_json(source)
@@ -116,4 +106,4 @@ def _decoded(content: bytes, source: str) -> str:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"it is not valid JSON: {name} is not a JSON value")

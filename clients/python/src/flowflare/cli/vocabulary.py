@@ -1,4 +1,4 @@
-"""Words of the command line that the API does not have, and what the API's mean here."""
+"""Choices of the command line's own, and the statuses that count as finished."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ FINISHED = frozenset({InstanceStatus.COMPLETED, InstanceStatus.ERRORED, Instance
 
 
 class Order(StrEnum):
-    """What `list` is ordered by: `InstanceOrderField`, in words of the command line."""
+    """The orders of `list`: `InstanceOrderField` in the words of the command line."""
 
     CREATED = "created"
     UPDATED = "updated"
 
 
 class Page(StrEnum):
-    """Pages that the service has."""
+    """The pages of the service."""
 
     GRAPHIQL = "graphiql"
     DASHBOARD = "dashboard"

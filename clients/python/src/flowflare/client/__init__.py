@@ -1,7 +1,7 @@
 """The typed client of Flowflare's API: start, query, follow and control workflows.
 
-`FlowflareClient` is asynchronous, `SyncFlowflareClient` is not; inputs, results and enums are
-pydantic models with the names that the API gives them. Everything is loaded when it is first
+`FlowflareClient` is asynchronous, `SyncFlowflareClient` is not; inputs and results are pydantic
+models with the API's names. Everything is loaded when it is first
 used.
 """
 
@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowflare.client.errors import (
+    from flowflare.client.generated import *  # noqa: F403
+    from flowflare.client.subscriptions import Reconnect
+    from flowflare.errors import (
         FlowflareError,
         Forbidden,
         GraphQLRequestError,
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
-    from flowflare.client.generated import *  # noqa: F403
-    from flowflare.client.subscriptions import Reconnect
 
 __all__ = [
     "FlowflareClient",  # noqa: F405
@@ -38,11 +38,11 @@ __all__ = [
 
 _ERRORS = frozenset(__all__) - {"FlowflareClient", "SyncFlowflareClient", "Reconnect"}
 
-if not TYPE_CHECKING:  # a type checker knows which names there are
+if not TYPE_CHECKING:  # type checkers use the imports above
 
     def __getattr__(name: str) -> Any:
         if name in _ERRORS:
-            module = "flowflare.client.errors"
+            module = "flowflare.errors"
         elif name == "Reconnect":
             module = "flowflare.client.subscriptions"
         else:

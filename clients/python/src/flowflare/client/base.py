@@ -1,28 +1,25 @@
-"""What the generated client stands on: one way to execute, one to subscribe, one tree of errors."""
+"""The base of the generated client: execute, subscribe, and parse results."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from gql.transport.exceptions import TransportError
 from pydantic import BaseModel, ValidationError
 
-from flowflare.client.errors import UnexpectedAnswer, request_error
 from flowflare.client.requests import TextRequest, jsonable
 from flowflare.client.subscriptions import Reconnect, Subscription
-from flowflare.client.transports import Network, Route, Transport, failure
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
+from flowflare.client.transports import route
+from flowflare.errors import UnexpectedAnswer
+from flowflare.transport import Transport, TransportOwner
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class BaseClient:
+class BaseClient(TransportOwner):
     """A connection to one Flowflare service, by its address or by a Worker's service binding."""
 
     def __init__(
@@ -34,14 +31,20 @@ class BaseClient:
         timeout: timedelta = timedelta(seconds=30),
         reconnect: Reconnect | None = None,
     ) -> None:
-        """`url` is the service's address, `api_key` a key or token of it; in a Python Worker
+        """`url` is the service's address, `api_key` a key or token for it; in a Python Worker
         `service_binding=env.FLOWFLARE` takes the place of both.
 
-        `timeout` is how long an answer may take, `reconnect` how subscriptions come back.
+        `timeout` is the time within which an answer must arrive, `reconnect` says when
+        subscriptions reconnect. Raises TypeError unless exactly one of `url` and
+        `service_binding` is given.
         """
+        if (url is None) == (service_binding is None):
+            raise TypeError("Give either `url` or `service_binding`.")
+        self._transport = Transport(
+            url=url, service_binding=service_binding, api_key=api_key, timeout=timeout
+        )
         self._route = route(url, api_key, service_binding=service_binding, timeout=timeout)
         self._reconnect = reconnect or Reconnect()
-        self._transport: Transport | None = None
 
     async def execute(
         self,
@@ -50,22 +53,13 @@ class BaseClient:
         *,
         operation_name: str | None = None,
     ) -> dict[str, Any]:
-        """Run a query or a mutation, any there is; its `data`.
+        """Run any query or mutation and return its `data`.
 
         Raises InvalidVariable before anything is sent; Unauthenticated, Forbidden,
         GraphQLRequestError, Unreachable or UnexpectedAnswer.
         """
         request = TextRequest(document, jsonable(variables), operation_name=operation_name)
-        try:
-            transport = await self._connected()
-            result = await transport.execute(request)
-        except (TransportError, OSError, TimeoutError) as error:
-            raise failure(error) from error
-        if result.errors:
-            raise request_error(result.errors, result.data)
-        if not isinstance(result.data, dict):
-            raise UnexpectedAnswer("The answer has neither data nor errors.")
-        return result.data
+        return await self._transport.execute(json.dumps(request.payload))
 
     async def subscribe(
         self,
@@ -74,11 +68,11 @@ class BaseClient:
         *,
         operation_name: str | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The `data` of each result of a subscription, which comes back by itself where the
-        connection is lost: nothing is missed and nothing repeated.
+        """Yield the `data` of each result of any subscription. A connection that is lost is opened
+        again: nothing is missed and nothing is repeated.
 
-        Raises what `execute` does; Unreachable only if the first connection fails, or as
-        `reconnect` says.
+        Raises what `execute` raises; Unreachable only if the first connection fails, or after
+        `Reconnect.give_up_after`.
         """
         subscription = Subscription(
             self._route,
@@ -92,46 +86,9 @@ class BaseClient:
 
     @staticmethod
     def parse(model: type[Model], data: dict[str, Any]) -> Model:
-        """A result as its model; UnexpectedAnswer where it does not fit."""
+        """Parse a result as its model. Raises UnexpectedAnswer if it does not fit."""
         try:
             return model.model_validate(data)
         except ValidationError as error:
-            text = f"The service is another version than its client: {error}"
+            text = f"The service and this client are of different versions: {error}"
             raise UnexpectedAnswer(text) from error
-
-    async def aclose(self) -> None:
-        """Close the connections; subscriptions close theirs when they end."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            await transport.close()
-
-    async def _connected(self) -> Transport:
-        if self._transport is None:
-            transport = self._route.http()
-            await transport.connect()
-            self._transport = transport
-        return self._transport
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-
-def route(
-    url: str | None, api_key: str | None, *, service_binding: Any, timeout: timedelta
-) -> Route:
-    """The way to the service; TypeError unless exactly one is given."""
-    if (url is None) == (service_binding is None):
-        raise TypeError("Give either `url` or `service_binding`.")
-    if url is not None:
-        return Network(url, api_key=api_key, timeout=timeout)
-    from flowflare.client.binding import ServiceBinding  # noqa: PLC0415 - Workers only
-
-    return ServiceBinding(service_binding, api_key=api_key, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Server-sent events, as graphql-sse's distinct connections mode has them.
+"""Server-sent events of graphql-sse's distinct connections mode.
 
 See https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md and
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream.
@@ -20,7 +20,7 @@ class ServerEvent:
 
 
 class EventParser:
-    """Takes a stream's bytes as they come, and gives the events that are complete."""
+    """Parses a stream of events from its bytes, in chunks of any size."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -29,7 +29,7 @@ class EventParser:
         self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
-        """The events that this chunk completes; comments and other fields are skipped."""
+        """Yield the events that this chunk completes; comments and other fields are skipped."""
         *lines, self._pending = (self._pending + self._decoder.decode(chunk)).split("\n")
         for line in lines:
             field, _, value = line.removesuffix("\r").partition(":")

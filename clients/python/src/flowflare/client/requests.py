@@ -1,4 +1,4 @@
-"""Operations on their way: the document as it stands, its variables as JSON."""
+"""Requests: the text of the document, and its variables as JSON."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from graphql import DocumentNode
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from flowflare.client.errors import InvalidVariable
 from flowflare.client.generated.base_model import UnsetType
-from flowflare.client.scalars import serialize_datetime, serialize_duration
+from flowflare.errors import InvalidVariable
+from flowflare.scalars import serialize_datetime, serialize_duration
 
 NOT_PARSED = DocumentNode()
 MAX_JSON_DEPTH = 200
-"""Of one JSON value (docs/limits.md)."""
+"""The service's limit for one JSON value (docs/limits.md)."""
 MAX_DEPTH = MAX_JSON_DEPTH + 20
-"""Of a variable: a JSON value, and the inputs around it. The service judges what is less."""
+"""Levels of a variable: those of a JSON value, and some for the inputs around it."""
 _ATOMS = (str, int, float, bool, type(None))
 _SHOWN = 8
 
 
 class TextRequest(GraphQLRequest):
-    """A request that sends the text of its document: parsing and printing it costs milliseconds."""
+    """A request that sends the text of its document as it is. gql would parse and print it, which
+    costs milliseconds."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class TextRequest(GraphQLRequest):
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What is sent."""
+        """The members of the request's body."""
         payload: dict[str, Any] = {"query": self.text}
         if self.operation_name:
             payload["operationName"] = self.operation_name
@@ -58,9 +59,9 @@ class TextRequest(GraphQLRequest):
 
 
 def jsonable(variables: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Variables as JSON holds them; those that are not set are left out.
+    """Variables as JSON values, without those that are not set.
 
-    Raises InvalidVariable where JSON has no form for a value, or none that can be sent.
+    Raises InvalidVariable for a value that JSON cannot express or that cannot be sent.
     """
     return {
         name: _jsonable(value, [name])
@@ -70,12 +71,12 @@ def jsonable(variables: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _jsonable(value: Any, path: list[str | int]) -> Any:
-    """A value on its path; both grow no deeper than the service's own limit allows."""
+    """One value at its path, which is never longer than MAX_DEPTH."""
     if len(path) > MAX_DEPTH:
-        fault = f"is nested too deeply: the service takes {MAX_JSON_DEPTH} levels (MAX_JSON_DEPTH)"
+        fault = f"is nested too deeply: at most {MAX_JSON_DEPTH} levels (MAX_JSON_DEPTH)"
         raise InvalidVariable(path[:_SHOWN], fault)
     if isinstance(value, BaseModel):
-        # What was not given is not sent: null would mean something else.
+        # Members that were not given are not sent, because null means something else.
         fields = type(value).model_fields
         return {
             name: _jsonable(member, [*path, name])
@@ -97,16 +98,18 @@ def _jsonable(value: Any, path: list[str | int]) -> Any:
         try:
             converted = to_jsonable_python(value)
         except ValueError as error:
-            raise InvalidVariable(path, f"is no JSON: {error}") from error
+            raise InvalidVariable(path, f"cannot be written as JSON: {error}") from error
         if type(converted) is type(value):
-            raise InvalidVariable(path, f"is no JSON: {type(value).__name__}")
+            raise InvalidVariable(path, f"cannot be written as JSON: {type(value).__name__}")
         return _jsonable(converted, path)
     if isinstance(value, str):
         return _text(value, path)
     try:
         json.dumps(value, allow_nan=False)
     except ValueError as error:
-        raise InvalidVariable(path, f"is a number that JSON does not have: {error}") from error
+        raise InvalidVariable(
+            path, f"is a number that cannot be written as JSON: {error}"
+        ) from error
     return value
 
 

@@ -1,15 +1,13 @@
-"""Subscriptions that survive their connections: each comes back with the cursor it had reached.
+"""Subscriptions that survive their connections: each resumes behind the cursor it has reached.
 
-A result carries its cursor in `extensions.cursor`, and a request resumes behind the one in
-`extensions.after` (docs/subscriptions.md). What a consumer has been given is never asked for
-again, and what it has not been given always is.
+A result has its cursor in `extensions.cursor`, and a request resumes behind the cursor in
+`extensions.after` (docs/subscriptions.md). So the consumer gets each result once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
@@ -17,16 +15,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from gql.transport.exceptions import TransportError, TransportQueryError
+from gql.transport.exceptions import TransportError
 
-from flowflare.client.errors import (
-    GraphQLRequestError,
-    UnexpectedAnswer,
-    Unreachable,
-    request_error,
-)
+from flowflare.client.log import log_subscription
 from flowflare.client.requests import TextRequest
-from flowflare.client.transports import Route, failure
+from flowflare.client.transports import Route, failure_of
+from flowflare.errors import GraphQLRequestError, UnexpectedAnswer, Unreachable
+from flowflare.transport import failure
 
 if TYPE_CHECKING:
     from graphql import ExecutionResult
@@ -35,20 +30,17 @@ Execute = Callable[..., Awaitable[dict[str, Any]]]
 Results = AsyncGenerator[dict[str, Any], None]
 
 HEAD = "query LogHead { events(first: 0) { cursor } }"
-LOG_FIELD = re.compile(r"\bworkflowEvents\b\s*\(?")
-ALIASED = re.compile(r":\s*workflowEvents\b")
-AFTER_ARGUMENT = re.compile(r"\bafter\s*:\s*(?:\$(?P<name>\w+)|\")")
 REPLAY_TOO_LONG = "REPLAY_TOO_LONG"
 STABLE_S = 10.0
-"""A connection that held for so long was a good one: the next is tried without much delay."""
+"""A connection that has lasted this long was stable: the delays begin anew after it."""
 
 
 @dataclass(frozen=True)
 class Reconnect:
-    """How a subscription comes back: after `first`, then twice as long each time up to `longest`,
-    each shortened by up to half at random, so that many clients do not come at once.
+    """The delays before a subscription reconnects: `first`, then twice as long each time up to
+    `longest`, each shortened by up to half at random so that clients do not reconnect all at once.
 
-    With `give_up_after` it raises Unreachable when it has been away for so long.
+    With `give_up_after` the subscription raises Unreachable after that time without a connection.
     """
 
     first: timedelta = timedelta(milliseconds=250)
@@ -56,14 +48,14 @@ class Reconnect:
     give_up_after: timedelta | None = None
 
     def delay_s(self, failures: int) -> float:
-        """Seconds to wait after so many failures, from 1."""
+        """Seconds to wait after this number of failures, from 1."""
         grown = self.first.total_seconds() * 2 ** min(failures - 1, 30)
         longest = self.longest.total_seconds()
         return float(min(grown, longest)) * random.uniform(0.5, 1)
 
 
 class Subscription:
-    """One subscription, over as many connections as it takes."""
+    """One subscription, over any number of connections."""
 
     def __init__(
         self, route: Route, request: TextRequest, *, execute: Execute, reconnect: Reconnect
@@ -74,21 +66,15 @@ class Subscription:
         self._execute = execute
         self._reconnect = reconnect
         self._cursor: str | None = None
-        self._follows_log = LOG_FIELD.search(request.text) is not None
-        argument = AFTER_ARGUMENT.search(request.text)
-        self._after_variable = argument["name"] if argument else None
-        self._begins_now = self._follows_log and (
-            argument is None
-            or (bool(argument["name"]) and self._variables.get(argument["name"]) is None)
-        )
+        self._log = log_subscription(request.text)
         self._was_connected = False
         self._last: dict[str, Any] | None = None
 
     async def results(self) -> Results:
-        """The data of each result; ends when the service completes the subscription."""
-        if self._begins_now:
-            # The head of the log as it is now, so that a connection lost before the first result
-            # loses nothing either.
+        """Yield the data of each result until the service completes the subscription."""
+        if self._log is not None and self._log.begins_now(self._variables):
+            # The cursor of the log's head, so that a connection that is lost before the first
+            # result loses nothing either.
             self._cursor = (await self._execute(HEAD))["events"]["cursor"]
         failures = 0
         away_since = None
@@ -109,13 +95,13 @@ class Subscription:
                 away_since = away_since or now
                 limit = self._reconnect.give_up_after
                 if limit is not None and now - away_since >= limit.total_seconds():
-                    raise Unreachable(f"{error} It has been so for {limit}.") from error
+                    raise Unreachable(f"{error} It has been unreachable for {limit}.") from error
             failures += 1
             await asyncio.sleep(self._reconnect.delay_s(failures))
 
     async def _attempt(self) -> Results:
-        """What one connection brings; first, if the service will not replay so much, all that the
-        log has by now."""
+        """Yield the results of one connection. If the service does not replay that much, the log is
+        read up to now first."""
         while True:
             try:
                 async with aclosing(self._connection()) as connection:
@@ -145,44 +131,42 @@ class Subscription:
             async with aclosing(transport.subscribe(request)) as results:
                 async for result in results:
                     data = self._take(result)
-                    repeated = resumed and not self._follows_log and data == self._last
+                    repeated = resumed and self._log is None and data == self._last
                     resumed = False
                     self._last = data
                     if not repeated:
                         yield data
-        except TransportQueryError as error:
-            raise request_error(error.errors or [], error.data) from error
-        except (TransportError, OSError, TimeoutError) as error:
-            raise failure(error) from error
+        except (TransportError, OSError) as error:
+            raise failure_of(error) from error
         finally:
-            with suppress(Exception):  # it is lost anyhow
+            with suppress(Exception):  # The connection is lost in any case.
                 await transport.close()
 
     def _take(self, result: ExecutionResult) -> dict[str, Any]:
-        """A result's data; remembers its cursor. Some results have none: the one before holds."""
+        """A result's data. Keeps its cursor; a result without one leaves the cursor as it is."""
         if result.errors:
-            raise request_error(result.errors, result.data)
+            raise failure(errors=result.errors, data=result.data)
         self._cursor = (result.extensions or {}).get("cursor") or self._cursor
         return result.data or {}
 
     async def _catch_up(self, refusal: GraphQLRequestError) -> Results:
-        """The log up to now, in pages that look like the subscription's results. A page may be
-        empty and have more behind it."""
-        if not self._follows_log:
-            self._cursor = None  # the current state is all that is wanted
+        """Read the log up to now, in pages of the same form as the subscription's results. A page
+        may be empty although more events follow."""
+        if self._log is None:
+            self._cursor = None  # The current state alone is of interest.
             return
-        if self._after_variable is None or ALIASED.search(self._request.text):
+        variable = self._log.after_variable
+        if variable is None:
             raise refusal
-        cursor = self._cursor or self._variables.get(self._after_variable)
-        document = re.sub(r"^\s*subscription\b", "query", self._request.text)
-        document = LOG_FIELD.sub("workflowEvents: events(first: 1000, ", document, count=1)
+        cursor = self._cursor or self._variables.get(variable)
+        query = self._log.page_query()
         while True:
             data = await self._execute(
-                document,
-                {**self._variables, self._after_variable: cursor},
+                query,
+                {**self._variables, variable: cursor},
                 operation_name=self._request.operation_name,
             )
-            page = data.get("workflowEvents") or {}
+            page = data.get(self._log.key) or {}
             if not {"cursor", "hasMore"} <= page.keys():
                 raise refusal
             has_moved = page["cursor"] != cursor

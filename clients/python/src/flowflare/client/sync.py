@@ -1,4 +1,4 @@
-"""The client for code that is not asynchronous: it runs the asynchronous one, call by call."""
+"""The base of the client for code that is not asynchronous; it runs the asynchronous client."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class SyncBaseClient(Generic[Client]):
-    """An asynchronous client with an event loop of its own, which runs while a call lasts.
+    """An asynchronous client with its own event loop, which runs during each call.
 
-    Not for use inside a running event loop: there, use the asynchronous client.
+    It cannot be used inside a running event loop: use the asynchronous client there.
     """
 
     client_class: ClassVar[type[BaseClient]]
@@ -34,8 +34,8 @@ class SyncBaseClient(Generic[Client]):
         timeout: timedelta = timedelta(seconds=30),
         reconnect: Reconnect | None = None,
     ) -> None:
-        """As the asynchronous client takes them."""
-        self._client: Client = self.client_class(  # type: ignore[assignment] # says the subclass
+        """The arguments are those of the asynchronous client."""
+        self._client: Client = self.client_class(  # type: ignore[assignment] # the subclass decides
             url, api_key, timeout=timeout, reconnect=reconnect
         )
         self._runner = asyncio.Runner()
@@ -49,7 +49,7 @@ class SyncBaseClient(Generic[Client]):
         *,
         operation_name: str | None = None,
     ) -> dict[str, Any]:
-        """Run a query or a mutation, any there is; its `data`."""
+        """Run any query or mutation and return its `data`."""
         call = self._client.execute(document, variables, operation_name=operation_name)
         return self._run(call)
 
@@ -60,12 +60,12 @@ class SyncBaseClient(Generic[Client]):
         *,
         operation_name: str | None = None,
     ) -> Generator[dict[str, Any], None, None]:
-        """The `data` of each result of a subscription, which comes back by itself."""
+        """Yield the `data` of each result of any subscription, which reconnects by itself."""
         results = self._client.subscribe(document, variables, operation_name=operation_name)
         return self._iterate(results)
 
     def close(self) -> None:
-        """Close the connections, those of subscriptions that go on included."""
+        """Close the connections, including those of open subscriptions."""
         if self._closed:
             return
         for results in list(self._open):
@@ -78,19 +78,19 @@ class SyncBaseClient(Generic[Client]):
         return self._runner.run(call)
 
     def _iterate(self, results: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-        async def following() -> list[T]:
-            """The next result in a list, which is empty at the end."""
+        async def next_result() -> list[T]:
+            """The next result in a list; an empty list at the end."""
             async for result in results:
                 return [result]
             return []
 
         self._open.add(results)
         try:
-            while not self._closed and (found := self._run(following())):
+            while not self._closed and (found := self._run(next_result())):
                 yield found[0]
         finally:
             self._open.discard(results)
-            if not self._closed:  # which has ended it
+            if not self._closed:  # `close` has ended the subscription
                 self._run(results.aclose())
 
     def __enter__(self) -> Self:

@@ -1,23 +1,20 @@
-"""How requests travel: over HTTP with httpx, over WebSockets, or over a Worker's service binding.
+"""Routes for subscriptions: a WebSocket over the network, or a stream over a service binding.
 
-What only a host has (httpx, websockets) is imported when it is first needed, so that this loads
-in a Python Worker too.
+Queries and mutations have a route of their own, `flowflare.transport`. What only a host has
+(websockets) is imported when it is first needed, so that this module loads in a Python Worker too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gql.transport.exceptions import TransportConnectionFailed, TransportServerError
-
-from flowflare.client.errors import (
-    FlowflareError,
-    UnexpectedAnswer,
-    Unreachable,
-    request_error,
+from gql.transport.exceptions import (
+    TransportConnectionFailed,
+    TransportQueryError,
+    TransportServerError,
 )
+
+from flowflare.transport import OK, authorization, causes, endpoint, failure, root_reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -26,75 +23,57 @@ if TYPE_CHECKING:
     from gql import GraphQLRequest
     from graphql import ExecutionResult
 
+    from flowflare.errors import FlowflareError
+
 CLOSE_TIMEOUT_S = 2
-"""How long who ends a subscription waits for a service that does not answer."""
-TOO_MANY_REQUESTS = 429
-SERVER_ERROR = 500
-FIRST_CLOSE_CODE = 1000
-FIRST_PRIVATE_CLOSE_CODE = 4000
-REFUSED = (4403, 401)
-"""Close code and HTTP status where the key is not valid."""
-PASSING_CLOSES = (4408,)
-"""Codes of our own that say nothing about the next connection; the others name a mistake."""
+"""Time that the end of a subscription waits for a service that does not answer."""
 
 
-class Transport(Protocol):
-    """What is used of gql's transports."""
+class SubscriptionTransport(Protocol):
+    """The part of gql's transports that a subscription uses."""
 
     async def connect(self) -> None:
-        """Connect; raises gql's errors."""
+        """Connect; raises gql's errors, or a FlowflareError."""
 
     async def close(self) -> None:
         """Close what is open."""
 
-    async def execute(self, request: GraphQLRequest) -> ExecutionResult:
-        """Run a query or a mutation."""
-
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[ExecutionResult, None]:
-        """Run a subscription."""
+        """Run a subscription; raises what `connect` raises."""
 
 
 class Route(Protocol):
-    """A way to the service."""
+    """A way to the service for subscriptions."""
 
-    def http(self) -> Transport:
-        """A transport for queries and mutations."""
-
-    def subscription(self, request: GraphQLRequest) -> Transport:
+    def subscription(self, request: GraphQLRequest) -> SubscriptionTransport:
         """A transport for this subscription alone, connected when the service has answered."""
 
 
-def endpoint(url: str) -> str:
-    """The address of the GraphQL endpoint for a service's address; ValueError if it is none."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not the address of a service: https://flowflare.example.com")
-    path = parts.path.rstrip("/")
-    if not path.endswith("/graphql"):
-        path += "/graphql"
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+def route(
+    url: str | None, api_key: str | None, *, service_binding: Any, timeout: timedelta
+) -> Route:
+    """The route over the service binding if there is one, else over the network."""
+    if url is not None:
+        return Network(url, api_key=api_key, timeout=timeout)
+    from flowflare.client.binding import ServiceBinding  # noqa: PLC0415 - only for Workers
+
+    return ServiceBinding(service_binding, api_key=api_key)
 
 
 class Network:
-    """Over the network, with a key."""
+    """WebSockets to the service's address."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout: timedelta) -> None:
-        self.url = endpoint(url)
-        self._authorization = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._url = endpoint(url).replace("http", "ws", 1)
+        self._authorization = authorization(api_key)
         self._timeout_s = timeout.total_seconds()
 
-    def http(self) -> Transport:
-        """httpx, with connections that are kept."""
-        from gql.transport.httpx import HTTPXAsyncTransport  # noqa: PLC0415 - see the module
-
-        return HTTPXAsyncTransport(self.url, headers=self._authorization, timeout=self._timeout_s)
-
-    def subscription(self, request: GraphQLRequest) -> Transport:
+    def subscription(self, request: GraphQLRequest) -> SubscriptionTransport:
         """A WebSocket that speaks graphql-transport-ws."""
-        from gql.transport.websockets import WebsocketsTransport  # noqa: PLC0415 - see the module
+        from gql.transport.websockets import WebsocketsTransport  # noqa: PLC0415 - hosts only
 
         return WebsocketsTransport(
-            self.url.replace("http", "ws", 1),
+            self._url,
             init_payload=self._authorization,
             subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
             connect_timeout=self._timeout_s,
@@ -104,38 +83,20 @@ class Network:
         )
 
 
-def failure(error: BaseException) -> FlowflareError:
-    """The exception for what a transport raised."""
-    reason = _root_reason(error)
+def failure_of(error: Exception) -> FlowflareError:
+    """The exception for what one of gql's transports raised."""
+    if isinstance(error, TransportQueryError):
+        return failure(errors=error.errors or [], data=error.data)
     status = _status(error)
-    if status in REFUSED:
-        return request_error([{"message": reason, "extensions": {"code": "UNAUTHENTICATED"}}])
-    if status is not None and not _is_passing(status):
-        return UnexpectedAnswer(f"This is not Flowflare, or not this version of it: {reason}")
-    if status is not None or isinstance(error, (TransportConnectionFailed, OSError, TimeoutError)):
-        return Unreachable(f"The service cannot be reached: {reason}.")
-    return UnexpectedAnswer(f"The answer is not Flowflare's: {reason}")
-
-
-def _is_passing(status: int) -> bool:
-    """Whether it may be different next time: an HTTP status, or the code of a closed socket."""
-    if status >= FIRST_CLOSE_CODE:
-        return status in PASSING_CLOSES or FIRST_CLOSE_CODE <= status < FIRST_PRIVATE_CLOSE_CODE
-    return status >= SERVER_ERROR or status == TOO_MANY_REQUESTS
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and what caused it."""
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__
+    if status is None and not isinstance(error, (TransportConnectionFailed, OSError)):
+        status = OK  # There was an answer, but not one of GraphQL's.
+    return failure(root_reason(error), status=status)
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status or close code at the bottom of a failure, if there is one."""
-    for cause in _chain(error):
-        # Told by their attributes: websockets is not there in a Worker.
+    """The HTTP status or close code of the cause that has one."""
+    for cause in causes(error):
+        # Recognised by their attributes, because websockets does not exist in a Worker.
         closed = getattr(getattr(cause, "rcvd", None), "code", None)
         refused = getattr(getattr(cause, "response", None), "status_code", None)
         answered = cause.code if isinstance(cause, TransportServerError) else None
@@ -143,12 +104,3 @@ def _status(error: BaseException) -> int | None:
             if isinstance(status, int):
                 return status
     return None
-
-
-def _root_reason(error: BaseException) -> str:
-    """The words of the first cause: those of who closed the socket, if it was closed."""
-    for cause in _chain(error):
-        if reason := getattr(getattr(cause, "rcvd", None), "reason", None):
-            return str(reason)
-    reasons = [str(cause) for cause in _chain(error) if str(cause)]
-    return reasons[-1].rstrip(".") if reasons else type(error).__name__

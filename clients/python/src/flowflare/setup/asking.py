@@ -1,4 +1,4 @@
-"""Answers: from options, from a person at a terminal, or none, which ends the command."""
+"""Questions to a person at a terminal; without a terminal, a missing answer is an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowflare.cli.errors import UsageMistake
 
 
 class Asker:
-    """Asks where somebody can answer; where nobody can, a missing answer raises UsageMistake."""
+    """Asks on a terminal. Without one, or with --yes, a missing answer raises UsageMistake."""
 
     def __init__(self, *, assume_yes: bool) -> None:
         self.interactive = not assume_yes and sys.stdin.isatty() and sys.stdout.isatty()
@@ -20,7 +20,7 @@ class Asker:
     def choose(
         self, question: str, options: Sequence[str], *, default: int, missing: UsageMistake
     ) -> int:
-        """The place of what is chosen from a numbered list."""
+        """Let the user choose from a numbered list; the index of the choice."""
         if not self.interactive:
             raise missing
         typer.echo(question)
@@ -30,29 +30,29 @@ class Asker:
             answer: int = typer.prompt("Which", default=default + 1, type=int)
             if 1 <= answer <= len(options):
                 return answer - 1
-            typer.echo(f"A number from 1 to {len(options)}.")
+            typer.echo(f"Enter a number from 1 to {len(options)}.")
 
     def text(self, question: str, *, default: str | None = None) -> str:
-        """A word; the default where nobody can be asked."""
+        """Ask for a word; the default without a terminal."""
         if not self.interactive and default is not None:
             return default
         answer: str = typer.prompt(question, default=default)
         return answer.strip()
 
     def secret(self, question: str, *, missing: UsageMistake) -> str:
-        """A text that is not shown."""
+        """Ask for a text that is not shown."""
         if not self.interactive:
             raise missing
         answer: str = typer.prompt(question, hide_input=True)
         return answer.strip()
 
     def may_apply(self) -> bool:
-        """Whether to go on, after everything was shown."""
+        """Ask for confirmation; True to go on."""
         if self._assume_yes:
             return True
         if not self.interactive:
             raise UsageMistake(
-                "Nobody can be asked here",
+                "There is no terminal to ask for confirmation",
                 hint="Add --yes, or --dry-run to see what would be done.",
             )
         return typer.confirm("Do this", default=True)

@@ -1,4 +1,4 @@
-"""The project is a client: its way to the service, and what the service must know of it."""
+"""Set-up of a client: its way to the service, and the service's bindings to its Workflows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClientAnswers:
-    """What was answered with options; None is to be asked or found out."""
+    """The answers given by options; None is asked or looked up."""
 
     service: str | None
     url: str | None
@@ -49,7 +49,7 @@ def prepare(
     given: ClientAnswers,
     asker: Asker,
 ) -> Work:
-    """What to do to make the project a client of the service. Raises CliError."""
+    """The work that makes the project a client of the service. Raises CliError."""
     plan = Plan(file.config, environment)
     work = Work([Target(file, plan)])
     url = given.url if given.url or given.service else _ask_for_way(plan, asker)
@@ -78,15 +78,15 @@ def _ask_for_way(plan: Plan, asker: Asker) -> str | None:
         return known
     chosen = asker.choose(
         "How does this Worker reach the service?",
-        ["a service binding: both are in one account", "its address, with a key"],
+        ["a service binding: both are in the same account", "its address, with a key"],
         default=0,
-        missing=UsageMistake("How does it reach the service?", hint="Give --service or --url."),
+        missing=UsageMistake("The way to the service is missing", hint="Give --service or --url."),
     )
     return asker.text("The service's address") if chosen == 1 else None
 
 
 def _key(wrangler: Wrangler, given: ClientAnswers, asker: Asker) -> str | None:
-    """The key to hand to the Worker; None if it has one."""
+    """The key for the Worker; None if it has one."""
     try:
         if KEY in wrangler.secrets():
             return None
@@ -122,12 +122,10 @@ def _put(wrangler: Wrangler, key: str) -> str:
 
 
 def _plan_workflows(work: Work, given: ClientAnswers) -> None:
-    """Tell the service of this Worker's Workflows, in its file or in words."""
+    """Plan the service's bindings to this Worker's Workflows, in its file or as instructions."""
     workflows = own_workflows(work.targets[0].plan)
     if any(workflow.script is None for workflow in workflows):
-        raise CliError(
-            f"{work.targets[0].file.path.name} has no `name`", hint="Name the Worker first."
-        )
+        raise CliError(f"{work.targets[0].file.path.name} has no `name`", hint="Add `name` first.")
     if given.service_file is not None:
         plan = Plan(given.service_file.config)
         for workflow in workflows:

@@ -1,4 +1,4 @@
-"""`setup`: the command's options, and the run from the first question to the last remark."""
+"""The command `setup`: its options, and its course from the questions to the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLIENT = "A client"
 
 
 class Role(StrEnum):
-    """What the project is."""
+    """The role of the project."""
 
     SERVICE = "service"
     CLIENT = "client"
@@ -41,7 +41,7 @@ def setup(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", metavar="PATH", help="wrangler's file; the nearest one by default."
+            "--config", "-c", metavar="PATH", help="wrangler's file. Default: the nearest one."
         ),
     ] = None,
     environment: Annotated[
@@ -56,28 +56,28 @@ def setup(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Show the changes without making them.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing: take the options and the defaults.")
+        bool, typer.Option("--yes", "-y", help="Ask nothing; use the options and the defaults.")
     ] = False,
     key_file: Annotated[
         Path | None,
         typer.Option(
             "--key-file",
             metavar="PATH",
-            help="Service: where the new key is written. Client with --url: where it is read.",
+            help="Service: file for the new key. Client with --url: file with the key.",
         ),
     ] = None,
     no_key: Annotated[
-        bool, typer.Option("--no-key", help="Leave the secret FLOWFLARE_API_KEY alone.")
+        bool, typer.Option("--no-key", help="Leave the secret FLOWFLARE_API_KEY unchanged.")
     ] = False,
     database: Annotated[
         str | None,
         typer.Option(
             "--database",
             metavar="NAME",
-            help="The D1 database; made if the account has none of this name.",
+            help="The D1 database; created if the account has none of this name.",
             rich_help_panel=_SERVICE,
         ),
     ] = None,
@@ -86,7 +86,7 @@ def setup(
         typer.Option(
             "--location",
             metavar="HINT",
-            help="Where a new database lies: weur, eeur, apac, oc, wnam or enam.",
+            help="Location of a new database: weur, eeur, apac, oc, wnam or enam.",
             rich_help_panel=_SERVICE,
         ),
     ] = None,
@@ -95,7 +95,7 @@ def setup(
         typer.Option(
             "--workflow",
             metavar="NAME=WORKER/CLASS",
-            help="A Workflow the service starts; may be repeated.",
+            help="A Workflow that the service can start; may be repeated.",
             rich_help_panel=_SERVICE,
         ),
     ] = None,
@@ -103,7 +103,7 @@ def setup(
         bool,
         typer.Option(
             "--local",
-            help="Only the file and the local database: nothing in the account.",
+            help="Change only the file and the local database, nothing in the account.",
             rich_help_panel=_SERVICE,
         ),
     ] = False,
@@ -112,7 +112,7 @@ def setup(
         typer.Option(
             "--service",
             metavar="NAME",
-            help="The service's Worker to bind to, flowflare by default.",
+            help="The service's Worker to bind to. Default: flowflare.",
             show_default=False,
             rich_help_panel=_CLIENT,
         ),
@@ -122,7 +122,7 @@ def setup(
         typer.Option(
             "--url",
             metavar="URL",
-            help="Reach the service over the network, with a key, instead of a binding.",
+            help="Use the service at this address, with a key, instead of a binding.",
             rich_help_panel=_CLIENT,
         ),
     ] = None,
@@ -131,7 +131,7 @@ def setup(
         typer.Option(
             "--service-config",
             metavar="PATH",
-            help="The service's own file, which gets this Worker's Workflows.",
+            help="The service's own file, to add this Worker's Workflows to.",
             rich_help_panel=_CLIENT,
         ),
     ] = None,
@@ -158,7 +158,7 @@ def setup(
         client={"--service": service_name, "--url": url, "--service-config": service_config},
     )
     if service_name and url:
-        raise UsageMistake("--service and --url contradict each other", hint="Give one of them.")
+        raise UsageMistake("--service and --url exclude each other", hint="Give one of them.")
     wrangler = _wrangler(file, environment)
     if chosen is Role.SERVICE:
         work = service.prepare(
@@ -231,7 +231,9 @@ def _ask_for_role(file: ConfigFile, asker: Asker) -> Role:
         f"What is the Worker of {file.path}?",
         ["the service: Flowflare itself", "a client: it uses Flowflare"],
         default=0 if looks_like_service(file.config) else 1,
-        missing=UsageMistake("What is this project?", hint="Give --role service or --role client."),
+        missing=UsageMistake(
+            "The role of the project is missing", hint="Give --role service or --role client."
+        ),
     )
     return list(Role)[chosen]
 
@@ -241,7 +243,7 @@ def _check_options(chosen: Role, **given: dict[str, object]) -> None:
     for role, options in given.items():
         for name, value in options.items():
             if value and role != chosen:
-                raise UsageMistake(f"{name} is for --role {role}", hint="Leave it away.")
+                raise UsageMistake(f"{name} is for --role {role}", hint="Leave it out.")
 
 
 def _wrangler(file: ConfigFile, environment: str | None) -> Wrangler:
@@ -252,6 +254,6 @@ def _wrangler(file: ConfigFile, environment: str | None) -> Wrangler:
     if environment is not None:
         options += ("--env", environment)
     elif isinstance(file.config.get("env"), dict):
-        # Otherwise wrangler warns, or takes CLOUDFLARE_ENV.
+        # Without it wrangler warns, or uses CLOUDFLARE_ENV.
         options += ("--env=",)
     return find(folder, options)

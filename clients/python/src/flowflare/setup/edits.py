@@ -1,4 +1,4 @@
-"""What is to change in a configuration, whatever its syntax, and what that means for its value."""
+"""Edits of a configuration, in any syntax, and their effect on its value."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 Path = tuple[str | int, ...]
-"""Where a value is: names of members, and places in lists."""
+"""The path of a value: names of members, and indexes in lists."""
 
 
 class Unparsable(Exception):
-    """A text that is not in its syntax; the message says where."""
+    """A text is not valid in its syntax; the message says where."""
 
 
 class NotEditable(Exception):
-    """A text whose form leaves no place for a change."""
+    """A text is written in a form that cannot take the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """The member at `path` gets this value; objects on the way that are missing are made."""
+    """Set the member at `path`; missing objects on the way are created."""
 
     path: Path
     value: Any
@@ -28,7 +28,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """The list at `path` gets one more element; a list that is missing is made."""
+    """Append an element to the list at `path`; a missing list is created."""
 
     path: Path
     value: Any
@@ -38,7 +38,7 @@ Edit = Put | Append
 
 
 def applied(config: Any, edits: list[Edit]) -> Any:
-    """The configuration after the edits, as a value. Raises NotEditable where none can be."""
+    """The value of the configuration after the edits. Raises NotEditable."""
     result = copy.deepcopy(config)
     for edit in edits:
         _apply(result, edit)
@@ -54,7 +54,7 @@ def _apply(config: Any, edit: Edit) -> None:
     last = edit.path[-1]
     if isinstance(parent, dict):
         parent.setdefault(last, [] if isinstance(edit, Append) else None)
-    # What is neither an object nor a list, or too short, is refused here.
+    # Raises for a value that is neither an object nor a list, or that is too short.
     elements = step(parent, last)
     if isinstance(edit, Put):
         parent[last] = edit.value
@@ -69,9 +69,9 @@ def step(value: Any, key: str | int) -> Any:
     try:
         return value[key]
     except (KeyError, IndexError, TypeError):
-        raise NotEditable(f"there is no place for `{key}`") from None
+        raise NotEditable(f"it has no member or element `{key}`") from None
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it."""
+    """A path with dots."""
     return ".".join(str(key) for key in path) or "the file"

@@ -1,6 +1,6 @@
-"""JSON with comments, edited in place: all that an edit does not concern stays as it is.
+"""JSON with comments, edited in place: an edit leaves the rest of the text unchanged.
 
-It takes what wrangler takes: comments of both kinds and commas behind the last element.
+It accepts what wrangler accepts: both kinds of comments, and trailing commas.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from flowflare.setup.edits import Append, Edit, NotEditable, Unparsable, dotted
 
 _WIDTH = 100
-"""Columns up to which a list or an object of plain values stays in one line."""
+"""Columns up to which a list or an object of plain values is written in one line."""
 _TOKEN = re.compile(
     r'"(?:[^"\\\x00-\x1f]|\\.)*"|-?\d[\d.eE+-]*|[A-Za-z]+|[][{},:]',
 )
@@ -24,19 +24,19 @@ _LINE_END = re.compile(r"\r?\n|\Z")
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it stands in the text."""
+    """A value and its position in the text."""
 
     value: Any
     start: int
     end: int = 0
     children: list[Child] = field(default_factory=list)
     comma: int | None = None
-    """Where the text goes on behind a comma after the last child."""
+    """The position behind a trailing comma, if there is one."""
 
 
 @dataclass(slots=True)
 class Child:
-    """A member or an element; `start` is that of the name, if it has one."""
+    """A member or an element; `start` is the start of its name, if it has one."""
 
     key: str | int
     start: int
@@ -44,7 +44,7 @@ class Child:
 
 
 def parse(text: str) -> Node:
-    """The tree of a text. Raises Unparsable, with the line."""
+    """Parse a text to a tree. Raises Unparsable, with the line."""
     try:
         return _Parser(text).document()
     except RecursionError:
@@ -75,7 +75,7 @@ def edit(text: str, change: Edit) -> str:
 
 
 def _child(node: Node, key: str | int) -> Child | None:
-    # Of members with one name the last one counts.
+    # The last of several members with the same name counts.
     return next((child for child in reversed(node.children) if child.key == key), None)
 
 
@@ -88,7 +88,7 @@ class _Parser:
         node = self.value()
         self.skip()
         if self.at < len(self.text):
-            raise self.error("the file should end here")
+            raise self.error("unexpected text after the end")
         return node
 
     def error(self, what: str) -> Unparsable:
@@ -101,7 +101,7 @@ class _Parser:
         self.at = match.end() if match else self.at
 
     def peek(self) -> str:
-        """The next token, empty at the end."""
+        """The next token; empty at the end."""
         self.skip()
         if self.at == len(self.text):
             return ""
@@ -118,7 +118,7 @@ class _Parser:
         return token
 
     def plain(self) -> Any:
-        """A string, a number, true, false or null."""
+        """Parse a string, a number, true, false or null."""
         token = self.peek()
         try:
             value = json.loads(token, parse_constant=_refuse)
@@ -167,14 +167,14 @@ def _refuse(constant: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How the text is written."""
+    """The style of a text: its indentation and its line ends."""
 
     unit: str
     line_end: str
 
     @classmethod
     def of(cls, text: str) -> _Style:
-        line_end = "\r\n" if re.search(r"\r?\n", text + "\n")[0] == "\r\n" else "\n"  # type: ignore[index] # there is one
+        line_end = "\r\n" if re.search(r"\r?\n", text + "\n")[0] == "\r\n" else "\n"  # type: ignore[index] # it always matches
         unit = "  "
         for child in parse(text).children:
             own = _line_start(text, child.start)
@@ -185,13 +185,13 @@ class _Style:
 
 
 def _line_start(text: str, at: int) -> str | None:
-    """The blanks before a place if nothing else is before it in its line."""
+    """The blanks before a position if it is the first in its line, else None."""
     before = text[text.rfind("\n", 0, at) + 1 : at]
     return before if not before.strip(" \t") else None
 
 
 def _indentation(text: str, at: int) -> str:
-    """The blanks at the begin of a place's line."""
+    """The indentation of the line of a position."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
     return line[: len(line) - len(line.lstrip(" \t"))]
 
@@ -211,8 +211,8 @@ def _insert(text: str, node: Node, name: str | None, value: Any) -> str:
         return _with(text, (node.comma, f" {new},"))
     new = style.line_end + indent + named + _render(value, style, indent, len(named))
     at = node.comma or last.node.end
-    # What is noted behind the last one, in its line, stays behind it.
-    end = _SAME_LINE.match(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
+    # A comment behind the last child, in the same line, stays there.
+    end = _SAME_LINE.match(text, at).end()  # type: ignore[union-attr] # it also matches the empty text
     if not _LINE_END.match(text, end):
         end = at
     if node.comma is not None:
@@ -230,21 +230,21 @@ def _insert_first(text: str, node: Node, named: str, value: Any) -> str:
     indent = outer + style.unit
     new = style.line_end + indent + named + _render(value, style, indent, len(named))
     at = node.start + 1
-    end = _SAME_LINE.match(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
+    end = _SAME_LINE.match(text, at).end()  # type: ignore[union-attr] # it also matches the empty text
     if _LINE_END.match(text, end):
         return _with(text, (end, new))
     return _with(text, (at, new + style.line_end + outer))
 
 
 def _with(text: str, *pieces: tuple[int, str]) -> str:
-    """The text with pieces put in, each at its place."""
+    """The text with pieces inserted, each at its position."""
     for at, piece in reversed(pieces):
         text = text[:at] + piece + text[at:]
     return text
 
 
 def _render(value: Any, style: _Style | None, indent: str, before: int = 0) -> str:
-    """A value as text; without a style it is one line."""
+    """A value as text, in one line if there is no style."""
     short = _one_line(value)
     if style is None or not isinstance(value, dict | list) or not value:
         return short

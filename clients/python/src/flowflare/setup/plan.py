@@ -1,6 +1,6 @@
-"""What has to be in a configuration, and which edits bring it there. Nothing here acts.
+"""The edits that a configuration needs; nothing here writes or calls anything.
 
-A binding of the right name that does something else is never changed: that raises Conflict.
+A binding with the right name but another purpose is never changed: it raises Conflict.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _GIVEN_WORKFLOW = re.compile(
 
 
 class Conflict(CliError):
-    """A name is taken by something else; the message names it."""
+    """A name is in use for something else, which the message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A Workflow the service is to start: its name, its class, and the Worker that has it."""
+    """A Workflow that the service can start: its name, its class, and the Worker that has it."""
 
     name: str
     class_name: str
@@ -42,11 +42,11 @@ class Workflow:
 
     @classmethod
     def parse(cls, text: str) -> Workflow:
-        """Of `NAME=WORKER/CLASS`, or `NAME=CLASS` for one in the service. Raises UsageMistake."""
+        """Parse `NAME=WORKER/CLASS`, or `NAME=CLASS` for the service's own. Raises UsageMistake."""
         match = _GIVEN_WORKFLOW.fullmatch(text)
         if match is None:
             raise UsageMistake(
-                f"--workflow {text!r} is not NAME=WORKER/CLASS",
+                f"--workflow must be NAME=WORKER/CLASS, not {text!r}",
                 hint="For example: --workflow send-invoice=billing/SendInvoice",
             )
         return cls(match["name"], match["cls"], match["script"])
@@ -57,27 +57,27 @@ class Workflow:
 
     @property
     def binding(self) -> str:
-        """The name a binding to it gets: `send-invoice` becomes `SEND_INVOICE`."""
+        """The name of a binding to it: `SEND_INVOICE` for `send-invoice`."""
         name = re.sub(r"\W+", "_", self.name, flags=re.ASCII).strip("_").upper() or "WORKFLOW"
         return f"_{name}" if name[0].isdigit() else name
 
 
 @dataclass(slots=True)
 class Plan:
-    """Edits of one configuration, each with what it does; the value is that after all of them."""
+    """Edits of one configuration with their descriptions; `config` is the value after them."""
 
     config: dict[str, Any]
     environment: str | None = None
     edits: list[Edit] = field(default_factory=list)
-    says: list[str] = field(default_factory=list)
+    descriptions: list[str] = field(default_factory=list)
 
     @property
     def prefix(self) -> Path:
-        """Where the members of the environment are."""
+        """The path of the environment."""
         return () if self.environment is None else ("env", self.environment)
 
     def get(self, *path: str | int) -> Any:
-        """A value of the environment, None where there is none."""
+        """A value of the environment; None if it is missing."""
         value: Any = self.config
         for key in (*self.prefix, *path):
             present = (
@@ -91,12 +91,12 @@ class Plan:
         return value
 
     def inherited(self, name: str) -> Any:
-        """A value the environment takes from the top level if it has none of its own."""
+        """A value of the environment, or of the top level if it has none of its own."""
         own = self.get(name)
         return self.config.get(name) if own is None else own
 
     def tables(self, *path: str) -> list[dict[str, Any]]:
-        """The elements of a list of objects. Raises CliError if it is something else."""
+        """The elements of a list of objects. Raises CliError for any other value."""
         value = self.get(*path)
         if value is None:
             return []
@@ -106,26 +106,26 @@ class Plan:
             f"`{dotted((*self.prefix, *path))}` is not a list of objects", hint="Correct it first."
         )
 
-    def put(self, path: Path, value: Any, said: str) -> None:
-        """Plan that the member gets a value."""
-        self._add(Put((*self.prefix, *path), value), said)
+    def put(self, path: Path, value: Any, description: str) -> None:
+        """Plan to set a member."""
+        self._add(Put((*self.prefix, *path), value), description)
 
-    def append(self, path: Path, value: Any, said: str) -> None:
-        """Plan that the list gets an element."""
-        self._add(Append((*self.prefix, *path), value), said)
+    def append(self, path: Path, value: Any, description: str) -> None:
+        """Plan to append an element to a list."""
+        self._add(Append((*self.prefix, *path), value), description)
 
-    def _add(self, edit: Edit, said: str) -> None:
+    def _add(self, edit: Edit, description: str) -> None:
         self.config = applied(self.config, [edit])
         self.edits.append(edit)
         where = f" in environment {self.environment}" if self.environment else ""
-        self.says.append(said + where)
+        self.descriptions.append(description + where)
 
     def free(self, binding: str) -> None:
-        """Raise Conflict if anything of the environment has this name already."""
+        """Raise Conflict if another binding of the environment has this name."""
         for kind, name in self._bindings():
             if name == binding:
                 raise Conflict(
-                    f"The name {binding} is taken by `{kind}` already",
+                    f"The name {binding} is already in use by `{kind}`",
                     hint="Rename that, here and in its code, then run this again.",
                 )
 
@@ -151,7 +151,7 @@ class Plan:
 
 
 def looks_like_service(config: dict[str, Any]) -> bool:
-    """Whether a configuration has the service's Durable Object or its name."""
+    """True if a configuration has the service's Durable Object or its name."""
     plan = Plan(config)
     durable = plan.get("durable_objects", "bindings")
     has_tracker = isinstance(durable, list) and any(
@@ -161,7 +161,7 @@ def looks_like_service(config: dict[str, Any]) -> bool:
 
 
 def worker_name(config: dict[str, Any], environment: str | None) -> str | None:
-    """What the Worker is called when it is deployed."""
+    """The name of the deployed Worker."""
     name = config.get("name")
     if environment is not None:
         name = Plan(config, environment).get("name") or (f"{name}-{environment}" if name else None)
@@ -169,7 +169,7 @@ def worker_name(config: dict[str, Any], environment: str | None) -> str | None:
 
 
 def check_environment(config: dict[str, Any], environment: str | None) -> None:
-    """Raise UsageMistake for an environment the configuration does not have."""
+    """Raise UsageMistake if the configuration does not have this environment."""
     known = config.get("env")
     names = sorted(known) if isinstance(known, dict) else []
     if environment is not None and environment not in names:
@@ -181,7 +181,7 @@ def check_environment(config: dict[str, Any], environment: str | None) -> None:
 
 
 def database(plan: Plan) -> dict[str, Any] | None:
-    """The entry of the service's database. Raises Conflict if something else has its name."""
+    """The entry of the service's database. Raises Conflict if another binding has its name."""
     for entry in plan.tables("d1_databases"):
         if entry.get("binding") == DATABASE:
             return entry
@@ -190,7 +190,7 @@ def database(plan: Plan) -> dict[str, Any] | None:
 
 
 def database_id(entry: dict[str, Any] | None) -> str | None:
-    """The id in an entry; a placeholder is none."""
+    """The id in an entry; None for a placeholder."""
     value = (entry or {}).get("database_id")
     return value if isinstance(value, str) and _UUID.fullmatch(value) else None
 
@@ -198,7 +198,7 @@ def database_id(entry: dict[str, Any] | None) -> str | None:
 def plan_service(
     plan: Plan, *, name: str, identifier: str | None, workflows: list[Workflow]
 ) -> None:
-    """What the service needs: database, Durable Object, cron trigger, Workflows."""
+    """Plan the service's database, Durable Object, cron trigger and Workflows."""
     _plan_database(plan, name, identifier)
     _plan_tracker(plan)
     triggers = plan.inherited("triggers")
@@ -223,7 +223,7 @@ def _plan_database(plan: Plan, name: str, identifier: str | None) -> None:
     if known_id and identifier and known_id != identifier:
         raise Conflict(
             f"{DATABASE} is bound to database {known_id}, not to {name} ({identifier})",
-            hint="Leave --database away, or change database_id yourself.",
+            hint="Leave out --database, or change database_id yourself.",
         )
     if known_name != name:
         plan.put(("d1_databases", index, "database_name"), name, f"name {name} of {DATABASE}")
@@ -251,31 +251,31 @@ def _plan_tracker(plan: Plan) -> None:
         return
     if any(TRACKER_CLASS in (step.get("new_classes") or ()) for step in steps):
         raise Conflict(
-            f"`migrations` makes {TRACKER_CLASS} without SQLite",
+            f"`migrations` creates {TRACKER_CLASS} without SQLite",
             hint="It needs `new_sqlite_classes`; Cloudflare cannot change a class later.",
         )
     tags = {step.get("tag") for step in steps}
     tag = "v1" if not tags else "flowflare-v1"
     new_step = {"tag": tag, "new_sqlite_classes": [TRACKER_CLASS]}
-    # An environment takes them from the top level, unless it has its own.
-    target = plan if plan.environment and plan.get("migrations") is not None else None
-    if target is None and plan.environment:
+    # An environment inherits migrations from the top level, unless it has its own.
+    if plan.environment and plan.get("migrations") is None:
         top = Plan(plan.config)
         top.append(("migrations",), new_step, f"migration {tag} of {TRACKER_CLASS}")
         plan.config = top.config
         plan.edits += top.edits
-        plan.says += top.says
+        plan.descriptions += top.descriptions
         return
     plan.append(("migrations",), new_step, f"migration {tag} of {TRACKER_CLASS}")
 
 
 def plan_workflow(plan: Plan, workflow: Workflow) -> None:
-    """The binding to a Workflow, and its entry in the variable WORKFLOWS."""
+    """Plan the binding to a Workflow, and its entry in the variable WORKFLOWS."""
     binding = _workflow_binding(plan, workflow)
     named = plan.get("vars", WORKFLOWS)
     if named is not None and not isinstance(named, dict):
         raise CliError(
-            f"The variable {WORKFLOWS} is text", hint="Write it as an object, and run this again."
+            f"The variable {WORKFLOWS} must be an object, not text",
+            hint="Correct it, and run this again.",
         )
     known = (named or {}).get(workflow.name)
     if known == binding:
@@ -283,7 +283,7 @@ def plan_workflow(plan: Plan, workflow: Workflow) -> None:
     if known is not None:
         raise Conflict(
             f"{WORKFLOWS} names {known} for {workflow.name}, not {binding}",
-            hint="Take that entry out first.",
+            hint="Remove that entry first.",
         )
     plan.put(("vars", WORKFLOWS, workflow.name), binding, f"{workflow.name} in {WORKFLOWS}")
 
@@ -304,7 +304,7 @@ def _workflow_binding(plan: Plan, workflow: Workflow) -> str:
             raise Conflict(
                 f"The Workflow {workflow.name} is bound to {place[1] or 'this Worker'}/{place[0]}, "
                 f"not to {workflow.script or 'this Worker'}/{workflow.class_name}",
-                hint="Take that binding out first.",
+                hint="Remove that binding first.",
             )
         return str(entry.get("binding"))
     plan.free(workflow.binding)
@@ -313,7 +313,7 @@ def _workflow_binding(plan: Plan, workflow: Workflow) -> str:
 
 
 def plan_binding(plan: Plan, service: str | None) -> str:
-    """A client's service binding; returns the service's name."""
+    """Plan a client's service binding; the service's name."""
     for entry in plan.tables("services"):
         if entry.get("binding") != SERVICE:
             continue
@@ -324,7 +324,10 @@ def plan_binding(plan: Plan, service: str | None) -> str:
                 hint=f'It needs "entrypoint": "{ENTRYPOINT}".',
             )
         if service is not None and known != service:
-            raise Conflict(f"{SERVICE} is bound to {known}, not to {service}", hint="Which is it?")
+            raise Conflict(
+                f"{SERVICE} is bound to {known}, not to {service}",
+                hint="Leave out --service, or change the binding.",
+            )
         return str(known)
     plan.free(SERVICE)
     name = service or "flowflare"
@@ -334,7 +337,7 @@ def plan_binding(plan: Plan, service: str | None) -> str:
 
 
 def plan_url(plan: Plan, url: str) -> None:
-    """A client's variable with the service's address."""
+    """Plan a client's variable with the service's address."""
     known = plan.get("vars", URL)
     if known == url:
         return
@@ -345,7 +348,7 @@ def plan_url(plan: Plan, url: str) -> None:
 
 
 def own_workflows(plan: Plan) -> list[Workflow]:
-    """The Workflows whose classes this Worker has, as the service should name them."""
+    """The Workflows whose classes are in this Worker, as the service should bind them."""
     script = worker_name(plan.config, plan.environment)
     return [
         Workflow(entry["name"], entry["class_name"], script)

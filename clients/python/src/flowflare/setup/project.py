@@ -1,4 +1,4 @@
-"""The project's configuration: which file it is, its text and its value, and writing it."""
+"""The project's configuration file: finding, reading and writing it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from flowflare.setup import jsonc, toml
 from flowflare.setup.edits import Edit, NotEditable, Unparsable
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
-"""In the order in which wrangler looks for them."""
+"""The names, in wrangler's order of precedence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A configuration of wrangler's: where it is, and its text with the line ends it has."""
+    """A configuration of wrangler's: its path, and its text with its own line ends."""
 
     path: Path
     text: str
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its value. Raises CliError with the line where it cannot be read."""
+        """Its value. Raises CliError with the line at fault."""
         try:
             value = toml.parse(self.text) if self._is_toml else jsonc.parse(self.text).value
         except Unparsable as error:
@@ -35,11 +35,13 @@ class ConfigFile:
                 f"{self.path.name} cannot be read: {error}", hint="Correct it and run this again."
             ) from None
         if not isinstance(value, dict):
-            raise CliError(f"{self.path.name} holds no object", hint="Is it wrangler's file?")
+            raise CliError(
+                f"{self.path.name} must contain an object", hint="Is it wrangler's file?"
+            )
         return value
 
     def edited(self, edits: list[Edit]) -> ConfigFile:
-        """The file as it will be. Raises CliError where an edit finds no place."""
+        """The file after the edits. Raises CliError if one of them is not possible."""
         text = self.text
         edit_text = toml.edit if self._is_toml else jsonc.edit
         for edit in edits:
@@ -53,7 +55,7 @@ class ConfigFile:
         return ConfigFile(self.path, text)
 
     def diff(self, later: ConfigFile) -> str:
-        """What differs, as `diff -u` shows it; empty if nothing does."""
+        """The differences in the form of `diff -u`; empty without any."""
         lines = difflib.unified_diff(
             self.text.splitlines(),
             later.text.splitlines(),
@@ -69,7 +71,7 @@ class ConfigFile:
 
 
 def read(path: Path) -> ConfigFile:
-    """A configuration. Raises CliError if it is not there or is not UTF-8."""
+    """Read a configuration. Raises CliError if it is missing or not UTF-8."""
     try:
         return ConfigFile(path, path.read_bytes().decode("utf-8"))
     except OSError as error:
@@ -81,10 +83,7 @@ def read(path: Path) -> ConfigFile:
 
 
 def found_in(folder: Path) -> list[Path]:
-    """The configurations of the nearest folder that has one, from this one up.
-
-    Raises CliError if there is none.
-    """
+    """The configurations in the nearest folder upwards that has any. Raises CliError."""
     for place in (folder, *folder.parents):
         if found := [place / name for name in NAMES if (place / name).is_file()]:
             return found
@@ -95,7 +94,7 @@ def found_in(folder: Path) -> list[Path]:
 
 
 def given(path: Path) -> Path:
-    """A file named with an option: a folder stands for the configuration in it."""
+    """The file of an option; for a folder, the configuration in it. Raises UsageMistake."""
     if path.is_dir():
         found = [path / name for name in NAMES if (path / name).is_file()]
         if len(found) != 1:
@@ -103,13 +102,15 @@ def given(path: Path) -> Path:
             raise UsageMistake(f"{path} has {count} configuration", hint="Name the file itself.")
         return found[0]
     if path.suffix not in (".json", ".jsonc", ".toml"):
-        raise UsageMistake(f"{path} is no .json, .jsonc or .toml", hint="Name wrangler's file.")
+        raise UsageMistake(
+            f"{path} must end in .json, .jsonc or .toml", hint="Name wrangler's file."
+        )
     return path
 
 
 def write(file: ConfigFile) -> None:
-    """Put the new text in the old one's place at once, with its mode. Raises CliError."""
-    # Through a link the file itself is written, not the link.
+    """Replace the file in one step, keeping its mode. Raises CliError."""
+    # A link is followed, so that the file is replaced and not the link.
     target = file.path.resolve()
     temporary: str | None = None
     try:
@@ -127,5 +128,5 @@ def write(file: ConfigFile) -> None:
                 Path(temporary).unlink()
         raise CliError(
             f"{file.path} cannot be written: {error.strerror}",
-            hint="It is as it was. Check who may write to it and its folder.",
+            hint="It is unchanged. Check the permissions of the file and its folder.",
         ) from None

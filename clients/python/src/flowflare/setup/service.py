@@ -1,4 +1,4 @@
-"""The project is the service: its database, its bindings, its tables, its key."""
+"""Set-up of the service: its database, its bindings, its tables, its key."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from flowflare.setup.project import ConfigFile
 
 DEFAULT_DATABASE = "flowflare"
-NOT_YET = "(the id that wrangler d1 create gives it)"
+NOT_YET = "(the id from wrangler d1 create)"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswers:
-    """What was answered with options; None is to be asked or found out."""
+    """The answers given by options; None is asked or looked up."""
 
     database: str | None
     location: str | None
@@ -59,7 +59,7 @@ def prepare(
     given: ServiceAnswers,
     asker: Asker,
 ) -> Work:
-    """What to do to make the project the service. Raises CliError."""
+    """The work that makes the project the service. Raises CliError."""
     return _Service(file, environment, wrangler, given, asker).work()
 
 
@@ -91,7 +91,7 @@ class _Service:
         if self.given.database not in (None, name):
             raise Conflict(
                 f"DB is bound to the database {name}, not to {self.given.database}",
-                hint="Leave --database away, or change the entry yourself.",
+                hint="Leave out --database, or change the entry yourself.",
             )
         work = Work([self.target])
         if identifier is None and not self.given.local:
@@ -115,7 +115,7 @@ class _Service:
         self.target.plan = plan
 
     def _database(self, known: str | None) -> tuple[str, str | None]:
-        """The name of the database and, if the account has it, its id."""
+        """The name of the database, and its id if it exists in the account."""
         try:
             existing = self.wrangler.databases()
         except (NotLoggedIn, WranglerMissing) as error:
@@ -140,7 +140,7 @@ class _Service:
             "Which D1 database?",
             [*names, "a new one"],
             default=default,
-            missing=UsageMistake("Which database?", hint="Give --database."),
+            missing=UsageMistake("The database is missing", hint="Give --database."),
         )
         if chosen < len(names):
             return names[chosen]
@@ -149,7 +149,7 @@ class _Service:
     def _create(self, name: str) -> str:
         made = self.wrangler.create_database(name, self.given.location)
         self._plan(name, made.identifier)
-        return f"Made the D1 database {name} ({made.identifier})."
+        return f"Created the D1 database {name} ({made.identifier})."
 
     def _migrate(self, name: str, where: str) -> str | None:
         if self.wrangler.migrate(name, where):
@@ -167,12 +167,13 @@ class _Service:
         if self.given.dry_run:
             return True
         if path is None and not self.asker.interactive:
-            # Where nobody looks the output is a log, which is no place for a key.
+            # Without a terminal the output may be logged, so the key must not be printed.
             raise UsageMistake(
-                f"A new {KEY} needs a place", hint="Give --key-file PATH, or --no-key."
+                f"A new {KEY} needs a file to be written to",
+                hint="Give --key-file PATH, or --no-key.",
             )
         if path is not None and path.exists():
-            raise UsageMistake(f"{path} is there already", hint="Give --key-file another path.")
+            raise UsageMistake(f"{path} exists already", hint="Give --key-file another path.")
         return True
 
     def _put_key(self) -> str:
@@ -180,7 +181,7 @@ class _Service:
         path = self.given.key_file
         if path is None:
             self.wrangler.put_secret(KEY, key)
-            return f"Made the secret {KEY}. It is shown this once:\n{key}"
+            return f"Created the secret {KEY}. It is shown only once:\n{key}"
         _write_key(path, key)
         try:
             self.wrangler.put_secret(KEY, key)
@@ -188,7 +189,7 @@ class _Service:
             with suppress(OSError):
                 path.unlink()
             raise
-        return f"Made the secret {KEY}; it is in {path}."
+        return f"Created the secret {KEY}; it is in {path}."
 
     def _next(self) -> list[str]:
         if self.given.local:
@@ -201,7 +202,7 @@ class _Service:
 
 
 def _write_key(path: Path, key: str) -> None:
-    """Write a file that only its owner reads; one that is there is not touched."""
+    """Create a file that only its owner can read. Raises CliError if it exists."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:

@@ -1,8 +1,8 @@
 """TOML, edited in place with tomlkit.
 
-tomlkit counts the comments before a header to the table above it, so what is new at the end of a
-table is put before them here. The outcome is read again and compared, and so are the lines: tomlkit
-moves tables of one list together.
+tomlkit takes the comments before a header for a part of the table above, so members that are added
+to that table are inserted before them here. The result is parsed again and compared, and so are the
+lines, because tomlkit moves the tables of a list together.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from flowflare.setup.edits import Append, Edit, NotEditable, Path, Put, Unparsab
 
 _PLACE = "flowflare-setup-place"
 _MOST_LINES = 2
-"""Of a file that one edit may change: a value's own, and the one before it for a comma."""
+"""Lines of a file that one edit may change: the value's, and the one before for a comma."""
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The value of a text. Raises Unparsable, with the line."""
+    """Parse a text. Raises Unparsable, with the line."""
     try:
         return tomllib.loads(_unmarked(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -54,7 +54,7 @@ def edit(text: str, change: Edit) -> str:
             AttributeError,
         ):
             continue
-    raise NotEditable(f"`{dotted(change.path)}` is written in a form that is not understood")
+    raise NotEditable(f"`{dotted(change.path)}` is written in a form that cannot be edited safely")
 
 
 def _unmarked(text: str) -> str:
@@ -62,7 +62,7 @@ def _unmarked(text: str) -> str:
 
 
 def _lines_touched(before: str, after: str) -> int:
-    """How many lines of a text are not in the other one, at its begin or its end."""
+    """The number of lines of a text that an edit has changed."""
     old, new = before.splitlines(), after.splitlines()
     same = 0
     for pairs in (zip(old, new, strict=False), zip(reversed(old), reversed(new), strict=False)):
@@ -74,7 +74,7 @@ def _lines_touched(before: str, after: str) -> int:
 
 
 def _comments(text: str) -> Counter[str]:
-    """The lines that are comments; tomlkit counts one behind a table to what replaces the table."""
+    """The comment lines. tomlkit can lose one behind a table that is replaced."""
     return Counter(line for line in text.splitlines() if line.lstrip().startswith("#"))
 
 
@@ -103,25 +103,25 @@ def _edited(text: str, change: Edit) -> str:
             return tomlkit.dumps(document)
         node = node[key]
     if isinstance(node, AoT):
-        # Where a member of the last table would go, the next table goes.
+        # The next table goes where a new member of the last table would go.
         marked = _put_key(document, node[-1], _PLACE, 0)
         before, _, after = marked.partition(f"{_PLACE} = 0\n")
         gap = "\n" if after.startswith("[") else ""
         return f"{before}\n{_blocks(path, [value])}{gap}{after}"
-    # A list within brackets; what is in it stays inline.
+    # A list within brackets; its elements stay inline.
     node.append(_inline(value))
     return tomlkit.dumps(document)
 
 
 def _listed_at_end(text: str, change: Edit) -> str:
-    """A list's next table at the end, for a list whose last table has tables of its own."""
+    """Write a list's next table at the end of the text, if its last table has subtables."""
     if isinstance(change, Put):
         raise NotEditable
     return _at_end(text, _blocks(change.path, [change.value]))
 
 
 def _put_key(document: Any, table: Any, key: str | int, value: Any) -> str:
-    """A plain member at the end of a table, before the comments that lead to the next one."""
+    """Add a plain member at the end of a table, before the comments of the next table."""
     if table is document:
         document[key] = _inline(value)
         return tomlkit.dumps(document)
@@ -137,7 +137,7 @@ def _put_key(document: Any, table: Any, key: str | int, value: Any) -> str:
 
 
 def _blocks(path: Path, value: Any) -> str:
-    """A table, or tables of a list, written with their headers; empty where that cannot be."""
+    """A table, or the tables of a list, with their headers; empty if that is not possible."""
     if any(isinstance(key, int) for key in path):
         return ""
     if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
@@ -164,7 +164,7 @@ def _members(value: dict[str, Any]) -> str:
 
 
 def _inline(value: Any) -> Any:
-    """A value as tomlkit writes it within one line."""
+    """A value as an item that tomlkit writes in one line."""
     if isinstance(value, dict):
         table = tomlkit.inline_table()
         for key, item in value.items():

@@ -1,4 +1,4 @@
-"""What is to be done, shown before and done after: files to write and programs to call."""
+"""The work of a run: files to write and calls to make, shown first and then done."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of wrangler: how it is typed, and what does it and says what it did, if anything."""
+    """A call of wrangler: its command line, and a function that makes it and returns a report."""
 
     shown: str
     act: Callable[[], str | None]
@@ -38,7 +38,7 @@ class Call:
 
 @dataclass(slots=True)
 class Work:
-    """Everything of one run, in its order: calls before, files, calls after."""
+    """The work of one run, in order: calls before, files, calls after."""
 
     targets: list[Target] = field(default_factory=list)
     before: list[Call] = field(default_factory=list)
@@ -58,25 +58,25 @@ class Work:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether there is nothing to write and nothing to call."""
+        """True if there is nothing to write and nothing to call."""
         return not (self.before or self.after or any(t.plan.edits for t in self.targets))
 
     def do(self) -> None:
-        """Do it, and say what was done. Raises CliError at the first failure."""
+        """Do the work and print what was done. Raises CliError at the first failure."""
         changed = self._call(self.before)
         for target in self.targets:
             if not target.plan.edits:
                 continue
             project.write(target.after)
             changed = True
-            for said in target.plan.says:
-                typer.echo(f"{target.file.path.name}: added {said}")
+            for description in target.plan.descriptions:
+                typer.echo(f"{target.file.path.name}: added {description}")
         changed = self._call(self.after) or changed
         if not changed:
             say_nothing_changed()
 
     def say_next(self) -> None:
-        """Print what is left to do."""
+        """Print the next steps."""
         if self.next_steps:
             typer.echo("Next:")
         for text in self.next_steps:
@@ -85,13 +85,13 @@ class Work:
 
     @staticmethod
     def _call(calls: list[Call]) -> bool:
-        said = False
+        has_reported = False
         for call in calls:
-            # At once: if the next one fails, what was done is known.
+            # Printed at once, so that it is known even if the next call fails.
             if text := call.act():
                 typer.echo(text)
-                said = True
-        return said
+                has_reported = True
+        return has_reported
 
 
 def say_nothing_changed() -> None:

@@ -1,4 +1,4 @@
-"""wrangler, called as a program: it has the login, and it speaks with Cloudflare."""
+"""wrangler, called as a program: it has the login, and calls Cloudflare's API."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _NO_LOGIN = (
 
 
 class NotLoggedIn(Denied):
-    """wrangler has no login, or one that is not valid any more."""
+    """wrangler is not logged in, or its login is no longer valid."""
 
 
 class WranglerMissing(CliError):
-    """There is no wrangler to call."""
+    """wrangler is not installed."""
 
 
 class WorkerMissing(CliError):
@@ -54,15 +54,15 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Wrangler:
-    """The wrangler of a project, with what every call of it gets."""
+    """The wrangler of a project, with the options of every call."""
 
     command: tuple[str, ...]
     folder: Path
     options: tuple[str, ...]
-    """Which configuration and which environment."""
+    """Options that select the configuration and the environment."""
 
     def shown(self, *arguments: str) -> str:
-        """A call as somebody would type it."""
+        """A call as it would be typed."""
         return shlex.join(["npx", "wrangler", *arguments, *self.options])
 
     def databases(self) -> list[Database]:
@@ -71,7 +71,7 @@ class Wrangler:
         return [Database(str(item.get("name")), str(item.get("uuid"))) for item in listed]
 
     def create_database(self, name: str, location: str | None) -> Database:
-        """Make a database. Without a terminal wrangler does not offer to edit the file."""
+        """Create a database. Without a terminal, wrangler does not offer to edit the file."""
         printed = self.run(*create_arguments(name, location))
         if match := _UUID.search(printed):
             return Database(name, match[0])
@@ -79,11 +79,12 @@ class Wrangler:
             if found.name == name:
                 return found
         raise CliError(
-            f"wrangler made the database {name}, but did not say its id", hint="Run this again."
+            f"wrangler created the database {name}, but did not print its id",
+            hint="Run this again.",
         )
 
     def secrets(self) -> set[str]:
-        """The names of the Worker's secrets; none if it is not deployed yet."""
+        """The names of the Worker's secrets; empty if it is not deployed yet."""
         try:
             listed = self._list("secret", "list", "--format", "json")
         except WorkerMissing:
@@ -91,16 +92,16 @@ class Wrangler:
         return {str(item.get("name")) for item in listed}
 
     def put_secret(self, name: str, value: str) -> None:
-        """Give the Worker a secret; a Worker that is not there is made, empty."""
+        """Set a secret of the Worker; wrangler creates an empty Worker if there is none."""
         self.run("secret", "put", name, stdin=value)
 
     def migrate(self, database: str, where: str) -> bool:
-        """Apply the migrations that are missing; whether there were any. `where` is an option."""
+        """Apply pending migrations; True if there were any. `where` is --local or --remote."""
         printed = self.run("d1", "migrations", "apply", database, where)
         return "No migrations to apply" not in printed
 
     def _list(self, *arguments: str) -> list[dict[str, Any]]:
-        """The JSON list a call prints, whatever wrangler says before it."""
+        """The JSON list that a call prints, after any other output of wrangler."""
         printed = self.run(*arguments)
         for match in re.finditer(r"^\[", printed, re.MULTILINE):
             try:
@@ -110,18 +111,18 @@ class Wrangler:
             if all(isinstance(item, dict) for item in value):
                 return list(value)
         raise CliError(
-            f"`wrangler {' '.join(arguments)}` printed no list",
+            f"`wrangler {' '.join(arguments)}` did not print a JSON list",
             hint="Is it older than version 4? Run `npm install --save-dev wrangler@latest`.",
         )
 
     def run(self, *arguments: str, stdin: str = "") -> str:
-        """Run it to its end; what it printed. Raises CliError with its own words."""
+        """Run wrangler and return its output. Raises CliError with its message."""
         try:
             done = subprocess.run(
                 [*self.command, *arguments, *self.options],
                 cwd=self.folder,
                 env=_environment(self.folder),
-                # Never a terminal: it must not ask.
+                # Not a terminal, so that wrangler does not ask.
                 input=stdin,
                 capture_output=True,
                 text=True,
@@ -136,7 +137,8 @@ class Wrangler:
             ) from None
         except subprocess.TimeoutExpired:
             raise CliError(
-                f"`{self.shown(*arguments)}` did not end", hint="Run it yourself."
+                f"`{self.shown(*arguments)}` did not end within {_LONGEST_RUN_S} s",
+                hint="Run it yourself.",
             ) from None
         printed = _COLOURS.sub("", done.stdout)
         if done.returncode != 0:
@@ -147,7 +149,7 @@ class Wrangler:
 def find(folder: Path, options: tuple[str, ...]) -> Wrangler:
     """The project's own wrangler, else the one on the path, else npx's.
 
-    Where there is none, the first call raises WranglerMissing: what only edits files needs none.
+    If there is none, the first call raises WranglerMissing; editing files needs no wrangler.
     """
     name = "wrangler.cmd" if os.name == "nt" else "wrangler"
     for place in (folder, *folder.parents):
@@ -163,13 +165,13 @@ def find(folder: Path, options: tuple[str, ...]) -> Wrangler:
 
 
 def create_arguments(name: str, location: str | None) -> tuple[str, ...]:
-    """What makes a database."""
+    """The arguments that create a database."""
     return ("d1", "create", name, *(("--location", location) if location else ()))
 
 
 def _environment(folder: Path) -> dict[str, str]:
     environment = dict(os.environ)
-    # A clone of the service brings Node along, since that of the system may be too old.
+    # A clone of the service has its own Node, because the system's may be too old.
     own = folder / ".venv" / "bin"
     if (own / "node").exists():
         environment["PATH"] = f"{own}{os.pathsep}{environment.get('PATH', '')}"
@@ -179,11 +181,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _failure(call: str, printed: str) -> CliError:
-    """What a call that failed means."""
+    """The error for a call that failed."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     at, said = next(
         ((place, match[1]) for place, line in enumerate(lines) if (match := _ERROR.search(line))),
-        (len(lines), lines[-1] if lines else "it said nothing"),
+        (len(lines), lines[-1] if lines else "it printed nothing"),
     )
     if any(words in printed for words in _NO_LOGIN):
         return NotLoggedIn(
@@ -192,7 +194,7 @@ def _failure(call: str, printed: str) -> CliError:
         )
     if _NO_WORKER.search(printed):
         return WorkerMissing(said, hint="Deploy it first.")
-    # Of an answer of Cloudflare's the reason is in the line below.
+    # For an answer of Cloudflare's API, the reason is in the next line.
     if said.startswith("A request to the Cloudflare API") and at + 1 < len(lines):
         said = f"{said} {lines[at + 1]}"
-    return CliError(f"`{call}` failed: {said}", hint="Nothing after it was done.")
+    return CliError(f"`{call}` failed: {said}", hint="The steps after it were not done.")

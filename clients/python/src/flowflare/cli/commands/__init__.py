@@ -1,12 +1,12 @@
-"""The commands, each a function of a session and of what it takes."""
+"""The commands: functions of a session and of their options."""
 
 from __future__ import annotations
 
 from flowflare.cli.commands import acting, following, reading, serving, starting
 
 STARTING = "Start and watch"
-READING = "Look"
-ACTING = "Steer"
+READING = "Read"
+ACTING = "Control"
 SERVING = "The service"
 
 COMMANDS = (
@@ -25,6 +25,6 @@ COMMANDS = (
     ("token", serving.token, SERVING),
     ("open", serving.open_page, SERVING),
 )
-"""In the order of the help: name, function, panel."""
+"""Name, function and panel, in the order of the help."""
 
 __all__ = ["COMMANDS", "SERVING"]

@@ -18,29 +18,31 @@ if TYPE_CHECKING:
 
 
 def pause(session: Session, instance_id: InstanceId) -> None:
-    """Pause an instance: the step that runs ends, the next one does not begin."""
+    """Pause an instance: the running step ends, and the next one does not begin."""
     _act(session, lambda client: client.pause_workflow(instance_id=instance_id))
 
 
 def resume(session: Session, instance_id: InstanceId) -> None:
-    """Let a paused instance go on."""
+    """Resume a paused instance."""
     _act(session, lambda client: client.resume_workflow(instance_id=instance_id))
 
 
 def terminate(session: Session, instance_id: InstanceId) -> None:
-    """End an instance for good."""
+    """End an instance; it cannot be resumed."""
     _act(session, lambda client: client.terminate_workflow(instance_id=instance_id))
 
 
 def restart(session: Session, instance_id: InstanceId) -> None:
-    """Begin an instance again, with the same input; its steps are removed."""
+    """Start an instance again from its beginning, with the same input; its steps are removed."""
     _act(session, lambda client: client.restart_workflow(instance_id=instance_id))
 
 
 def send_event(
     session: Session,
     instance_id: InstanceId,
-    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="What the workflow waits for.")],
+    event_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Type of the event that the workflow waits for.")
+    ],
     *,
     payload: Annotated[
         Json | None,
@@ -49,12 +51,12 @@ def send_event(
             "-p",
             metavar="JSON|@FILE|-",
             parser=json_parser,
-            help="What the event carries; - is standard input.",
+            help="Payload of the event; - reads standard input.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Send an event to an instance that waits for it, or will."""
+    """Send an event to an instance that waits for it, or will wait for it."""
     value = payload.value if payload is not None else None
     _act(
         session,

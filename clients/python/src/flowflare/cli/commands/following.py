@@ -1,4 +1,4 @@
-"""`watch`, and what `start --wait` has of it."""
+"""`watch`, and the part of it that `start --wait` uses."""
 
 from __future__ import annotations
 
@@ -40,20 +40,23 @@ def watch(
     after: Annotated[
         str | None,
         typer.Option(
-            "--after", metavar="CURSOR", help="Begin with what came after this, then go on live."
+            "--after",
+            metavar="CURSOR",
+            help="Print the events after this one first, then live events.",
         ),
     ] = None,
     timeout: Timeout = None,
 ) -> None:
-    """Print events as they happen, each once, also through lost connections.
+    """Print events as they happen, each once, even if the connection is lost.
 
-    With an ID it ends when the instance does: with 0 if it has completed, 1 if not. Otherwise
-    Ctrl-C ends it. --json writes one line for each event; --after with the cursor of the last
-    one goes on where it stopped.
+    With an ID it ends when the instance ends: with exit code 0 if it has completed, 1 if not.
+    Otherwise Ctrl-C ends it. --json writes one line for each event; --after with the cursor of
+    the last event continues where it stopped.
     """
     if after is not None and not _is_cursor(after):
         raise UsageMistake(
-            f"{after!r} is no cursor of the log", hint="--json prints the cursor of each event."
+            f"--after must be a cursor of 16 digits, not {after!r}",
+            hint="--json prints the cursor of each event.",
         )
     chosen = selection.filter(instance_id)
     show = _shown_by(session)
@@ -62,7 +65,7 @@ def watch(
         return
 
     async def follow(client: FlowflareClient) -> WorkflowInstance:
-        # The head of the log first: what happens until the instance is read is then not lost.
+        # The head of the log is read first, so that no event is lost until the instance is read.
         head = after or (await client.get_log_head()).cursor
         return await _follow_one(client, chosen, head=head, replays=after is not None, show=show)
 
@@ -72,14 +75,14 @@ def watch(
 async def follow_to_its_end(
     session: Session, client: FlowflareClient, instance_id: str, *, head: str
 ) -> WorkflowInstance:
-    """The instance when it has finished; until then people see its events after `head`."""
+    """Wait for the instance to finish, and return it; a terminal shows its events after `head`."""
     selection = EventSelection().filter(instance_id)
     show = None if session.output.as_json else _shown_by(session)
     return await _follow_one(client, selection, head=head, show=show)
 
 
 def end(session: Session, instance: InstanceSummary) -> None:
-    """Say how an instance ended, and exit with it."""
+    """Print how an instance has ended, and exit with the code for it."""
     status = instance.status.value
     if status == "COMPLETED":
         session.note(f"{instance.instance_id} is {status}.")
@@ -118,9 +121,9 @@ async def _follow_one(
     replays: bool = False,
     show: Callable[[WorkflowEvent], None] | None,
 ) -> WorkflowInstance:
-    """The instance when it has finished; its events after `head` are shown until then.
+    """Wait for the instance to finish, showing its events after `head`, and return it.
 
-    Where it has finished already nothing is shown, unless the past is to be replayed.
+    If it has finished already, nothing is shown unless the past is to be replayed.
     """
     instance_id = selection.instance_id
     assert isinstance(instance_id, str)
@@ -134,7 +137,7 @@ async def _follow_one(
                     show(event)
                 if event.status not in FINISHED:
                     continue
-                # An end in the past may have been followed by a restart.
+                # The instance may have been restarted after this event.
                 instance = await _instance(client, instance_id)
                 if instance.completed_at is not None and instance.completed_at <= event.at:
                     return instance

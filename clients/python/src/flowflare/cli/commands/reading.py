@@ -21,9 +21,11 @@ def get(
     session: Session,
     instance_id: InstanceId,
     *,
-    stack: Annotated[bool, typer.Option("--stack", help="With the stacks of errors.")] = False,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Show the stack traces of errors.")
+    ] = False,
 ) -> None:
-    """Show an instance, with its steps as bars over time and the attempts that failed."""
+    """Show an instance, with its steps as bars over time and its failed attempts."""
     instance = ask(session.settings, lambda client: client.get_instance(instance_id))
     if instance is None:
         raise not_found(f"There is no instance {instance_id!r}")
@@ -41,12 +43,12 @@ def list_instances(
     selection: Selection,
     paging: Paging,
     order: Annotated[
-        Order, typer.Option("--order", case_sensitive=False, help="By which time.")
+        Order, typer.Option("--order", case_sensitive=False, help="Time to sort by.")
     ] = Order.CREATED,
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
-    total: Annotated[bool, typer.Option("--total", help="Count them all as well.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Print the total number too.")] = False,
 ) -> None:
-    """List instances, newest first. What is given has to hold altogether."""
+    """List instances, newest first. An instance has to match all filters."""
     from flowflare.client import InstanceOrder, InstanceOrderField, OrderDirection  # noqa: PLC0415 - heavy
 
     chosen = selection.filter()
@@ -58,7 +60,7 @@ def list_instances(
     counting = total
 
     async def page(client: FlowflareClient, /, **window: Any) -> Any:
-        # Counting may be dear: it is done with the first page only.
+        # Counting may be expensive, so only the first page does it.
         nonlocal counting
         with_total, counting = counting, False
         return await client.list_instances(
@@ -73,7 +75,7 @@ def list_instances(
 
     show_instances(session.output, found.nodes)
     if total:
-        session.note(f"{found.total} altogether.")
+        session.note(f"{found.total} in total.")
     note_rest(session, found, paging)
 
 
@@ -84,7 +86,7 @@ def ref(
     *,
     paging: Paging,
 ) -> None:
-    """Show what works on an order, a user, a document: counts, and the instances, newest first."""
+    """Show the instances that work on an order, a user, a document, with counts by status."""
 
     reference: Any = None
 
@@ -110,10 +112,13 @@ def stats(
     *,
     selection: Selection,
     slices: Annotated[
-        int, typer.Option("--slices", min=1, max=200, metavar="N", help="Of the timeline.")
+        int,
+        typer.Option(
+            "--slices", min=1, max=200, metavar="N", help="Number of slices of the timeline."
+        ),
     ] = 24,
 ) -> None:
-    """Show figures: counts by status, durations, retries, and a timeline."""
+    """Show statistics: counts by status, durations, retries, and a timeline."""
     chosen = selection.filter()
     figures = ask(session.settings, lambda client: client.get_stats(filter=chosen, slices=slices))
     if session.output.as_json:
@@ -128,11 +133,11 @@ def workflows(
     session: Session,
     *,
     search: Annotated[
-        str | None, typer.Option("--search", metavar="PREFIX", help="Whose name begins so.")
+        str | None, typer.Option("--search", metavar="PREFIX", help="Name begins with this.")
     ] = None,
     paging: Paging,
 ) -> None:
-    """List workflows, by name, with the counts of their instances."""
+    """List workflows by name, with the counts of their instances."""
 
     async def page(client: FlowflareClient, /, **window: Any) -> Any:
         return await client.list_workflows(with_total=False, search=search, **window)

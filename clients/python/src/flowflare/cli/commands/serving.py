@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flowflare.cli.errors import CliError
-from flowflare.cli.options import Reference, duration_parser
+from flowflare.cli.options import Pair, duration_parser
 from flowflare.cli.render.text import local
 from flowflare.cli.results import document, refusal
 from flowflare.cli.service import ask
@@ -32,32 +32,43 @@ def token(
             show_default=False,
         ),
     ] = None,
-    reference: Reference = None,
+    reference: Annotated[
+        Pair | None,
+        typer.Option(
+            "--ref", metavar="TYPE ID", help="Restrict it to what works on this: order 1001."
+        ),
+    ] = None,
     workflow: Annotated[
         list[str] | None,
         typer.Option(
-            "--workflow", "-w", metavar="NAME", help="Limits it to this workflow; may be repeated."
+            "--workflow",
+            "-w",
+            metavar="NAME",
+            help="Restrict it to this workflow; may be repeated.",
         ),
     ] = None,
     instance_id: Annotated[
-        str | None, typer.Option("--instance", metavar="ID", help="Limits it to this instance.")
+        str | None, typer.Option("--instance", metavar="ID", help="Restrict it to this instance.")
     ] = None,
     unrestricted: Annotated[
         bool,
         typer.Option(
-            "--unrestricted", help="For a token without --ref, --workflow and --instance."
+            "--unrestricted", help="Needed for a token without --ref, --workflow and --instance."
         ),
     ] = False,
     expires_in: Annotated[
         timedelta,
         typer.Option(
-            "--expires-in", metavar="DURATION", parser=duration_parser, help="From 1m to 30d."
+            "--expires-in",
+            metavar="DURATION",
+            parser=duration_parser,
+            help="Lifetime, from 1m to 30d.",
         ),
     ] = "1h",  # type: ignore[assignment] # Typer parses a default as if it were typed
 ) -> None:
-    """Make an access token, for somebody who should see less than the key does.
+    """Create an access token, which may allow less than the key does.
 
-    The token is all that goes to standard output. Needs a key with the ADMIN scope.
+    Only the token is written to standard output. Needs a key with the ADMIN scope.
     """
     from flowflare import client as api  # noqa: PLC0415 - heavy
 
@@ -92,12 +103,12 @@ def open_page(
     ] = Page.GRAPHIQL,
     *,
     show: Annotated[
-        bool, typer.Option("--print", help="Print the address, and open nothing.")
+        bool, typer.Option("--print", help="Print the address instead of opening it.")
     ] = False,
 ) -> None:
     """Open a page of the service in the browser: GraphiQL, the dashboard or the documentation.
 
-    The pages ask for a key themselves; none is put into the address.
+    The pages ask for the key; it is not part of the address.
     """
     address = f"{session.settings.url}{_PATHS[page]}"
     if session.output.as_json:

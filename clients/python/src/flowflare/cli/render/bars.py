@@ -1,4 +1,4 @@
-"""Bars over a common axis of time, and sparklines: plain arithmetic on cells."""
+"""Bars over a common time axis, and sparklines, as plain arithmetic on cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Cell(Enum):
-    """What one column of a bar shows: its character, the one for terminals without it, a style."""
+    """One column of a bar: its character, the one for ASCII terminals, and its style."""
 
     EMPTY = (" ", " ", "")
     WAIT = ("┄", ".", "yellow")
@@ -34,7 +34,7 @@ class Cell(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a bar; it takes one cell at least."""
+    """A part of a bar, of at least one cell."""
 
     start: datetime
     end: datetime
@@ -50,11 +50,11 @@ class Axis:
 
     @property
     def length(self) -> timedelta:
-        """How long it is."""
+        """The length of the axis."""
         return self.end - self.start
 
     def position(self, instant: datetime, width: int) -> int:
-        """The cell that an instant falls into, from 0; instants outside fall into the ends."""
+        """The cell of an instant, from 0; the first or last cell for instants outside the axis."""
         if self.end <= self.start:
             return 0
         share = (instant - self.start) / self.length
@@ -77,7 +77,7 @@ _ASCII_LEVELS = "_.:-=+*#"
 
 
 def sparkline(values: Sequence[int], *, ascii_only: bool = False) -> str:
-    """One character for each value, by its share of the greatest; a blank for none."""
+    """One character for each value, by its share of the greatest; a blank for zero."""
     levels = _ASCII_LEVELS if ascii_only else _LEVELS
     greatest = max(values, default=0)
     return "".join(

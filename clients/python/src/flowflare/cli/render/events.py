@@ -1,4 +1,4 @@
-"""What `watch` prints: one line for each event."""
+"""The output of `watch`: one line for each event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STYLES = {
 
 
 def show_event(output: Output, event: WorkflowEvent) -> None:
-    """Print an event in the form that fits the reader."""
+    """Print an event as JSON, for people, or as tab-separated cells."""
     if output.as_json:
         output.document(document(event), indent=None)
     elif output.for_people:
@@ -68,7 +68,7 @@ def event_line(event: WorkflowEvent) -> Text:
 
 
 def error_of(event: WorkflowEvent) -> str:
-    """The error that an event speaks of, empty where there is none."""
+    """The error in an event's data; empty without one."""
     from flowflare.client import WorkflowError  # noqa: PLC0415 - heavy
 
     error = event.data.get("error") if isinstance(event.data, dict) else None

@@ -1,4 +1,4 @@
-"""What `stats` prints."""
+"""The output of `stats`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SERIES = (("started", "cyan"), ("completed", "green"), ("errored", "red"))
 
 
 def show_stats(output: Output, stats: InstanceStats) -> None:
-    """Print the figures: totals, counts by status as bars, durations, and what went on when."""
+    """Print the statistics: totals, counts by status as bars, durations, and a timeline."""
     if not output.for_people:
         output.rows(_rows(stats))
         return

@@ -1,4 +1,4 @@
-"""Where a command writes: tables for people, tab-separated lines for pipes, JSON for programs."""
+"""Output of commands: tables for people, tab-separated lines for pipes, JSON for programs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATUS_STYLES = {
 
 
 def console_for(stream: TextIO, *, color: bool) -> Console:
-    """A console that prints what it is given as it is: no markup, no guessed highlights."""
+    """A console that prints text unchanged, without markup and highlighting."""
     from rich.console import Console  # noqa: PLC0415 - only people need it
 
     return Console(
@@ -47,7 +47,7 @@ def console_for(stream: TextIO, *, color: bool) -> Console:
 
 
 class Output:
-    """Standard output, in the form that fits who reads it."""
+    """Standard output, in the form for a terminal, a pipe or a program."""
 
     def __init__(self, *, as_json: bool, color: bool) -> None:
         self.as_json = as_json
@@ -60,19 +60,19 @@ class Output:
 
     @property
     def for_people(self) -> bool:
-        """Whether a terminal shows it; FORCE_COLOR says so too, for `less -R`."""
+        """True if a terminal shows the output, or with FORCE_COLOR, which `less -R` needs."""
         forced = bool(os.environ.get("FORCE_COLOR"))
         return (forced or sys.stdout.isatty()) and not self.as_json
 
     @property
     def ascii_only(self) -> bool:
-        """Whether the stream takes nothing beyond ASCII."""
+        """True if the stream is limited to ASCII."""
         return not (sys.stdout.encoding or "").lower().startswith("utf")
 
     def document(self, value: Any, *, indent: int | None = 2) -> None:
         """Write one JSON document; without indent it is one line."""
         text = json.dumps(value, ensure_ascii=self.ascii_only, indent=indent)
-        # A lone surrogate is legal in JSON, and only there: it goes out as it came, as \\udxxx.
+        # A lone surrogate is valid in JSON as an escape only, so it is written as \\udxxx.
         safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
         sys.stdout.write(f"{safe}\n")
         sys.stdout.flush()
@@ -89,7 +89,7 @@ class Output:
         sys.stdout.flush()
 
     def show(self, *renderables: RenderableType) -> None:
-        """Print something of Rich's; where no terminal shows it, lines are not folded."""
+        """Print Rich's renderables; lines of text are not wrapped."""
         from rich.text import Text  # noqa: PLC0415 - only people need it
 
         for renderable in renderables:
@@ -98,7 +98,7 @@ class Output:
 
 
 def note(text: str, *, color: bool, style: str = "dim") -> None:
-    """A remark for people, on standard error: standard output holds results only."""
+    """Print a remark on standard error, because standard output is for results only."""
     from rich.text import Text  # noqa: PLC0415 - only people need it
 
     console_for(sys.stderr, color=color).print(Text(plain(text), style=style), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Lists: a table where a terminal shows it, tab-separated lines where not."""
+"""Lists: a table on a terminal, tab-separated lines otherwise."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from flowflare.client import InstanceSummary, StatusCount, WorkflowSummary
 
 NARROW = 72
-"""Columns of a terminal below which a table shows less."""
+"""Width of a terminal below which a table has fewer columns."""
 
 
 def plain_table() -> Table:
-    """A table without frames: only its headings stand out."""
+    """A table without frames, with bold headings."""
     return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
 
 
 def show_instances(output: Output, instances: Sequence[InstanceSummary]) -> None:
-    """Print a list of instances, newest first as it comes."""
+    """Print a list of instances."""
     if not output.for_people:
         output.rows(map(instance_row, instances))
         return
@@ -74,14 +74,14 @@ def instance_row(instance: InstanceSummary) -> list[str]:
 
 
 def reference_text(instance: InstanceSummary) -> str:
-    """What an instance works on: `order 1001`, as commands take it."""
+    """An instance's reference as commands take it: `order 1001`."""
     if instance.reference is None:
         return ""
     return f"{instance.reference.ref_type} {instance.reference.ref_id}"
 
 
 def counts_text(counts: Iterable[StatusCount]) -> Text:
-    """Counts by status in a line: `COMPLETED 12  ERRORED 1`."""
+    """Counts by status in one line: `COMPLETED 12  ERRORED 1`."""
     parts = [
         Text(f"{count.status.value} {count.count}", style=STATUS_STYLES.get(count.status, ""))
         for count in counts
@@ -91,7 +91,7 @@ def counts_text(counts: Iterable[StatusCount]) -> Text:
 
 
 def show_workflows(output: Output, workflows: Sequence[WorkflowSummary]) -> None:
-    """Print a list of workflows with what their instances come to."""
+    """Print a list of workflows, with the counts of their instances."""
     if not output.for_people:
         output.rows(
             [

@@ -1,11 +1,13 @@
-"""Small texts: spans of time, instants, JSON in a line, and strangers' texts made harmless."""
+"""Small texts: durations, instants, JSON in one line, and untrusted text made harmless."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from flowflare.scalars import serialize_datetime
 
 if TYPE_CHECKING:
     from flowflare.client import WorkflowError
@@ -15,7 +17,7 @@ _SPANS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
 
 
 def span(length: timedelta) -> str:
-    """A length of time in at most two units: `12ms`, `1.5s`, `2m 05s`, `3d 4h`."""
+    """A duration in at most two units: `12ms`, `1.5s`, `2m 05s`, `3d 4h`."""
     milliseconds = length // timedelta(milliseconds=1)
     if milliseconds < 0:
         return f"-{span(-length)}"
@@ -28,11 +30,11 @@ def span(length: timedelta) -> str:
         if seconds >= size:
             count, rest = divmod(seconds, size)
             return f"{count}{unit} {rest // smaller:0{1 if size == 86_400 else 2}}{smaller_unit}"
-    raise AssertionError("a minute and more has a unit")
+    raise AssertionError("every duration from a minute has a unit")
 
 
 def ago(instant: datetime, now: datetime) -> str:
-    """How long ago an instant was, in one unit: `now`, `12s ago`, `3h ago`, `in 5m`."""
+    """The time since an instant in one unit: `now`, `12s ago`, `3h ago`, `in 5m`."""
     seconds = (now - instant).total_seconds()
     whole = int(abs(seconds))
     if whole < 1:
@@ -41,28 +43,26 @@ def ago(instant: datetime, now: datetime) -> str:
         if whole >= size:
             count = f"{whole // size}{unit}"
             return f"in {count}" if seconds < 0 else f"{count} ago"
-    raise AssertionError("a second and more has a unit")
+    raise AssertionError("every duration from a second has a unit")
 
 
 def wire(instant: datetime | None) -> str:
-    """An instant as the API writes it, empty where there is none."""
-    if instant is None:
-        return ""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """An instant as the API writes it; empty for None."""
+    return "" if instant is None else serialize_datetime(instant)
 
 
 def local(instant: datetime) -> str:
-    """An instant in the time zone of whoever reads it."""
+    """An instant in the local time zone."""
     return instant.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def compact(value: Any) -> str:
-    """A JSON value in one line."""
+    """Compact JSON in one line."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def plain(text: str) -> str:
-    """A text from elsewhere, in one line and without what a terminal would obey."""
+    """Untrusted text in one line, without control characters that a terminal would obey."""
     return "".join(
         " "
         if character in "\n\t\r"
@@ -74,7 +74,7 @@ def plain(text: str) -> str:
 
 
 def error_text(error: WorkflowError) -> str:
-    """An error in a line: of a longer message its first line, of a traceback its last."""
+    """An error in one line: the first line of its message, or the last of a traceback."""
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
     if not lines:
         return plain(error.name)
@@ -85,7 +85,7 @@ def error_text(error: WorkflowError) -> str:
 
 
 def _acts(character: str) -> bool:
-    # Control characters, and those that turn the direction of writing.
+    # Control characters, and those that change the direction of writing.
     return (
         unicodedata.category(character) in ("Cc", "Cs")
         or character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

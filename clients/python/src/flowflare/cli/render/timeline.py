@@ -1,4 +1,4 @@
-"""One instance: its facts, and its steps as bars over time with the attempts below them."""
+"""The output of `get`: an instance's fields, its steps as bars over time, and failed attempts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BAR_FROM_WIDTH = 60
 _LONGEST_BAR = 60
 _OTHER_COLUMNS = 46
-"""About what name, status, tries and duration take of a line."""
+"""Approximate width of the columns name, status, tries and duration."""
 
 
 def show_instance(output: Output, instance: WorkflowInstance, *, stacks: bool = False) -> None:
@@ -100,7 +100,7 @@ def _show_steps(output: Output, instance: WorkflowInstance, now: datetime, *, st
 
 
 def axis_of(instance: WorkflowInstance, now: datetime) -> Axis | None:
-    """From the first thing known to have begun to the end, or to now where there is none yet."""
+    """The axis from the first start to the end of the instance, or to now if it has not ended."""
     begun = [step.started_at for step in instance.steps if step.started_at is not None]
     if not begun:
         return None
@@ -115,7 +115,7 @@ def axis_of(instance: WorkflowInstance, now: datetime) -> Axis | None:
 
 
 def stretches_of(step: WorkflowStep, until: datetime) -> Iterator[Stretch]:
-    """What a step's bar is made of; what has not ended lasts until `until`."""
+    """The parts of a step's bar; a part that has not ended reaches to `until`."""
     if step.started_at is None:
         return
     end = step.completed_at or until
@@ -123,7 +123,7 @@ def stretches_of(step: WorkflowStep, until: datetime) -> Iterator[Stretch]:
         done = Cell.FAILED if step.status == "FAILED" else Cell.SLEEP
         yield Stretch(step.started_at, end, done)
         return
-    # Between two attempts the step waits.
+    # The step waits between two attempts.
     yield Stretch(step.started_at, end, Cell.WAIT)
     for attempt in step.attempts:
         if attempt.started_at is not None:
@@ -143,7 +143,7 @@ def _bar(cells: list[Cell], *, ascii_only: bool) -> Text:
 
 
 def _scale(axis: Axis, width: int) -> Text:
-    """The heading of the bars: nothing at the left, the whole length at the right."""
+    """The heading of the bars: 0 at the left, the whole length at the right."""
     length = span(axis.length)
     return Text(f"0{length:>{max(width - 1, 1)}}", style="dim")
 
@@ -151,7 +151,7 @@ def _scale(axis: Axis, width: int) -> Text:
 def _show_failures(
     output: Output, steps: Sequence[WorkflowStep], now: datetime, *, stacks: bool
 ) -> None:
-    """The attempts that failed, step by step, and when the next one is due."""
+    """Print the failed attempts of each step, and the time of the next one."""
     for step in steps:
         failed = [attempt for attempt in step.attempts if attempt.error is not None]
         error = step.error if step.status == "FAILED" and not failed else None
@@ -191,7 +191,7 @@ def _failure(attempt: StepAttempt, now: datetime) -> Text:
 
 
 def _show_whole(output: Output, error: WorkflowError, *, indent: int) -> None:
-    """What `error_text` leaves out: the whole message where it is longer, and the stack."""
+    """Print the rest of an error: a message of several lines in full, and the stack."""
     message = error.message.splitlines() if "\n" in error.message else []
     for line in (*message, *(error.stack or "").splitlines()):
         output.show(Text(" " * indent + plain(line), style="dim"))

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class FlowflareClient(BaseClient):
-    """Everything Flowflare's API offers, typed; use it as an async context manager."""
+    """All operations of Flowflare's API, typed; use it as an async context manager."""
 
     async def start_workflow(
         self, input: "StartWorkflowInput"

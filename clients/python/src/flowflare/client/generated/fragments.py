@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Optional
 
-from flowflare.client.scalars import parse_duration
+from flowflare.scalars import parse_duration
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from .base_model import BaseModel

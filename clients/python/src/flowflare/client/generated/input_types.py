@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Optional
 
-from flowflare.client.scalars import serialize_datetime, serialize_duration
+from flowflare.scalars import serialize_datetime, serialize_duration
 from pydantic import AwareDatetime, Field, PlainSerializer
 
 from .base_model import BaseModel

@@ -1,4 +1,4 @@
-"""A limited token sees and changes what is inside its limits, and nothing tells of the rest."""
+"""A restricted token sees and changes only what its restrictions allow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ORDER_1 = {"refType": "order", "refId": "1"}
 ORDER_2 = {"refType": "order", "refId": "2"}
-# Instance: its workflow and what it works on.
+# The workflow and the reference of each instance.
 INSTANCES: dict[str, tuple[str, dict[str, str] | None]] = {
     "a-1": ("alpha", ORDER_1),
     "a-2": ("alpha", ORDER_2),
@@ -27,24 +27,26 @@ INSTANCES: dict[str, tuple[str, dict[str, str] | None]] = {
 
 
 @dataclass(frozen=True)
-class Wall:
-    """Restrictions, and the instances and workflows inside."""
+class TokenCase:
+    """Restrictions of a token, and the instances and workflows that they allow."""
 
-    limits: dict[str, Any]
+    restrictions: dict[str, Any]
     instances: set[str]
     workflows: set[str]
 
 
-WALLS = {
-    "reference": Wall({"reference": ORDER_1}, {"a-1", "b-1"}, {"alpha", "beta"}),
-    "workflow": Wall({"workflows": ["alpha"]}, {"a-0", "a-1", "a-2"}, {"alpha"}),
-    "workflows": Wall({"workflows": ["beta", "none"]}, {"b-1", "b-2"}, {"beta"}),
-    "no workflow": Wall({"workflows": []}, set(), set()),
-    "instance": Wall({"instanceId": "a-1"}, {"a-1"}, {"alpha"}),
-    "reference and workflow": Wall(
+CASES = {
+    "reference": TokenCase({"reference": ORDER_1}, {"a-1", "b-1"}, {"alpha", "beta"}),
+    "workflow": TokenCase({"workflows": ["alpha"]}, {"a-0", "a-1", "a-2"}, {"alpha"}),
+    "workflows": TokenCase({"workflows": ["beta", "none"]}, {"b-1", "b-2"}, {"beta"}),
+    "no workflow": TokenCase({"workflows": []}, set(), set()),
+    "instance": TokenCase({"instanceId": "a-1"}, {"a-1"}, {"alpha"}),
+    "reference and workflow": TokenCase(
         {"reference": ORDER_1, "workflows": ["alpha"]}, {"a-1"}, {"alpha"}
     ),
-    "all": Wall({"reference": ORDER_2, "workflows": ["alpha"], "instanceId": "a-1"}, set(), set()),
+    "all": TokenCase(
+        {"reference": ORDER_2, "workflows": ["alpha"], "instanceId": "a-1"}, set(), set()
+    ),
 }
 
 TRACK = """mutation($updates: [TrackingUpdate!]!) {
@@ -53,7 +55,7 @@ TRACK = """mutation($updates: [TrackingUpdate!]!) {
 
 
 @pytest.fixture(scope="module")
-def walled(prepared: None) -> Iterator[LocalServer]:
+def server(prepared: None) -> Iterator[LocalServer]:
     """A server with the five instances, each with a step that is being retried."""
     with LocalServer() as running, Api(running) as admin:
         for instance_id, (workflow, reference) in INSTANCES.items():
@@ -70,16 +72,16 @@ def walled(prepared: None) -> Iterator[LocalServer]:
         yield running
 
 
-@pytest.fixture(params=WALLS)
-def wall(request: pytest.FixtureRequest) -> Wall:
-    """Each of the walls."""
-    return WALLS[request.param]
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> TokenCase:
+    """Each of the cases, or those that a test names."""
+    return CASES[request.param]
 
 
 @pytest.fixture
-def inmate(walled: LocalServer, wall: Wall) -> Iterator[Api]:
-    """A caller behind the wall who may write."""
-    with Api(walled, key=token_of(walled, scopes=["WRITE"], **wall.limits)) as caller:
+def caller(server: LocalServer, case: TokenCase) -> Iterator[Api]:
+    """A caller with the token of the case, which may write."""
+    with Api(server, key=token_of(server, scopes=["WRITE"], **case.restrictions)) as caller:
         yield caller
 
 
@@ -87,8 +89,8 @@ def ids(nodes: list[dict[str, Any]]) -> set[str]:
     return {node["instanceId"] for node in nodes}
 
 
-def test_lists_and_counts_hold_what_is_inside(inmate: Api, wall: Wall) -> None:
-    found = inmate.data("""{
+def test_lists_and_counts_contain_only_allowed_instances(caller: Api, case: TokenCase) -> None:
+    found = caller.data("""{
       instances { totalCount nodes { instanceId } edges { node { instanceId } } }
       running: instances(filter: {status: [RUNNING, QUEUED]}) { totalCount nodes { instanceId } }
       retrying: instances(filter: {retrying: true}) { nodes { instanceId } }
@@ -99,7 +101,7 @@ def test_lists_and_counts_hold_what_is_inside(inmate: Api, wall: Wall) -> None:
       stats { total retryCount statusCounts { status count } timeline(slices: 1) { started } }
       workflows { totalCount nodes { name } }
     }""")
-    inside = wall.instances
+    inside = case.instances
     for name in ("instances", "running", "retrying", "byAlpha"):
         assert ids(found[name]["nodes"]) == inside, name
     assert found["instances"]["totalCount"] == found["running"]["totalCount"] == len(inside)
@@ -113,14 +115,14 @@ def test_lists_and_counts_hold_what_is_inside(inmate: Api, wall: Wall) -> None:
         "statusCounts": counts,
         "timeline": [{"started": len(inside)}],
     }
-    assert {node["name"] for node in found["workflows"]["nodes"]} == wall.workflows
-    assert found["workflows"]["totalCount"] == len(wall.workflows)
+    assert {node["name"] for node in found["workflows"]["nodes"]} == case.workflows
+    assert found["workflows"]["totalCount"] == len(case.workflows)
 
 
-def test_what_is_outside_cannot_be_looked_up(inmate: Api, wall: Wall) -> None:
+def test_lookups_find_only_allowed_objects(caller: Api, case: TokenCase) -> None:
     for instance_id, (workflow, _) in INSTANCES.items():
-        inside = instance_id in wall.instances
-        found = inmate.data(
+        inside = instance_id in case.instances
+        found = caller.data(
             """query($id: String!, $node: ID!, $step: ID!, $both: [ID!]!) {
               instance(instanceId: $id) { input events { events { type } } steps { name } }
               node(id: $node) { id }
@@ -141,19 +143,19 @@ def test_what_is_outside_cannot_be_looked_up(inmate: Api, wall: Wall) -> None:
         assert [node is not None for node in found["nodes"]] == [inside, inside]
         if inside:
             assert found["instance"]["input"] == {"secret": instance_id}
-        seen = inmate.data(
+        seen = caller.data(
             "query($name: String!, $id: ID!)"
             " { workflow(name: $name) { name } node(id: $id) { id } }",
             name=workflow,
             id=f"Workflow:{workflow}",
         )
-        assert (seen["workflow"] is not None) is (workflow in wall.workflows)
-        assert (seen["node"] is not None) is (workflow in wall.workflows)
+        assert (seen["workflow"] is not None) is (workflow in case.workflows)
+        assert (seen["node"] is not None) is (workflow in case.workflows)
 
 
-def test_no_path_through_what_is_inside_leads_out(inmate: Api, wall: Wall) -> None:
+def test_nested_selections_reach_only_allowed_instances(caller: Api, case: TokenCase) -> None:
     nested = "instances { totalCount nodes { instanceId } } latestInstance { instanceId }"
-    found = inmate.data(
+    found = caller.data(
         f"""query($keys: [ReferenceInput!]!) {{
           references(keys: $keys) {{ {nested} statusCounts {{ count }} }}
           reference(refType: "order", refId: "2") {{ {nested} }}
@@ -183,12 +185,12 @@ def test_no_path_through_what_is_inside_leads_out(inmate: Api, wall: Wall) -> No
                 walk(item)
 
     walk(found)
-    assert seen == wall.instances
+    assert seen == case.instances
     # By reference and by workflow; one instance has no reference.
-    assert sum(counts) == len(wall.instances) + len(wall.instances - {"a-0"})
+    assert sum(counts) == len(case.instances) + len(case.instances - {"a-0"})
 
 
-def test_events_are_those_of_what_is_inside(inmate: Api, wall: Wall) -> None:
+def test_events_are_those_of_allowed_instances(caller: Api, case: TokenCase) -> None:
     query = """query($filter: EventFilter) {
       events(filter: $filter, first: 1000) { hasMore events { instance { instanceId } data } }
     }"""
@@ -198,24 +200,21 @@ def test_events_are_those_of_what_is_inside(inmate: Api, wall: Wall) -> None:
         {"status": ["RUNNING"]},
     ]
     for filter_ in filters:
-        page = inmate.data(query, filter=filter_)["events"]
-        assert {event["instance"]["instanceId"] for event in page["events"]} == wall.instances
+        page = caller.data(query, filter=filter_)["events"]
+        assert {event["instance"]["instanceId"] for event in page["events"]} == case.instances
         assert not page["hasMore"]
     for instance_id in INSTANCES:
-        page = inmate.data(query, filter={"instanceId": instance_id})["events"]
-        assert bool(page["events"]) is (instance_id in wall.instances)
-    page = inmate.data(query, filter={"reference": ORDER_2})["events"]
-    assert {event["instance"]["instanceId"] for event in page["events"]} <= wall.instances
+        page = caller.data(query, filter={"instanceId": instance_id})["events"]
+        assert bool(page["events"]) is (instance_id in case.instances)
+    page = caller.data(query, filter={"reference": ORDER_2})["events"]
+    assert {event["instance"]["instanceId"] for event in page["events"]} <= case.instances
 
 
-def test_what_is_outside_cannot_be_changed(walled: LocalServer, inmate: Api, wall: Wall) -> None:
-    for instance_id in set(INSTANCES) - wall.instances:
-        before = walled.query(
-            "SELECT i.*,(SELECT count(*) FROM events) AS events,"
-            "(SELECT group_concat(status||attempt) FROM steps s WHERE s.instance=i.id) AS steps"
-            " FROM instances i WHERE instance_id=?",
-            [instance_id],
-        )
+def test_other_instances_cannot_be_changed(
+    server: LocalServer, caller: Api, case: TokenCase
+) -> None:
+    for instance_id in set(INSTANCES) - case.instances:
+        before = stored(server, instance_id)
         of = {"instanceId": instance_id}
         step = {**of, "name": f"step-{instance_id}", "status": "COMPLETED"}
         calls = {
@@ -229,102 +228,116 @@ def test_what_is_outside_cannot_be_changed(walled: LocalServer, inmate: Api, wal
         }
         for name, (type_, value) in calls.items():
             query = f"mutation($input: {type_}Input!) {{ {name}(input: $input) {{ __typename }} }}"
-            assert inmate.data(query, input=value)[name] == {"__typename": "NotFound"}, name
+            assert caller.data(query, input=value)[name] == {"__typename": "NotFound"}, name
         batch = [{"instance": {**of, "metadata": {"x": 1}}}, {"step": step}]
         for update in batch:
-            answer = inmate.data(TRACK, updates=[update])["track"]
+            answer = caller.data(TRACK, updates=[update])["track"]
             assert answer["__typename"] == "NotFound"
-        after = walled.query(
-            "SELECT i.*,(SELECT count(*) FROM events) AS events,"
-            "(SELECT group_concat(status||attempt) FROM steps s WHERE s.instance=i.id) AS steps"
-            " FROM instances i WHERE instance_id=?",
-            [instance_id],
-        )
-        assert after == before
+        assert stored(server, instance_id) == before
 
 
-def may_start(wall: Wall, workflow: str, instance_id: str) -> bool:
-    """Whether the wall allows an instance like this, on what it is limited to."""
-    limits = wall.limits
-    return workflow in limits.get("workflows", [workflow]) and instance_id == limits.get(
-        "instanceId", instance_id
+def stored(server: LocalServer, instance_id: str) -> list[dict[str, Any]]:
+    """An instance with its steps, and the number of all events."""
+    return server.query(
+        "SELECT i.*,(SELECT count(*) FROM events) AS events,"
+        "(SELECT group_concat(status||attempt) FROM steps s WHERE s.instance=i.id) AS steps"
+        " FROM instances i WHERE instance_id=?",
+        [instance_id],
     )
 
 
-def test_starting_under_an_id_outside_reveals_nothing(inmate: Api, wall: Wall) -> None:
+def may_start(case: TokenCase, workflow: str, instance_id: str) -> bool:
+    """True if the restrictions allow a new instance like this, with their reference."""
+    restrictions = case.restrictions
+    return workflow in restrictions.get(
+        "workflows", [workflow]
+    ) and instance_id == restrictions.get("instanceId", instance_id)
+
+
+def test_a_start_with_the_id_of_a_hidden_instance_reveals_nothing(
+    caller: Api, case: TokenCase
+) -> None:
     query = """mutation($input: StartWorkflowInput!) { startWorkflow(input: $input) {
       __typename
       ... on InstancePayload { instance { instanceId input workflow { name } } }
       ... on InstanceConflict { existing { instanceId input workflow { name } } }
     } }"""
-    for instance_id in set(INSTANCES) - wall.instances:
+    for instance_id in set(INSTANCES) - case.instances:
         for workflow in ("alpha", "beta"):
             for policy in ("USE_EXISTING", "FAIL"):
-                wish = {
+                given = {
                     "workflow": workflow,
                     "instanceId": instance_id,
-                    "reference": wall.limits.get("reference"),
+                    "reference": case.restrictions.get("reference"),
                     "onConflict": policy,
                 }
-                response = inmate.ask(query, input=wish)
+                response = caller.ask(query, input=given)
                 assert "secret" not in response.text
-                if may_start(wall, workflow, instance_id):
-                    # The id is taken; no more is said.
+                if may_start(case, workflow, instance_id):
+                    # The result says only that the id cannot be used.
                     answer = response.json()["data"]["startWorkflow"]
                     assert answer == {"__typename": "InvalidInput"}
                 else:
                     assert code(response) == "FORBIDDEN"
 
 
-def test_nothing_is_started_or_registered_outside(inmate: Api, walled: LocalServer) -> None:
+def test_nothing_else_can_be_started_or_registered(caller: Api, server: LocalServer) -> None:
     start = "mutation($input: StartWorkflowInput!) { startWorkflow(input: $input) { __typename } }"
     register = 'mutation { registerWorkflow(input: {name: "gamma"}) { __typename } }'
     update = """mutation($input: UpdateWorkflowInstanceInput!) {
       updateWorkflowInstance(input: $input) { __typename }
     }"""
     new = {"workflow": "gamma", "instanceId": "new", "reference": {"refType": "o", "refId": "9"}}
-    assert code(inmate.ask(start, input=new)) == "FORBIDDEN"
-    assert code(inmate.ask(register)) == "FORBIDDEN"
-    answer = inmate.ask(update, input=new)
+    assert code(caller.ask(start, input=new)) == "FORBIDDEN"
+    assert code(caller.ask(register)) == "FORBIDDEN"
+    answer = caller.ask(update, input=new)
     assert "FORBIDDEN" in answer.text or "NotFound" in answer.text
-    assert not walled.query("SELECT 1 FROM workflows WHERE name='gamma'")
-    assert not walled.query("SELECT 1 FROM instances WHERE instance_id='new'")
+    assert not server.query("SELECT 1 FROM workflows WHERE name='gamma'")
+    assert not server.query("SELECT 1 FROM instances WHERE instance_id='new'")
 
 
-def test_an_instance_cannot_be_moved_out(inmate: Api, wall: Wall, walled: LocalServer) -> None:
+@pytest.mark.parametrize(
+    "case", ["reference", "workflow", "workflows", "reference and workflow"], indirect=True
+)
+def test_an_instance_cannot_be_moved_out_of_the_restrictions(
+    caller: Api, case: TokenCase, server: LocalServer
+) -> None:
     update = """mutation($input: UpdateWorkflowInstanceInput!) {
       updateWorkflowInstance(input: $input) { __typename }
     }"""
-    for instance_id in wall.instances:
-        if "reference" in wall.limits:
+    for instance_id in case.instances:
+        if "reference" in case.restrictions:
             for reference in (ORDER_2, None):
-                wish = {"instanceId": instance_id, "reference": reference}
-                assert code(inmate.ask(update, input=wish)) == "FORBIDDEN"
-        if "workflows" in wall.limits:
-            wish = {"instanceId": instance_id, "workflow": "gamma"}
-            assert code(inmate.ask(update, input=wish)) == "FORBIDDEN"
-    stored = walled.query("SELECT instance_id, workflow, ref_type, ref_id FROM instances")
-    for row in stored:
+                given = {"instanceId": instance_id, "reference": reference}
+                assert code(caller.ask(update, input=given)) == "FORBIDDEN"
+        if "workflows" in case.restrictions:
+            given = {"instanceId": instance_id, "workflow": "gamma"}
+            assert code(caller.ask(update, input=given)) == "FORBIDDEN"
+    rows = server.query("SELECT instance_id, workflow, ref_type, ref_id FROM instances")
+    for row in rows:
         workflow, reference = INSTANCES[row["instance_id"]]
         assert row["workflow"] == workflow
         expected = (reference["refType"], reference["refId"]) if reference else (None, None)
         assert (row["ref_type"], row["ref_id"]) == expected
 
 
-def test_what_is_inside_can_be_changed(inmate: Api, wall: Wall) -> None:
+@pytest.mark.parametrize(
+    "case", [name for name, case in CASES.items() if case.instances], indirect=True
+)
+def test_allowed_instances_can_be_changed(caller: Api, case: TokenCase) -> None:
     query = """mutation($updates: [TrackingUpdate!]!) {
       track(updates: $updates) { ... on TrackPayload { applied } }
     }"""
-    for instance_id in wall.instances:
-        change = {"instanceId": instance_id, "metadata": {"by": sorted(wall.limits)}}
+    for instance_id in case.instances:
+        change = {"instanceId": instance_id, "metadata": {"by": sorted(case.restrictions)}}
         clear = {"instanceId": instance_id, "metadata": None}
         updates = [{"instance": change}, {"instance": clear}]
-        assert inmate.data(query, updates=updates) == {"track": {"applied": 2}}
+        assert caller.data(query, updates=updates) == {"track": {"applied": 2}}
 
 
-def test_a_limited_token_creates_no_tokens(walled: LocalServer, wall: Wall) -> None:
-    key = token_of(walled, scopes=["ADMIN"], **wall.limits)
-    with Api(walled, key=key) as caller:
+def test_a_restricted_token_cannot_create_tokens(server: LocalServer, case: TokenCase) -> None:
+    key = token_of(server, scopes=["ADMIN"], **case.restrictions)
+    with Api(server, key=key) as caller:
         answer = caller.ask(
             "mutation { createAccessToken(input: {unrestricted: true}) { __typename } }"
         )

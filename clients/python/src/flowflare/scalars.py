@@ -1,4 +1,4 @@
-"""The API's scalars in Python: instants with their zone, spans of time as timedelta."""
+"""The API's scalars: instants as aware datetimes, durations as timedeltas."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 def serialize_datetime(value: datetime) -> str:
-    """An instant as the API writes it; ValueError without a time zone."""
+    """An instant in UTC with milliseconds, as the API writes it; ValueError without a time zone."""
     if value.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC), for instance.")
+        raise ValueError(
+            f"{value!r} has no time zone; pass an aware datetime such as datetime.now(UTC)."
+        )
     text = value.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
 def serialize_duration(value: timedelta) -> int:
-    """Whole milliseconds; less than one is cut off."""
+    """A duration in whole milliseconds, rounded down."""
     return value // MILLISECOND
 
 
 def parse_duration(value: object) -> object:
-    """Milliseconds as timedelta; anything else is left for validation to judge."""
+    """Milliseconds as a timedelta; any other value is left to validation."""
     return timedelta(milliseconds=value) if isinstance(value, int) else value
