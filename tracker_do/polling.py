@@ -117,7 +117,7 @@ class _Poll:
         reads = [] if asks_first else self._reads(live, upper, window)
         together = self._tried = reads[:MAX_POLL_STATEMENTS]
         if asks_first:
-            first.append(_touched(self._request.live_position, upper))
+            first.append(Touched.statement(self._request.live_position, upper))
         else:
             first += self._statements(together, share=share_of(len(reads)))
         outcomes = await self._database.batch(first)
@@ -286,17 +286,3 @@ class _Poll:
 
 def _registration(shard: str) -> Statement:
     return Statement("INSERT INTO trackers (shard) VALUES (?1) ON CONFLICT DO NOTHING", (shard,))
-
-
-def _touched(after: int, to: int) -> Statement:
-    """The instances that the events of a window are about, as `Touched` takes them; an instance
-    that left a reference also with that reference."""
-    window = "FROM events WHERE id>CAST(?1 AS INTEGER) AND id<=CAST(?2 AS INTEGER)"
-    return Statement(
-        "SELECT json_group_array(json_array(i.instance_id,i.workflow,e.ref_type,e.ref_id)) FROM"
-        f" (SELECT e.instance,i.ref_type,i.ref_id FROM (SELECT DISTINCT instance {window}) e"
-        "  JOIN instances i ON i.id=e.instance"
-        f" UNION SELECT instance,moved_from->>0,moved_from->>1 {window} AND moved_from IS NOT NULL)"
-        " e JOIN instances i ON i.id=e.instance",
-        (after, to),
-    )

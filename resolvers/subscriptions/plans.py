@@ -130,6 +130,20 @@ class Touched:
         columns = [frozenset(column) for column in zip(*rows, strict=True)] or [frozenset()] * 4
         self.instances, self.workflows, self.ref_types, self.ref_ids = columns
 
+    @staticmethod
+    def statement(after: int, to: int) -> Statement:
+        """Read the rows for the events after one position, up to another. An instance that left a
+        reference also has a row with that reference."""
+        window = "FROM events WHERE id>CAST(?1 AS INTEGER) AND id<=CAST(?2 AS INTEGER)"
+        return Statement(
+            "SELECT json_group_array(json_array(i.instance_id,i.workflow,e.ref_type,e.ref_id)) FROM"
+            f" (SELECT e.instance,i.ref_type,i.ref_id FROM (SELECT DISTINCT instance {window}) e"
+            "  JOIN instances i ON i.id=e.instance"
+            " UNION SELECT instance,moved_from->>0,moved_from->>1"
+            f" {window} AND moved_from IS NOT NULL) e JOIN instances i ON i.id=e.instance",
+            (after, to),
+        )
+
 
 def bind_subscription(
     subscription: CompiledSubscription,

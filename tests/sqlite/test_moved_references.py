@@ -12,7 +12,6 @@ from resolvers.base.vocabulary import Scope
 from resolvers.subscriptions.plans import Touched
 from tests.support.client import ADMIN, Client
 from tests.support.subscribing import head_of, plan_of, read_window
-from tracker_do.polling import _touched
 
 FOLLOW = """subscription ($type: String!, $id: String!) {
   reference(refType: $type, refId: $id) { refId instances { nodes { instanceId } } }
@@ -111,6 +110,6 @@ def test_events_do_not_show_the_old_reference(client: Client) -> None:
 
 def test_a_poll_with_many_plans_finds_both_references(client: Client) -> None:
     before = moved(client)
-    statement = _touched(before, head_of(client.database))
+    statement = Touched.statement(before, head_of(client.database))
     [(rows,)] = client.database.rows(statement.sql, *statement.parameters)
     assert Touched(json.loads(rows)).ref_ids == {"old", "new"}

@@ -26,14 +26,13 @@ from tests.support.windows import (
     RESTRICTIONS,
     SOME_IDS,
 )
-from tracker_do.polling import _touched
 
 # --- which plans a window concerns
 
 
 def touched(after: int, to: int) -> Touched:
     """The instances that a window is about, as a round asks for them."""
-    return Touched(run(DATABASE, _touched(after, to)))
+    return Touched(run(DATABASE, Touched.statement(after, to)))
 
 
 @PROPERTY
@@ -177,7 +176,7 @@ def test_a_window_is_read_by_the_numbers_of_its_events_and_no_table_as_a_whole(
 
 
 def test_which_instances_a_window_is_about_is_read_by_the_numbers_of_its_events() -> None:
-    steps = steps_of(DATABASE, _touched(100, 200))
+    steps = steps_of(DATABASE, Touched.statement(100, 200))
     assert not [step for step in steps if re.match(rf"SCAN ({TABLES})\b", step)], steps
     searches = {step for step in steps if step.startswith("SEARCH events")}
     assert searches == {"SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}, steps
