@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -35,6 +36,7 @@ from tests.support.subscribers import Subscriber, Subscription
 
 _HERE = Path(__file__).parent
 _NUMBERS = count(1)
+_MAX_BATCHES = 2_000  # in one operation
 
 
 class ShardHost(Closing):
@@ -88,10 +90,11 @@ class ShardHost(Closing):
 class Connection:
     """A connection as its client sees it."""
 
-    def __init__(self, shard: Shard, number: int) -> None:
+    def __init__(self, shard: Shard, number: int, caller: Principal) -> None:
         self._shard = shard
         self._ids = count(1)
         self.number = number
+        self.caller = caller
         self.is_reading = True
         self.is_acknowledged = False
         self.subscribers: dict[str, Subscriber] = {}
@@ -106,13 +109,22 @@ class Connection:
         self, subscription: Subscription, after: int | None = None, *, by_variable: bool = False
     ) -> Subscriber:
         """Subscribe from now on, or behind a position."""
+        earliest = self._shard.head if after is None else after
+        subscriber = Subscriber(subscription, earliest, latest=after)
+        return self._subscribe(subscriber, after, by_variable=by_variable)
+
+    def resume(self, earlier: Subscriber, *, by_variable: bool = False) -> Subscriber:
+        """Subscribe behind the last result of a subscriber whose connection has ended. They are
+        one, as their client sees it."""
+        subscriber = replace(earlier, position="", results=earlier.results[:])
+        return self._subscribe(subscriber, earlier.cursor, by_variable=by_variable)
+
+    def _subscribe(
+        self, subscriber: Subscriber, after: int | None, *, by_variable: bool
+    ) -> Subscriber:
         operation_id = str(next(self._ids))
-        begun = self._shard.head if after is None else after
-        subscriber = Subscriber(subscription, earliest=begun)
-        if after is not None:
-            subscriber.latest = after
         self.subscribers[operation_id] = subscriber
-        payload = subscription.payload(after, by_variable=by_variable)
+        payload = subscriber.subscription.payload(after, by_variable=by_variable)
         self.send({"type": "subscribe", "id": operation_id, "payload": payload})
         return subscriber
 
@@ -179,7 +191,7 @@ class Shard:
     def connect(self, caller: Principal = ADMIN) -> Connection:
         """Open a connection, and have it acknowledged."""
         number = next(self._numbers)
-        connection = self.connections[number] = Connection(self, number)
+        connection = self.connections[number] = Connection(self, number, caller)
         self.ask("open", number)
         payload = {"authorization": f"Bearer {self._lent.credential(caller)}"}
         connection.send({"type": "connection_init", "payload": payload})
@@ -269,6 +281,7 @@ class Shard:
     def _batch(self, statements: list[tuple[str, list[Any]]]) -> list[tuple[Any, int]]:
         self.before_batch(self._batches)
         self._batches += 1
+        assert self._batches < _MAX_BATCHES, "the shard does not stop polling"
         if self.failing:
             self.failing -= 1
             raise DatabaseError("D1_ERROR: Network connection lost.")

@@ -95,8 +95,3 @@ class Subscriber:
         elif not self.subscription.caller.is_restricted:
             assert before <= reached
         self.results.append((reached, value))
-
-    def resume(self, earlier: "Subscriber") -> None:
-        """Go on where another one ended: they are one, as their client sees it."""
-        self.results = earlier.results[:]
-        self.earliest, self.latest = earlier.earliest, earlier.latest
