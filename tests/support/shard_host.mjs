@@ -283,6 +283,7 @@ function report() {
     closes: closes.splice(0),
     logged: logged.splice(0),
     positions,
+    unread: Array.from(clients, ([id, wire]) => [id, wire.unread.map(({ length }) => length)]),
     alarm: storage.alarm,
     answers: answers.length,
     notifications: notifications.length,

@@ -1,7 +1,7 @@
 """The real shard of the tracker in Node, and the Python of the tracker in this process.
 
-shard_host.mjs runs the modules of the Worker on stand-ins for the platform. What they call of Python
-is the functions that tracker.py installs; D1 is a `SqliteD1`.
+shard_host.mjs runs the modules of the Worker on stand-ins for the platform. They call the functions
+that tracker.py installs, and a `SqliteD1` as D1.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import pytest
+
 from resolvers.access.gatekeeper import token_claims
-from resolvers.access.principals import Principal
 from resolvers.base.vocabulary import Scope
 from resolvers.executing.executor import Request
 from resolvers.ports.database import DatabaseError, Statement
@@ -33,6 +34,10 @@ from tests.support.closing import Closing
 from tests.support.d1 import SqliteD1
 from tests.support.serving import Host
 from tests.support.subscribers import Subscriber, Subscription
+from tests.support.subscribing import head_of
+
+if TYPE_CHECKING:
+    from resolvers.access.principals import Principal
 
 _HERE = Path(__file__).parent
 _NUMBERS = count(1)
@@ -43,7 +48,7 @@ class ShardHost(Closing):
     """The Node program, which runs one shard after the other."""
 
     def __init__(self) -> None:
-        self._errors = TemporaryFile()
+        self._errors = TemporaryFile()  # noqa: SIM115  # open as long as the program runs
         platform, program = _HERE / "cloudflare_workers.mjs", _HERE / "shard_host.mjs"
         self._process = subprocess.Popen(
             [VENV_BIN / "node", "--import", platform, program],
@@ -87,6 +92,13 @@ class ShardHost(Closing):
         raise AssertionError(f"the shard's program has ended: {self._errors.read().decode()}")
 
 
+@pytest.fixture(scope="module", name="shard_host")
+def shard_host_fixture() -> Iterator[ShardHost]:
+    """The program that runs the shards of a module."""
+    with ShardHost() as host:
+        yield host
+
+
 class Connection:
     """A connection as its client sees it."""
 
@@ -96,6 +108,10 @@ class Connection:
         self.number = number
         self.caller = caller
         self.is_reading = True
+        # The lengths of the texts that it has not read, and true if the object that sent some of
+        # them was evicted: it is not known any more to whom how much was sent.
+        self.unread: list[int] = []
+        self.is_unread_forgotten = False
         self.is_acknowledged = False
         self.subscribers: dict[str, Subscriber] = {}
         # Code and reason of the server's close.
@@ -137,6 +153,7 @@ class Connection:
     def read(self, is_reading: bool = True) -> None:
         """Read what was sent and is sent from now on; or nothing of it."""
         self.is_reading = is_reading
+        self.is_unread_forgotten &= not is_reading
         self._shard.ask("read", self.number, is_reading)
 
     def close(self, *, is_lost: bool = False) -> None:
@@ -162,9 +179,9 @@ class Connection:
 class Shard:
     """A shard, its database and its clients. Each method returns once nothing happens any more."""
 
-    def __init__(self, host: ShardHost, **limits: int) -> None:
+    def __init__(self, host: ShardHost, database: SqliteD1 | None = None, **limits: int) -> None:
         """`limits` are those of JavaScript that are not the defaults (see settings.py)."""
-        self.database = SqliteD1()
+        self.database = database or SqliteD1()
         self.connections: dict[int, Connection] = {}
         # Called before each batch of the shard, with its number in the operation, from 0.
         self.before_batch: Callable[[int], object] = lambda _: None
@@ -224,6 +241,8 @@ class Shard:
         """Evict the object, and its isolate with what is cached there; what it does is lost."""
         if with_isolate:
             self._start_isolate()
+        for connection in self.connections.values():
+            connection.is_unread_forgotten |= not connection.is_reading
         self.ask("evict")
 
     def hold_answers(self) -> None:
@@ -250,8 +269,7 @@ class Shard:
     @property
     def head(self) -> int:
         """The position of the last event there was."""
-        [(head,)] = self.database.rows("SELECT coalesce(max(seq),0) FROM sqlite_sequence")
-        return int(head)
+        return head_of(self.database)
 
     def ask(self, *message: Any) -> Any:
         """Have the program do an operation."""
@@ -295,6 +313,7 @@ class Shard:
         closes: list[tuple[int, int, str]],
         logged: list[str],
         positions: list[tuple[int, list[Any]]],
+        unread: list[tuple[int, list[int]]],
         alarm: int | None,
         answers: int,
         notifications: int,
@@ -304,13 +323,16 @@ class Shard:
         for number, text in frames:
             if number in self.connections:
                 self.connections[number].take(json.loads(text))
-        for number, *close in closes:
-            self.connections[number].closed = (close[0], close[1])
+        for number, code, reason in closes:
+            self.connections[number].closed = (code, reason)
+        for number, lengths in unread:
+            self.connections[number].unread = lengths
         for number, subscriptions in positions:
             own = self.connections[number].subscribers
+            if self.connections[number].closed is None:
+                assert {operation_id for operation_id, _ in subscriptions} == own.keys()
             for operation_id, (_, position) in subscriptions:
-                if operation_id in own:
-                    own[operation_id].note_position(position, head=self.head)
+                own[operation_id].note_position(position, head=self.head)
 
     def _start_isolate(self) -> str:
         """Install the functions of tracker.py anew; the settings that it hands over."""
