@@ -8,10 +8,23 @@ from resolvers.access.principals import Principal, Restrictions, principal
 from resolvers.base.limits import MAX_EVENTS_SCANNED, MAX_REPLAY_EVENTS
 from resolvers.base.vocabulary import Scope
 from tests.support import windows
-from tests.support.client import Client
-from tests.support.pumping import Pump, append, code
-from tests.support.subscribing import INSTANCE, REFERENCE, events_plan, head_of, plan_of
+from tests.support.client import ADMIN, Client
+from tests.support.polls import append, code, poll
+from tests.support.shards import Shard, ShardHost, shard_host_fixture
+from tests.support.subscribers import Subscription
+from tests.support.subscribing import (
+    INSTANCE,
+    REFERENCE,
+    events_plan,
+    head_of,
+    plan_of,
+)
+from tests.support.subscribing import (
+    PAGE as EVENTS,
+)
 from tests.support.writing import Writer
+
+__all__ = ["shard_host_fixture"]
 
 ORIGIN = "0" * 16
 PAGE = """query ($f: EventFilter, $a: EventCursor, $n: Int) {
@@ -167,20 +180,31 @@ def _of(statement: Any) -> tuple[Any, ...]:
     return (statement.sql, *statement.parameters)
 
 
+def log_of(name: str, caller: Principal = ADMIN) -> Subscription:
+    """A subscription of all events that the caller may see."""
+    return Subscription(
+        name, f"subscription {{ workflowEvents {{ {EVENTS} cursor }} }}", {}, caller
+    )
+
+
 @pytest.mark.parametrize("limits", RESTRICTIONS.values(), ids=RESTRICTIONS)
-def test_a_replay_counts_and_reads_the_callers_own_events(limits: Restrictions) -> None:
+def test_a_replay_counts_and_reads_the_callers_own_events(
+    limits: Restrictions, shard_host: ShardHost
+) -> None:
     writer = log_of_two()
     append(writer.database, 3 * MAX_REPLAY_EVENTS, 3 * MAX_REPLAY_EVENTS - 2)
     writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
     writer.update("mine", metadata={"a": 1})
-    pump = Pump(writer.database, 1_000)
-    member = pump.join(events_plan(caller_of(limits)), after=0)
-    far = pump.join(events_plan(), "all", after=0)
-    for _ in range(6):
-        pump.round()
-    assert (member.errors, member.position) == (None, None)
-    assert [int(event["cursor"]) for event in member.events] == [1, 3 * MAX_REPLAY_EVENTS + 1]
+    shard = Shard(shard_host, writer.database)
+    caller = caller_of(limits)
+    subscriber = shard.connect(caller).subscribe(log_of("own", caller), 0)
+    far = shard.connect().subscribe(log_of("all"), 0)
+    assert (subscriber.errors, subscriber.position) == (None, None)
+    found = [int(event["cursor"]) for event in subscriber.events]
+    assert found == [1, 3 * MAX_REPLAY_EVENTS + 1]
     assert code(far.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
+    # What lies between is passed over, not read.
+    assert shard.status()["polls"] <= 6
 
 
 @pytest.mark.parametrize(
@@ -189,23 +213,21 @@ def test_a_replay_counts_and_reads_the_callers_own_events(limits: Restrictions) 
     ids=[*RESTRICTIONS, "workflows"],
 )
 def test_a_cursor_ahead_of_the_log_tells_a_caller_with_restrictions_nothing(
-    limits: Restrictions,
+    limits: Restrictions, shard_host: ShardHost
 ) -> None:
     writer = log_of_two()
+    caller = caller_of(limits)
     for after in (2, 3, 2**53 - 1):
-        pump = Pump(writer.database, 1_000)
-        member = pump.join(events_plan(caller_of(limits)), after=after)
-        member.begun = writer.head()
-        everybody = pump.join(events_plan(), "all", after=after)
-        for _ in range(3):
-            pump.round()
-        assert (member.errors, member.events) == (None, [])
+        shard = Shard(shard_host, writer.database)
+        subscriber = shard.connect(caller).subscribe(log_of("own", caller), after)
+        subscriber.earliest = head = writer.head()
+        everybody = shard.connect().subscribe(log_of("all"), after)
+        shard.notify()
+        assert (subscriber.errors, subscriber.events) == (None, [])
         assert (everybody.errors is None) is (after == 2)
-        head = writer.head()
         writer.update("mine", metadata={"after": after})
-        for _ in range(3):
-            pump.round()
-        assert [int(event["cursor"]) for event in member.events] == [head + 1]
+        shard.notify()
+        assert [int(event["cursor"]) for event in subscriber.events] == [head + 1]
         writer.database.connection.execute("DELETE FROM events WHERE id>2")
         writer.database.connection.execute("UPDATE sqlite_sequence SET seq=2 WHERE name='events'")
 
@@ -213,17 +235,14 @@ def test_a_cursor_ahead_of_the_log_tells_a_caller_with_restrictions_nothing(
 def test_a_replay_that_is_refused_says_nothing_of_the_log_to_who_may_not_see_it() -> None:
     writer = log_of_two()
     append(writer.database, 2 * MAX_REPLAY_EVENTS, 2 * MAX_REPLAY_EVENTS - 2)
-    pump = Pump(writer.database, 1_000)
-    refused = {
-        name: pump.join(events_plan(caller_of(limits)), name, after=0)
-        for name, limits in {
-            "workflows": Restrictions(workflows=("w",)),
-            "its own": RESTRICTIONS["instance"],
-            "nothing": windows.RESTRICTIONS["nothing"],
-        }.items()
+    callers = {
+        "workflows": Restrictions(workflows=("w",)),
+        "its own": RESTRICTIONS["instance"],
+        "nothing": windows.RESTRICTIONS["nothing"],
     }
-    pump.round()
-    for name, member in refused.items():
-        assert code(member.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
-        tells = str(2 * MAX_REPLAY_EVENTS) in member.errors[0]["message"]
+    groups = [(events_plan(caller_of(limits)), "0") for limits in callers.values()]
+    result = poll(writer.database, *groups)
+    for number, name in enumerate(callers):
+        assert code(result.refused[number]) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
+        tells = str(2 * MAX_REPLAY_EVENTS) in result.refused[number][0]["message"]
         assert tells is (name == "nothing")

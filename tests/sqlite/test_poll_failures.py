@@ -9,13 +9,24 @@ import pytest
 
 from resolvers.base import limits
 from resolvers.ports.database import DatabaseError, Outcome, Statement
-from resolvers.subscriptions.plans import SubscriptionPlan
-from tests.support.client import finished
 from tests.support.d1 import SqliteD1
-from tests.support.pumping import ALL, Pump, append, code, of_instance, tracked
-from tests.support.subscribing import plan_of
+from tests.support.polls import (
+    ALL,
+    append,
+    broken,
+    code,
+    of_instance,
+    poll,
+    positions,
+    texts,
+    tracked,
+)
+from tests.support.shards import Shard, ShardHost, shard_host_fixture
+from tests.support.subscribers import Subscription
+from tests.support.subscribing import PAGE, plan_of
 from tracker_do import polling
-from tracker_do.polls import Group, PollRequest
+
+__all__ = ["shard_host_fixture"]
 
 
 class Failing:
@@ -44,30 +55,21 @@ class Failing:
         return await self._database.batch(statements, final=final)
 
 
-def broken() -> SubscriptionPlan:
-    """A plan whose statement no database runs."""
-    plan = of_instance(9)
-    return replace(plan, sql="SELECT nothing FROM nowhere", _parameters=())
-
-
 @pytest.mark.parametrize("position", [None, "0", 0])
 def test_a_statement_that_fails_by_itself_refuses_its_group_alone(position: Any) -> None:
     writer = tracked()
     writer.update(output=1)
-    groups = [Group(ALL, None), Group(broken(), position), Group(of_instance(1), "0")]
-    result = finished(polling.poll(writer.database, PollRequest("s", True, 0, groups), 1_000))
+    groups = [(ALL, None), (broken(), position), (of_instance(1), "0")]
+    result = poll(writer.database, *groups)
     assert {number: code(errors)[0] for number, errors in result.refused.items()} == {1: "INTERNAL"}
-    assert {n: advance.position for n, advance in result.advances.items()} == {
-        0: None,
-        2: None,
-    }
+    assert positions(result) == {0: None, 2: None}
     assert (result.live_position, result.more) == (2, False)
 
 
 def test_all_statements_that_fail_are_found_at_once() -> None:
-    groups = [Group(broken(), None), Group(ALL, None), Group(broken(), ""), Group(broken(), "0")]
+    groups = [(broken(), None), (ALL, None), (broken(), ""), (broken(), "0")]
     database = Failing(tracked().database)
-    result = finished(polling.poll(database, PollRequest("s", True, 0, groups), 1_000))
+    result = poll(database, *groups)
     assert sorted(result.refused) == [0, 3]
     assert sorted(result.advances) == [1, 2]
     assert len(database.asked) < 10
@@ -79,26 +81,26 @@ def test_all_statements_that_fail_are_found_at_once() -> None:
 def test_a_database_that_does_not_answer_fails_the_round(message: str) -> None:
     database = Failing(tracked().database, lambda _: True, message)
     with pytest.raises(DatabaseError, match=message):
-        finished(polling.poll(database, PollRequest("s", True, 0, [Group(ALL, None)]), 1_000))
+        poll(database, (ALL, None))
     assert len(database.asked) == 1
 
 
 def test_a_failure_that_is_no_groups_own_fails_the_round() -> None:
-    groups = [Group(ALL, None), Group(of_instance(1), "0")]
+    groups = [(ALL, None), (of_instance(1), "0")]
     passing = Failing(tracked().database, batches=(1,))
     with pytest.raises(DatabaseError, match="odd"):
-        finished(polling.poll(passing, PollRequest("s", True, 0, groups), 1_000))
+        poll(passing, *groups)
     lasting = Failing(tracked().database, lambda _: True)
     with pytest.raises(DatabaseError, match="odd"):
-        finished(polling.poll(lasting, PollRequest("s", True, 0, groups), 1_000))
+        poll(lasting, *groups)
 
 
 def test_a_connection_that_is_lost_while_a_group_is_looked_for_refuses_nobody() -> None:
-    groups = [Group(ALL, None), Group(broken(), None), Group(of_instance(1), None)]
+    groups = [(ALL, None), (broken(), None), (of_instance(1), None)]
     for lost in (2, 3, 4):
         database = Failing(tracked().database, batches=(lost,), message="Network connection lost.")
         with pytest.raises(DatabaseError, match="Network"):
-            finished(polling.poll(database, PollRequest("s", True, 0, groups), 1_000))
+            poll(database, *groups)
 
 
 def test_a_statement_that_fails_is_found_among_many_plans_in_few_round_trips() -> None:
@@ -107,77 +109,82 @@ def test_a_statement_that_fails_is_found_among_many_plans_in_few_round_trips() -
     writer.track(*[{"instance": {"instanceId": f"i{n}", "workflow": "w"}} for n in range(50)])
     plan = plans[7]
     plans[7] = replace(plan, sql="SELECT nothing FROM nowhere", _parameters=())
-    groups = [Group(plan, None) for plan in plans]
+    groups = [(plan, None) for plan in plans]
     database = Failing(writer.database)
-    result = finished(polling.poll(database, PollRequest("s", True, 0, groups), 1_000))
+    result = poll(database, *groups)
     assert list(result.refused) == [7]
-    told = [number for number, advance in result.advances.items() if advance.text is not None]
-    assert told == [number for number in range(50) if number != 7]
+    assert list(texts(result)) == [number for number in range(50) if number != 7]
     # Not one for each plan: a Worker has a thousand in all.
     assert len(database.asked) < 30
 
 
 def test_a_later_batch_that_fails_fails_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "MAX_POLL_STATEMENTS", 1)
-    groups = [Group(ALL, "0"), Group(of_instance(1), "0")]
+    groups = [(ALL, "0"), (of_instance(1), "0")]
     lost = Failing(tracked().database, batches=(2,), message="Network connection lost.")
     with pytest.raises(DatabaseError, match="Network"):
-        finished(polling.poll(lost, PollRequest("s", True, 0, groups), 1_000))
+        poll(lost, *groups)
 
 
 # --- texts that are too long
 
 _LONG = "x" * 500_000
 _OUTPUTS = "subscription { workflowEvents { cursor events { cursor %s } } }"
-_OUTPUT = plan_of(_OUTPUTS % "instance { output }")
-_TOO_LONG = plan_of(_OUTPUTS % f"instance {{ {' '.join(f'o{n}: output' for n in range(5))} }}")
+_OUTPUT = _OUTPUTS % "instance { output }"
+_FIVE = " ".join(f"o{n}: output" for n in range(5))
+_TOO_LONG = _OUTPUTS % f"instance {{ {_FIVE} }}"
+_OBJECT = f'subscription {{ instance(instanceId: "i") {{ {_FIVE} }} }}'
+_LOG = f"subscription {{ workflowEvents {{ {PAGE} cursor }} }}"
 
 
 def test_a_window_whose_text_is_too_long_is_made_smaller() -> None:
     writer = tracked()
     writer.update(output=_LONG)
     append(writer.database, 12, 10)
-    pump = Pump(writer.database)
-    member, other = pump.join(_OUTPUT, after=0), pump.join(ALL, after=0)
-    result = pump.round()
+    result = poll(writer.database, (plan_of(_OUTPUT), "0"), (ALL, "0"))
     # 1,000, 125, 15, 1; and twice that the next time.
-    assert (member.position, result.window, result.more) == (1, 2, True)
-    pump.settle()
-    assert len(member.events) == len(other.events) == 12
-    assert {len(event["instance"]["output"]) for event in member.events} == {500_000}
-    assert member.errors is None
-    # Of three events the text is just short enough.
-    assert max(reached - before for (before, _), (reached, _) in pairwise(member.told)) <= 3
+    assert (positions(result)[0], result.window, result.more) == (1, 2, True)
+    # Once the texts are short, it grows as far as it may.
     writer.update(output=1)
-    for _ in range(12):
-        pump.round()
-    assert pump.window == limits.MAX_POLL_EVENTS
+    for window in (1, 2, 500, 501, 1_000):
+        result = poll(writer.database, (plan_of(_OUTPUT), None), live_position=12, window=window)
+        assert result.window == min(2 * window, limits.MAX_POLL_EVENTS)
 
 
-def test_an_event_whose_text_alone_is_too_long_refuses_its_group_alone() -> None:
-    writer = tracked()
-    pump = Pump(writer.database)
-    members = [pump.join(plan) for plan in (_TOO_LONG, _OUTPUT, ALL)]
-    pump.round()
+def test_events_whose_texts_are_long_come_in_small_pages(shard_host: ShardHost) -> None:
+    shard = Shard(shard_host)
+    writer = tracked(shard.database)
     writer.update(output=_LONG)
-    pump.settle()
-    assert code(members[0].errors) == ("RESULT_TOO_LARGE", None)
-    assert [member.errors for member in members[1:]] == [None, None]
-    assert [len(member.events) for member in members[1:]] == [1, 1]
+    append(writer.database, 12, 10)
+    connection = shard.connect()
+    subscriber = connection.subscribe(Subscription("outputs", _OUTPUT), 0)
+    other = connection.subscribe(Subscription("log", _LOG), 0)
+    assert len(subscriber.events) == len(other.events) == 12
+    assert {len(event["instance"]["output"]) for event in subscriber.events} == {500_000}
+    assert subscriber.errors is None
+    # Of three events the text is just short enough.
+    reached = [cursor for cursor, _ in subscriber.results]
+    assert max(after - before for before, after in pairwise(reached)) <= 3
 
 
-def test_an_object_whose_text_is_too_long_refuses_its_group_alone() -> None:
-    writer = tracked()
-    outputs = " ".join(f"o{n}: output" for n in range(5))
-    pump = Pump(writer.database)
-    plan = plan_of(f'subscription {{ instance(instanceId: "i") {{ {outputs} }} }}')
-    members = [pump.join(plan), pump.join(ALL)]
-    pump.round()
+@pytest.mark.parametrize("query", [_TOO_LONG, _OBJECT])
+def test_a_text_that_alone_is_too_long_refuses_its_group_alone(
+    query: str, shard_host: ShardHost
+) -> None:
+    shard = Shard(shard_host)
+    writer = tracked(shard.database)
+    connection = shard.connect()
+    subscribers = [
+        connection.subscribe(Subscription(each, each)) for each in (query, _OUTPUT, _LOG)
+    ]
     writer.update(output=_LONG)
-    later = pump.join(plan, "later")
-    pump.settle()
-    assert code(members[0].errors) == code(later.errors) == ("RESULT_TOO_LARGE", None)
-    assert (members[1].errors, len(members[1].events)) == (None, 1)
+    shard.notify()
+    assert code(subscribers[0].errors) == ("RESULT_TOO_LARGE", None)
+    assert [subscriber.errors for subscriber in subscribers[1:]] == [None, None]
+    assert [len(subscriber.events) for subscriber in subscribers[1:]] == [1, 1]
+    if query == _OBJECT:
+        later = connection.subscribe(Subscription("later", query))
+        assert code(later.errors) == ("RESULT_TOO_LARGE", None)
 
 
 def test_a_window_is_no_longer_than_each_plan_may_render() -> None:
@@ -185,11 +192,12 @@ def test_a_window_is_no_longer_than_each_plan_may_render() -> None:
       instances(first: 100) { nodes { id } } } } } } }"""
     writer = tracked()
     append(writer.database, 500, 499)
-    pump = Pump(writer.database)
     plan = plan_of(wide)
     assert 1 < plan.window < 250
-    member = pump.join(plan, after=0)
-    pump.round()
-    assert member.position == plan.window
-    pump.settle()
-    assert len(member.events) == 500
+    result = poll(writer.database, (plan, "0"))
+    assert (positions(result), result.more) == ({0: plan.window}, True)
+    assert len(texts(result)[0][1]["events"]) == plan.window
+    end = 500 - plan.window
+    result = poll(writer.database, (plan, end), live_position=500)
+    assert (positions(result), result.more) == ({0: None}, False)
+    assert len(texts(result)[0][1]["events"]) == plan.window

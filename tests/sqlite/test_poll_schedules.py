@@ -1,10 +1,11 @@
 """Whatever comes between, every subscriber hears of everything, in order and once."""
 
-from typing import Any
+import re
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -16,16 +17,20 @@ from hypothesis.stateful import (
 
 from resolvers.access.principals import Principal, Restrictions, principal
 from resolvers.base.vocabulary import Scope
-from resolvers.subscriptions.plans import SubscriptionPlan
+from resolvers.subscriptions import plans
 from tests.support.client import ADMIN, Client
-from tests.support.pumping import Member, Pump
-from tests.support.subscribing import INSTANCE, PAGE, REFERENCE, events_plan, plan_of, read_window
+from tests.support.shards import Connection, RemoteClient, Shard, ShardHost, shard_host_fixture
+from tests.support.subscribers import Subscriber, Subscription
+from tests.support.subscribing import INSTANCE, PAGE, REFERENCE, read_window
 from tests.support.writing import Writer
-from tracker_do import polling
+from tracker_do import poll_json, polling
 
+__all__ = ["shard_host_fixture"]
 # To find the shortest schedule that fails takes minutes.
 pytestmark = pytest.mark.timeout(600)
 
+_EVENTS = f"""subscription ($f: EventFilter, $after: EventCursor) {{
+  workflowEvents(filter: $f, after: $after) {{ {PAGE} cursor hasMore }} }}"""
 _LIMITED = principal(Scope.READ, restrictions=Restrictions(workflows=("v",)))
 # An instance keeps what filters look at, so that who reads late reads the same.
 _INSTANCES: dict[str, dict[str, Any]] = {
@@ -46,166 +51,306 @@ _FILTERS: dict[str, tuple[Principal, dict[str, Any]]] = {
     "nothing": (ADMIN, {"workflow": []}),
 }
 _BY_REFERENCE = ("about a reference", "limited")
-_LOGS: dict[str, SubscriptionPlan] = {
-    name: events_plan(caller, **members) for name, (caller, members) in _FILTERS.items()
+_LOGS = {
+    name: Subscription(name, _EVENTS, {"f": members}, caller)
+    for name, (caller, members) in _FILTERS.items()
 }
-_OBJECTS: dict[str, SubscriptionPlan] = {
-    "instance a": plan_of(INSTANCE, id="a"),
-    "instance c": plan_of(INSTANCE, id="c"),
-    "hidden": plan_of(INSTANCE, caller=_LIMITED, id="a"),
-    "reference": plan_of(REFERENCE, t="t", id="1"),
-    "part of it": plan_of(REFERENCE, caller=_LIMITED, t="t", id="1"),
+_OBJECTS = {
+    each.name: each
+    for each in (
+        Subscription("instance a", INSTANCE, {"id": "a"}),
+        Subscription("instance c", INSTANCE, {"id": "c"}),
+        Subscription("hidden", INSTANCE, {"id": "a"}, _LIMITED),
+        Subscription("reference", REFERENCE, {"t": "t", "id": "1"}),
+        Subscription("part of it", REFERENCE, {"t": "t", "id": "1"}, _LIMITED),
+    )
 }
+_ALL = {**_LOGS, **_OBJECTS}
+_FRAME = 100  # characters of a frame beside its text, at most
+# What the shard and the Worker may log: failures that the schedules cause.
+_EXPECTED = re.compile("(could not read the log|was not reached).*: Network connection lost")
 
 
-def selected(database: Any, member: Member) -> list[dict[str, Any]]:
-    """The events a subscriber ought to have heard of."""
-    caller, members = _FILTERS[member.name]
+@pytest.fixture(scope="module", autouse=True)
+def schedules_host(shard_host: ShardHost) -> None:
+    """Schedules are no functions that take fixtures."""
+    Schedule.host = shard_host
+
+
+def selected(shard: Shard, subscriber: Subscriber) -> list[dict[str, Any]]:
+    """The events that a subscriber ought to have got, if it began at the first moment it may."""
+    caller, members = _FILTERS[subscriber.subscription.name]
     query = "query ($f: EventFilter, $a: EventCursor) {"
     query += f" events(filter: $f, after: $a, first: 1000) {{ {PAGE} }} }}"
-    page = Client(database, caller)(query, f=members, a=f"{member.begun:016}")["events"]
+    client = Client(shard.database, caller)
+    page = client(query, f=members, a=f"{subscriber.earliest:016}")["events"]
     events: list[dict[str, Any]] = page["events"]
     return events
 
 
-def steady(member: Member, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def steady(subscriber: Subscriber, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the events whose instance was elsewhere when others read them."""
-    if member.name not in _BY_REFERENCE:
+    if subscriber.subscription.name not in _BY_REFERENCE:
         return events
     return [event for event in events if event["instance"]["instanceId"] != "e"]
 
 
 class Schedule(RuleBasedStateMachine):
-    """A shard in little: windows, replays and statements are few enough to be used up."""
+    """A shard whose windows, replays, statements and backlogs are small enough to be used up."""
+
+    host: ClassVar[ShardHost]
 
     def __init__(self) -> None:
         super().__init__()
-        self.writer = Writer()
-        self.joined: list[Member] = []
         self._patches: list[Any] = []
         self._outputs = 0
 
-    @initialize(window=st.integers(1, 3), replays=st.integers(1, 2), statements=st.integers(1, 4))
-    def begin(self, window: int, replays: int, statements: int) -> None:
-        sizes = {
-            "MAX_POLL_EVENTS": window,
-            "MAX_POLL_REPLAYS": replays,
-            "MAX_POLL_STATEMENTS": statements,
-        }
-        self._patches = [patch.object(polling, name, value) for name, value in sizes.items()]
+    @initialize(
+        window=st.integers(1, 3),
+        replays=st.integers(1, 2),
+        statements=st.sampled_from((1, 3, 100)),
+        unread=st.sampled_from((500, 2_000, 1_000_000)),
+    )
+    def begin(self, window: int, replays: int, statements: int, unread: int) -> None:
+        self._patches = [
+            patch.object(polling, "MAX_POLL_EVENTS", window),
+            patch.object(polling, "MAX_POLL_REPLAYS", replays),
+            patch.object(polling, "MAX_POLL_STATEMENTS", statements),
+            patch.object(plans, "MAX_POLL_EVENTS", window),
+            # Writes read for all subscribers.
+            patch.object(poll_json, "MAX_PREFETCH_STATEMENTS", statements),
+            patch.object(poll_json, "MAX_PREFETCH_NODES", 100_000),
+        ]
         for patched in self._patches:
             patched.start()
-        self.pump = Pump(self.writer.database, window)
+        self.shard = Shard(
+            self.host, pollEvents=window, pollReplays=replays, unreadCharacters=unread
+        )
+        self._unread, self._window = unread, window
+        # One writes as the Worker does; of the other's writes nobody is notified.
+        self.worker = Writer(RemoteClient(self.shard))
+        self.silent = Writer(Client(self.shard.database))
 
     # --- the log
 
-    def _write(self, names: str) -> None:
+    def _write(self, writer: Writer, names: str) -> None:
         for name in names:
             self._outputs += 1
-            self.writer.update(name, **_INSTANCES[name], output=self._outputs)
+            writer.update(name, **_INSTANCES[name], output=self._outputs)
+
+    @rule(
+        names=st.lists(st.sampled_from("abcd"), min_size=1, max_size=5).map("".join),
+        notifications=st.sampled_from(("come", "are late", "are lost")),
+    )
+    def write(self, names: str, notifications: str) -> None:
+        self.shard.hold_notifications(notifications != "come")
+        before = self.shard.notifications
+        self._write(self.worker, names)
+        if notifications == "are lost":
+            while self.shard.notifications > before:
+                self.shard.deliver(before, is_lost=True)
+        self.shard.hold_notifications(False)
 
     @rule(names=st.lists(st.sampled_from("abcd"), min_size=1, max_size=5).map("".join))
-    def write(self, names: str) -> None:
-        self._write(names)
+    def write_silently(self, names: str) -> None:
+        self._write(self.silent, names)
 
-    @rule(name=st.sampled_from("abcd"), step=st.sampled_from("st"))
-    def step(self, name: str, step: str) -> None:
-        self._write(name)
+    @rule(name=st.sampled_from("abcd"), step=st.sampled_from("st"), silently=st.booleans())
+    def step(self, name: str, step: str, silently: bool) -> None:
+        writer = self.silent if silently else self.worker
+        self._write(writer, name)
         for status in ("RUNNING", "RETRYING", "RUNNING"):
-            self.writer.step(status, step, name)
+            writer.step(status, step, name)
 
-    @rule(ref_id=st.sampled_from(("1", "2", None)))
-    def advance(self, ref_id: str | None) -> None:
+    @rule(ref_id=st.sampled_from(("1", "2", None)), silently=st.booleans())
+    def advance(self, ref_id: str | None, silently: bool) -> None:
         self._outputs += 1
         reference = None if ref_id is None else {"refType": "t", "refId": ref_id}
         moved = {**_MOVING, "reference": reference, "output": self._outputs}
-        self.writer.track({"instance": moved})
+        (self.silent if silently else self.worker).track({"instance": moved})
+
+    # --- notifications
+
+    @precondition(lambda self: self.shard.notifications)
+    @rule(data=st.data(), is_lost=st.booleans())
+    def notification_comes(self, data: st.DataObject, is_lost: bool) -> None:
+        """One that was held, in any order."""
+        numbers = st.integers(0, self.shard.notifications - 1)
+        self.shard.deliver(data.draw(numbers, label="comes"), is_lost=is_lost)
+
+    @rule(order=st.permutations(range(3)), lost=st.sets(st.integers(0, 2)))
+    def notifications_cross(self, order: list[int], lost: set[int]) -> None:
+        """Writes whose notifications come in another order, or not: one of them has prefetched."""
+        while self.shard.notifications:
+            self.shard.deliver(0)
+        self._write(self.worker, "a")
+        self.shard.hold_notifications(True)
+        self._write(self.worker, "abc")
+        self.shard.hold_notifications(False)
+        waiting = list(range(self.shard.notifications))
+        for number in order:
+            if number in waiting:
+                self.shard.deliver(waiting.index(number), is_lost=number in lost)
+                waiting.remove(number)
+
+    @rule(names=st.sampled_from(("a", "ab")))
+    def write_during_a_poll(self, names: str) -> None:
+        """A write that may have prefetched notifies while a poll is not delivered yet."""
+        self._write(self.worker, "a")
+        self.shard.hold_answers()
+        self.shard.notify()
+        self._write(self.worker, names)
+        self.shard.release_answers()
+
+    @rule()
+    def notify(self) -> None:
+        self.shard.notify()
+
+    @precondition(lambda self: self.shard.alarm_at is not None)
+    @rule()
+    def alarm(self) -> None:
+        self.shard.fire_alarm()
+
+    @rule(count=st.integers(1, 2))
+    def database_fails(self, count: int) -> None:
+        self.shard.failing = count
+        self.shard.notify()
+        assert self.shard.alarm_at is not None
+        self.shard.failing = 0
 
     # --- subscribers
 
-    def _join(self, plan: SubscriptionPlan, name: str, after: int | None) -> None:
-        self.joined.append(self.pump.join(plan, name, after))
+    def _connection(self, caller: Principal, data: st.DataObject) -> Connection:
+        """One of the caller's, or a new one."""
+        found = [c for c in self.shard.connections.values() if c.caller is caller]
+        number = data.draw(st.integers(0, len(found)), label="connection")
+        return found[number] if number < len(found) else self.shard.connect(caller)
 
-    @rule(name=st.sampled_from(sorted(_LOGS)))
-    def follow_from_now(self, name: str) -> None:
-        self._join(_LOGS[name], name, None)
+    def _subscribe(self, name: str, data: st.DataObject, after: int | None = None) -> Subscriber:
+        connection = self._connection(_ALL[name].caller, data)
+        by_variable = after is not None and data.draw(st.booleans(), label="by variable")
+        return connection.subscribe(_ALL[name], after, by_variable=by_variable)
+
+    @rule(name=st.sampled_from(sorted(_LOGS)), data=st.data())
+    def subscribe_from_now(self, name: str, data: st.DataObject) -> None:
+        self._subscribe(name, data)
 
     @rule(names=st.lists(st.sampled_from(sorted(_LOGS)), min_size=1, max_size=4), data=st.data())
-    def follow_from_a_cursor(self, names: list[str], data: st.DataObject) -> None:
+    def subscribe_from_a_cursor(self, names: list[str], data: st.DataObject) -> None:
         for name in names:
-            after = data.draw(st.integers(0, self.writer.head()), label="after")
-            self._join(_LOGS[name], name, after)
+            after = data.draw(st.integers(0, self.shard.head), label="after")
+            self._subscribe(name, data, after)
 
-    @rule(name=st.sampled_from(sorted(_OBJECTS)))
-    def follow_an_object(self, name: str) -> None:
-        self._join(_OBJECTS[name], name, None)
+    @rule(name=st.sampled_from(sorted(_OBJECTS)), data=st.data())
+    def subscribe_to_an_object(self, name: str, data: st.DataObject) -> None:
+        self._subscribe(name, data)
 
-    @precondition(lambda self: self.pump.members)
+    @precondition(lambda self: self.shard.subscribers())
     @rule(data=st.data())
-    def leave(self, data: st.DataObject) -> None:
-        numbers = st.integers(0, len(self.pump.members) - 1)
-        self.pump.leave(self.pump.members[data.draw(numbers, label="leaves")])
+    def complete(self, data: st.DataObject) -> None:
+        subscribers = self.shard.subscribers()
+        number = data.draw(st.integers(0, len(subscribers) - 1), label="ends")
+        connection, subscriber = subscribers[number]
+        connection.complete(subscriber)
 
-    @precondition(lambda self: self.pump.members)
-    @rule(data=st.data())
-    def come_back(self, data: st.DataObject) -> None:
-        """A connection is lost, and its client resumes where the last text brought it."""
-        numbers = st.integers(0, len(self.pump.members) - 1)
-        member = self.pump.members[data.draw(numbers, label="comes back")]
-        if not member.told:
+    # --- connections
+
+    def _draw_connection(self, data: st.DataObject) -> Connection:
+        connections = list(self.shard.connections.values())
+        return connections[data.draw(st.integers(0, len(connections) - 1), label="connection")]
+
+    @precondition(lambda self: self.shard.connections)
+    @rule(data=st.data(), is_lost=st.booleans(), again=st.booleans())
+    def disconnect(self, data: st.DataObject, is_lost: bool, again: bool) -> None:
+        """A connection ends, and its client resumes behind the last results that it has read."""
+        connection = self._draw_connection(data)
+        connection.close(is_lost=is_lost)
+        if not again:
             return
-        self.pump.leave(member)
-        selects_events = member.plan.selects_events
-        self._join(member.plan, member.name, member.told[-1][0] if selects_events else None)
-        if selects_events:
-            # One subscriber, as its client sees it.
-            self.joined[-1].told = member.told[:]
-            self.joined[-1].begun = member.begun
+        resumed = self.shard.connect(connection.caller)
+        for earlier in connection.subscribers.values():
+            if earlier.cursor is None or not earlier.subscription.selects_events:
+                resumed.subscribe(earlier.subscription)
+            else:
+                resumed.resume(earlier)
+
+    @precondition(lambda self: self.shard.connections)
+    @rule(data=st.data())
+    def stop_reading(self, data: st.DataObject) -> None:
+        self._draw_connection(data).read(False)
+
+    @precondition(lambda self: self.shard.connections)
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        self._draw_connection(data).read()
+
+    # --- the object
+
+    @rule(with_isolate=st.booleans())
+    def evict(self, with_isolate: bool) -> None:
+        self.shard.evict(with_isolate=with_isolate)
 
     @rule()
-    def read(self) -> None:
-        self.pump.read()
+    def hold_answers(self) -> None:
+        """From now on a poll has read, and is not delivered yet."""
+        self.shard.hold_answers()
 
-    # --- polls
+    @rule(hold=st.booleans())
+    def release_answers(self, hold: bool) -> None:
+        self.shard.release_answers(hold=hold)
 
-    @precondition(lambda self: self.pump.groups())
-    @rule(count=st.integers(1, 4))
-    def rounds(self, count: int) -> None:
-        for _ in range(count):
-            if self.pump.groups():
-                self.pump.round()
+    @rule(batches=st.integers(1, 3), with_isolate=st.booleans())
+    def lose_a_poll(self, batches: int, with_isolate: bool) -> None:
+        """The object ends when D1 has answered, before the result is stored."""
+        self.shard.hold_answers()
+        self.shard.notify()
+        for _ in range(batches - 1):
+            self.shard.release_answers(hold=True)
+        self.shard.evict(with_isolate=with_isolate)
+        self.shard.release_answers()
 
-    @precondition(lambda self: self.pump.groups())
-    @rule()
-    def lost(self) -> None:
-        """A round that came to nothing: the object ended before it was stored."""
-        self.pump.look(self.pump.groups())
-        self.pump.wake()
-
-    @precondition(lambda self: self.pump.groups())
     @rule(
         names=st.sampled_from(("a", "bc", "dddd")),
-        comes=st.sampled_from(("", *_LOGS, *_OBJECTS)),
+        comes=st.sampled_from(("", *_ALL)),
         goes=st.integers(0, 5),
+        data=st.data(),
     )
-    def while_others_come_and_go(self, names: str, comes: str, goes: int) -> None:
-        """Writes between the batches of a round; subscribers, before it is delivered."""
-        groups = self.pump.groups()
-        result = self.pump.look(groups, lambda: self._write(names))
+    def while_others_come_and_go(
+        self, names: str, comes: str, goes: int, data: st.DataObject
+    ) -> None:
+        """Writes between the batches of a poll; subscribers, before it is delivered."""
+
+        def write(number: int) -> None:
+            # No more often: each write is a reason to poll again.
+            if number < 3:
+                self._write(self.silent, names)
+
+        self.shard.hold_answers()
+        self.shard.notify()
         if comes:
-            self._join({**_LOGS, **_OBJECTS}[comes], comes, None)
-        if goes < len(self.pump.members):
-            self.pump.leave(self.pump.members[goes])
-        self.pump.deliver(groups, result)
+            self._subscribe(comes, data)
+        if goes < len(subscribers := self.shard.subscribers()):
+            connection, subscriber = subscribers[goes]
+            connection.complete(subscriber)
+        self.shard.before_batch = write
+        self.shard.release_answers()
+        self.shard.before_batch = lambda _: None
 
     # --- what holds
 
     @invariant()
     def nobody_is_refused_or_ahead_of_the_log(self) -> None:
-        head = self.writer.head()
-        for member in self.joined:
-            assert member.errors is None, member.errors
-            assert member.position is None or int(member.position or 0) <= head
+        head = self.shard.head
+        for connection in self.shard.connections.values():
+            assert connection.closed is None
+            if not connection.is_unread_forgotten:
+                # Nothing is sent once so much is unread.
+                *earlier, _ = [max(0, length - _FRAME) for length in connection.unread] or [0]
+                assert sum(earlier) < self._unread
+            for subscriber in connection.subscribers.values():
+                assert subscriber.position is None or int(subscriber.position or 0) <= head
+        for line in self.shard.logged:
+            assert _EXPECTED.search(line), line
 
     def teardown(self) -> None:
         try:
@@ -217,21 +362,36 @@ class Schedule(RuleBasedStateMachine):
 
     def _end(self) -> None:
         """In the end all are live, and have heard of everything."""
-        members = self.pump.members
-        if not members:
+        self.shard.release_answers()
+        for connection in self.shard.connections.values():
+            connection.read()
+        self.shard.notify()
+        self.nobody_is_refused_or_ahead_of_the_log()
+        subscribers = [subscriber for _, subscriber in self.shard.subscribers()]
+        if not subscribers:
             return
-        self.pump.read()
-        self.pump.settle()
-        head = self.writer.head()
-        assert self.pump.position == head
-        assert [member.position for member in members] == [None] * len(members)
-        for member in members:
-            if member.plan.selects_events:
-                expected = selected(self.writer.database, member)
-                assert steady(member, member.events) == steady(member, expected), member.name
+        assert self.shard.status()["position"] == self.shard.head
+        assert [subscriber.position for subscriber in subscribers] == [None] * len(subscribers)
+        for subscriber in subscribers:
+            if subscriber.subscription.selects_events:
+                self._check_events(subscriber)
             else:
-                now = read_window(self.writer.database, member.plan, 0, 0, initial=True)
-                assert member.told[-1][1] == now, member.name
+                plan = subscriber.subscription.plan
+                now = read_window(self.shard.database, plan, 0, 0, initial=True)
+                assert subscriber.results[-1][1] == now, subscriber.subscription.name
+
+    def _check_events(self, subscriber: Subscriber) -> None:
+        """A subscriber has got all events since it began, and the same as a query gives."""
+        name = subscriber.subscription.name
+        assert all(len(page["events"]) <= self._window for _, page in subscriber.results), name
+        expected = steady(subscriber, selected(self.shard, subscriber))
+        events = steady(subscriber, subscriber.events)
+        before = len(expected) - len(events)
+        assert before >= 0, name
+        assert events == expected[before:], name
+        assert subscriber.latest is not None
+        missed = [int(event["cursor"]) for event in expected[:before]]
+        assert all(cursor <= subscriber.latest for cursor in missed), name
 
 
 TestSchedule = Schedule.TestCase
@@ -242,4 +402,5 @@ TestSchedule.settings = settings(
     database=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
 )
