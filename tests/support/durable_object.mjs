@@ -1,11 +1,7 @@
-// The platform of a Durable Object, for modules of the tracker that run in Node: its storage in real
-// SQLite, its alarm, and sockets that record what is done to them.
+// A Durable Object with sockets that record what is done to them (see platform.mjs).
 
-import { DatabaseSync } from "node:sqlite";
 import { deserialize, serialize } from "node:v8";
-
-/** Of workerd, per socket. */
-const MAX_ATTACHMENT_BYTES = 16 * 1024;
+import { MAX_ATTACHMENT_BYTES, ObjectStorage, installGlobals as install } from "./platform.mjs";
 
 /**
  * @typedef {["save" | "send" | "close" | "accept", socket: string, ...details: any[]]} Act what was done
@@ -72,9 +68,7 @@ export class Socket {
 }
 
 export class DurableObject {
-  database = new DatabaseSync(":memory:");
-  /** @type {number | null} */
-  alarm = null;
+  storage = new ObjectStorage();
   /** @type {Act[]} */
   history = [];
   /** @type {Socket[]} those that were accepted; sockets stay listed for a while after a close */
@@ -88,11 +82,7 @@ export class DurableObject {
   get ctx() {
     const state = {
       id: { name: "shard-0" },
-      storage: {
-        sql: { exec: this.#exec.bind(this) },
-        getAlarm: async () => this.alarm,
-        setAlarm: async (/** @type {number} */ at) => void (this.alarm = at),
-      },
+      storage: this.storage,
       acceptWebSocket: (/** @type {Socket} */ socket) => void this.sockets.push(socket),
       getWebSockets: () => [...this.sockets],
       setWebSocketAutoResponse: (/** @type {any} */ { request, response }) =>
@@ -100,6 +90,18 @@ export class DurableObject {
       waitUntil: (/** @type {Promise<unknown>} */ work) => void this.#pending.push(work),
     };
     return /** @type {DurableObjectState} */ (/** @type {unknown} */ (state));
+  }
+
+  get alarm() {
+    return this.storage.alarm;
+  }
+
+  set alarm(at) {
+    this.storage.alarm = at;
+  }
+
+  get database() {
+    return this.storage.sql.database;
   }
 
   /** @param {string} name */
@@ -119,48 +121,19 @@ export class DurableObject {
       .all()
       .map((row) => Object.values(row));
   }
-
-  /** @param {string} sql @param {any[]} values */
-  #exec(sql, ...values) {
-    if (values.length === 0 && sql.trim().includes(";\n")) {
-      this.database.exec(sql);
-      return undefined;
-    }
-    const rows = this.database.prepare(sql).all(...values);
-    return {
-      one() {
-        if (rows.length !== 1) throw new Error(`Expected exactly one row, got ${rows.length}.`);
-        return rows[0];
-      },
-      raw: () => rows.map((row) => Object.values(row)).values(),
-    };
-  }
 }
 
-/** The platform's globals, with sockets of an object. */
+/** Install the platform's globals, with sockets of an object. */
 export function installGlobals(/** @type {DurableObject} */ object) {
   let count = 0;
-  Object.assign(globalThis, {
+  install({
+    wait: () => new Promise((done) => setImmediate(done)),
     WebSocketPair: class {
       constructor() {
         count += 1;
         return { 0: object.newSocket(`client ${count}`), 1: object.newSocket(`server ${count}`) };
       }
     },
-    WebSocketRequestResponsePair: class {
-      /** @param {string} request @param {string} response */
-      constructor(request, response) {
-        Object.assign(this, { request, response });
-      }
-    },
-    // Node's takes no 101.
-    Response: class {
-      /** @param {null} _ @param {object} options */
-      constructor(_, options) {
-        Object.assign(this, options);
-      }
-    },
-    scheduler: { wait: () => new Promise((done) => setImmediate(done)) },
   });
 }
 

@@ -1,10 +1,9 @@
-// The platform of a Durable Object with hibernating WebSockets, for modules of the Worker that run in
-// Node: storage, sockets and globals. It imitates the runtime only, and decides nothing else.
+// Hibernating WebSockets with both ends, and a Durable Object that is evicted and wakes (see platform.mjs).
 
-import { DatabaseSync } from "node:sqlite";
 import { serialize } from "node:v8";
+import { MAX_ATTACHMENT_BYTES, installGlobals } from "./platform.mjs";
 
-const MAX_ATTACHMENT_BYTES = 16 * 1024;
+/** @typedef {import("./platform.mjs").ObjectStorage} ObjectStorage */
 
 /** A WebSocket with both ends: what outlives the object's eviction, and what the client does. */
 export class Wire {
@@ -69,61 +68,6 @@ class ServerSocket {
   }
 }
 
-/** What a Durable Object stores: SQLite and its alarm. */
-export class ObjectStorage {
-  /** @type {number | null} when the alarm is due */
-  alarm = null;
-  sql = new Sql();
-
-  async getAlarm() {
-    return this.alarm;
-  }
-
-  /** @param {number} at */
-  async setAlarm(at) {
-    this.alarm = at;
-  }
-}
-
-class Sql {
-  #database = new DatabaseSync(":memory:");
-
-  /**
-   * @param {string} sql several statements, if there are no parameters
-   * @param {...any} parameters
-   */
-  exec(sql, ...parameters) {
-    if (parameters.length === 0 && !sql.startsWith("SELECT")) {
-      this.#database.exec(sql);
-      return new Rows([]);
-    }
-    const statement = this.#database.prepare(sql);
-    return new Rows(statement.all(...parameters));
-  }
-
-  close() {
-    this.#database.close();
-  }
-}
-
-class Rows {
-  #rows;
-
-  /** @param {Record<string, any>[]} rows */
-  constructor(rows) {
-    this.#rows = rows;
-  }
-
-  one() {
-    if (this.#rows.length !== 1) throw new Error(`${this.#rows.length} rows, not one`);
-    return this.#rows[0];
-  }
-
-  raw() {
-    return this.#rows.map((row) => Object.values(row));
-  }
-}
-
 /** A `DurableObjectState`, from one start of the object to its eviction. */
 export class State {
   #wires;
@@ -178,8 +122,8 @@ export async function nextTurn() {
   timers -= 1;
 }
 
-Object.assign(globalThis, {
-  scheduler: { wait: nextTurn },
+installGlobals({
+  wait: nextTurn,
   WebSocketPair: class {
     /** @type {Wire} */
     client;
@@ -189,25 +133,6 @@ Object.assign(globalThis, {
     constructor() {
       this.client = new Wire();
       this.server = this.client.server;
-    }
-  },
-  WebSocketRequestResponsePair: class {
-    /**
-     * @param {string} request
-     * @param {string} response
-     */
-    constructor(request, response) {
-      Object.assign(this, { request, response });
-    }
-  },
-  // Node's takes no 101.
-  Response: class {
-    /**
-     * @param {null} _
-     * @param {object} options
-     */
-    constructor(_, options) {
-      Object.assign(this, options);
     }
   },
 });

@@ -8,7 +8,8 @@ import { readSync, writeSync } from "node:fs";
 import { configure, join, newExecution, runTask } from "../../resolvers/runtime/commands.mjs";
 import { install, open } from "../../tracker_do/edge.mjs";
 import { env } from "./cloudflare_workers.mjs";
-import { ObjectStorage, State, Wire, hasTimers, nextTurn } from "./hibernation.mjs";
+import { State, Wire, hasTimers, nextTurn } from "./hibernation.mjs";
+import { ObjectStorage } from "./platform.mjs";
 
 /** @typedef {(error?: Error) => void} Delivery of a notification; it is lost with an error */
 
