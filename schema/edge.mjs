@@ -82,6 +82,7 @@ async function respond(request, bound) {
   const query = url.indexOf("?", start);
   const path = query < 0 ? url.slice(start) : url.slice(start, query);
   const header = (/** @type {string} */ name) => request.headers.get(name) ?? "";
+  // Python has the routes (application.py). Only this one has sockets and bodies.
   if (path === "/graphql" && header("upgrade").toLowerCase() === "websocket") {
     return connect(request, bound);
   }

@@ -10,7 +10,7 @@ const NEXT = `{"id":"${OPERATION}","type":"next","payload":`;
 const CURSOR = /"extensions":\{"cursor":"(\d+)"\}\}\}$/;
 const LINE_END = /\r\n|\r|\n/g;
 const COMPLETE = "event: complete\ndata:\n\n";
-const FORBIDDEN = 4403;
+const FORBIDDEN = 4403; // CloseCode in frames.py
 
 /**
  * The events of one subscription.
