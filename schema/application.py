@@ -16,7 +16,17 @@ from schema.http import GraphQLEndpoint
 from schema.messages import HttpRequest, HttpResponse
 
 _NO_STORE = {"cache-control": "no-store"}
-_COSTS = "D1-Round-Trips, D1-Rows-Read, D1-Rows-Written"
+# The variables and secrets that `Application` reads from its configuration.
+VARIABLES = (
+    "FLOWFLARE_API_KEY",
+    "FLOWFLARE_WRITE_KEY",
+    "FLOWFLARE_READ_KEY",
+    "ALLOWED_ORIGINS",
+    "WORKFLOWS",
+    "MAX_SOCKETS",
+)
+# The headers with the cost of a request: batches sent to D1, rows read, rows written.
+COST_HEADERS = ("D1-Round-Trips", "D1-Rows-Read", "D1-Rows-Written")
 # Also fails if the migrations have not been applied.
 _ALIVE = Statement("SELECT 1 FROM workflows LIMIT 1")
 
@@ -39,7 +49,7 @@ def bound_workflows(value: object) -> tuple[dict[str, str], str]:
 
 
 class Services:
-    """The database, the engine and the gatekeeper, by the configuration of the Worker."""
+    """The database, the engine and the gatekeeper, as the Worker's configuration describes them."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.database: Database = CommandDatabase()
@@ -90,7 +100,7 @@ class Application:
         if origin not in self._origins and "*" not in self._origins:
             return
         response.headers["access-control-allow-origin"] = origin
-        response.headers["access-control-expose-headers"] = _COSTS
+        response.headers["access-control-expose-headers"] = ", ".join(COST_HEADERS)
         if request.method == "OPTIONS":
             response.headers["access-control-allow-methods"] = "GET, POST"
             allowed = "Authorization, Content-Type, Last-Event-ID"

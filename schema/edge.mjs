@@ -19,16 +19,6 @@ import { connect, openSocket } from "./tracker.mjs";
 /** @type {Record<string, any>} */
 const env = bindings;
 
-const VARIABLES = [
-  "FLOWFLARE_API_KEY",
-  "FLOWFLARE_WRITE_KEY",
-  "FLOWFLARE_READ_KEY",
-  "ALLOWED_ORIGINS",
-  "WORKFLOWS",
-  "TRACKER_SHARDS",
-  "MAX_SOCKETS",
-];
-
 /**
  * Functions of Python, for as long as the isolate lives.
  * @type {{ begin: (request: string, body: string, failure: string) => string,
@@ -38,6 +28,7 @@ let python;
 /**
  * @type {{ bodyBytes: number, json: import("../resolvers/runtime/json_text.mjs").JsonLimits,
  *   skippedBytes: number, knownCallers: number, keepAliveMs: number,
+ *   costHeaders: [roundTrips: string, rowsRead: string, rowsWritten: string],
  *   commands: import("../resolvers/runtime/commands.mjs").Settings }}
  */
 let settings;
@@ -58,12 +49,14 @@ export function install(text, begin, resume, validUntil) {
   configure(settings.commands);
 }
 
-/** The variables and secrets that Python needs, as JSON text. */
-export function configuration() {
-  /** @type {Record<string, any>} */
-  const found = {};
-  for (const name of VARIABLES) found[name] = env[name];
-  return JSON.stringify(found);
+/**
+ * The variables and secrets that Python needs, as JSON text.
+ * @param {string} names as JSON text
+ */
+export function configuration(names) {
+  return JSON.stringify(
+    Object.fromEntries(JSON.parse(names).map((/** @type {string} */ name) => [name, env[name]])),
+  );
 }
 
 /**
@@ -89,6 +82,7 @@ async function respond(request, bound) {
   const query = url.indexOf("?", start);
   const path = query < 0 ? url.slice(start) : url.slice(start, query);
   const header = (/** @type {string} */ name) => request.headers.get(name) ?? "";
+  // Python has the routes (application.py). Only this one has sockets and bodies.
   if (path === "/graphql" && header("upgrade").toLowerCase() === "websocket") {
     return connect(request, bound);
   }
@@ -127,9 +121,10 @@ async function respond(request, bound) {
   }
   if (response.kind === "event") text = eventsOf(text);
   if (response.cost) {
-    response.headers["d1-round-trips"] = String(execution.roundTrips);
-    response.headers["d1-rows-read"] = String(execution.rowsRead);
-    response.headers["d1-rows-written"] = String(execution.rowsWritten);
+    const [roundTrips, rowsRead, rowsWritten] = settings.costHeaders;
+    response.headers[roundTrips] = String(execution.roundTrips);
+    response.headers[rowsRead] = String(execution.rowsRead);
+    response.headers[rowsWritten] = String(execution.rowsWritten);
   }
   return new Response(response.status === 204 ? null : text, {
     status: response.status,

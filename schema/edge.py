@@ -16,7 +16,7 @@ from resolvers.base.json_text import decode
 from resolvers.runtime.commands import Command
 from resolvers.runtime.runner import Runner
 from resolvers.runtime.settings import SETTINGS
-from schema.application import Application, present
+from schema.application import COST_HEADERS, VARIABLES, Application, present
 from schema.messages import HttpRequest
 
 _EDGE = import_from_javascript("schema/edge.mjs")
@@ -27,6 +27,7 @@ _SETTINGS = {
     "skippedBytes": limits.MAX_INIT_FRAME_BYTES,
     "knownCallers": limits.MAX_KNOWN_CALLERS,
     "keepAliveMs": limits.SSE_KEEP_ALIVE_MS,
+    "costHeaders": COST_HEADERS,
     "commands": SETTINGS,
 }
 _applications: list[Application] = []
@@ -39,7 +40,8 @@ def application() -> Application:
     runtime may be taking a snapshot.
     """
     if not _applications:
-        _applications.append(Application(json.loads(_EDGE.configuration())))
+        configuration = json.loads(_EDGE.configuration(json.dumps(VARIABLES)))
+        _applications.append(Application(configuration))
         functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.valid_until)
         _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))
         # All objects made so far live as long as the isolate, so collections can skip them.

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: `/graphql`, by the draft at graphql.github.io/graphql-over-http.
+"""GraphQL over HTTP: `/graphql`, following the draft at graphql.github.io/graphql-over-http.
 
 Strawberry's own HTTP view is made for a schema that executes itself. Here an operation is a batch
 of compiled statements, and the view's layers would cost more than all else that Python does for a
@@ -35,15 +35,25 @@ from schema.messages import (
 
 _UTF_8 = re.compile(r'charset\s*=\s*"?utf-?8"?\s*(;|$)')
 
-_TYPES = {"variables": dict, "extensions": dict, "operationName": str}
+_TYPES: dict[str, tuple[type, str]] = {
+    "variables": (dict, "an object"),
+    "extensions": (dict, "an object"),
+    "operationName": (str, "a string"),
+}
 # Status and message for each reason that the edge has for not passing a body.
 _PROBLEMS = {
     # The key is checked first, so this happens only to a token that has expired just now.
     "UNREAD": (401, "The token has expired."),
-    "TOO_LARGE": (413, f"The body may have {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."),
-    "NOT_UTF8": (400, "The body is not UTF-8."),
-    "TOO_DEEP": (400, f"The body may be nested {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH)."),
-    "TOO_MANY_VALUES": (400, f"The body may hold {MAX_BODY_VALUES} values (MAX_BODY_VALUES)."),
+    "TOO_LARGE": (413, f"The body must have at most {MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)."),
+    "NOT_UTF8": (400, "The body must be valid UTF-8."),
+    "TOO_DEEP": (
+        400,
+        f"The body must be nested at most {MAX_BODY_DEPTH} levels deep (MAX_BODY_DEPTH).",
+    ),
+    "TOO_MANY_VALUES": (
+        400,
+        f"The body must have at most {MAX_BODY_VALUES} values (MAX_BODY_VALUES).",
+    ),
 }
 
 
@@ -70,7 +80,7 @@ class GraphQLEndpoint:
         wanted = parse_request(request)
         operation = self._executor.operation(wanted)
         if request.method == "GET" and operation.type is OperationType.MUTATION:
-            raise HttpError(405, "Mutations are sent with POST.")
+            raise HttpError(405, "A mutation must be sent with POST.")
         if operation.type is OperationType.SUBSCRIPTION:
             return self._subscribe(operation, wanted, caller, request, media_type)
         data = await self._executor.execute(operation, wanted, caller, self._services)
@@ -111,24 +121,24 @@ def parse_request(request: HttpRequest) -> Request:
     if request.method == "POST":
         content_type, _, parameters = request.content_type.lower().partition(";")
         if content_type.strip() != PLAIN_JSON:
-            raise HttpError(415, "Send the request as application/json.")
+            raise HttpError(415, "Content-Type must be application/json.")
         if "charset" in parameters and not _UTF_8.search(parameters):
-            raise HttpError(415, "Send the request in UTF-8.")
+            raise HttpError(415, "The charset in Content-Type must be utf-8.")
         if request.problem:
             raise HttpError(*_PROBLEMS[request.problem])
-        data = parse_json(request.body)
+        data = parse_json(request.body, subject="The body")
         if not isinstance(data, dict):
             raise HttpError(400, "The body must be a JSON object.")
     elif request.method == "GET":
         data = _query_parameters(request)
     else:
-        raise HttpError(405, "GraphQL is served by GET and POST.")
+        raise HttpError(405, "The method must be GET or POST.")
     query = data.get("query")
     if not isinstance(query, str):
         raise HttpError(400, "`query` must be a string.")
-    for name, kind in _TYPES.items():
-        if not isinstance(data.get(name), (kind, type(None))):
-            raise HttpError(400, f"`{name}` has the wrong type.")
+    for name, (type_, described) in _TYPES.items():
+        if not isinstance(data.get(name), (type_, type(None))):
+            raise HttpError(400, f"`{name}` must be {described} or null.")
     return Request(
         query,
         data.get("variables") or {},
@@ -137,12 +147,12 @@ def parse_request(request: HttpRequest) -> Request:
     )
 
 
-def parse_json(text: str) -> Any:
-    """Parse JSON text; HttpError if it is invalid or nested too deeply."""
+def parse_json(text: str, *, subject: str) -> Any:
+    """Parse JSON text; HttpError about `subject` if it is invalid or nested too deeply."""
     try:
         return decode_untrusted(text)
     except ValueError as error:
-        raise HttpError(400, f"The body {error}.") from error
+        raise HttpError(400, f"{subject} {error}.") from error
 
 
 def _query_parameters(request: HttpRequest) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def _query_parameters(request: HttpRequest) -> dict[str, Any]:
     found: dict[str, Any] = dict(parse_qsl(request.query_string, keep_blank_values=True))
     for name in ("variables", "extensions"):
         if name in found:
-            found[name] = parse_json(found[name])
+            found[name] = parse_json(found[name], subject=f"`{name}`")
     return found
 
 

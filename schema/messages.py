@@ -108,5 +108,5 @@ def negotiate(accept: str) -> str:
         if known and quality > best_quality:
             best, best_quality = offered, quality
     if not best:
-        raise HttpError(406, f"Responses are {RESPONSE_JSON}, {PLAIN_JSON} or {EVENT_STREAM}.")
+        raise HttpError(406, f"Accept must allow {RESPONSE_JSON}, {PLAIN_JSON} or {EVENT_STREAM}.")
     return best

@@ -49,7 +49,7 @@ class IllegalTransition(Error):
         " the status of the step",
         "from",
     )
-    to: InstanceStatus = given("Requested status, likewise")
+    to: InstanceStatus = given("Requested status, as an instance status in the same way")
     step_from: StepStatus | None = given("Status of the step, if its update was refused")
     step_to: StepStatus | None = given("Requested status of the step")
 

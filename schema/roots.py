@@ -44,7 +44,9 @@ from schema.results import (
 from schema.scalars import EventCursor
 
 
-@strawberry.type(description="Queries. A whole operation is one D1 round trip and one snapshot")
+@strawberry.type(
+    description="Queries. All fields of an operation are read from one snapshot of the data"
+)
 class Query:
     node: Node | None = column(
         roots.node, "The object with this global id", argument("id", strawberry.ID, "A global id")
@@ -73,13 +75,13 @@ class Query:
     )
     reference: Reference = column(
         roots.reference,
-        "A reference; never null: one that no instance refers to has no instances",
+        "The reference with this type and id; never null, even if no instance refers to it",
         argument("ref_type", str, "Kind of the entity"),
         argument("ref_id", str, "Id of the entity"),
     )
     references: list[Reference] = column(
         roots.references,
-        "One reference for each key, in their order; found in one statement",
+        "One reference for each key, in the order of the keys",
         argument("keys", list[ReferenceInput], "References to find, at most 1,000"),
     )
     stats: InstanceStats = column(

@@ -1,15 +1,16 @@
-// GraphQL over server-sent events, the "distinct connections mode" of graphql-sse: one stream an
-// operation. The stream is the other end of a socket to the tracker, which so hibernates while
-// nothing happens however many streams are open.
+// GraphQL over server-sent events, the "distinct connections mode" of graphql-sse: one stream for each
+// operation. The stream reads from a socket to the tracker, so the tracker hibernates while nothing
+// happens, however many streams are open.
 
 const ENCODER = new TextEncoder();
 const OPERATION = "stream";
-// What the tracker writes around a result (see tracker_do/edge.mjs).
+// The tracker's text around a result: the prefix in subscribers.mjs and the end in delivery.mjs, or
+// `next_` in frames.py. Comparing it saves parsing the result.
 const NEXT = `{"id":"${OPERATION}","type":"next","payload":`;
 const CURSOR = /"extensions":\{"cursor":"(\d+)"\}\}\}$/;
 const LINE_END = /\r\n|\r|\n/g;
 const COMPLETE = "event: complete\ndata:\n\n";
-const FORBIDDEN = 4403;
+const FORBIDDEN = 4403; // CloseCode in frames.py
 
 /**
  * The events of one subscription.

@@ -6,10 +6,10 @@ import { env as bindings } from "cloudflare:workers";
 const env = bindings;
 
 const SUBPROTOCOL = "graphql-transport-ws";
-const SUBPROTOCOL_NOT_ACCEPTABLE = 4406;
+const SUBPROTOCOL_NOT_ACCEPTABLE = 4406; // CloseCode in frames.py
 
-// What a shard is asked for: it takes a socket from `bound` without a key, and nothing that a client
-// sends decides which one it is. See tracker_do/tracker.py.
+// The addresses at which a shard accepts a socket: at `bound` it needs no key. The Worker chooses the
+// address by the entrypoint; nothing that a client sends does. tracker_do/tracker.py compares it.
 const OPEN = "https://tracker/graphql";
 const BOUND = "https://tracker/bound";
 
@@ -17,7 +17,7 @@ const BOUND = "https://tracker/bound";
  * Hand a client's upgrade to a shard. A client that does not offer the protocol gets a
  * close code, and wakes no shard.
  * @param {Request} request
- * @param {boolean} bound whether it needs no key
+ * @param {boolean} bound true if it needs no key
  * @returns {Promise<Response>}
  */
 export async function connect(request, bound) {
@@ -31,7 +31,7 @@ export async function connect(request, bound) {
 
 /**
  * A socket of this Worker's own to a shard, accepted.
- * @param {boolean} bound whether it needs no key
+ * @param {boolean} bound true if it needs no key
  * @returns {Promise<WebSocket>}
  */
 export async function openSocket(bound) {

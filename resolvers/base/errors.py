@@ -51,7 +51,7 @@ class AccessError(RequestError):
 
 
 class ArgumentError(RequestError):
-    """An argument's value is out of bounds; `argument` names it, dots for nested fields."""
+    """An argument's value is out of bounds; `argument` names it, with dots for nested fields."""
 
     def __init__(self, message: str, *, argument: str, path: Sequence[str | int] = ()) -> None:
         super().__init__(

@@ -27,6 +27,6 @@ NO_INSTANCE = re.compile(
     r"(?i:instance\.not_found|instance (does )?not (exist|found)|never started)"
 )
 # The same error, for instances that are found missing before the engine is asked to act.
-NO_INSTANCE_MESSAGE = "instance.not_found, it has no instance of this id"
+NO_INSTANCE_MESSAGE = "it has no instance of this id (instance.not_found)"
 # The engine has an instance with this id already.
 INSTANCE_EXISTS = re.compile(r"(?i:already[ ._]exists)")

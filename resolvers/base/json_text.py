@@ -37,7 +37,7 @@ def decode_untrusted(text: str, *, max_depth: int = MAX_BODY_DEPTH) -> Any:
     try:
         return decode(text)
     except json.JSONDecodeError as error:
-        raise ValueError("is not JSON") from error
+        raise ValueError("is not valid JSON") from error
     except ValueError as error:  # more digits than Python converts
         raise ValueError("contains a number with too many digits") from error
 

@@ -83,7 +83,10 @@ class ParsedDocument:
         """Return the operation to run; RequestError if the name does not identify one."""
         if name:
             if name not in self.operations:
-                raise RequestError(f"Unknown operation {name!r}.", code="UNKNOWN_OPERATION")
+                raise RequestError(
+                    f"operationName: the document has no operation {name!r}.",
+                    code="UNKNOWN_OPERATION",
+                )
             return self.operations[name]
         if len(self.operations) != 1:
             raise RequestError(

@@ -136,7 +136,9 @@ class Executor:
         assert root is not None
         fields = self._root_fields(operation, root, sample.variables)
         if len(fields) != 1:
-            raise RequestError("A subscription selects one root field.", code="INVALID_DOCUMENT")
+            raise RequestError(
+                "A subscription must select exactly one root field.", code="INVALID_DOCUMENT"
+            )
         [(key, details)] = fields.items()
         name = details[0].node.name.value
         compiled = compile_root_field(self._document(operation), sample, root, details, key=key)

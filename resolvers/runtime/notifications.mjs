@@ -19,7 +19,8 @@ import { env as bindings, waitUntil } from "cloudflare:workers";
  * @property {Record<string, string | null>} texts by subscription plan
  *
  * @typedef {object} Settings
- * @property {string} head SQL of the head of the log
+ * @property {string} storeHead SQL that stores the head of the log before a write
+ * @property {string} selectShards SQL of the shards that have subscribers: [shard, stored head, head]
  * @property {string} readFailed pattern of the failures that a read may cause (see foreign_errors.py)
  * @property {number} writeStatements the most statements of a write that prefetches
  * @property {number} characters of the longest text that is prefetched
@@ -30,8 +31,6 @@ const env = bindings;
 
 /** @type {Settings} */
 let settings;
-let storeHead = "";
-let selectShards = "";
 let readFailed = /^$/;
 
 /** @type {Map<string, Prefetch>} by shard */
@@ -40,8 +39,6 @@ const prefetches = new Map();
 /** @param {Settings} newSettings */
 export function configure(newSettings) {
   settings = newSettings;
-  storeHead = `UPDATE trackers SET marked=${settings.head}`;
-  selectShards = `SELECT json_group_array(json_array(shard,marked,${settings.head})) FROM trackers`;
   readFailed = new RegExp(settings.readFailed);
 }
 
@@ -108,7 +105,7 @@ function readsOf(taken) {
  *   texts?: Record<string, string | null> }>}
  */
 async function run(database, statements, reads) {
-  const shards = database.prepare(selectShards);
+  const shards = database.prepare(settings.selectShards);
   if (reads.size === 0) {
     const all = await database.batch([...statements, shards]);
     return { results: all.slice(0, -1), extra: all.slice(-1) };
@@ -118,7 +115,12 @@ async function run(database, statements, reads) {
   );
   let all;
   try {
-    all = await database.batch([database.prepare(storeHead), ...statements, ...added, shards]);
+    all = await database.batch([
+      database.prepare(settings.storeHead),
+      ...statements,
+      ...added,
+      shards,
+    ]);
   } catch (error) {
     // A read that fails undoes the write, so the write is made again without the reads.
     if (!readFailed.test(String(error))) throw error;

@@ -21,7 +21,10 @@ _WORDS = {status: word for word, status in STATUSES.items()}
 SETTINGS = {
     "batches": {"textBytes": D1_MAX_STRING_BYTES, "tooBig": TOO_BIG_MESSAGE},
     "notifications": {
-        "head": HEAD,
+        # The head before a write, from which its prefetch reads (HEAD_BEFORE_WRITE in events.py).
+        "storeHead": f"UPDATE trackers SET marked={HEAD}",
+        # The shards that have subscribers, with the head before and after the write.
+        "selectShards": f"SELECT json_group_array(json_array(shard,marked,{HEAD})) FROM trackers",
         "readFailed": READ_FAILED.pattern,
         "writeStatements": MAX_PREFETCH_WRITE_STATEMENTS,
         "characters": MAX_PREFETCH_CHARACTERS,

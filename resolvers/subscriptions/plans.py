@@ -31,7 +31,7 @@ from resolvers.ports.database import Statement
 EVENTS_FIELD = "workflowEvents"
 ORIGIN = "0" * 16  # the cursor in front of the first event
 
-# Stand for the values that each window gives.
+# Placeholders for the values that each window gives.
 _AFTER, _TO, _INITIAL, _MAX_BYTES = object(), object(), object(), object()
 _PLACEHOLDERS: Any = {"after": _AFTER, "to": _TO, "initial": _INITIAL}
 
@@ -104,13 +104,13 @@ class SubscriptionPlan:
         """True if events about these instances may be for the plan; false if none of them is."""
         wanted = self.arguments.get("filter") or {} if self.selects_events else self.arguments
         reference = wanted.get("reference") or wanted
-        limits = self.principal.restrictions
-        ref_type, ref_id = limits.reference or (None, None)
+        restrictions = self.principal.restrictions
+        ref_type, ref_id = restrictions.reference or (None, None)
         return all(
             asked is None or asked in found
             for asked, found in (
                 (wanted.get("instanceId"), touched.instances),
-                (limits.instance_id, touched.instances),
+                (restrictions.instance_id, touched.instances),
                 (reference.get("refType"), touched.ref_types),
                 (ref_type, touched.ref_types),
                 (reference.get("refId"), touched.ref_ids),
@@ -118,7 +118,7 @@ class SubscriptionPlan:
             )
         ) and all(
             asked is None or not touched.workflows.isdisjoint(asked)
-            for asked in (wanted.get("workflow"), limits.workflows)
+            for asked in (wanted.get("workflow"), restrictions.workflows)
         )
 
 

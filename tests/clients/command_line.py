@@ -137,7 +137,7 @@ class CommandLine:
 
 
 class Running(Closing):
-    """A command that goes on, with the lines it has printed."""
+    """A command that is still running, with the lines it has printed."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str]

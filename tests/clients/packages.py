@@ -27,7 +27,7 @@ def run(
     env: Mapping[str, str] | None = None,
     seconds: float = DEADLINE_S,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder; its output and its exit code."""
+    """Run a command in a folder and return its output and its exit code."""
     return subprocess.run(
         [str(word) for word in command],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Instances for the tests to look at, reported as workflows elsewhere would."""
+"""Instances for the tests to read, reported as workflows elsewhere would report them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def new_name(what: str) -> str:
 
 
 def track(api: Api, *updates: dict[str, Any]) -> str:
-    """Report in one transaction; the log's cursor afterwards."""
+    """Report in one transaction and return the log's cursor afterwards."""
     result = api.data(TRACK, updates=list(updates))["track"]
     assert "applied" in result, result
     return str(result["cursor"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 EXAMPLE_DEADLINE_S = 60
-# What differs from run to run, wherever it stands.
+# Parts of the output that differ from run to run.
 VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC +(now|\d+s ago)"), "INSTANT"),
     (re.compile(r"\b(now|\d+s ago)\b"), "AGO"),

@@ -54,7 +54,7 @@ def run(*arguments: str) -> Result:
             ["list", "--ref", "order", "1", "--ref-id", "1"],
             "--ref cannot be combined with --ref-type",
         ),
-        (["list", "--after", "a", "--before", "b"], "--after and --before exclude each other"),
+        (["list", "--after", "a", "--before", "b"], "--after and --before cannot be combined"),
         (["watch", "--after", "12"], "--after must be a cursor of 16 digits, not '12'"),
         (["watch", "--type", "NOISE"], "'NOISE' is not one of"),
         (["start", "a", "--input", "{"], "it is not valid JSON"),

@@ -249,7 +249,7 @@ async def test_it_gives_up_after_the_given_time(rough: LocalServer, name: str) -
 
 
 def started_again(client: SyncFlowflareClient) -> None:
-    """Ask until there is an answer: connections that were kept have ended with the server."""
+    """Repeat a request until it is answered: connections kept open have ended with the server."""
     for _ in range(5):
         try:
             client.get_log_head()

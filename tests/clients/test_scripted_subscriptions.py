@@ -132,7 +132,7 @@ async def test_javascript_keeps_its_last_cursor() -> None:
 
 
 def subscription(server: Scripted, pages: list[dict[str, Any]]) -> tuple[Subscription, list[Any]]:
-    """A subscription whose log has these pages, and the cursors that they are asked behind."""
+    """A subscription whose log has these pages, and the cursors after which they are requested."""
     asked: list[Any] = []
 
     async def execute(document: str, variables: Any, **more: Any) -> dict[str, Any]:

@@ -226,7 +226,7 @@ def test_an_environments_worker_has_a_name_of_its_own(tmp_path: Path) -> None:
 
 
 def at_terminal(project: Project, answers: str, *arguments: str) -> tuple[int, str]:
-    """Run it with a terminal on both sides, type the answers; its code and what it showed."""
+    """Run it in a terminal, type the answers, and return its exit code and output."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, *arguments],

@@ -104,7 +104,7 @@ def test_a_name_in_use_is_refused_before_anything_is_done(
         ),
         ([*CLIENT, "--url", "http://y"], "The service's key is missing. Give --key-file"),
         ([*CLIENT, "--url", "y"], "must be an http(s) URL, not 'y'"),
-        ([*CLIENT, "--url", "http://y", "--service", "x"], "--service and --url exclude"),
+        ([*CLIENT, "--url", "http://y", "--service", "x"], "--service and --url cannot"),
         ([*CLIENT, "--database", "x"], "--database is for --role service"),
         ([*SERVICE, "--service", "x"], "--service is for --role client"),
         ([*SERVICE, "--workflow", "a"], "--workflow must be NAME=WORKER/CLASS, not 'a'"),
@@ -229,7 +229,7 @@ def test_a_dry_run_needs_no_login(project: Project) -> None:
     project.account.change(failures={"d1": "CLOUDFLARE_API_TOKEN", "secret": "not logged in"})
     done = project("setup", "--role", "service", "--dry-run")
     assert done.code == 0
-    assert done.err == "Not looked up: wrangler is not logged in.\n"
+    assert done.err == ("The account's databases could not be read: wrangler is not logged in.\n")
     assert "npx wrangler d1 create flowflare" in done.out
 
 

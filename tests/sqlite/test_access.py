@@ -337,7 +337,7 @@ def refused(gatekeeper: Gatekeeper, authorization: str | None) -> str:
 
 
 def issue(gatekeeper: Gatekeeper, seconds: int = 60) -> str:
-    """A token of a gatekeeper's."""
+    """A token that the gatekeeper signs."""
     claims = token_claims([Scope.READ], Restrictions(instance_id="i"), int(time.time()) + seconds)
     return gatekeeper.issue(claims)
 

@@ -1,4 +1,4 @@
-"""What a page of events looks at, and what cursors tell of events that a caller may not see."""
+"""The events that a page reads, and what cursors reveal of events that a caller may not see."""
 
 from typing import Any
 
@@ -53,10 +53,10 @@ def log_of_two() -> Writer:
     return writer
 
 
-# --- how much is looked at
+# --- how much is read
 
 
-def test_a_page_ends_where_it_has_looked_at_enough() -> None:
+def test_a_page_ends_where_it_has_read_enough() -> None:
     writer = log_of_two()
     append(writer.database, 25_000, 24_998)
     writer.update("other", status="TERMINATED")
@@ -109,7 +109,7 @@ def test_a_filter_that_names_few_instances_finds_all_at_once(filter_: dict[str, 
     assert part["hasMore"] is False
 
 
-# --- what cursors tell
+# --- what cursors reveal
 
 
 @pytest.mark.parametrize("limits", RESTRICTIONS.values(), ids=RESTRICTIONS)
@@ -126,7 +126,7 @@ def test_a_caller_with_restrictions_gets_the_cursors_of_its_own_events(
         nested = mine('{ instance(instanceId: "mine") { events(first: 0) { cursor } } }')
         assert nested["instance"]["events"]["cursor"] == f"{1:016}"
         assert Writer(mine).track()["cursor"] == f"{1:016}"
-        # What happens elsewhere changes nothing.
+        # Events of other instances change nothing.
         append(writer.database, head_of(writer.database) + 20_000, 20_000)
         writer.database.connection.execute("UPDATE events SET instance=2 WHERE id>2")
     recorded = Writer(mine).track({"instance": {"instanceId": "mine", "metadata": {"a": 1}}})

@@ -45,7 +45,7 @@ def seen(client: Client, ref_id: str, caller: Principal, after: int) -> Any:
 
 
 def moved(client: Client) -> int:
-    """Move the instance; the head of the log before."""
+    """Move the instance and return the head of the log before that."""
     before = head_of(client.database)
     update(client, reference=NEW)
     return before

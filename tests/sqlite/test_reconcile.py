@@ -44,7 +44,7 @@ class Tracking(Writer):
         )
 
     def reconcile(self) -> dict[str, int]:
-        """Run the reconciliation once; its counts."""
+        """Run the reconciliation once and return its counts."""
         return finished(reconcile(self.database, self.runs))
 
     def data(self, head: int = 0) -> list[Any]:

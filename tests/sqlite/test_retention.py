@@ -42,7 +42,7 @@ def left(writer: Writer) -> set[str]:
 
 
 def run_retention(writer: Writer) -> int:
-    """Run the retention once; the number of batches that removed something."""
+    """Run the retention once and return the number of batches that removed something."""
     return finished(remove_expired(writer.database))
 
 

@@ -146,7 +146,7 @@ def test_a_selection_of_which_not_even_one_event_may_be_told_is_refused() -> Non
         plan_of(wide, n=20)
 
 
-# How a window and what lies behind it may be read. Without more: the head of the log.
+# The ways in which a window and its objects may be read. A bare SEARCH reads the head of the log.
 _SEARCHES = {
     "SEARCH events",
     "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",

@@ -182,7 +182,7 @@ def test_an_instance_is_told_as_it_is_and_where_it_has_changed() -> None:
     assert read_window(database, plan, before) == one
     before = writer.head()
     writer.update(output=5)
-    # It is told as it is now, in whichever window it changed.
+    # The object is rendered as it is now, whichever window it changed in.
     assert (
         read_window(database, plan, 0, 1)
         == read_window(database, plan, before)

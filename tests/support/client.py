@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, as SQLite answers at once; its result."""
+    """Run a coroutine that never suspends, as SQLite answers at once, and return its result."""
     try:
         coroutine.send(None)
     except StopIteration as done:
@@ -75,7 +75,7 @@ class Client:
         return Client(self.database, caller)
 
     def text(self, query: str, **variables: Any) -> str:
-        """Execute an operation; the JSON text of `data`."""
+        """Execute an operation and return the JSON text of `data`."""
         request = Request(query, variables)
         operation = EXECUTOR.operation(request)
         return "".join(finished(EXECUTOR.execute(operation, request, self.caller, self.services)))

@@ -11,6 +11,7 @@ from graphql import parse, validate
 
 from resolvers.base import limits, transitions
 from resolvers.base.vocabulary import ErrorCode, EventType, InstanceStatus
+from schema.application import VARIABLES
 from schema.build import core
 from scripts import pages
 from scripts.project import ROOT
@@ -115,11 +116,9 @@ def test_the_headings_of_error_codes_are_exactly_the_codes_in_use() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    edge = text("schema/edge.mjs")
-    match = re.search(r"const VARIABLES = \[(.*?)\]", edge, re.DOTALL)
-    assert match
-    read = set(re.findall(r'"(\w+)"', match[1]))
-    assert "FLOWFLARE_API_KEY" in read
+    in_javascript = set(re.findall(r"env\.([A-Z_]+)", text("schema/tracker.mjs"))) - {"TRACKER"}
+    assert in_javascript == {"TRACKER_SHARDS"}
+    read = {*VARIABLES, *in_javascript}
     table = {code(cells[0])[0] for cells in rows(section(text("README.md"), "Configuration"))}
     assert table == read | SETTINGS
     deploying = section(text("docs/deploying.md"), "Settings")

@@ -1,6 +1,7 @@
 """Imports point one way, and few modules use the platform of Workers."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,16 @@ def test_all_packages_are_listed_from_the_bottom_up() -> None:
     folders = {path.parent.name for path in (_ROOT / "resolvers").glob("*/__init__.py")}
     assert folders == below
     assert [path.name for path in (_ROOT / "resolvers").glob("*.py")] == ["__init__.py"]
+
+
+def test_the_documentation_draws_each_package_above_those_that_it_imports() -> None:
+    text = (_ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"^  │ ([a-z ]*)│", text, re.MULTILINE)
+    rows = {name: number for number, row in enumerate(drawn) for name in row.split()}
+    assert rows.keys() == {package.removeprefix("resolvers.") for package in _PACKAGES}
+    for package, allowed in _PACKAGES.items():
+        row = rows[package.removeprefix("resolvers.")]
+        assert all(row < rows[name] for name in allowed), f"{package} is not above its imports"
 
 
 @pytest.mark.parametrize("folder", _BELOW)

@@ -20,13 +20,13 @@ DATABASE = CommandDatabase()
 
 
 async def read(sql: str, *, final: bool = False) -> Any:
-    """Run one opaque statement; its text."""
+    """Run one opaque statement and return its text."""
     [outcome] = await DATABASE.batch([Statement(sql, ("a", 1), opaque=True)], final=final)
     return outcome.text
 
 
 async def attempt() -> str:
-    """Run a final statement; its text, or its failure as text."""
+    """Run a final statement and return its text, or its failure as text."""
     try:
         return str(await read("SELECT", final=True))
     except DatabaseError as error:

@@ -130,7 +130,7 @@ class RawSocket(Closing):
         return code, reason
 
     def refused(self, *, seconds: float = DEADLINE_S) -> tuple[int, str]:
-        """Wait for the server's close frame, the connection may stay open; its code and reason."""
+        """Wait for the server's close frame; return code and reason. The socket may stay open."""
         deadline = time.monotonic() + seconds
         while (frame := self.connection.protocol.close_rcvd) is None:
             assert time.monotonic() < deadline, "still open"

@@ -45,7 +45,7 @@ class Run:
         return run
 
     def send_event(self, type_: str, payload: object) -> str:
-        """Send the instance an event; the type name of the result."""
+        """Send the instance an event and return the type name of the result."""
         event = {"instanceId": self.instance_id, "type": type_, "payload": payload}
         answer: str = self.api.data(SEND, input=event)["sendWorkflowEvent"]["__typename"]
         return answer

@@ -50,7 +50,7 @@ def ask(
     until: str | None = None,
     **variables: Any,
 ) -> tuple[int, Any]:
-    """Execute an operation over the binding; its status and body."""
+    """Execute an operation over the binding and return its status and body."""
     body = json.dumps({"query": query, "variables": variables})
     sent = {"content-type": "application/json", **(headers or {})}
     request = {"method": "POST", "headers": sent, "body": body}

@@ -309,7 +309,7 @@ def test_a_mutation_over_get_is_405_and_does_nothing(api: Api, accept: str) -> N
     mutation = 'mutation { registerWorkflow(input: {name: "by-get"}) { __typename } }'
     response = api.request("GET", params={"query": mutation}, headers={"accept": accept})
     assert (response.status_code, code(response)) == (405, "METHOD_NOT_ALLOWED")
-    assert only_error(response)["message"] == "Mutations are sent with POST."
+    assert only_error(response)["message"] == "A mutation must be sent with POST."
     assert "POST" in response.headers["allow"]
     assert api.data('{ workflow(name: "by-get") { name } }') == {"workflow": None}
 

@@ -75,7 +75,7 @@ class Shell:
         self._before: list[str] = []
 
     def paste(self, command: Command) -> str:
-        """Run a block after the blocks without output, which define names for it; its output."""
+        """Run a block, after those without output (they define names); return its output."""
         script = command.script.replace(README_URL, self._url)
         if not command.printed:
             self._before.append(script)

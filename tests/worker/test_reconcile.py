@@ -71,7 +71,7 @@ def age(server: LocalServer, instance_id: str, seconds: int) -> None:
 def reconciled(
     api: Api, instance_id: str, done: Callable[[Any], bool], *, seconds: int = HOUR
 ) -> Any:
-    """Age the instance and run the trigger until `done` is true of it; the instance."""
+    """Age the instance and run the trigger until `done` accepts it; return the instance."""
 
     def tried(data: Any) -> bool:
         if done(data["instance"]):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_meanwhile(writers: list[Writer], disturb: Callable[[], None], *, every_s: float) -> int:
-    """Run the writers, and call `disturb` until they are done; the number of calls."""
+    """Run the writers, and call `disturb` until they are done; return the number of calls."""
     disturbances = 0
     with ThreadPoolExecutor(len(writers)) as pool:
         futures: list[Future[None]] = [pool.submit(writer.run) for writer in writers]

@@ -96,7 +96,7 @@ def frame(choice: random.Random) -> str | bytes:
 
 
 def fuzz(server: LocalServer, seed: int) -> int:
-    """Send frames, on a new socket whenever one is closed; the number of closed ones."""
+    """Send frames, on a new socket whenever one is closed, and return the number of closed ones."""
     choice = random.Random(seed)
     closed = 0
     left = FRAMES

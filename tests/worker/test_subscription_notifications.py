@@ -69,7 +69,7 @@ def settle(server: LocalServer) -> dict[str, Any]:
 
 
 def prime(server: LocalServer, api: Api, name: str, sockets: Sequence[RawSocket]) -> dict[str, Any]:
-    """Have the next write prefetch the results for these sockets; the status of the shard."""
+    """Have the next write prefetch the results for these sockets; return the shard's status."""
     settle(server)
     touch(api, name, "primes")
     for socket in sockets:
@@ -280,7 +280,7 @@ def test_a_shard_that_has_lost_its_position_closes_with_1012(
 
 
 def forget_position(state: Path) -> int:
-    """Remove the position from the rows that keep it; the number of such rows."""
+    """Remove the position from the rows that keep it and return the number of such rows."""
     found = 0
     # Names of 64 digits; those of miniflare's own databases differ.
     for path in (state / "v3" / "do").rglob(f"*WorkflowTracker*/{'[0-9a-f]' * 64}.sqlite"):

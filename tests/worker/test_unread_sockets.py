@@ -38,7 +38,7 @@ def api(server: LocalServer) -> Iterator[Api]:
 
 
 def write(api: Api, count: int) -> list[str]:
-    """Write that many events; their cursors."""
+    """Write that many events and return their cursors."""
     before = head(api)
     for number in range(count):
         api.data(UPDATE, input={"instanceId": "i", "metadata": {"n": f"{before}-{number}"}})

@@ -310,7 +310,7 @@ def test_a_crash_neither_loses_nor_repeats_an_event(
 
 
 def finish(run: Run, status: str = "COMPLETED") -> Any:
-    """Send an instance the event that it waits for, and wait for its end; the instance."""
+    """Send an instance the event that it waits for, wait for its end and return the instance."""
     run.until("WAITING")
     assert run.send_event("message", MESSAGE) == "InstancePayload"
     return run.until(status)

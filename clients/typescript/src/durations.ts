@@ -29,7 +29,7 @@ export function retryDelay(attempt: number, delayMs: number, backoff: Backoff): 
   return backoff === "LINEAR" ? delayMs * attempt : delayMs;
 }
 
-/** Date and time as the API takes it; undefined outside the years that RFC 3339 covers. */
+/** Date and time in the API's format; undefined outside the years that RFC 3339 covers. */
 export function timestamp(atMs: number): string | undefined {
   const date = new Date(atMs);
   // Years after 9999 have six digits, which RFC 3339 does not allow.

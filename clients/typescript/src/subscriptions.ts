@@ -22,7 +22,7 @@ import type { Timer } from "./timers.ts";
 
 /** Options of `subscribe`. */
 export interface SubscribeOptions {
-  /** Cursor to begin behind; without it the subscription begins now. */
+  /** Cursor to begin after; without it the subscription begins now. */
   after?: string | undefined;
   /** Ends the subscription: the iteration ends without an error. */
   signal?: AbortSignal | undefined;

@@ -40,10 +40,10 @@ type Callback = (context: StepContext) => unknown;
 interface Attempt {
   readonly number: number;
   readonly policy: RetryPolicy | undefined;
-  /** Its failure, and true once that is reported. */
+  /** The error that the attempt failed with, and true once that is reported. */
   failure?: Failure;
   isReported?: boolean;
-  /** Its result. */
+  /** The value that the attempt returned. */
   returned?: { value: unknown };
 }
 

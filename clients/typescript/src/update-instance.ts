@@ -10,7 +10,7 @@ import { reporterOf } from "./reporter.ts";
 import { instanceStatus, stepStatus } from "./statuses.ts";
 import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 
-/** A report on an instance: absent means unchanged, null clears. */
+/** A report on an instance: an absent member stays unchanged, null clears it. */
 export interface WorkflowInstanceData {
   /** The instance's id. */
   id: string;

@@ -42,7 +42,7 @@ export interface WorkflowStepDetail {
   error: Failure | null;
   startedAt: string | null;
   completedAt: string | null;
-  /** Milliseconds. */
+  /** Milliseconds from start to end. */
   duration: number | null;
   nextRetryAt: string | null;
   attempts: WorkflowAttempt[];

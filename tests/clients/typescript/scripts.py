@@ -50,7 +50,7 @@ class Scripts:
         self.api = api
 
     def start(self, actions: Sequence[object], **more: object) -> str:
-        """Start a workflow through the API; its instance's id."""
+        """Start a workflow through the API and return its instance's id."""
         id_ = f"script-{secrets.token_hex(6)}"
         input_ = {"actions": list(actions), **more}
         answer = self.api.data(
@@ -66,7 +66,7 @@ class Scripts:
         return id_
 
     def run(self, actions: Sequence[object], **more: object) -> Any:
-        """Start a workflow and wait for its end; the instance."""
+        """Start a workflow, wait for its end and return the instance."""
         return self.finished(self.start(actions, **more))
 
     def finished(self, id_: str, *, seconds: float = 30) -> Any:
@@ -86,7 +86,7 @@ class Scripts:
         return self.until(id_, lambda found: statuses(found).get(step) == status)
 
     def act(self, action: str, id_: str) -> Any:
-        """Pause, resume or terminate an instance through the API; its status."""
+        """Pause, resume or terminate an instance through the API and return its status."""
         data = self.api.data(ACT.replace("ACTION", action), id=id_)
         return data[action]["instance"]["status"]
 

@@ -91,7 +91,7 @@ def test_the_examples_fit_the_types(tmp_path: Path) -> None:
 
 
 def assert_shown(shown: Any, found: Any) -> None:
-    """Fail unless all that the README shows is there; it leaves things out."""
+    """Fail unless the result has all that the README shows. The README may omit members."""
     if isinstance(shown, dict):
         for name, value in shown.items():
             assert_shown(value, found[name])

@@ -69,14 +69,14 @@ class Follower:
         return [self.next()["id"] for _ in range(count)]
 
     def stop(self) -> dict[str, Any]:
-        """Abort; the last line."""
+        """Abort the subscription and return the last line."""
         assert self._process.stdin is not None
         self._process.stdin.write("stop\n")
         self._process.stdin.flush()
         return self.ended()
 
     def ended(self) -> dict[str, Any]:
-        """Wait for the process to end by itself; its last line."""
+        """Wait for the process to end by itself and return its last line."""
         last = self.next()
         assert self._process.wait(DEADLINE_S) == 0
         return last

@@ -11,7 +11,8 @@ const TOO_BIG = "the text is too big";
 beforeEach(() => {
   configure({ textBytes: 10, tooBig: TOO_BIG });
   configureNotifications({
-    head: "HEAD",
+    storeHead: "STORE HEAD",
+    selectShards: "SELECT SHARDS",
     readFailed: "SQLITE",
     writeStatements: 20,
     characters: 100,

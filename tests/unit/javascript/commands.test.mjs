@@ -7,7 +7,13 @@ import { newDatabase, row } from "./database.mjs";
 beforeEach(() => {
   configure({
     batches: { textBytes: 100, tooBig: "too big" },
-    notifications: { head: "HEAD", readFailed: "SQLITE", writeStatements: 20, characters: 100 },
+    notifications: {
+      storeHead: "STORE HEAD",
+      selectShards: "SELECT SHARDS",
+      readFailed: "SQLITE",
+      writeStatements: 20,
+      characters: 100,
+    },
     engine: {
       finished: ["complete"],
       hasOutput: "complete",

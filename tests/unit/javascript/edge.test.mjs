@@ -10,9 +10,16 @@ const SETTINGS = {
   skippedBytes: 10,
   knownCallers: 10,
   keepAliveMs: 1_000,
+  costHeaders: ["D1-Round-Trips", "D1-Rows-Read", "D1-Rows-Written"],
   commands: {
     batches: { textBytes: 1_000, tooBig: "too big" },
-    notifications: { head: "0", readFailed: "^$", writeStatements: 20, characters: 1_000 },
+    notifications: {
+      storeHead: "STORE HEAD",
+      selectShards: "SELECT SHARDS",
+      readFailed: "^$",
+      writeStatements: 20,
+      characters: 1_000,
+    },
     engine: {
       finished: [],
       hasOutput: "complete",
@@ -197,5 +204,9 @@ test("a task that Python starts itself is run to its value", async () => {
 
 test("only the variables that Python needs are handed over", () => {
   Object.assign(env, { FLOWFLARE_API_KEY: "k", MAX_SOCKETS: "5", OTHER_SECRET: "s" });
-  assert.deepEqual(JSON.parse(edge.configuration()), { FLOWFLARE_API_KEY: "k", MAX_SOCKETS: "5" });
+  const names = JSON.stringify(["FLOWFLARE_API_KEY", "FLOWFLARE_READ_KEY", "MAX_SOCKETS"]);
+  assert.deepEqual(JSON.parse(edge.configuration(names)), {
+    FLOWFLARE_API_KEY: "k",
+    MAX_SOCKETS: "5",
+  });
 });

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 Backoff = Literal["constant", "linear", "exponential"]
 Duration = timedelta | float | str
-"""A time span: milliseconds where it is a number, and text as Cloudflare takes it: "5 seconds"."""
+"""A time span: milliseconds if it is a number, or text in Cloudflare's form: "5 seconds"."""
 
 _UNITS_MS = {
     "second": 1_000,
@@ -57,7 +57,7 @@ class Retries:
             return timedelta.max
 
     def as_config(self) -> dict[str, Any]:
-        """The policy as the engine takes it."""
+        """The policy in the form that the engine accepts."""
         return {"limit": self.limit, "delay": milliseconds(self.delay), "backoff": self.backoff}
 
     def as_input(self) -> dict[str, Any]:

@@ -330,7 +330,7 @@ class _Task:
         return int(context.get("attempt") or self.step.attempt + 1), timeout_ms
 
     async def _time_out(self, number: int, timeout_ms: int | None) -> None:
-        """Report an attempt that the engine gives up, because the engine does not notify it."""
+        """Report an attempt that times out, because the engine does not notify the workflow."""
         if timeout_ms is None:
             return
         await asyncio.sleep(timeout_ms / 1000)
@@ -380,7 +380,7 @@ def _later(delay: timedelta) -> datetime | None:
 def _config(
     config: Mapping[str, Any] | None, retries: Retries | None, timeout: Duration | None
 ) -> dict[str, Any] | None:
-    """A step's config as the engine takes it; None leaves everything to the engine."""
+    """A step's config in the form that the engine accepts; None leaves everything to the engine."""
     settings = dict(config or {})
     if retries is not None:
         settings["retries"] = retries.as_config()

@@ -92,7 +92,7 @@ class Transport:
             await client.aclose()
 
     async def _post(self, body: str) -> tuple[int, str]:
-        """POST a body; the status and the text of the answer."""
+        """POST a body and return the status and the text of the answer."""
         if IN_WORKER:
             from flowflare.edge import post  # noqa: PLC0415 - exists only in a Worker
 

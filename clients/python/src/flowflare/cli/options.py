@@ -48,7 +48,11 @@ json_parser = parser_of(lambda text: Json(read_json(text)))
 InstanceId = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
 Reference = Annotated[
     Pair | None,
-    typer.Option("--ref", metavar="TYPE ID", help="The entity it works on: order 1001."),
+    typer.Option(
+        "--ref",
+        metavar="TYPE ID",
+        help="Type and id of the entity it works on, such as order 1001.",
+    ),
 ]
 Timeout = Annotated[
     timedelta | None,
@@ -67,7 +71,7 @@ _choices: dict[str, Any] = {"case_sensitive": False, "show_default": False}
 Workflows = Annotated[
     list[str] | None,
     typer.Option(
-        "--workflow", "-w", metavar="NAME", help="Only of this workflow; may be repeated."
+        "--workflow", "-w", metavar="NAME", help="Only for this workflow; may be repeated."
     ),
 ]
 
@@ -87,33 +91,46 @@ class Selection(OptionGroup):
             "--status",
             "-s",
             metavar="STATUS",
-            help="Only in this status; may be repeated.",
+            help="Only instances with this status; may be repeated.",
             **_choices,
         ),
     ] = None
     reference: Annotated[
         Pair | None,
-        typer.Option("--ref", metavar="TYPE ID", help="Only those that work on this: order 1001."),
+        typer.Option(
+            "--ref",
+            metavar="TYPE ID",
+            help="Only instances that work on this entity, such as order 1001.",
+        ),
     ] = None
     ref_type: Annotated[
         str | None,
-        typer.Option("--ref-type", metavar="TYPE", help="Only those that work on this type."),
+        typer.Option(
+            "--ref-type",
+            metavar="TYPE",
+            help="Only instances that work on entities of this type.",
+        ),
     ] = None
     ref_id: Annotated[
-        str | None, typer.Option("--ref-id", metavar="ID", help="Only those that work on this id.")
+        str | None,
+        typer.Option(
+            "--ref-id", metavar="ID", help="Only instances that work on an entity with this id."
+        ),
     ] = None
     search: Annotated[
         str | None,
         typer.Option(
             "--search",
             metavar="PREFIX",
-            help="Id, reference id or workflow name begins with this.",
+            help="Only instances whose id, reference id or workflow name begins with this.",
         ),
     ] = None
     since: Annotated[
         datetime | None,
         typer.Option(
-            "--since", help="Created at or after this time: 1h, 2026-11-25T10:00:00Z.", **_instant
+            "--since",
+            help="Created at or after this time: 1h (ago), 2026-11-25T10:00:00Z.",
+            **_instant,
         ),
     ] = None
     until: Annotated[
@@ -139,7 +156,7 @@ class Selection(OptionGroup):
         bool | None,
         typer.Option(
             "--retrying/--not-retrying",
-            help="With or without a step that waits for its next attempt.",
+            help="Only instances with, or without, a step that waits for its next attempt.",
             show_default=False,
         ),
     ] = None
@@ -149,7 +166,7 @@ class Selection(OptionGroup):
             "--stalled-for",
             metavar="DURATION",
             parser=duration_parser,
-            help="Unfinished, and unchanged for at least this time.",
+            help="Only unfinished instances that have not changed for at least this long.",
             show_default=False,
         ),
     ] = None
@@ -192,19 +209,27 @@ class EventSelection(OptionGroup):
     type: Annotated[
         list[EventType] | None,
         typer.Option(
-            "--type", "-t", metavar="TYPE", help="Only of this type; may be repeated.", **_choices
+            "--type",
+            "-t",
+            metavar="TYPE",
+            help="Only events of this type; may be repeated.",
+            **_choices,
         ),
     ] = None
     reference: Annotated[
         Pair | None,
         typer.Option(
-            "--ref", metavar="TYPE ID", help="Only of instances that work on this: order 1001."
+            "--ref",
+            metavar="TYPE ID",
+            help="Only events of instances that work on this entity, such as order 1001.",
         ),
     ] = None
     ref_type: Annotated[
         str | None,
         typer.Option(
-            "--ref-type", metavar="TYPE", help="Only of instances that work on this type."
+            "--ref-type",
+            metavar="TYPE",
+            help="Only events of instances that work on entities of this type.",
         ),
     ] = None
 
@@ -240,14 +265,14 @@ class Paging(OptionGroup):
     """The size and the position of a page of a list."""
 
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, metavar="N", help="Maximum number.")
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="Maximum number to list.")
     ] = 20
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False
+    everything: Annotated[bool, typer.Option("--all", help="List all, without a maximum.")] = False
     after: Annotated[
         str | None,
-        typer.Option("--after", metavar="CURSOR", help="Only what follows this cursor."),
+        typer.Option("--after", metavar="CURSOR", help="List only what follows this cursor."),
     ] = None
     before: Annotated[
         str | None,
-        typer.Option("--before", metavar="CURSOR", help="Only what precedes this cursor."),
+        typer.Option("--before", metavar="CURSOR", help="List only what precedes this cursor."),
     ] = None

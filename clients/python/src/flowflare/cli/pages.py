@@ -50,7 +50,7 @@ class Found:
 async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) -> Found:
     """Read as many pages as `paging` requires."""
     if paging.after is not None and paging.before is not None:
-        raise UsageMistake("--after and --before exclude each other", hint="Give one of them.")
+        raise UsageMistake("--after and --before cannot be combined", hint="Give one of them.")
     backwards = paging.before is not None
     cursor = paging.before if backwards else paging.after
     size, position = ("last", "before") if backwards else ("first", "after")

@@ -53,7 +53,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_instant(text: str, *, now: Callable[[], datetime] | None = None) -> datetime:
-    """Parse an RFC 3339 timestamp, or a duration that has passed since; the instant in UTC."""
+    """Parse an RFC 3339 timestamp, or the duration since then; return the instant in UTC."""
     given = text.strip()
     if _PART.match(given.lower()):
         moment = now() if now else datetime.now(UTC)

@@ -48,7 +48,7 @@ class LogSubscription:
         """The member of a result that has the events."""
 
     def begins_now(self, variables: Mapping[str, Any]) -> bool:
-        """True unless the document or its variables name a cursor to begin behind."""
+        """True unless the document or its variables name a cursor to begin after."""
         if self.after_variable is None:
             return self._is_now
         given = variables.get(self.after_variable)

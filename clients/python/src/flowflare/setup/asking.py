@@ -20,7 +20,7 @@ class Asker:
     def choose(
         self, question: str, options: Sequence[str], *, default: int, missing: UsageMistake
     ) -> int:
-        """Let the user choose from a numbered list; the index of the choice."""
+        """Let the user choose from a numbered list and return the index of the choice."""
         if not self.interactive:
             raise missing
         typer.echo(question)
@@ -33,7 +33,7 @@ class Asker:
             typer.echo(f"Enter a number from 1 to {len(options)}.")
 
     def text(self, question: str, *, default: str | None = None) -> str:
-        """Ask for a word; the default without a terminal."""
+        """Ask for a word; without a terminal, return the default."""
         if not self.interactive and default is not None:
             return default
         answer: str = typer.prompt(question, default=default)

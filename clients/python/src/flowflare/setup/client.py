@@ -80,7 +80,9 @@ def _ask_for_way(plan: Plan, asker: Asker) -> str | None:
         "How does this Worker reach the service?",
         ["a service binding: both are in the same account", "its address, with a key"],
         default=0,
-        missing=UsageMistake("The way to the service is missing", hint="Give --service or --url."),
+        missing=UsageMistake(
+            "It is not known how this Worker reaches the service", hint="Give --service or --url."
+        ),
     )
     return asker.text("The service's address") if chosen == 1 else None
 
@@ -93,7 +95,7 @@ def _key(wrangler: Wrangler, given: ClientAnswers, asker: Asker) -> str | None:
     except (NotLoggedIn, WranglerMissing) as error:
         if not given.dry_run:
             raise
-        typer.echo(f"Not looked up: {error.format_message()}.", err=True)
+        typer.echo(f"The Worker's secrets could not be read: {error.format_message()}.", err=True)
     if given.dry_run:
         return ""
     if given.key_file is not None:
@@ -138,9 +140,9 @@ def _plan_workflows(work: Work, given: ClientAnswers) -> None:
         return
     if workflows:
         work.next_steps.append(
-            "so that the service can start this Worker's Workflows, in the service's project:\n"
+            "to let the service start this Worker's Workflows, run in the service's project:\n"
             f"  flowflare setup --role service {_options(workflows)}\n"
-            f"which is, in its configuration:\n{_snippet(workflows)}"
+            f"which adds to its configuration:\n{_snippet(workflows)}"
         )
 
 

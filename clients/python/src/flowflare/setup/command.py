@@ -59,7 +59,7 @@ def setup(
         bool, typer.Option("--dry-run", help="Show the changes without making them.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing; use the options and the defaults.")
+        bool, typer.Option("--yes", "-y", help="Do not ask; use the options and the defaults.")
     ] = False,
     key_file: Annotated[
         Path | None,
@@ -131,14 +131,14 @@ def setup(
         typer.Option(
             "--service-config",
             metavar="PATH",
-            help="The service's own file, to add this Worker's Workflows to.",
+            help="The service's configuration file, to which this Worker's Workflows are added.",
             rich_help_panel=_CLIENT,
         ),
     ] = None,
 ) -> None:
     """Make a Worker project the service, or a client of it.
 
-    Edits wrangler's file in place, comments and order kept, and calls wrangler for the rest.
+    Edits wrangler's file in place, keeps its comments and order, and calls wrangler for the rest.
     Running it again changes nothing.
     """
     asker = Asker(assume_yes=yes)
@@ -158,7 +158,7 @@ def setup(
         client={"--service": service_name, "--url": url, "--service-config": service_config},
     )
     if service_name and url:
-        raise UsageMistake("--service and --url exclude each other", hint="Give one of them.")
+        raise UsageMistake("--service and --url cannot be combined", hint="Give one of them.")
     wrangler = _wrangler(file, environment)
     if chosen is Role.SERVICE:
         work = service.prepare(

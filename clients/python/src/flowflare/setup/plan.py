@@ -313,7 +313,7 @@ def _workflow_binding(plan: Plan, workflow: Workflow) -> str:
 
 
 def plan_binding(plan: Plan, service: str | None) -> str:
-    """Plan a client's service binding; the service's name."""
+    """Plan a client's service binding and return the service's name."""
     for entry in plan.tables("services"):
         if entry.get("binding") != SERVICE:
             continue

@@ -27,7 +27,7 @@ class ConfigFile:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its value. Raises CliError with the line at fault."""
+        """The value that the file contains. Raises CliError with the line at fault."""
         try:
             value = toml.parse(self.text) if self._is_toml else jsonc.parse(self.text).value
         except Unparsable as error:

@@ -121,7 +121,9 @@ class _Service:
         except (NotLoggedIn, WranglerMissing) as error:
             if not self.given.dry_run:
                 raise
-            typer.echo(f"Not looked up: {error.format_message()}.", err=True)
+            typer.echo(
+                f"The account's databases could not be read: {error.format_message()}.", err=True
+            )
             existing = []
         name = self.given.database or known
         if name is None:

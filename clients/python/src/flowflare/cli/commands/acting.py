@@ -56,7 +56,7 @@ def send_event(
         ),
     ] = None,
 ) -> None:
-    """Send an event to an instance that waits for it, or will wait for it."""
+    """Send an event to an instance that waits, or will wait, for it."""
     value = payload.value if payload is not None else None
     _act(
         session,

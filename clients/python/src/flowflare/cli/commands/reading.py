@@ -46,7 +46,7 @@ def list_instances(
         Order, typer.Option("--order", case_sensitive=False, help="Time to sort by.")
     ] = Order.CREATED,
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
-    total: Annotated[bool, typer.Option("--total", help="Print the total number too.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Also print the total number.")] = False,
 ) -> None:
     """List instances, newest first. An instance has to match all filters."""
     from flowflare.client import InstanceOrder, InstanceOrderField, OrderDirection  # noqa: PLC0415 - heavy
@@ -81,12 +81,14 @@ def list_instances(
 
 def ref(
     session: Session,
-    ref_type: Annotated[str, typer.Argument(metavar="TYPE", help="The reference's type: order.")],
-    ref_id: Annotated[str, typer.Argument(metavar="ID", help="Its id: 1001.")],
+    ref_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Type of the entity, such as order.")
+    ],
+    ref_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the entity, such as 1001.")],
     *,
     paging: Paging,
 ) -> None:
-    """Show the instances that work on an order, a user, a document, with counts by status."""
+    """Show the instances that work on an entity such as an order, with counts by status."""
 
     reference: Any = None
 
@@ -133,7 +135,10 @@ def workflows(
     session: Session,
     *,
     search: Annotated[
-        str | None, typer.Option("--search", metavar="PREFIX", help="Name begins with this.")
+        str | None,
+        typer.Option(
+            "--search", metavar="PREFIX", help="Only workflows whose name begins with this."
+        ),
     ] = None,
     paging: Paging,
 ) -> None:

@@ -35,7 +35,9 @@ def token(
     reference: Annotated[
         Pair | None,
         typer.Option(
-            "--ref", metavar="TYPE ID", help="Restrict it to what works on this: order 1001."
+            "--ref",
+            metavar="TYPE ID",
+            help="Restrict it to instances that work on this entity, such as order 1001.",
         ),
     ] = None,
     workflow: Annotated[

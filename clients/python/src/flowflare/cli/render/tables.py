@@ -74,7 +74,7 @@ def instance_row(instance: InstanceSummary) -> list[str]:
 
 
 def reference_text(instance: InstanceSummary) -> str:
-    """An instance's reference as commands take it: `order 1001`."""
+    """An instance's reference as commands accept it: `order 1001`."""
     if instance.reference is None:
         return ""
     return f"{instance.reference.ref_type} {instance.reference.ref_id}"

@@ -259,7 +259,8 @@ class FlowflareClient(BaseClient):
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> "Reference":
-        """A reference; never null: one that no instance refers to has no instances."""
+        """The reference with this type and id; never null, even if no instance refers to
+        it."""
         from .get_reference import GetReference
 
         variables: dict[str, object] = {
@@ -280,7 +281,7 @@ class FlowflareClient(BaseClient):
     async def get_references(
         self, keys: list["ReferenceInput"]
     ) -> list["ReferenceSummary"]:
-        """One reference for each key, in their order; found in one statement."""
+        """One reference for each key, in the order of the keys."""
         from .get_references import GetReferences
 
         variables: dict[str, object] = {"keys": keys}

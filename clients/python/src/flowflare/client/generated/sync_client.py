@@ -172,7 +172,8 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         last: Union[Optional[int], "UnsetType"] = UNSET,
         before: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> "Reference":
-        """A reference; never null: one that no instance refers to has no instances."""
+        """The reference with this type and id; never null, even if no instance refers to
+        it."""
         return self._run(
             self._client.get_reference(
                 ref_type=ref_type,
@@ -187,7 +188,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         )
 
     def get_references(self, keys: list["ReferenceInput"]) -> list["ReferenceSummary"]:
-        """One reference for each key, in their order; found in one statement."""
+        """One reference for each key, in the order of the keys."""
         return self._run(self._client.get_references(keys=keys))
 
     def get_workflow(self, name: str) -> Optional["WorkflowSummary"]:
