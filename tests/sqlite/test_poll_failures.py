@@ -1,5 +1,6 @@
 """Polls: what fails by itself, and what fails for all."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -124,6 +125,24 @@ def test_a_later_batch_that_fails_fails_the_round(monkeypatch: pytest.MonkeyPatc
     lost = Failing(tracked().database, batches=(2,), message="Network connection lost.")
     with pytest.raises(DatabaseError, match="Network"):
         poll(lost, *groups)
+
+
+def test_a_poll_that_failed_is_made_again_later_and_later(shard_host: ShardHost) -> None:
+    shard = Shard(shard_host)
+    subscriber = shard.connect().subscribe(Subscription("log", _LOG))
+    writer = tracked(shard.database)
+    shard.failing = 100
+    for seconds in (1, 2, 4):
+        began = time.time()
+        shard.fire_alarm()
+        assert shard.alarm_at is not None
+        assert began + seconds <= shard.alarm_at / 1_000 + 0.01 <= time.time() + seconds + 0.01
+        # How often it has failed is stored.
+        shard.evict()
+    assert subscriber.events == []
+    shard.failing = 0
+    shard.fire_alarm()
+    assert len(subscriber.events) == writer.head()
 
 
 # --- texts that are too long
