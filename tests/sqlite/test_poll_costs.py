@@ -77,7 +77,7 @@ def test_groups_that_an_event_is_for_are_read_a_hundred_at_a_time() -> None:
     assert [len(cursors(result, n)) for n in range(count)] == [1] * count
 
 
-def test_so_many_groups_catch_up_in_a_round_and_no_more() -> None:
+def test_so_many_groups_catch_up_in_a_poll_and_no_more() -> None:
     database = tracked().database
     plans = [of_instance(n) for n in range(limits.MAX_POLL_REPLAYS + 1)]
     result = poll(database, *[(plan, "0") for plan in plans])

@@ -1,5 +1,6 @@
 """Polls: what fails by itself, and what fails for all."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -48,7 +49,7 @@ class Failing:
     async def batch(
         self, statements: Sequence[Statement], *, final: bool = False
     ) -> Sequence[Outcome]:
-        """See the port."""
+        """Run a batch (see `Database.batch`)."""
         self.asked.append(len(statements))
         if len(self.asked) in self._batches or any(map(self._fails, statements)):
             raise DatabaseError(self._message)
@@ -78,14 +79,14 @@ def test_all_statements_that_fail_are_found_at_once() -> None:
 @pytest.mark.parametrize(
     "message", ["D1_ERROR: Network connection lost.", "D1_ERROR: overloaded", "no row"]
 )
-def test_a_database_that_does_not_answer_fails_the_round(message: str) -> None:
+def test_a_database_that_does_not_answer_fails_the_poll(message: str) -> None:
     database = Failing(tracked().database, lambda _: True, message)
     with pytest.raises(DatabaseError, match=message):
         poll(database, (ALL, None))
     assert len(database.asked) == 1
 
 
-def test_a_failure_that_is_no_groups_own_fails_the_round() -> None:
+def test_a_failure_that_is_no_groups_own_fails_the_poll() -> None:
     groups = [(ALL, None), (of_instance(1), "0")]
     passing = Failing(tracked().database, batches=(1,))
     with pytest.raises(DatabaseError, match="odd"):
@@ -118,12 +119,30 @@ def test_a_statement_that_fails_is_found_among_many_plans_in_few_round_trips() -
     assert len(database.asked) < 30
 
 
-def test_a_later_batch_that_fails_fails_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_batch_that_fails_fails_the_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "MAX_POLL_STATEMENTS", 1)
     groups = [(ALL, "0"), (of_instance(1), "0")]
     lost = Failing(tracked().database, batches=(2,), message="Network connection lost.")
     with pytest.raises(DatabaseError, match="Network"):
         poll(lost, *groups)
+
+
+def test_a_poll_that_failed_is_made_again_later_and_later(shard_host: ShardHost) -> None:
+    shard = Shard(shard_host)
+    subscriber = shard.connect().subscribe(Subscription("log", _LOG))
+    writer = tracked(shard.database)
+    shard.failing = 100
+    for seconds in (1, 2, 4):
+        began = time.time()
+        shard.fire_alarm()
+        assert shard.alarm_at is not None
+        assert began + seconds <= shard.alarm_at / 1_000 + 0.01 <= time.time() + seconds + 0.01
+        # How often it has failed is stored.
+        shard.evict()
+    assert subscriber.events == []
+    shard.failing = 0
+    shard.fire_alarm()
+    assert len(subscriber.events) == writer.head()
 
 
 # --- texts that are too long

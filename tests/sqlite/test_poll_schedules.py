@@ -429,10 +429,78 @@ class Schedule(RuleBasedStateMachine):
 
 TestSchedule = Schedule.TestCase
 TestSchedule.settings = settings(
-    max_examples=120,
+    max_examples=100,
     stateful_step_count=25,
     deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+# --- single schedules
+
+
+def test_a_write_that_prefetches_saves_the_poll(shard_host: ShardHost) -> None:
+    shard = Shard(shard_host)
+    worker = Writer(RemoteClient(shard))
+    subscribers = [shard.connect().subscribe(_ALL[name]) for name in ("all", "instance a")]
+    for output in range(2):
+        worker.update("a", **_INSTANCES["a"], output=output)
+    before = shard.status()
+    worker.update("a", output=2)
+    after = shard.status()
+    assert (after["polls"], after["prefetched"]) == (before["polls"], before["prefetched"] + 1)
+    assert [cursor for cursor, _ in subscribers[0].results] == [1, 2, 3]
+    assert subscribers[1].results[-1] == (3, {"instanceId": "a", "status": "QUEUED", "output": 2})
+
+
+def test_a_write_of_more_events_than_a_poll_reads_is_polled_for(
+    shard_host: ShardHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (polling, plans):
+        monkeypatch.setattr(module, "MAX_POLL_EVENTS", 2)
+    shard = Shard(shard_host, pollEvents=2)
+    worker = Writer(RemoteClient(shard))
+    subscriber = shard.connect().subscribe(_ALL["all"])
+    for output in range(2):
+        worker.update("a", **_INSTANCES["a"], output=output)
+    before = shard.status()
+    many = [{"instanceId": "a", **_INSTANCES["a"], "output": output} for output in (2, 3, 4)]
+    worker.track(*[{"instance": update} for update in many])
+    assert [cursor for cursor, _ in subscriber.results] == [1, 2, 4, 5]
+    assert shard.status()["prefetched"] == before["prefetched"]
+
+
+def test_the_live_position_outlives_the_connections_that_keep_it(shard_host: ShardHost) -> None:
+    shard = Shard(shard_host)
+    silent = Writer(Client(shard.database))
+    silent.create("RUNNING")
+    connections = [shard.connect() for _ in range(6)]
+    subscribers = [connection.subscribe(_LOGS["all"]) for connection in connections]
+    for connection in connections[:5]:
+        connection.close()
+    silent.update(output=1)
+    shard.evict()
+    shard.notify()
+    assert connections[-1].closed is None
+    assert [len(subscriber.events) for subscriber in subscribers] == [0] * 5 + [1]
+
+
+def test_a_client_that_reads_nothing_is_sent_nothing_after_an_eviction_either(
+    shard_host: ShardHost,
+) -> None:
+    shard = Shard(shard_host, unreadCharacters=1_000)
+    worker = Writer(RemoteClient(shard))
+    connection = shard.connect()
+    subscriber = connection.subscribe(_LOGS["all"])
+    connection.read(False)
+    for output in range(9):
+        worker.update("a", **_INSTANCES["a"], output=output)
+    unread = connection.unread
+    assert 0 < len(unread) < 9
+    shard.evict()
+    worker.update("a", output=9)
+    assert connection.unread == unread
+    connection.read()
+    assert (len(subscriber.events), subscriber.position) == (10, None)

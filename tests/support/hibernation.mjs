@@ -15,6 +15,8 @@ export class Wire {
   closed;
   /** True if the client reads, and so answers pings. */
   isReading = true;
+  /** @type {(text: string) => void} called before the server sends a text */
+  onSend = () => {};
   server = new ServerSocket(this);
 
   /** The object is evicted: it wakes with another socket, and the one it had is of no use. */
@@ -40,6 +42,7 @@ class ServerSocket {
   send(text) {
     this.#refuseEvicted();
     if (this.wire.closed) throw new Error("Can't call WebSocket send() after close().");
+    this.wire.onSend(text);
     this.wire.unread.push(text);
   }
 

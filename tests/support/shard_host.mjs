@@ -137,6 +137,30 @@ function start() {
   shard = open(/** @type {any} */ (state));
 }
 
+/**
+ * What follows from a position is sent once the position is stored: note a result that is not.
+ * @param {Wire} wire
+ * @param {string} text
+ */
+function checkStored(wire, text) {
+  const { id, type, payload } = JSON.parse(text);
+  const cursor = payload?.extensions?.cursor;
+  if (type !== "next" || !cursor) return;
+  const stored = Array.from(wires, readAttachment);
+  const [, position] = new Map(readAttachment(wire).streams).get(id) ?? [];
+  const reached = position ?? Math.max(...stored.map(({ position = -1 }) => position));
+  if (Number(reached) < Number(cursor)) failures.push(`${cursor} was sent with ${reached} stored`);
+}
+
+/**
+ * @param {Wire} wire
+ * @returns {{ streams: [id: string, [plan: string, position: unknown]][], position?: number }}
+ */
+function readAttachment({ attachment }) {
+  const text = /** @type {string} */ (attachment);
+  return text.startsWith("{") ? JSON.parse(text) : { streams: [] };
+}
+
 /** Wait until nothing happens any more, while the clients that read do so. */
 async function settle() {
   do await nextTurn();
@@ -186,7 +210,9 @@ const OPERATIONS = {
 
   /** Open a connection. */
   open(id) {
-    clients.set(id, shard.accept(false).webSocket);
+    const wire = /** @type {Wire} */ (shard.accept(false).webSocket);
+    wire.onSend = (text) => checkStored(wire, text);
+    clients.set(id, wire);
   },
 
   /** Have a client send a message. */
@@ -275,9 +301,7 @@ const OPERATIONS = {
 /** What a test may know after each operation. */
 function report() {
   const positions = Array.from(clients, ([id, wire]) => {
-    if (!wires.has(wire)) return [id, []];
-    const text = /** @type {string} */ (wire.attachment);
-    return [id, text.startsWith("{") ? JSON.parse(text).streams : []];
+    return [id, wires.has(wire) ? readAttachment(wire).streams : []];
   });
   return {
     frames: arrived.splice(0),
