@@ -1,14 +1,6 @@
--- What follows from a change, in the transaction of the change: its event, the counters,
--- the attempts. Kept here so that no statement, ours or an operator's, can change state
--- without its event, or write an event without its change.
-
--- Instances by workflow and status, so that counting never scans.
-CREATE TABLE status_counts (
-  workflow TEXT NOT NULL,
-  status TEXT NOT NULL,
-  count INTEGER NOT NULL CHECK (count >= 0),
-  PRIMARY KEY (workflow, status)
-) STRICT, WITHOUT ROWID;
+-- The consequences of a change, in its transaction: events, counts and attempts. As triggers, so
+-- that no statement, not even an operator's, changes state without its event or writes an event without
+-- its change.
 
 CREATE TRIGGER instance_inserted AFTER INSERT ON instances BEGIN
   INSERT INTO workflows (name, created_at, updated_at)
@@ -41,30 +33,37 @@ BEGIN
   INSERT INTO status_counts (workflow, status, count)
     SELECT NEW.workflow, NEW.status, 1 WHERE (OLD.workflow, OLD.status) <> (NEW.workflow, NEW.status)
     ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
-  INSERT INTO events (at, type, instance, status, data) VALUES (
+  INSERT INTO events (at, type, instance, status, data, moved_from) VALUES (
     NEW.updated_at,
     CASE
       WHEN NEW.status = OLD.status OR NEW.status IN ('WAITING_FOR_PAUSE', 'UNKNOWN') THEN 'INSTANCE_UPDATED'
       WHEN NEW.status = 'RUNNING' AND OLD.status IN ('QUEUED', 'UNKNOWN') THEN 'INSTANCE_STARTED'
       WHEN NEW.status = 'RUNNING' THEN 'INSTANCE_RESUMED'
-      -- No update leads back to QUEUED but from UNKNOWN, and that one keeps `started_at`.
+      -- An update leads to QUEUED only from UNKNOWN, and keeps `started_at`.
       WHEN NEW.status = 'QUEUED' AND (OLD.status <> 'UNKNOWN' OR OLD.started_at IS NOT NEW.started_at)
         THEN 'INSTANCE_RESTARTED'
       ELSE 'INSTANCE_' || NEW.status
     END,
     NEW.id, NEW.status,
-    CASE WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status
-      THEN json_object('error', json_remove(NEW.error, '$.stack')) END);
+    CASE
+      WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status AND NEW.reconciled_at IS NOT OLD.reconciled_at
+        THEN json_object('error', json_remove(NEW.error, '$.stack'), 'reconciled', json('true'))
+      WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status
+        THEN json_object('error', json_remove(NEW.error, '$.stack'))
+      WHEN NEW.reconciled_at IS NOT OLD.reconciled_at THEN json_object('reconciled', json('true'))
+    END,
+    CASE WHEN (OLD.ref_type, OLD.ref_id) IS NOT (NEW.ref_type, NEW.ref_id) AND OLD.ref_type IS NOT NULL
+      THEN json_array(OLD.ref_type, OLD.ref_id) END);
 END;
 
 CREATE TRIGGER instance_deleted AFTER DELETE ON instances BEGIN
   UPDATE status_counts SET count = count - 1 WHERE workflow = OLD.workflow AND status = OLD.status;
 END;
 
--- A step's own columns say which attempt is current and how it stands; the rows of
--- `attempts` and the events follow from them.
+-- A step's own columns have its current attempt and status; the rows of `attempts` and the events follow
+-- from them.
 CREATE TRIGGER step_inserted AFTER INSERT ON steps BEGIN
-  -- A step that is only known has not started, but the instance has one more.
+  -- A pending step has not started, but the instance has one more.
   INSERT INTO events (at, type, instance, status, step)
     SELECT NEW.updated_at, iif(NEW.status = 'PENDING', 'INSTANCE_UPDATED', 'STEP_STARTED'),
       NEW.instance, i.status, NEW.name
@@ -97,7 +96,7 @@ BEGIN
   INSERT INTO events (at, type, instance, status, step)
     SELECT NEW.updated_at, 'STEP_STARTED', NEW.instance, i.status, NEW.name
     FROM instances i WHERE i.id = NEW.instance AND OLD.status = 'PENDING' AND NEW.status <> 'PENDING';
-  -- An attempt that another overtakes has failed, though nobody said so.
+  -- An attempt that is overtaken by another has failed, though nobody reported it.
   INSERT INTO events (at, type, instance, status, step, attempt, data)
     SELECT NEW.updated_at, 'ATTEMPT_FAILED', NEW.instance, i.status, NEW.name, OLD.attempt,
       json_object('error', NULL, 'retryAt', NULL)
@@ -136,11 +135,4 @@ END;
 CREATE TRIGGER step_deleted AFTER DELETE ON steps BEGIN
   UPDATE instances SET retrying_steps = retrying_steps - 1
     WHERE id = OLD.instance AND OLD.status = 'RETRYING';
-END;
-
--- A statement that finds its transaction must not go on inserts its reason here: the
--- whole batch is rolled back and the reason is the error's message.
-CREATE TABLE refusals (reason TEXT NOT NULL) STRICT;
-CREATE TRIGGER refusal BEFORE INSERT ON refusals BEGIN
-  SELECT RAISE(ABORT, NEW.reason);
 END;

@@ -1,6 +1,5 @@
--- The append-only log. `id` is the cursor: AUTOINCREMENT, because a number must never
--- come back, not even after retention has removed the newest entries.
--- `step` is the step's name: it stays readable when a restart has removed the step itself.
+-- The append-only log. `id` is the cursor: AUTOINCREMENT, because a number must never come back, not
+-- even after retention has removed the newest events.
 
 CREATE TABLE events (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -14,9 +13,13 @@ CREATE TABLE events (
   status TEXT NOT NULL CHECK (status IN (
     'QUEUED', 'RUNNING', 'SLEEPING', 'WAITING', 'WAITING_FOR_PAUSE', 'PAUSED',
     'COMPLETED', 'ERRORED', 'TERMINATED', 'UNKNOWN')),
+  -- Name of the step, which stays readable when a restart has removed the step itself.
   step TEXT,
   attempt INTEGER,
-  data TEXT CHECK (json_valid(data))
+  data TEXT CHECK (json_valid(data)),
+  -- The reference that the instance left with this event: its subscribers are notified as well. It is
+  -- not in `data`, because those who see the instance now may not see it there.
+  moved_from TEXT CHECK (json_valid(moved_from))
 ) STRICT;
 
 CREATE INDEX events_by_instance ON events (instance, id);

@@ -1,5 +1,6 @@
--- The steps of an instance and the attempts of a step.
+-- The steps of an instance, and the attempts of a step.
 
+-- A step is identified in its instance by its name.
 CREATE TABLE steps (
   id INTEGER PRIMARY KEY,
   instance INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
@@ -12,7 +13,7 @@ CREATE TABLE steps (
   retry_limit INTEGER CHECK (retry_limit >= 0),
   retry_delay INTEGER CHECK (retry_delay >= 0),
   retry_backoff TEXT CHECK (retry_backoff IN ('CONSTANT', 'LINEAR', 'EXPONENTIAL')),
-  -- Number of the current attempt, from 1; 0 before the first and for steps that make none.
+  -- Number of the current attempt, from 1; 0 before the first and for steps without attempts.
   attempt INTEGER NOT NULL CHECK (attempt >= 0),
   next_retry_at TEXT,
   started_at TEXT,
