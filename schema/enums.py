@@ -42,6 +42,13 @@ _VALUES = {
         "RETRYING": "The last attempt failed and another will follow",
         "COMPLETED": "Succeeded",
         "FAILED": "Failed, and will not be retried",
+        "CANCELLED": "The instance ended before the step did; set by Flowflare, never reported",
+    },
+    vocabulary.AttemptStatus: {
+        "RUNNING": "Running",
+        "COMPLETED": "Succeeded",
+        "FAILED": "Failed",
+        "CANCELLED": "The instance ended before the attempt did",
     },
 }
 for _vocabulary, _values in _VALUES.items():

@@ -156,7 +156,7 @@ class UpdateWorkflowInstanceInput:
 class UpdateWorkflowStepInput:
     instance_id: str = field(description="Id of the instance")
     name: str = field(description="Name of the step, at most 256 characters")
-    status: StepStatus = field(description="New status")
+    status: StepStatus = field(description="New status; CANCELLED cannot be reported")
     index: int | None = field(
         default=UNSET,
         description="Position in the order of execution, from 1; the next one if absent",

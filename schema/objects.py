@@ -200,7 +200,7 @@ class WorkflowStep(Node):
         e.text("started_at"), "Time at which the first attempt started"
     )
     completed_at: DateTime | None = column(
-        e.text("completed_at"), "Time at which it completed or failed"
+        e.text("completed_at"), "Time at which it completed, failed or was cancelled"
     )
     duration: Duration | None = column(
         e.duration("started_at", "completed_at"),

@@ -82,7 +82,9 @@ def main() -> None:
     state = os.path.abspath(os.environ.get("FLOWFLARE_STATE") or DEFAULT_STATE)
     environment = tool_environment() | {"MINIFLARE_WORKERD_PATH": str(WORKERD_WRAPPER)}
     migrate = [str(VENV_BIN / "node"), "scripts/migrate.mjs", "--state", state]
-    subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+    migrated = subprocess.run(migrate, cwd=ROOT, env=environment, check=False)
+    if migrated.returncode != 0:
+        raise SystemExit(migrated.returncode)  # migrate.mjs has printed the error
     say("Starting wrangler's development server, which reloads after edits …")
     command = wrangler_command(port=int(port), state=state)
     process = subprocess.Popen(command, cwd=ROOT, env=environment)

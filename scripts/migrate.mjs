@@ -95,27 +95,49 @@ function objectId(name) {
 }
 
 /**
- * True if a migration is missing from the ledger, which is read from the database's file.
+ * Read the names in the ledger from the database's file.
  * @param {string} state
  * @param {Database} database
+ * @returns {string[]}
  */
-function hasPending(state, { id, migrations }) {
-  const names = readNames(migrations);
-  if (names.length === 0) return false;
+function readLedger(state, { id }) {
   const file = join(state, "v3", "d1", D1_NAMESPACE, `${objectId(id)}.sqlite`);
   try {
     using database = new DatabaseSync(file, { readOnly: true });
-    const rows = database.prepare("SELECT name FROM d1_migrations").all();
-    const applied = new Set(rows.map(({ name }) => name));
-    return names.some((name) => !applied.has(name));
+    return database
+      .prepare("SELECT name FROM d1_migrations")
+      .all()
+      .map(({ name }) => String(name));
   } catch {
     // There is no file or no ledger yet. D1 reports any other fault.
-    return true;
+    return [];
   }
 }
 
 /**
- * Apply the pending migrations of all Workers, and print their names.
+ * True if a migration is missing from the ledger. Throws an Error if the ledger lists a migration
+ * that has no file: the tables are then those of another version.
+ * @param {string} state
+ * @param {Database} database
+ */
+function hasPending(state, database) {
+  const names = readNames(database.migrations);
+  if (names.length === 0) return false;
+  const applied = readLedger(state, database);
+  const unknown = applied.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new Error(
+      `The database in ${state} was made by another version of the project (it has the migration` +
+        ` ${unknown}, for which there is no file); delete that folder, or set FLOWFLARE_STATE to` +
+        " another one, to start with an empty database.",
+    );
+  }
+  return names.some((name) => !applied.includes(name));
+}
+
+/**
+ * Apply the pending migrations of all Workers, and print their names. Throws an Error before any is
+ * applied if a database has migrations of another version.
  *
  * Call this before the Workers are started. Otherwise they would answer requests without their
  * tables, and could deadlock: a call to a binding blocks Node until workerd answers, and workerd
@@ -125,7 +147,9 @@ function hasPending(state, { id, migrations }) {
  * @param {Source[]} sources the folders of the Workers, with their configurations
  */
 export async function migrateAll(state, sources) {
-  if (!sources.flatMap(databasesOf).some((database) => hasPending(state, database))) return;
+  const databases = sources.flatMap(databasesOf);
+  const pending = databases.filter((database) => hasPending(state, database));
+  if (pending.length === 0) return;
   const [first, ...beside] = sources.map(({ config }) => {
     const { name, compatibilityDate, d1Databases } = readBindings(config, {});
     const script = "export default { fetch: () => new Response(null, { status: 503 }) }";

@@ -24,6 +24,7 @@ export const typeDefs = /* GraphQL */ `
     RETRYING
     COMPLETED
     FAILED
+    CANCELLED
   }
 
   enum StepKind {
@@ -36,6 +37,7 @@ export const typeDefs = /* GraphQL */ `
     RUNNING
     COMPLETED
     FAILED
+    CANCELLED
   }
 
   enum Backoff {

@@ -8,9 +8,10 @@ import { INSTANCE, STEP } from "./rows.mjs";
 const MAX_JSON_BYTES = 512 * 1024;
 const UNPRINTABLE = /[\x00-\x1f\x7f]/;
 /** @type {Record<string, number>} */
-const STEP_RANK = { PENDING: 0, RUNNING: 1, RETRYING: 2, COMPLETED: 3, FAILED: 3 };
+const STEP_RANK = { PENDING: 0, RUNNING: 1, RETRYING: 2, CANCELLED: 3, COMPLETED: 4, FAILED: 4 };
 const RANK = `CASE steps.status
-  WHEN 'PENDING' THEN 0 WHEN 'RUNNING' THEN 1 WHEN 'RETRYING' THEN 2 ELSE 3 END`;
+  WHEN 'PENDING' THEN 0 WHEN 'RUNNING' THEN 1 WHEN 'RETRYING' THEN 2
+  WHEN 'CANCELLED' THEN 3 ELSE 4 END`;
 /** @type {Record<string, string>} */
 const AS_INSTANCE = {
   PENDING: "QUEUED",

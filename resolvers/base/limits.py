@@ -59,6 +59,8 @@ MAX_SEARCH = 256
 MAX_STEP_INDEX = 1_000_000
 MAX_ATTEMPT = 1_000_000
 MAX_RETRIES = 1_000_000
+# Attempts that were never reported and get a row when a later one is; the triggers repeat this.
+MAX_FILLED_ATTEMPTS = 100
 MAX_DESCRIPTION = 4_096
 MAX_RETENTION_DAYS = 36_500
 MAX_DURATION_MS = 2**53 - 1

@@ -33,11 +33,21 @@ TERMINABLE = UNFINISHED
 RESTARTABLE = frozenset(I) - {I.QUEUED}
 RECEIVES_EVENTS = UNFINISHED
 
+# A report of one of these ends a step for good. A CANCELLED step has ended with its instance, and
+# still takes them, because reports may be late.
 STEP_TERMINAL = frozenset({S.COMPLETED, S.FAILED})
+STEP_ENDED = STEP_TERMINAL | {S.CANCELLED}
 
 # The rank of a step's status grows within one attempt; the next attempt begins at RUNNING again.
 # An update changes a step if (attempt, rank) grows and the step is not terminal.
-STEP_RANK: dict[S, int] = {S.PENDING: 0, S.RUNNING: 1, S.RETRYING: 2, S.COMPLETED: 3, S.FAILED: 3}
+STEP_RANK: dict[S, int] = {
+    S.PENDING: 0,
+    S.RUNNING: 1,
+    S.RETRYING: 2,
+    S.CANCELLED: 3,
+    S.COMPLETED: 4,
+    S.FAILED: 4,
+}
 
 
 def sources(to: I) -> list[str]:

@@ -32,6 +32,7 @@ class StepStatus(StrEnum):
     RETRYING = "RETRYING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class StepKind(StrEnum):
@@ -48,6 +49,7 @@ class AttemptStatus(StrEnum):
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class Backoff(StrEnum):
@@ -75,6 +77,7 @@ class EventType(StrEnum):
     STEP_STARTED = "STEP_STARTED"
     STEP_COMPLETED = "STEP_COMPLETED"
     STEP_FAILED = "STEP_FAILED"
+    STEP_CANCELLED = "STEP_CANCELLED"
     ATTEMPT_STARTED = "ATTEMPT_STARTED"
     ATTEMPT_FAILED = "ATTEMPT_FAILED"
 

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -190,6 +191,23 @@ class UpdateStep(Input):
     attempt: Annotated[int, Field(ge=1, le=limits.MAX_ATTEMPT)] | None = None
     retry_policy: RetryPolicyInput | None = None
     retry_at: str | None = None
+
+    @field_validator("status")
+    @classmethod
+    def _reportable(cls, status: StepStatus) -> StepStatus:
+        if status is StepStatus.CANCELLED:
+            raise PydanticCustomError(
+                "cancelled",
+                "CANCELLED cannot be reported: Flowflare sets it when the instance ends before the"
+                " step; accepted are PENDING, RUNNING, RETRYING, COMPLETED and FAILED",
+            )
+        return status
+
+    @property
+    def failed_attempt(self) -> int | None:
+        """The attempt that the update says has failed, if it names that and gives its error."""
+        is_failure = self.status in (StepStatus.RETRYING, StepStatus.FAILED)
+        return self.attempt if is_failure and self.error is not None else None
 
 
 class RegisterWorkflow(Input):

@@ -38,18 +38,20 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
 
     A refused write changes nothing, so there is nothing to roll back, and the SELECT finds the
     step only if it has the requested status. If it finds none, or if the caller has restrictions,
-    the guarded batch runs and names the failure.
+    the guarded batch runs and names the failure. That batch also gives an earlier attempt its
+    error, so the SELECT does not find a step whose current attempt is later than a failed one.
     """
     update = inputs.parse(inputs.UpdateStep, context.arguments["input"])
     database = context.services.database
-    write, guard = update_step(update, context.principal)
+    write, *guarded = update_step(update, context.principal)
     named: dict[str, Any] = {"instance_id": update.instance_id, "name": update.name}
     if context.last and not context.principal.is_restricted:
-        changed = context.select("StepPayload", **named, status=update.status)
+        attempt = update.failed_attempt
+        changed = context.select("StepPayload", **named, status=update.status, attempt=attempt)
         with suppress(DatabaseError):
             return [(await database.batch([write, changed], final=True))[-1].text]
-    payload = context.select("StepPayload", **named, status=None)
-    outcomes = await tracking.apply(database, [write, guard, payload], ("input",))
+    payload = context.select("StepPayload", **named, status=None, attempt=None)
+    outcomes = await tracking.apply(database, [write, *guarded, payload], ("input",))
     return [outcomes[-1].text]
 
 

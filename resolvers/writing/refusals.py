@@ -25,6 +25,7 @@ _AS_INSTANCE = {
     StepStatus.RETRYING: InstanceStatus.RUNNING,
     StepStatus.COMPLETED: InstanceStatus.COMPLETED,
     StepStatus.FAILED: InstanceStatus.ERRORED,
+    StepStatus.CANCELLED: InstanceStatus.TERMINATED,
 }
 
 
@@ -94,7 +95,9 @@ def _out_of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | Non
         last = " (MAX_STEP_INDEX); give a free one" if index == MAX_STEP_INDEX else ""
         message = f"index: another step of the instance has {index}{last}"
         return invalid_input(message, [*path, "index"])
-    begins = step_from == StepStatus.RETRYING and to in (StepStatus.RUNNING, StepStatus.COMPLETED)
+    begins = (step_from == StepStatus.RETRYING and to == StepStatus.RUNNING) or (
+        step_from in (StepStatus.RETRYING, StepStatus.CANCELLED) and to == StepStatus.COMPLETED
+    )
     if begins and reason["attempt"] is None and reason["current"] >= MAX_ATTEMPT:
         return invalid_input(
             f"attempt: the step has had {MAX_ATTEMPT} attempts (MAX_ATTEMPT)", [*path, "attempt"]

@@ -14,7 +14,7 @@ becomes
     FROM instances i WHERE i.instance_id=?11
     ON CONFLICT (instance,name) DO UPDATE SET status=excluded.status,…,error=NULL
     WHERE steps.status NOT IN ('COMPLETED','FAILED')
-    AND (…,3)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
+    AND (…,4)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
     ON CONFLICT (instance,step_index) DO NOTHING
 """
 
@@ -23,7 +23,7 @@ from functools import lru_cache
 
 from resolvers.access.principals import Principal, RestrictionsShape
 from resolvers.base.limits import MAX_ATTEMPT, MAX_STEP_INDEX, WRITE_CACHE_SIZE
-from resolvers.base.transitions import STEP_RANK, STEP_TERMINAL, TERMINAL
+from resolvers.base.transitions import STEP_ENDED, STEP_RANK, STEP_TERMINAL, TERMINAL
 from resolvers.base.vocabulary import StepKind, StepStatus
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW, in_list
@@ -32,8 +32,14 @@ from resolvers.writing.statements import Names, Template, restriction_values, wi
 
 _TERMINAL = in_list(sorted(TERMINAL))
 _STEP_TERMINAL = in_list(sorted(STEP_TERMINAL))
+_STEP_ENDED = in_list(sorted(STEP_ENDED))
 _RANK = (
     "CASE steps.status " + " ".join(f"WHEN '{s}' THEN {r}" for s, r in STEP_RANK.items()) + " END"
+)
+# The current attempt of a step that has not ended by a report has failed.
+_HAS_FAILED = (
+    "(steps.status='RETRYING' OR (steps.status='CANCELLED' AND EXISTS (SELECT 1 FROM attempts a"
+    " WHERE a.step=steps.id AND a.number=steps.attempt AND a.status='FAILED')))"
 )
 
 
@@ -48,16 +54,18 @@ class _Shape:
     policy: bool
     output: bool
     error: bool
+    failed_attempt: bool
     restrictions: RestrictionsShape
 
 
 def update_step(
     update: UpdateStep, principal: Principal, *, number: int | None = None
-) -> tuple[Statement, Statement]:
+) -> list[Statement]:
     """Make the statements of an update: the upsert of the step, and the guard.
 
     The guard refuses the transaction unless the step then is as requested. `number` is the
-    update's index in a batch, for the path of a refusal.
+    update's index in a batch, for the path of a refusal. If the update has the error of a failed
+    attempt, a third statement gives the error to that attempt if a later one began before.
     """
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
@@ -73,6 +81,7 @@ def update_step(
         policy=policy is not None,
         output=update.has("output"),
         error=update.has("error"),
+        failed_attempt=update.failed_attempt is not None,
         restrictions=principal.restrictions.shape,
     )
     values = {
@@ -92,7 +101,10 @@ def update_step(
         "number": number,
         **restriction_values(principal.restrictions),
     }
-    return _upsert(shape).fill(values), _guard(shape).fill(values)
+    templates = [_upsert(shape), _guard(shape)]
+    if shape.failed_attempt:
+        templates.append(_late_failure(shape.restrictions))
+    return [template.fill(values) for template in templates]
 
 
 @lru_cache(WRITE_CACHE_SIZE)
@@ -145,18 +157,20 @@ def _upsert(shape: _Shape) -> Template:
     assignments = ",".join(f"{column}={value}" for column, value in changes.items())
     succeeds = ""
     if status is StepStatus.COMPLETED and shape.attempt:
-        # RETRYING says that the current attempt has failed: only a later one can complete.
-        succeeds = f" AND (steps.status<>'RETRYING' OR {attempt}>steps.attempt)"
+        # If the current attempt has failed, only a later one can complete.
+        succeeds = f" AND ({attempt}>steps.attempt OR NOT {_HAS_FAILED})"
     elif status in (StepStatus.RUNNING, StepStatus.COMPLETED):
         succeeds = f" AND {attempt}<={MAX_ATTEMPT}"
-    # A step that was running may still end after its instance, but none may begin.
-    alive = "" if status in STEP_TERMINAL else f" AND i.status NOT IN {_TERMINAL}"
+    # The end of a step may be reported after that of its instance, but none may begin.
+    alive, ended = "", _STEP_TERMINAL
+    if status not in STEP_TERMINAL:
+        alive, ended = f" AND i.status NOT IN {_TERMINAL}", _STEP_ENDED
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
         f" FROM instances i WHERE i.instance_id={names.add('instance_id')}"
         f"{within(shape.restrictions, 'i', names)}{alive}"
         f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
-        f" WHERE steps.status NOT IN {_STEP_TERMINAL}"
+        f" WHERE steps.status NOT IN {ended}"
         f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
         # The guard reports that another step has the index.
         " ON CONFLICT (instance,step_index) DO NOTHING"
@@ -173,8 +187,11 @@ def _attempt(shape: _Shape, names: Names) -> str:
         return "max(steps.attempt,1)"
     current = "iif(steps.kind='TASK',max(steps.attempt,1),steps.attempt)"
     if shape.status in (StepStatus.RUNNING, StepStatus.COMPLETED):
-        # If the current attempt has failed, the update is about the next one.
-        return f"iif(steps.status='RETRYING',steps.attempt+1,{current})"
+        # If the current attempt has failed, the update is about the next one. Only the end of a
+        # CANCELLED step is taken.
+        ends = shape.status is StepStatus.COMPLETED
+        has_failed = _HAS_FAILED if ends else "steps.status='RETRYING'"
+        return f"iif({has_failed},steps.attempt+1,{current})"
     return current
 
 
@@ -187,7 +204,9 @@ def _guard(shape: _Shape) -> Template:
     late = ""
     if shape.attempt and shape.status in (StepStatus.RUNNING, StepStatus.RETRYING):
         # A report about an earlier attempt succeeds: it is a repetition, or arrived late.
-        late = f" OR (s.status NOT IN {_STEP_TERMINAL} AND {attempt}<=s.attempt)"
+        late = f" OR (s.status NOT IN {_STEP_ENDED} AND {attempt}<=s.attempt)"
+    if shape.failed_attempt:
+        late += f" OR {attempt}<s.attempt"
     return names.template(
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',i.status,'to',{to},"
         f"'step',{name},'stepFrom',s.status,'attempt',{attempt},'current',s.attempt,"
@@ -198,4 +217,19 @@ def _guard(shape: _Shape) -> Template:
         f" ON i.instance_id={by_id}{within(shape.restrictions, 'i', names)}"
         f" LEFT JOIN steps s ON s.instance=i.id AND s.name={name}"
         f" WHERE (s.status={to}{late}) IS NOT 1"
+    )
+
+
+@lru_cache(WRITE_CACHE_SIZE)
+def _late_failure(restrictions: RestrictionsShape) -> Template:
+    """Give an attempt that a later one has overtaken its error, unless it has one."""
+    names = Names()
+    attempt = names.integer("attempt")
+    return names.template(
+        f"UPDATE attempts SET error={names.add('error')},ended_at=coalesce(ended_at,{NOW}),"
+        f"retry_at=coalesce(retry_at,{names.add('retry_at')})"
+        " WHERE step=(SELECT s.id FROM instances i JOIN steps s ON s.instance=i.id"
+        f" WHERE i.instance_id={names.add('instance_id')}{within(restrictions, 'i', names)}"
+        f" AND s.name={names.add('name')} AND s.attempt>{attempt})"
+        f" AND number={attempt} AND status='FAILED' AND error IS NULL"
     )

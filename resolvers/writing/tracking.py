@@ -104,4 +104,4 @@ def _statements(update: Mapping[str, Any], principal: Principal, number: int) ->
     if kind == "instance":
         instance = inputs.parse(inputs.UpdateInstance, value, path)
         return instance_statements(instance, principal, path, number=number)
-    return list(update_step(inputs.parse(inputs.UpdateStep, value, path), principal, number=number))
+    return update_step(inputs.parse(inputs.UpdateStep, value, path), principal, number=number)

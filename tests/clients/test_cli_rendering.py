@@ -224,6 +224,26 @@ def test_an_unfinished_instance_lasts_until_now(shown: Callable[..., str]) -> No
     assert "\x1b" not in printed
 
 
+def test_steps_that_an_end_has_cancelled_do_not_go_on(shown: Callable[..., str]) -> None:
+    [retrying] = tracked().model_dump(by_alias=True)["steps"]
+    waiting = {**retrying, "status": "CANCELLED", "nextRetryAt": None, "completedAt": at(5)}
+    attempt = {"number": 1, "status": "CANCELLED", "error": None, "retryAt": None}
+    attempt |= {"startedAt": at(3), "endedAt": at(5)}
+    running = {**waiting, "name": "work", "index": 2, "error": None, "attempts": [attempt]}
+    sleeping = {**running, "name": "nap", "index": 3, "kind": "SLEEP", "attempts": []}
+    steps = [waiting, running, sleeping]
+    instance = tracked(status="COMPLETED", completedAt=at(5), steps=steps)
+    assert [list(stretches_of(step, at(9)))[-1] for step in instance.steps] == [
+        Stretch(at(1), at(2), Cell.FAILED),
+        Stretch(at(3), at(5), Cell.CANCELLED),
+        Stretch(at(1), at(5), Cell.CANCELLED),
+    ]
+    printed = shown(instance)
+    assert printed.count("CANCELLED") == 3
+    assert "next try" not in printed
+    assert "tried again" not in printed
+
+
 def test_an_instance_without_steps_has_no_table(shown: Callable[..., str]) -> None:
     instance = tracked(steps=[])
     assert axis_of(instance, at(1)) is None

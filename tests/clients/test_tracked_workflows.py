@@ -155,6 +155,21 @@ def test_a_failure_that_the_workflow_catches_fails_the_step_alone(api: Api) -> N
     assert [step["status"] for step in instance["steps"]] == ["FAILED", "COMPLETED"]
 
 
+def test_a_race_that_ends_the_run_cancels_the_step_that_waits_to_retry(api: Api) -> None:
+    instance = until(api, start(api, "failures", way="race"))
+    assert (instance["status"], instance["output"]) == ("COMPLETED", "won")
+    steps = {step["name"]: step for step in instance["steps"]}
+    assert {name: step["status"] for name, step in steps.items()} == {
+        "work": "CANCELLED",
+        "fast": "COMPLETED",
+    }
+    assert [attempt["status"] for attempt in steps["work"]["attempts"]] == ["FAILED"]
+    assert log_of(instance)[-2:] == [
+        ("STEP_CANCELLED", "work", 1),
+        ("INSTANCE_COMPLETED", None, None),
+    ]
+
+
 def test_an_error_outside_a_step_is_recorded_at_the_instance(api: Api) -> None:
     instance = until(api, start(api, "failures", way="outside"))
     assert instance["status"] == "ERRORED"

@@ -138,6 +138,40 @@ def test_a_failing_migration_stops_the_start_and_leaves_no_trace(
     assert server.query("SELECT count(*) AS n FROM two") == [{"n": 0}]
 
 
+def start_without_waiting(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that starts the server, on the state of these tests, until it ends."""
+    return subprocess.run(
+        command,
+        cwd=project,
+        env=tool_environment() | {"FLOWFLARE_STATE": str(project / "state"), "PORT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_database_of_another_version_is_refused_before_anything_is_applied(
+    server: LocalServer, project: Path
+) -> None:
+    server.start()
+    server.stop()
+    (project / "migrations" / "0001_one.sql").rename(project / "migrations" / "0001_new.sql")
+    message = (
+        f"Error: The database in {project / 'state'} was made by another version of the project (it"
+        " has the migration 0001_one.sql, for which there is no file); delete that folder, or set"
+        " FLOWFLARE_STATE to another one, to start with an empty database.\n"
+    )
+    node, python = str(VENV_BIN / "node"), str(VENV_BIN / "python")
+    for command in ((node, "scripts/serve.mjs"), (python, "-m", "scripts.dev")):
+        done = start_without_waiting(project, *command)
+        assert (done.returncode, done.stderr) == (1, message)
+    (project / "migrations" / "0001_new.sql").rename(project / "migrations" / "0001_one.sql")
+    server.start()
+    ledger = server.query("SELECT name FROM d1_migrations")
+    assert [row["name"] for row in ledger] == ["0001_one.sql"]
+
+
 def test_connections_are_refused_until_all_workers_are_migrated(
     server: LocalServer, project: Path
 ) -> None:

@@ -252,10 +252,10 @@ def test_a_finished_instance_accepts_the_end_of_a_step_but_no_start(status: str)
     assert writer.step("COMPLETED", "completes")["step"]["status"] == "COMPLETED"
     assert writer.step("FAILED", "fails", error={"message": "x"})["step"]["status"] == "FAILED"
     state, head = writer.state(), writer.head()
-    for name, target, source in (("goes on", "RETRYING", "RUNNING"), ("new", "RUNNING", None)):
+    for name, target, source in (("goes on", "RETRYING", "CANCELLED"), ("new", "RUNNING", None)):
         result = writer.step(target, name)
         assert (result["__typename"], result["stepFrom"]) == ("IllegalTransition", source)
-        assert result["from"] == (status if source is None else "RUNNING")
+        assert result["from"] == (status if source is None else "TERMINATED")
     assert (writer.state(), writer.head()) == (state, head)
 
 

@@ -34,6 +34,12 @@ ORDER = """query Order($id: String!) {
     events(first: 1000) { events { type status step { name } attempt at } }
   }
 }"""
+REPORT = """mutation Report($input: UpdateWorkflowStepInput!) {
+  updateWorkflowStep(input: $input) { ... on StepPayload { step { status nextRetryAt } } }
+}"""
+RETRYING = """query Retrying {
+  instances(filter: { retrying: true }, first: 100) { nodes { instanceId } }
+}"""
 ONE_RUN = [
     ("INSTANCE_QUEUED", None, None),
     ("INSTANCE_STARTED", None, None),
@@ -184,6 +190,45 @@ def test_a_sleeping_order_has_its_wake_up_time_and_can_be_terminated(api: Api, o
         assert (refused["__typename"], refused["from"]) == ("IllegalTransition", "TERMINATED")
     refused = act(api, "sendWorkflowEvent", order, type="stock")
     assert refused["__typename"] == "IllegalTransition"
+
+
+def retry(api: Api, order: str) -> None:
+    """Report another step of an order, which failed and waits for its next attempt."""
+    step = {"instanceId": order, "name": "invoice", "status": "RETRYING", "attempt": 1}
+    step |= {"error": {"message": "busy"}, "retryAt": "2999-01-01T00:00:00Z"}
+    answer = api.data(REPORT, input=step)["updateWorkflowStep"]["step"]
+    assert answer == {"status": "RETRYING", "nextRetryAt": "2999-01-01T00:00:00.000Z"}
+    assert order in retrying(api)
+
+
+def retrying(api: Api) -> list[str]:
+    """The ids of the instances with a step that waits for its next attempt."""
+    nodes = api.data(RETRYING)["instances"]["nodes"]
+    return [node["instanceId"] for node in nodes]
+
+
+@pytest.mark.parametrize("end", ["COMPLETED", "TERMINATED"])
+def test_an_order_that_ends_cancels_a_step_that_waits_for_its_retry(
+    api: Api, order: str, end: str
+) -> None:
+    start(api, order, failPayments=0, holdMs=2_000 if end == "COMPLETED" else 600_000)
+    until(api, order, "SLEEPING")
+    retry(api, order)
+    if end == "TERMINATED":
+        act(api, "terminateWorkflow", order)
+    ended = until(api, order, end)
+    steps = {step["name"]: step for step in ended["steps"]}
+    invoice = steps["invoice"]
+    assert (invoice["status"], invoice["nextRetryAt"]) == ("CANCELLED", None)
+    assert invoice["completedAt"] == ended["completedAt"]
+    assert [attempt["status"] for attempt in invoice["attempts"]] == ["FAILED"]
+    hold = "COMPLETED" if end == "COMPLETED" else "CANCELLED"
+    assert steps["hold for stock"]["status"] == hold
+    assert order not in retrying(api)
+    events = [(type_, step) for type_, step, _ in log_of(ended)]
+    assert events[-2:] == [("STEP_CANCELLED", "invoice"), (f"INSTANCE_{end}", None)]
+    late = {"instanceId": order, "name": "invoice", "status": "COMPLETED", "attempt": 2}
+    assert api.data(REPORT, input=late)["updateWorkflowStep"]["step"]["status"] == "COMPLETED"
 
 
 def test_a_paused_order_stays_paused_and_has_not_failed(api: Api, order: str) -> None:

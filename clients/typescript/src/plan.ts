@@ -25,8 +25,10 @@ const RANK: Readonly<Record<StepStatus, number>> = {
   PENDING: 0,
   RUNNING: 1,
   RETRYING: 2,
-  COMPLETED: 3,
-  FAILED: 3,
+  // The end of such a step may still be reported.
+  CANCELLED: 3,
+  COMPLETED: 4,
+  FAILED: 4,
 };
 
 // The statuses that end when a run begins, whoever has started or resumed the instance.

@@ -14,7 +14,10 @@ export type InstanceStatus =
   | "TERMINATED"
   | "UNKNOWN";
 
-export type StepStatus = "PENDING" | "RUNNING" | "RETRYING" | "COMPLETED" | "FAILED";
+/** The statuses of a step that can be reported. */
+export type ReportedStepStatus = "PENDING" | "RUNNING" | "RETRYING" | "COMPLETED" | "FAILED";
+/** `CANCELLED` is set by the service: the instance ended before the step did. */
+export type StepStatus = ReportedStepStatus | "CANCELLED";
 export type StepKind = "TASK" | "SLEEP" | "WAIT_FOR_EVENT";
 export type Backoff = "CONSTANT" | "LINEAR" | "EXPONENTIAL";
 
@@ -49,7 +52,7 @@ const BY_SPELLING = new Map<string, InstanceStatus>([["pending", "QUEUED"]]);
 for (const status of Object.keys(SPELLED) as InstanceStatus[])
   BY_SPELLING.set(bare(status), status);
 
-const STEP_STATUSES: readonly StepStatus[] = [
+const STEP_STATUSES: readonly ReportedStepStatus[] = [
   "PENDING",
   "RUNNING",
   "RETRYING",
@@ -71,8 +74,8 @@ export function instanceStatus(spelling: string): InstanceStatus {
   return status;
 }
 
-/** The API's status of a step, in any case; throws ConfigurationError. */
-export function stepStatus(spelling: string): StepStatus {
+/** The API's status of a reported step, in any case; throws ConfigurationError. */
+export function stepStatus(spelling: string): ReportedStepStatus {
   const status = STEP_STATUSES.find((name) => name === spelling.toUpperCase());
   if (status === undefined) throw unknownStatus(spelling, STEP_STATUSES);
   return status;

@@ -2,7 +2,7 @@
 
 import type { Failure } from "./failures.ts";
 import { JsonText, objectText } from "./json.ts";
-import type { Backoff, InstanceStatus, StepKind, StepStatus } from "./statuses.ts";
+import type { Backoff, InstanceStatus, ReportedStepStatus, StepKind } from "./statuses.ts";
 
 /** An external entity that a workflow works on: an order, a user. */
 export interface Reference {
@@ -36,7 +36,7 @@ export interface InstanceUpdate {
 export interface StepUpdate {
   instanceId: string;
   name: string;
-  status: StepStatus;
+  status: ReportedStepStatus;
   index?: number;
   kind?: StepKind;
   output?: JsonText;

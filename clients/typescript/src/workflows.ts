@@ -26,7 +26,7 @@ export interface Instance {
 
 export interface WorkflowAttempt {
   number: number;
-  status: "RUNNING" | "COMPLETED" | "FAILED";
+  status: "RUNNING" | "COMPLETED" | "FAILED" | "CANCELLED";
   error: Failure | null;
   startedAt: string | null;
   endedAt: string | null;

@@ -25,11 +25,12 @@ _SOURCES = {
     "StepPayload": (
         "steps",
         "{r}.instance=(SELECT id FROM instances WHERE instance_id={instance_id})"
-        " AND {r}.name={name} AND {r}.status=coalesce({status},{r}.status)",
+        " AND {r}.name={name} AND {r}.status=coalesce({status},{r}.status)"
+        " AND {r}.attempt=coalesce({attempt},{r}.attempt)",
     ),
     "WorkflowPayload": ("workflows", "{r}.name={name}"),
 }
-_VALUES = ("instance_id", "name", "status")
+_VALUES = ("instance_id", "name", "status", "attempt")
 
 
 def payload(field: Field, type_name: str) -> tuple[str, str]:

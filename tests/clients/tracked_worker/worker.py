@@ -70,7 +70,7 @@ class SendInvoice(TrackedWorkflow):
 
 class Failures(TrackedWorkflow):
     """Fails in the way its input asks for: `final`, `never`, `cloudflare`, `slow`, `caught`,
-    `outside`."""
+    `outside`, `race`."""
 
     async def run(self, event: Any, step: TrackedStep) -> Any:
         """One step that fails."""
@@ -89,6 +89,12 @@ class Failures(TrackedWorkflow):
         if way == "outside":
             await step.do("fine", lambda: 1)
             raise KeyError("not in a step")
+        if way == "race":
+            waits = Retries(limit=1, delay=timedelta(hours=1), backoff="constant")
+            slow = asyncio.create_task(step.do("work", work, retries=waits))
+            fast = asyncio.create_task(step.do("fast", lambda: asyncio.sleep(0.5, "won")))
+            await asyncio.wait({slow, fast}, return_when=asyncio.FIRST_COMPLETED)
+            return fast.result()
         try:
             await step.do("work", work, retries=retries, timeout=timedelta(milliseconds=300))
         except Exception:

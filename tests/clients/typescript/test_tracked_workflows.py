@@ -331,3 +331,14 @@ def retries(limit: int) -> dict[str, Any]:
 
 def last(events: list[str], event: str) -> int:
     return len(events) - 1 - events[::-1].index(event)
+
+
+def test_a_race_that_ends_the_run_cancels_the_step_that_waits_to_retry(scripts: Scripts) -> None:
+    retries = {"limit": 3, "delay": 60_000, "backoff": "constant"}
+    slow = {"do": "slow", "fails": 3, "config": {"retries": retries}}
+    instance = scripts.run([{"race": [slow, {"do": "fast", "takes": 500}]}])
+    assert (instance["status"], instance["output"]) == ("COMPLETED", {"results": ["fast"]})
+    assert statuses(instance) == {"slow": "CANCELLED", "fast": "COMPLETED"}
+    assert step(instance, "slow")["nextRetryAt"] is None
+    assert attempts(instance, "slow") == [(1, "FAILED", "declined at attempt 1")]
+    assert happened(instance)[-2:] == ["STEP_CANCELLED slow 1", "INSTANCE_COMPLETED"]

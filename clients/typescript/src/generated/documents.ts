@@ -10,8 +10,13 @@ export interface DocumentTypeDecoration<TResult, TVariables> {
 }
 /** State of one attempt at a step */
 export type AttemptStatus =
+  /** The instance ended before the attempt did */
+  | 'CANCELLED'
+  /** Succeeded */
   | 'COMPLETED'
+  /** Failed */
   | 'FAILED'
+  /** Running */
   | 'RUNNING';
 
 /** Growth of the delay between attempts */
@@ -100,6 +105,7 @@ export type EventType =
   | 'INSTANCE_TERMINATED'
   | 'INSTANCE_UPDATED'
   | 'INSTANCE_WAITING'
+  | 'STEP_CANCELLED'
   | 'STEP_COMPLETED'
   | 'STEP_FAILED'
   | 'STEP_STARTED';
@@ -228,6 +234,8 @@ export type StepKind =
 
 /** State of one step */
 export type StepStatus =
+  /** The instance ended before the step did; set by Flowflare, never reported */
+  | 'CANCELLED'
   /** Succeeded */
   | 'COMPLETED'
   /** Failed, and will not be retried */
@@ -288,7 +296,7 @@ export type UpdateWorkflowStepInput = {
   retryAt?: string | null | undefined;
   /** Retry policy of the step */
   retryPolicy?: RetryPolicyInput | null | undefined;
-  /** New status */
+  /** New status; CANCELLED cannot be reported */
   status: StepStatus;
 };
 

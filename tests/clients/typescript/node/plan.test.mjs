@@ -39,6 +39,14 @@ test("an unknown step is reported", () => {
   }
 });
 
+test("only the end of a cancelled step is reported", () => {
+  const known = new Known("COMPLETED", [["s", { status: "CANCELLED", attempt: 1 }]]);
+  for (const status of /** @type {const} */ (["COMPLETED", "FAILED"]))
+    assert.deepEqual(known.news({ updates: [step(status, 1)] }), [step(status, 1)], status);
+  for (const update of [step("RUNNING", 1), step("RETRYING", 1), step("RUNNING", 2)])
+    assert.deepEqual(known.news({ updates: [update] }), []);
+});
+
 test("recorded and earlier states are not reported again", () => {
   /** @type {[[StepUpdate["status"], number], [StepUpdate["status"], number?]][]} */
   const cases = [

@@ -203,6 +203,7 @@ test("statuses are accepted in every spelling, and returned in one", () => {
   }
   assert.equal(instanceStatus("Pending"), "QUEUED");
   assert.equal(stepStatus("Retrying"), "RETRYING");
+  assert.throws(() => stepStatus("Cancelled"), { name: "ConfigurationError" });
   assert.equal(spelled("COMPLETED"), "Completed");
   assert.throws(() => instanceStatus("Done"), {
     name: "ConfigurationError",

@@ -46,6 +46,7 @@ export type Action =
   | { sleepUntil: string; in: number }
   | { wait: string; type: string; timeout?: string; optional?: boolean }
   | { together: Action[] }
+  | { race: Action[] }
   | Tracked
   | { update: Omit<WorkflowInstanceData, "id"> }
   | { throw: string }
@@ -98,6 +99,9 @@ async function perform(
 ): Promise<unknown> {
   if ("together" in action) {
     return Promise.all(action.together.map((one) => perform(one, step, instanceId, env)));
+  }
+  if ("race" in action) {
+    return Promise.race(action.race.map((one) => perform(one, step, instanceId, env)));
   }
   if ("update" in action) return updateWorkflowInstance({ id: instanceId, ...action.update }, env);
   if ("end" in action) return () => "no value";

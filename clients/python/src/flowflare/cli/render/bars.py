@@ -21,6 +21,7 @@ class Cell(Enum):
     DONE = ("█", "#", "green")
     RUNNING = ("▒", "=", "cyan")
     FAILED = ("█", "x", "red")
+    CANCELLED = ("▒", "~", "magenta")
 
     @property
     def style(self) -> str:

@@ -21,6 +21,7 @@ _STYLES = {
     "FAILED": "red",
     "ERRORED": "red",
     "TERMINATED": "magenta",
+    "CANCELLED": "magenta",
     "PAUSED": "yellow",
     "RESTARTED": "yellow",
 }

@@ -29,6 +29,7 @@ STATUS_STYLES = {
     "ERRORED": "red",
     "FAILED": "red",
     "TERMINATED": "magenta",
+    "CANCELLED": "magenta",
     "UNKNOWN": "dim",
 }
 

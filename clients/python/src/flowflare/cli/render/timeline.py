@@ -120,8 +120,7 @@ def stretches_of(step: WorkflowStep, until: datetime) -> Iterator[Stretch]:
         return
     end = step.completed_at or until
     if not step.attempts:
-        done = Cell.FAILED if step.status == "FAILED" else Cell.SLEEP
-        yield Stretch(step.started_at, end, done)
+        yield Stretch(step.started_at, end, _PAUSE_CELLS.get(step.status, Cell.SLEEP))
         return
     # The step waits between two attempts.
     yield Stretch(step.started_at, end, Cell.WAIT)
@@ -132,7 +131,13 @@ def stretches_of(step: WorkflowStep, until: datetime) -> Iterator[Stretch]:
             )
 
 
-_ATTEMPT_CELLS = {"RUNNING": Cell.RUNNING, "COMPLETED": Cell.DONE, "FAILED": Cell.FAILED}
+_PAUSE_CELLS = {"FAILED": Cell.FAILED, "CANCELLED": Cell.CANCELLED}
+_ATTEMPT_CELLS = {
+    "RUNNING": Cell.RUNNING,
+    "COMPLETED": Cell.DONE,
+    "FAILED": Cell.FAILED,
+    "CANCELLED": Cell.CANCELLED,
+}
 
 
 def _bar(cells: list[Cell], *, ascii_only: bool) -> Text:
@@ -168,7 +173,8 @@ def _show_failures(
             )
         output.show(head)
         for attempt in failed:
-            output.show(_failure(attempt, now))
+            was_last = step.status == "CANCELLED" and attempt.number == step.attempt_count
+            output.show(_failure(attempt, now, was_last=was_last))
             if stacks and attempt.error is not None:
                 _show_whole(output, attempt.error, indent=4)
         if error is not None:
@@ -178,13 +184,13 @@ def _show_failures(
             output.show(Text(f"  next try {due}", style=STATUS_STYLES["RETRYING"]))
 
 
-def _failure(attempt: StepAttempt, now: datetime) -> Text:
+def _failure(attempt: StepAttempt, now: datetime, *, was_last: bool) -> Text:
     assert attempt.error is not None
     line = Text.assemble((f"  try {attempt.number}  ", "dim"))
     line.append(error_text(attempt.error), style="red")
     if attempt.ended_at is not None:
         line.append(f"  {ago(attempt.ended_at, now)}", style="dim")
-    if attempt.ended_at is not None and attempt.retry_at is not None:
+    if attempt.ended_at is not None and attempt.retry_at is not None and not was_last:
         wait = attempt.retry_at - attempt.ended_at
         line.append(f", tried again after {span(wait)}", style="dim")
     return line

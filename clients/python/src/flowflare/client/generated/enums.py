@@ -7,6 +7,7 @@ class AttemptStatus(str, Enum):
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class Backoff(str, Enum):
@@ -45,6 +46,7 @@ class EventType(str, Enum):
     STEP_STARTED = "STEP_STARTED"
     STEP_COMPLETED = "STEP_COMPLETED"
     STEP_FAILED = "STEP_FAILED"
+    STEP_CANCELLED = "STEP_CANCELLED"
     ATTEMPT_STARTED = "ATTEMPT_STARTED"
     ATTEMPT_FAILED = "ATTEMPT_FAILED"
 
@@ -90,3 +92,4 @@ class StepStatus(str, Enum):
     RETRYING = "RETRYING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"

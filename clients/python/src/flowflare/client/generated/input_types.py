@@ -229,7 +229,7 @@ class UpdateWorkflowStepInput(BaseModel):
     name: str
     "Name of the step, at most 256 characters"
     status: StepStatus
-    "New status"
+    "New status; CANCELLED cannot be reported"
     index: Optional[int] = None
     "Position in the order of execution, from 1; the next one if absent"
     kind: Optional[StepKind] = None

@@ -1,18 +1,20 @@
--- The steps of an instance and the attempts of a step.
+-- The steps of an instance, and the attempts of a step.
 
+-- A step is identified in its instance by its name.
 CREATE TABLE steps (
   id INTEGER PRIMARY KEY,
   instance INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
   step_index INTEGER NOT NULL CHECK (step_index BETWEEN 1 AND 1000000),
   name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 256),
   kind TEXT NOT NULL CHECK (kind IN ('TASK', 'SLEEP', 'WAIT_FOR_EVENT')),
-  status TEXT NOT NULL CHECK (status IN ('PENDING', 'RUNNING', 'RETRYING', 'COMPLETED', 'FAILED')),
+  status TEXT NOT NULL CHECK (status IN (
+    'PENDING', 'RUNNING', 'RETRYING', 'COMPLETED', 'FAILED', 'CANCELLED')),
   output TEXT CONSTRAINT step_output CHECK (json_valid(output) AND octet_length(output) <= 524288),
   error TEXT CONSTRAINT step_error CHECK (json_valid(error) AND octet_length(error) <= 262144),
   retry_limit INTEGER CHECK (retry_limit >= 0),
   retry_delay INTEGER CHECK (retry_delay >= 0),
   retry_backoff TEXT CHECK (retry_backoff IN ('CONSTANT', 'LINEAR', 'EXPONENTIAL')),
-  -- Number of the current attempt, from 1; 0 before the first and for steps that make none.
+  -- Number of the current attempt, from 1; 0 before the first and for steps without attempts.
   attempt INTEGER NOT NULL CHECK (attempt >= 0),
   next_retry_at TEXT,
   started_at TEXT,
@@ -21,13 +23,13 @@ CREATE TABLE steps (
   UNIQUE (instance, step_index),
   UNIQUE (instance, name),
   CHECK ((retry_limit IS NULL) = (retry_delay IS NULL) AND (retry_limit IS NULL) = (retry_backoff IS NULL)),
-  CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'FAILED')))
+  CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'FAILED', 'CANCELLED')))
 ) STRICT;
 
 CREATE TABLE attempts (
   step INTEGER NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
   number INTEGER NOT NULL CHECK (number >= 1),
-  status TEXT NOT NULL CHECK (status IN ('RUNNING', 'COMPLETED', 'FAILED')),
+  status TEXT NOT NULL CHECK (status IN ('RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED')),
   error TEXT CHECK (json_valid(error) AND octet_length(error) <= 262144),
   started_at TEXT,
   ended_at TEXT,

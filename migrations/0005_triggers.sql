@@ -1,14 +1,6 @@
--- What follows from a change, in the transaction of the change: its event, the counters,
--- the attempts. Kept here so that no statement, ours or an operator's, can change state
--- without its event, or write an event without its change.
-
--- Instances by workflow and status, so that counting never scans.
-CREATE TABLE status_counts (
-  workflow TEXT NOT NULL,
-  status TEXT NOT NULL,
-  count INTEGER NOT NULL CHECK (count >= 0),
-  PRIMARY KEY (workflow, status)
-) STRICT, WITHOUT ROWID;
+-- The consequences of a change, in its transaction: events, counts and attempts. As triggers, so
+-- that no statement, not even an operator's, changes state without its event or writes an event without
+-- its change.
 
 CREATE TRIGGER instance_inserted AFTER INSERT ON instances BEGIN
   INSERT INTO workflows (name, created_at, updated_at)
@@ -41,30 +33,41 @@ BEGIN
   INSERT INTO status_counts (workflow, status, count)
     SELECT NEW.workflow, NEW.status, 1 WHERE (OLD.workflow, OLD.status) <> (NEW.workflow, NEW.status)
     ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
-  INSERT INTO events (at, type, instance, status, data) VALUES (
+  -- The steps that an end leaves open end with it, and their events come before its own.
+  UPDATE steps SET status = 'CANCELLED', next_retry_at = NULL, completed_at = NEW.completed_at, updated_at = NEW.updated_at
+    WHERE instance = NEW.id AND status IN ('PENDING', 'RUNNING', 'RETRYING')
+      AND OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL;
+  INSERT INTO events (at, type, instance, status, data, moved_from) VALUES (
     NEW.updated_at,
     CASE
       WHEN NEW.status = OLD.status OR NEW.status IN ('WAITING_FOR_PAUSE', 'UNKNOWN') THEN 'INSTANCE_UPDATED'
       WHEN NEW.status = 'RUNNING' AND OLD.status IN ('QUEUED', 'UNKNOWN') THEN 'INSTANCE_STARTED'
       WHEN NEW.status = 'RUNNING' THEN 'INSTANCE_RESUMED'
-      -- No update leads back to QUEUED but from UNKNOWN, and that one keeps `started_at`.
+      -- An update leads to QUEUED only from UNKNOWN, and keeps `started_at`.
       WHEN NEW.status = 'QUEUED' AND (OLD.status <> 'UNKNOWN' OR OLD.started_at IS NOT NEW.started_at)
         THEN 'INSTANCE_RESTARTED'
       ELSE 'INSTANCE_' || NEW.status
     END,
     NEW.id, NEW.status,
-    CASE WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status
-      THEN json_object('error', json_remove(NEW.error, '$.stack')) END);
+    CASE
+      WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status AND NEW.reconciled_at IS NOT OLD.reconciled_at
+        THEN json_object('error', json_remove(NEW.error, '$.stack'), 'reconciled', json('true'))
+      WHEN NEW.status = 'ERRORED' AND NEW.status <> OLD.status
+        THEN json_object('error', json_remove(NEW.error, '$.stack'))
+      WHEN NEW.reconciled_at IS NOT OLD.reconciled_at THEN json_object('reconciled', json('true'))
+    END,
+    CASE WHEN (OLD.ref_type, OLD.ref_id) IS NOT (NEW.ref_type, NEW.ref_id) AND OLD.ref_type IS NOT NULL
+      THEN json_array(OLD.ref_type, OLD.ref_id) END);
 END;
 
 CREATE TRIGGER instance_deleted AFTER DELETE ON instances BEGIN
   UPDATE status_counts SET count = count - 1 WHERE workflow = OLD.workflow AND status = OLD.status;
 END;
 
--- A step's own columns say which attempt is current and how it stands; the rows of
--- `attempts` and the events follow from them.
+-- A step's own columns have its current attempt and status; the rows of `attempts` and the events follow
+-- from them.
 CREATE TRIGGER step_inserted AFTER INSERT ON steps BEGIN
-  -- A step that is only known has not started, but the instance has one more.
+  -- A pending step has not started, but the instance has one more.
   INSERT INTO events (at, type, instance, status, step)
     SELECT NEW.updated_at, iif(NEW.status = 'PENDING', 'INSTANCE_UPDATED', 'STEP_STARTED'),
       NEW.instance, i.status, NEW.name
@@ -72,6 +75,11 @@ CREATE TRIGGER step_inserted AFTER INSERT ON steps BEGIN
   INSERT INTO events (at, type, instance, status, step, attempt)
     SELECT NEW.updated_at, 'ATTEMPT_STARTED', NEW.instance, i.status, NEW.name, NEW.attempt
     FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > 0;
+  -- The attempts before the first that was reported have failed; of many, only the last are kept.
+  INSERT INTO attempts (step, number, status)
+    SELECT NEW.id, NEW.attempt - 1 - key, 'FAILED'
+    FROM json_each('[' || rtrim(replace(hex(zeroblob(min(NEW.attempt - 1, 100))), '00', '0,'), ',') || ']')
+    WHERE NEW.attempt > 1;
   INSERT INTO attempts (step, number, status, error, started_at, ended_at, retry_at)
     SELECT NEW.id, NEW.attempt,
       CASE NEW.status WHEN 'RUNNING' THEN 'RUNNING' WHEN 'COMPLETED' THEN 'COMPLETED' ELSE 'FAILED' END,
@@ -96,51 +104,72 @@ WHEN (OLD.status, OLD.attempt) <> (NEW.status, NEW.attempt)
 BEGIN
   INSERT INTO events (at, type, instance, status, step)
     SELECT NEW.updated_at, 'STEP_STARTED', NEW.instance, i.status, NEW.name
-    FROM instances i WHERE i.id = NEW.instance AND OLD.status = 'PENDING' AND NEW.status <> 'PENDING';
-  -- An attempt that another overtakes has failed, though nobody said so.
+    FROM instances i
+    WHERE i.id = NEW.instance AND NEW.status NOT IN ('PENDING', 'CANCELLED')
+      AND (OLD.status = 'PENDING' OR (OLD.status = 'CANCELLED' AND OLD.started_at IS NULL));
+  -- An attempt that is overtaken by another has failed, though nobody reported it.
   INSERT INTO events (at, type, instance, status, step, attempt, data)
     SELECT NEW.updated_at, 'ATTEMPT_FAILED', NEW.instance, i.status, NEW.name, OLD.attempt,
       json_object('error', NULL, 'retryAt', NULL)
-    FROM instances i
-    WHERE i.id = NEW.instance AND OLD.attempt BETWEEN 1 AND NEW.attempt - 1 AND OLD.status = 'RUNNING';
-  UPDATE attempts SET status = 'FAILED', ended_at = NEW.updated_at
-    WHERE step = NEW.id AND number = OLD.attempt AND number < NEW.attempt AND status = 'RUNNING';
+    FROM instances i JOIN attempts a ON a.step = NEW.id AND a.number = OLD.attempt
+    WHERE i.id = NEW.instance AND NEW.attempt > OLD.attempt AND a.status IN ('RUNNING', 'CANCELLED');
+  UPDATE attempts SET status = 'FAILED', ended_at = coalesce(ended_at, NEW.updated_at)
+    WHERE step = NEW.id AND number = OLD.attempt AND number < NEW.attempt AND status IN ('RUNNING', 'CANCELLED');
   INSERT INTO events (at, type, instance, status, step, attempt)
     SELECT NEW.updated_at, 'ATTEMPT_STARTED', NEW.instance, i.status, NEW.name, NEW.attempt
     FROM instances i WHERE i.id = NEW.instance AND NEW.attempt > OLD.attempt;
-  INSERT INTO attempts (step, number, status, error, started_at, ended_at, retry_at)
-    SELECT NEW.id, NEW.attempt,
-      CASE NEW.status WHEN 'RUNNING' THEN 'RUNNING' WHEN 'COMPLETED' THEN 'COMPLETED' ELSE 'FAILED' END,
-      CASE WHEN NEW.status IN ('RETRYING', 'FAILED') THEN NEW.error END,
-      NEW.updated_at, CASE WHEN NEW.status <> 'RUNNING' THEN NEW.updated_at END, NEW.next_retry_at
-    WHERE NEW.attempt > 0
-    ON CONFLICT (step, number) DO UPDATE
-      SET status = excluded.status, error = excluded.error, ended_at = excluded.ended_at, retry_at = excluded.retry_at
-      WHERE attempts.status = 'RUNNING';
+  -- The attempts in between, as in `step_inserted`.
+  INSERT INTO attempts (step, number, status)
+    SELECT NEW.id, NEW.attempt - 1 - key, 'FAILED'
+    FROM json_each('[' || rtrim(replace(hex(zeroblob(min(NEW.attempt - OLD.attempt - 1, 100))), '00', '0,'), ',') || ']')
+    WHERE NEW.attempt > OLD.attempt + 1;
+  -- Unless the attempt has failed before, as that of a step that is RETRYING has.
   INSERT INTO events (at, type, instance, status, step, attempt, data)
     SELECT NEW.updated_at, 'ATTEMPT_FAILED', NEW.instance, i.status, NEW.name, NEW.attempt,
       json_object('error', json_remove(NEW.error, '$.stack'), 'retryAt', NEW.next_retry_at)
     FROM instances i
     WHERE i.id = NEW.instance AND NEW.attempt > 0 AND NEW.status IN ('RETRYING', 'FAILED')
-      AND (OLD.attempt < NEW.attempt OR OLD.status <> 'RETRYING');
+      AND NOT EXISTS (SELECT 1 FROM attempts WHERE step = NEW.id AND number = NEW.attempt AND status = 'FAILED');
+  INSERT INTO attempts (step, number, status, error, started_at, ended_at, retry_at)
+    SELECT NEW.id, NEW.attempt,
+      CASE NEW.status
+        WHEN 'RUNNING' THEN 'RUNNING' WHEN 'COMPLETED' THEN 'COMPLETED' WHEN 'CANCELLED' THEN 'CANCELLED' ELSE 'FAILED'
+      END,
+      CASE WHEN NEW.status IN ('RETRYING', 'FAILED') THEN NEW.error END,
+      NEW.updated_at, CASE WHEN NEW.status <> 'RUNNING' THEN NEW.updated_at END, NEW.next_retry_at
+    WHERE NEW.attempt > 0
+    ON CONFLICT (step, number) DO UPDATE
+      SET status = excluded.status, error = excluded.error, ended_at = excluded.ended_at, retry_at = excluded.retry_at
+      WHERE attempts.status IN ('RUNNING', 'CANCELLED');
   INSERT INTO events (at, type, instance, status, step, attempt, data)
     SELECT NEW.updated_at, 'STEP_' || NEW.status, NEW.instance, i.status, NEW.name, nullif(NEW.attempt, 0),
       CASE NEW.status WHEN 'FAILED' THEN json_object('error', json_remove(NEW.error, '$.stack')) END
     FROM instances i WHERE i.id = NEW.instance AND NEW.status IN ('COMPLETED', 'FAILED');
+  -- The instance has ended already, but its last event has the status that it ends.
+  INSERT INTO events (at, type, instance, status, step, attempt)
+    SELECT NEW.updated_at, 'STEP_CANCELLED', NEW.instance,
+      coalesce((SELECT status FROM events WHERE instance = NEW.instance ORDER BY id DESC LIMIT 1), i.status),
+      NEW.name, nullif(NEW.attempt, 0)
+    FROM instances i WHERE i.id = NEW.instance AND NEW.status = 'CANCELLED';
   UPDATE instances
     SET updated_at = NEW.updated_at,
       retrying_steps = retrying_steps + (NEW.status = 'RETRYING') - (OLD.status = 'RETRYING')
     WHERE id = NEW.instance;
 END;
 
+-- A report that is overtaken by the next attempt gives its failed attempt the error.
+CREATE TRIGGER attempt_filled AFTER UPDATE OF error ON attempts
+WHEN OLD.status = 'FAILED' AND NEW.status = 'FAILED' AND OLD.error IS NULL AND NEW.error IS NOT NULL
+BEGIN
+  UPDATE instances SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    WHERE id = (SELECT instance FROM steps WHERE id = NEW.step);
+  INSERT INTO events (at, type, instance, status, step, attempt, data)
+    SELECT i.updated_at, 'ATTEMPT_FAILED', i.id, i.status, s.name, NEW.number,
+      json_object('error', json_remove(NEW.error, '$.stack'), 'retryAt', NEW.retry_at)
+    FROM steps s JOIN instances i ON i.id = s.instance WHERE s.id = NEW.step;
+END;
+
 CREATE TRIGGER step_deleted AFTER DELETE ON steps BEGIN
   UPDATE instances SET retrying_steps = retrying_steps - 1
     WHERE id = OLD.instance AND OLD.status = 'RETRYING';
-END;
-
--- A statement that finds its transaction must not go on inserts its reason here: the
--- whole batch is rolled back and the reason is the error's message.
-CREATE TABLE refusals (reason TEXT NOT NULL) STRICT;
-CREATE TRIGGER refusal BEFORE INSERT ON refusals BEGIN
-  SELECT RAISE(ABORT, NEW.reason);
 END;

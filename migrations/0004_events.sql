@@ -1,6 +1,5 @@
--- The append-only log. `id` is the cursor: AUTOINCREMENT, because a number must never
--- come back, not even after retention has removed the newest entries.
--- `step` is the step's name: it stays readable when a restart has removed the step itself.
+-- The append-only log. `id` is the cursor: AUTOINCREMENT, because a number must never come back, not
+-- even after retention has removed the newest events.
 
 CREATE TABLE events (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -9,14 +8,19 @@ CREATE TABLE events (
     'INSTANCE_QUEUED', 'INSTANCE_STARTED', 'INSTANCE_SLEEPING', 'INSTANCE_WAITING',
     'INSTANCE_PAUSED', 'INSTANCE_RESUMED', 'INSTANCE_COMPLETED', 'INSTANCE_ERRORED',
     'INSTANCE_TERMINATED', 'INSTANCE_RESTARTED', 'INSTANCE_UPDATED',
-    'STEP_STARTED', 'STEP_COMPLETED', 'STEP_FAILED', 'ATTEMPT_STARTED', 'ATTEMPT_FAILED')),
+    'STEP_STARTED', 'STEP_COMPLETED', 'STEP_FAILED', 'STEP_CANCELLED',
+    'ATTEMPT_STARTED', 'ATTEMPT_FAILED')),
   instance INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
   status TEXT NOT NULL CHECK (status IN (
     'QUEUED', 'RUNNING', 'SLEEPING', 'WAITING', 'WAITING_FOR_PAUSE', 'PAUSED',
     'COMPLETED', 'ERRORED', 'TERMINATED', 'UNKNOWN')),
+  -- Name of the step, which stays readable when a restart has removed the step itself.
   step TEXT,
   attempt INTEGER,
-  data TEXT CHECK (json_valid(data))
+  data TEXT CHECK (json_valid(data)),
+  -- The reference that the instance left with this event: its subscribers are notified as well. It is
+  -- not in `data`, because those who see the instance now may not see it there.
+  moved_from TEXT CHECK (json_valid(moved_from))
 ) STRICT;
 
 CREATE INDEX events_by_instance ON events (instance, id);

@@ -1,20 +1,10 @@
--- Workflow definitions and their instances.
--- Stored form = wire form: instants are UTC text (RFC 3339, milliseconds), enums their
--- GraphQL names, JSON columns hold JSON text of at most 512 KiB.
+-- Instances, and how many there are.
 
-CREATE TABLE workflows (
-  name TEXT NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64),
-  description TEXT CHECK (length(description) <= 4096),
-  metadata TEXT CONSTRAINT workflow_metadata CHECK (json_valid(metadata) AND octet_length(metadata) <= 524288),
-  retention_days INTEGER CHECK (retention_days BETWEEN 1 AND 36500),
-  created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL
-) STRICT;
-
+-- An instance is identified by the engine's id.
 CREATE TABLE instances (
   id INTEGER PRIMARY KEY,
-  instance_id TEXT NOT NULL UNIQUE CHECK (length(instance_id) BETWEEN 1 AND 100),
   workflow TEXT NOT NULL REFERENCES workflows (name),
+  instance_id TEXT NOT NULL UNIQUE CHECK (length(instance_id) BETWEEN 1 AND 100),
   ref_type TEXT CHECK (length(ref_type) BETWEEN 1 AND 64),
   ref_id TEXT CHECK (length(ref_id) BETWEEN 1 AND 256),
   status TEXT NOT NULL CHECK (status IN (
@@ -26,17 +16,19 @@ CREATE TABLE instances (
   metadata TEXT CONSTRAINT instance_metadata CHECK (json_valid(metadata) AND octet_length(metadata) <= 524288),
   created_at TEXT NOT NULL,
   started_at TEXT,
-  updated_at TEXT NOT NULL,
   completed_at TEXT,
+  updated_at TEXT NOT NULL,
   sleep_until TEXT,
-  -- Kept by the triggers of 0004: steps that wait for their next attempt.
+  -- When the instance was last given the status that the engine had for it.
+  reconciled_at TEXT,
+  -- Steps that wait for their next attempt; the triggers keep it.
   retrying_steps INTEGER NOT NULL DEFAULT 0 CHECK (retrying_steps >= 0),
   CHECK ((ref_type IS NULL) = (ref_id IS NULL)),
   CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'ERRORED', 'TERMINATED')))
 ) STRICT;
 
--- Every list is a keyset page on one of these, so a page reads what it returns however
--- large the table. Each ends in `id`, the row's number, which breaks ties of time.
+-- Every list is a keyset page on one of these indexes, so a page reads about as many rows as it returns,
+-- whatever the size of the table. Each ends in `id`, the number of the row, which breaks ties of time.
 CREATE INDEX instances_by_created ON instances (created_at DESC, id DESC);
 CREATE INDEX instances_by_updated ON instances (updated_at DESC, id DESC);
 CREATE INDEX instances_by_reference ON instances (ref_type, ref_id, created_at DESC, id DESC);
@@ -44,8 +36,17 @@ CREATE INDEX instances_by_ref_type ON instances (ref_type, created_at DESC, id D
 CREATE INDEX instances_by_status ON instances (status, created_at DESC, id DESC);
 CREATE INDEX instances_by_workflow ON instances (workflow, created_at DESC, id DESC);
 CREATE INDEX instances_by_workflow_status ON instances (workflow, status, created_at DESC, id DESC);
--- Prefix search by the external id alone.
+-- Searches for a prefix of the reference's id.
 CREATE INDEX instances_by_ref_id ON instances (ref_id);
--- Small partial indexes for the two questions asked about trouble.
+-- Partial indexes for instances in trouble, and for those that retention removes.
 CREATE INDEX instances_retrying ON instances (created_at DESC, id DESC) WHERE retrying_steps > 0;
 CREATE INDEX instances_unfinished ON instances (updated_at, id) WHERE completed_at IS NULL;
+CREATE INDEX instances_finished ON instances (workflow, completed_at) WHERE completed_at IS NOT NULL;
+
+-- Instances by workflow and status, so that counting never scans.
+CREATE TABLE status_counts (
+  workflow TEXT NOT NULL,
+  status TEXT NOT NULL,
+  count INTEGER NOT NULL CHECK (count >= 0),
+  PRIMARY KEY (workflow, status)
+) STRICT, WITHOUT ROWID;
