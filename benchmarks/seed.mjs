@@ -120,8 +120,8 @@ const INSERT_STEPS = `INSERT INTO steps (instance, step_index, name, kind, statu
     value ->> 'completedAt', value ->> 'completedAt'
   FROM json_each(?) JOIN instances i ON i.instance_id = value ->> 'instance'`;
 
-// The triggers record only the current attempt of a step, so earlier attempts are inserted here.
-const INSERT_FIRST_ATTEMPTS = `INSERT INTO attempts
+// The triggers know no more of earlier attempts than that they failed.
+const INSERT_FIRST_ATTEMPTS = `INSERT OR REPLACE INTO attempts
     (step, number, status, error, started_at, ended_at, retry_at)
   SELECT id, 1, 'FAILED', json_object('name', 'Timeout', 'message', 'no answer', 'stack', NULL),
     started_at, started_at, started_at FROM steps WHERE attempt = 2`;
