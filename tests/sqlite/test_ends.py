@@ -1,4 +1,5 @@
-"""What has ended has no open steps, and attempts are complete in whatever order reports arrive."""
+"""Ends: an instance that has ended has no open steps, and its attempts are complete, in whatever
+order reports arrive."""
 
 import asyncio
 import json

@@ -34,7 +34,7 @@ def live(count: int) -> list[tuple[SubscriptionPlan, None]]:
 
 
 def sizes(database: SqliteD1) -> list[int]:
-    """How many statements each batch had that was not a write of the test's."""
+    """The number of statements of each batch, except the batches of the test's own writes."""
     return [len(b) for b in database.batches if b[0].sql.startswith("SELECT")]
 
 
@@ -135,7 +135,7 @@ def test_a_window_takes_as_many_events_as_the_limit_and_no_more(position: int | 
 
 
 def registrations(database: SqliteD1) -> list[tuple[int, int]]:
-    """Where in which batch a shard was registered."""
+    """The batches and positions in them at which a shard was registered."""
     return [
         (number, place)
         for number, batch in enumerate(database.batches)

@@ -78,7 +78,7 @@ export class DurableObject {
   /** @type {Promise<unknown>[]} */
   #pending = [];
 
-  /** What the object's constructor is given; everything in it survives an eviction. */
+  /** The state for the object's constructor; everything in it survives an eviction. */
   get ctx() {
     const state = {
       id: { name: "shard-0" },

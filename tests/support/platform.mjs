@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 /** The bytes that workerd stores with a socket at most. */
 export const MAX_ATTACHMENT_BYTES = 16 * 1024;
 
-/** What a Durable Object stores: SQLite and its alarm. */
+/** The storage of a Durable Object: SQLite and its alarm. */
 export class ObjectStorage {
   /** @type {number | null} when the alarm is due */
   alarm = null;

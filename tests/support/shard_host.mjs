@@ -78,7 +78,7 @@ let areNotificationsHeld = false;
 const notifications = [];
 /** @type {unknown[]} */
 const failures = [];
-/** What the report says next: frames and closes that clients have read, and what was logged. */
+/** The contents of the next report: frames and closes that clients have read, and logged texts. */
 /** @type {[id: number, text: string][]} */
 const arrived = [];
 /** @type {[id: number, code: number, reason: string][]} */
@@ -138,7 +138,7 @@ function start() {
 }
 
 /**
- * What follows from a position is sent once the position is stored: note a result that is not.
+ * Note a result that is sent before the position that it follows from is stored.
  * @param {Wire} wire
  * @param {string} text
  */
@@ -298,7 +298,7 @@ const OPERATIONS = {
   status: () => JSON.parse(shard.status()),
 };
 
-/** What a test may know after each operation. */
+/** The report that a test gets after each operation. */
 function report() {
   const positions = Array.from(clients, ([id, wire]) => {
     return [id, wires.has(wire) ? readAttachment(wire).streams : []];

@@ -358,7 +358,7 @@ class RemoteClient(Client):
 
 
 class _Lent(Host):
-    """What the Worker lends the tracker; its database is commands for JavaScript."""
+    """The services that the Worker gives the tracker; JavaScript performs its commands."""
 
     max_sockets = 1_000
 

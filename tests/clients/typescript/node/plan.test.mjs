@@ -22,7 +22,7 @@ const step = (status, attempt) => ({
 const instance = (status) => ({ instance: { instanceId, status } });
 
 /**
- * What an update of the step comes to where the service has it so.
+ * The outcome of an update of the step, given the state that the service has.
  * @param {[StepUpdate["status"], number] | null} known
  * @param {[StepUpdate["status"], number?]} update
  */

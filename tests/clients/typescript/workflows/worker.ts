@@ -10,11 +10,11 @@ import { Gate } from "./gate.ts";
 /** A step of the engine. */
 interface Task {
   do: string;
-  /** How many attempts fail. */
+  /** The number of attempts that fail. */
   fails?: number;
-  /** Whether it fails with a NonRetryableError. */
+  /** True if it fails with a NonRetryableError. */
   fatal?: boolean;
-  /** How many attempts take longer than any timeout. */
+  /** The number of attempts that take longer than any timeout. */
   hangs?: number;
   /** Milliseconds. */
   takes?: number;
@@ -23,9 +23,9 @@ interface Task {
   /** Instead, a list in a list and so on, so many levels of it. */
   deep?: number;
   config?: object;
-  /** Whether the delay between attempts is a function. */
+  /** True if the delay between attempts is a function. */
   asks?: boolean;
-  /** Whether the workflow goes on where it fails. */
+  /** True if the workflow continues after the step has failed. */
   optional?: boolean;
 }
 
@@ -54,7 +54,7 @@ export type Action =
 
 interface Input {
   actions: Action[];
-  /** How the service behaves to this run: see gate.ts. */
+  /** The behaviour of the service for this run: see gate.ts. */
   gate?: string;
   /** Without a way to the service. */
   untracked?: boolean;
