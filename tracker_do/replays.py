@@ -60,7 +60,7 @@ def refusal(principal: Principal, events: int) -> list[dict[str, Any]] | None:
     from."""
     # With restrictions, the error would show the caller where the head of the log is.
     if events < 0 and not principal.is_restricted:
-        message = "after: the log has not come to this cursor."
+        message = "after: the cursor is past the end of the log."
         return [error_of(message, "INVALID_ARGUMENT", argument="after")]
     if events > MAX_REPLAY_EVENTS:
         count = "too many" if principal.is_restricted else str(events)

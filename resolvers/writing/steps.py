@@ -11,7 +11,7 @@ Example:
 becomes
 
     INSERT INTO steps (instance,step_index,name,kind,status,…) SELECT i.id,…
-    FROM instances i WHERE i.instance_id=?11
+    FROM instances i WHERE i.instance_id=?10
     ON CONFLICT (instance,name) DO UPDATE SET status=excluded.status,…,error=NULL
     WHERE steps.status NOT IN ('COMPLETED','FAILED')
     AND (…,4)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
@@ -123,7 +123,8 @@ def _upsert(shape: _Shape) -> Template:
         "kind": names.add("kind"),
         "status": names.add("status"),
         "output": names.add("output"),
-        "error": names.add("error"),
+        # As below: a step that has completed has no error.
+        "error": "NULL" if status is StepStatus.COMPLETED else names.add("error"),
         "retry_limit": names.integer("retry_limit"),
         "retry_delay": names.integer("retry_delay"),
         "retry_backoff": names.add("retry_backoff"),

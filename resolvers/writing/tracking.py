@@ -84,7 +84,8 @@ def instance_statements(
         and update.workflow not in restrictions.workflows
     )
     if leaves_reference or leaves_workflows:
-        raise AccessError.forbidden(f"The token is restricted and does not allow {'.'.join(path)}.")
+        field = ".".join((*path, "reference" if leaves_reference else "workflow"))
+        raise AccessError.forbidden(f"The token is restricted and does not allow this {field}.")
     may_create = update.workflow is not None and restrictions.allow(
         instance_id=update.instance_id, workflow=update.workflow, reference=reference
     )

@@ -216,6 +216,17 @@ def test_creating_or_moving_an_instance_outside_the_restrictions_is_forbidden(
         assert (owner.state(), owner.head()) == (state, head)
 
 
+@pytest.mark.parametrize(
+    ("kind", "given"), [("reference", {"reference": None}), ("workflows", {"workflow": "v"})]
+)
+def test_a_forbidden_update_names_the_field(kind: str, given: dict[str, Any]) -> None:
+    _, guest = writers(_GUEST_RESTRICTIONS[kind])
+    with pytest.raises(ExecutionFailed) as failed:
+        guest.update("in", **given)
+    [field] = given
+    assert f"input.{field}" in str(failed.value.error)
+
+
 def test_a_start_with_the_id_of_a_hidden_instance_is_invalid_and_others_succeed() -> None:
     owner, guest = writers(Restrictions(reference=("t", "in")))
     before = owner.read("out")

@@ -251,6 +251,7 @@ def test_a_finished_instance_accepts_the_end_of_a_step_but_no_start(status: str)
     writer.update(status=status)
     assert writer.step("COMPLETED", "completes")["step"]["status"] == "COMPLETED"
     assert writer.step("FAILED", "fails", error={"message": "x"})["step"]["status"] == "FAILED"
+    assert writer.step("COMPLETED", "reported late")["step"]["status"] == "COMPLETED"
     state, head = writer.state(), writer.head()
     for name, target, source in (("goes on", "RETRYING", "CANCELLED"), ("new", "RUNNING", None)):
         result = writer.step(target, name)
@@ -272,6 +273,11 @@ def test_the_error_of_an_attempt_stays_until_the_step_succeeds() -> None:
     assert writer.step("COMPLETED")["step"]["error"] is None
     [data] = writer.database.rows("SELECT data FROM events WHERE type='ATTEMPT_FAILED'")
     assert data == ('{"error":{"name":"E","message":"first"},"retryAt":null}',)
+
+
+def test_a_step_whose_first_report_completes_it_has_no_error() -> None:
+    step = running().step("COMPLETED", output=1, error={"message": "x"})["step"]
+    assert (step["error"], step["output"]) == (None, 1)
 
 
 def test_numbers_out_of_bounds_are_refused_with_their_fields() -> None:
