@@ -205,7 +205,10 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     [
         ("flowflare st", {"start", "stats"}),
         ("flowflare list --status wait", {"WAITING", "WAITING_FOR_PAUSE"}),
-        ("flowflare watch --type step_", {"STEP_STARTED", "STEP_COMPLETED", "STEP_FAILED"}),
+        (
+            "flowflare watch --type step_",
+            {"STEP_STARTED", "STEP_COMPLETED", "STEP_FAILED", "STEP_CANCELLED"},
+        ),
         ("flowflare token --scope ", {"READ", "WRITE", "ADMIN"}),
         ("flowflare open d", {"dashboard", "docs"}),
         ("flowflare list --not", {"--not-retrying"}),

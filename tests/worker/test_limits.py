@@ -392,6 +392,7 @@ def test_as_many_values_as_allowed_are_taken_in_one_round_trip(api: Api) -> None
     [
         ('events(after: "no") { cursor }', "EventCursor", "event cursor"),
         ("events(after: 5) { cursor }", "EventCursor", "event cursor"),
+        ('events(after: "9999999999999999") { cursor }', "EventCursor", "at most 9007199254740991"),
         (
             'instances(filter: {createdAt: {from: "today"}}) { nodes { id } }',
             "DateTime",

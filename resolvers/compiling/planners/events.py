@@ -46,8 +46,10 @@ NO_CURSOR = " " * 16
 
 def parse_cursor(value: object) -> str:
     """Return an EventCursor as it is; ValueError if the API cannot have made it."""
-    if not isinstance(value, str) or not _CURSOR.fullmatch(value) or int(value) > _LAST:
+    if not isinstance(value, str) or not _CURSOR.fullmatch(value):
         raise ValueError("must be an event cursor of 16 digits")
+    if int(value) > _LAST:
+        raise ValueError(f"must be an event cursor, at most {_LAST:016}")
     return value
 
 
