@@ -71,7 +71,7 @@ async def poll(database: Database, request: PollRequest, window: int) -> PollRes
             await attempt.isolate(error)
             continue
         result.window = min(window * 2, MAX_POLL_EVENTS)
-        # How windows grow is decided here only, so JavaScript repeats none that has yet to grow.
+        # Only Python lets windows grow, so JavaScript repeats no poll whose window still grows.
         result.repeatable = result.repeatable and result.window >= widest
         return result
 

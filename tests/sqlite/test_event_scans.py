@@ -203,7 +203,7 @@ def test_a_replay_counts_and_reads_the_callers_own_events(
     found = [int(event["cursor"]) for event in subscriber.events]
     assert found == [1, 3 * MAX_REPLAY_EVENTS + 1]
     assert code(far.errors) == ("REPLAY_TOO_LONG", "MAX_REPLAY_EVENTS")
-    # What lies between is passed over, not read.
+    # The events between the own ones are skipped, not read.
     assert shard.status()["polls"] <= 6
 
 

@@ -137,7 +137,7 @@ def test_a_poll_that_failed_is_made_again_later_and_later(shard_host: ShardHost)
         shard.fire_alarm()
         assert shard.alarm_at is not None
         assert began + seconds <= shard.alarm_at / 1_000 + 0.01 <= time.time() + seconds + 0.01
-        # How often it has failed is stored.
+        # The number of failures is stored.
         shard.evict()
     assert subscriber.events == []
     shard.failing = 0

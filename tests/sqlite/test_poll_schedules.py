@@ -67,7 +67,7 @@ _OBJECTS = {
 }
 _ALL = {**_LOGS, **_OBJECTS}
 _FRAME = 100  # characters of a frame beside its text, at most
-# What the shard and the Worker may log: failures that the schedules cause.
+# Messages that the shard and the Worker may log: failures that the schedules cause.
 _EXPECTED = re.compile("(could not read the log|was not reached).*: Network connection lost")
 
 
@@ -104,7 +104,7 @@ class Schedule(RuleBasedStateMachine):
         super().__init__()
         self._patches: list[Any] = []
         self._outputs = 0
-        # How many there were at the last end of a connection or of the object.
+        # Their number at the last end of a connection or of the object.
         self._outputs_before = 0
 
     @initialize(

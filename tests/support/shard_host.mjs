@@ -130,7 +130,7 @@ env.TRACKER = {
 /** Start the object, at first or after an eviction. */
 function start() {
   const started = new State(name, storage, wires, (error) => {
-    // What an evicted object does is not done.
+    // An evicted object has no effect any more.
     if (started === state) failures.push(error);
   });
   state = started;

@@ -185,13 +185,13 @@ class Shard:
         self.connections: dict[int, Connection] = {}
         # Called before each batch of the shard, with its number in the operation, from 0.
         self.before_batch: Callable[[int], object] = lambda _: None
-        # How many of the next batches fail.
+        # The number of the next batches that fail.
         self.failing = 0
         # When the alarm is due; how many answers of D1 and notifications of writes are held.
         self.alarm_at: int | None = None
         self.answers = 0
         self.notifications = 0
-        # What the shard has logged.
+        # The messages that the shard has logged.
         self.logged: list[str] = []
         self._host = host
         self._lent = _Lent(self.database)
