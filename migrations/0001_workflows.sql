@@ -7,6 +7,8 @@ CREATE TABLE workflows (
   description TEXT CHECK (length(description) <= 4096),
   metadata TEXT CONSTRAINT workflow_metadata CHECK (json_valid(metadata) AND octet_length(metadata) <= 524288),
   retention_days INTEGER CHECK (retention_days BETWEEN 1 AND 36500),
+  -- 1 if starts are recorded although no Workflow is bound.
+  track_only INTEGER NOT NULL DEFAULT 0 CHECK (track_only IN (0, 1)),
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL
 ) STRICT;

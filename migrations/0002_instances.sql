@@ -1,10 +1,12 @@
--- Instances, and how many there are.
+-- Instances, their earlier runs, and how many there are.
 
--- An instance is identified by the engine's id.
+-- An instance is identified by its workflow and the engine's id, which is unique in a workflow only.
 CREATE TABLE instances (
   id INTEGER PRIMARY KEY,
   workflow TEXT NOT NULL REFERENCES workflows (name),
-  instance_id TEXT NOT NULL UNIQUE CHECK (length(instance_id) BETWEEN 1 AND 100),
+  instance_id TEXT NOT NULL CHECK (length(instance_id) BETWEEN 1 AND 100),
+  -- Number of the current run, from 1: a restart begins the next one.
+  run INTEGER NOT NULL DEFAULT 1 CHECK (run >= 1),
   ref_type TEXT CHECK (length(ref_type) BETWEEN 1 AND 64),
   ref_id TEXT CHECK (length(ref_id) BETWEEN 1 AND 256),
   status TEXT NOT NULL CHECK (status IN (
@@ -15,14 +17,17 @@ CREATE TABLE instances (
   error TEXT CONSTRAINT instance_error CHECK (json_valid(error) AND octet_length(error) <= 262144),
   metadata TEXT CONSTRAINT instance_metadata CHECK (json_valid(metadata) AND octet_length(metadata) <= 524288),
   created_at TEXT NOT NULL,
+  -- Those of the current run.
   started_at TEXT,
   completed_at TEXT,
   updated_at TEXT NOT NULL,
   sleep_until TEXT,
   -- When the instance was last given the status that the engine had for it.
   reconciled_at TEXT,
-  -- Steps that wait for their next attempt; the triggers keep it.
+  -- Steps of the current run that wait for their next attempt; the triggers keep it.
   retrying_steps INTEGER NOT NULL DEFAULT 0 CHECK (retrying_steps >= 0),
+  -- In this order, so that its index also finds an id alone, and a prefix of it.
+  UNIQUE (instance_id, workflow),
   CHECK ((ref_type IS NULL) = (ref_id IS NULL)),
   CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'ERRORED', 'TERMINATED')))
 ) STRICT;
@@ -42,6 +47,18 @@ CREATE INDEX instances_by_ref_id ON instances (ref_id);
 CREATE INDEX instances_retrying ON instances (created_at DESC, id DESC) WHERE retrying_steps > 0;
 CREATE INDEX instances_unfinished ON instances (updated_at, id) WHERE completed_at IS NULL;
 CREATE INDEX instances_finished ON instances (workflow, completed_at) WHERE completed_at IS NOT NULL;
+
+-- Runs before the current one.
+CREATE TABLE runs (
+  instance INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+  run INTEGER NOT NULL CHECK (run >= 1),
+  status TEXT NOT NULL CHECK (status IN ('COMPLETED', 'ERRORED', 'TERMINATED')),
+  output TEXT CHECK (json_valid(output)),
+  error TEXT CHECK (json_valid(error)),
+  started_at TEXT,
+  completed_at TEXT NOT NULL,
+  PRIMARY KEY (instance, run)
+) STRICT, WITHOUT ROWID;
 
 -- Instances by workflow and status, so that counting never scans.
 CREATE TABLE status_counts (

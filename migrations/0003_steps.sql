@@ -1,11 +1,13 @@
--- The steps of an instance, and the attempts of a step.
+-- The steps of an instance's runs, and the attempts of a step.
 
--- A step is identified in its instance by its name.
+-- A step is identified in its run by its name and its occurrence: a loop may use a name again.
 CREATE TABLE steps (
   id INTEGER PRIMARY KEY,
   instance INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+  run INTEGER NOT NULL CHECK (run >= 1),
   step_index INTEGER NOT NULL CHECK (step_index BETWEEN 1 AND 1000000),
   name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 256),
+  occurrence INTEGER NOT NULL CHECK (occurrence BETWEEN 1 AND 1000000),
   kind TEXT NOT NULL CHECK (kind IN ('TASK', 'SLEEP', 'WAIT_FOR_EVENT')),
   status TEXT NOT NULL CHECK (status IN (
     'PENDING', 'RUNNING', 'RETRYING', 'COMPLETED', 'FAILED', 'CANCELLED')),
@@ -20,8 +22,8 @@ CREATE TABLE steps (
   started_at TEXT,
   completed_at TEXT,
   updated_at TEXT NOT NULL,
-  UNIQUE (instance, step_index),
-  UNIQUE (instance, name),
+  UNIQUE (instance, run, step_index),
+  UNIQUE (instance, run, name, occurrence),
   CHECK ((retry_limit IS NULL) = (retry_delay IS NULL) AND (retry_limit IS NULL) = (retry_backoff IS NULL)),
   CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'FAILED', 'CANCELLED')))
 ) STRICT;

@@ -11,11 +11,13 @@ CREATE TABLE events (
     'STEP_STARTED', 'STEP_COMPLETED', 'STEP_FAILED', 'STEP_CANCELLED',
     'ATTEMPT_STARTED', 'ATTEMPT_FAILED')),
   instance INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+  run INTEGER NOT NULL,
   status TEXT NOT NULL CHECK (status IN (
     'QUEUED', 'RUNNING', 'SLEEPING', 'WAITING', 'WAITING_FOR_PAUSE', 'PAUSED',
     'COMPLETED', 'ERRORED', 'TERMINATED', 'UNKNOWN')),
-  -- Name of the step, which stays readable when a restart has removed the step itself.
+  -- Name and occurrence of the step.
   step TEXT,
+  occurrence INTEGER,
   attempt INTEGER,
   data TEXT CHECK (json_valid(data)),
   -- The reference that the instance left with this event: its subscribers are notified as well. It is

@@ -66,7 +66,7 @@ class Application:
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.services = Services(configuration)
-        self.executor = Executor(core)
+        self.executor = Executor(core, self.services.engine.workflows)
         self.max_sockets = _count(configuration.get("MAX_SOCKETS"), MAX_SOCKETS)
         self._endpoint = GraphQLEndpoint(self.executor, self.services)
         self._origins = frozenset((configuration.get("ALLOWED_ORIGINS") or "").split())

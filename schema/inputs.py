@@ -19,6 +19,12 @@ from schema.scalars import JSON, DateTime, Duration
 
 field = strawberry.field
 
+_WORKFLOW = "Name of the workflow; it is needed only if instances of several workflows have the id"
+_RUN = (
+    "Number of the run that the report is about; a report on another run than the current one"
+    " changes nothing and gets RunMismatch. The current run if absent"
+)
+
 
 @strawberry.input(description="Names an external entity")
 class ReferenceInput:
@@ -78,7 +84,9 @@ class InstanceOrder:
 
 @strawberry.input(description="Selects the events that match every field given")
 class EventFilter:
-    instance_id: str | None = field(default=UNSET, description="Events of this instance")
+    instance_id: str | None = field(
+        default=UNSET, description="Events of the instances with this id, of any workflow"
+    )
     reference: ReferenceFilter | None = field(
         default=UNSET, description="Events of instances with this reference"
     )
@@ -120,21 +128,27 @@ class StartWorkflowInput:
         default=UNSET, description="Metadata of your own, at most 512 KiB as JSON"
     )
     on_conflict: ConflictPolicy = field(
-        default=ConflictPolicy.USE_EXISTING, description="Behaviour if the instance id is taken"
+        default=ConflictPolicy.USE_EXISTING,
+        description="Behaviour if an instance of the workflow has the id",
+    )
+    track_only: bool = field(
+        default=False,
+        description="Records the instance although no Workflow is bound for it; whatever executes"
+        " it has to report its progress",
     )
 
 
 @strawberry.input(
     description=(
         "Creates the instance if it is not tracked yet (`workflow` is required then), otherwise"
-        " changes the fields given: an absent field stays unchanged, null clears it"
+        " changes the fields given: an absent field stays unchanged, null clears it. `workflow`"
+        " selects the instance and never changes"
     )
 )
 class UpdateWorkflowInstanceInput:
     instance_id: str = field(description="Id of the instance in the engine, at most 100 characters")
-    workflow: str | None = field(
-        default=UNSET, description="Name of its workflow; null changes nothing"
-    )
+    workflow: str | None = field(default=UNSET, description=_WORKFLOW)
+    run: int | None = field(default=UNSET, description=_RUN)
     reference: ReferenceInput | None = field(default=UNSET, description="Reference of the instance")
     status: InstanceStatus | None = field(
         default=UNSET, description="New status, by a legal transition; null changes nothing"
@@ -151,11 +165,22 @@ class UpdateWorkflowInstanceInput:
 
 
 @strawberry.input(
-    description="Creates the step if the instance has none of this name, otherwise updates it"
+    description=(
+        "Creates the step if the run has none of this name and occurrence, otherwise updates it"
+    )
 )
 class UpdateWorkflowStepInput:
     instance_id: str = field(description="Id of the instance")
-    name: str = field(description="Name of the step, at most 256 characters")
+    workflow: str | None = field(default=UNSET, description=_WORKFLOW)
+    run: int | None = field(default=UNSET, description=_RUN)
+    name: str = field(
+        description="Name of the step, any text. A name that is empty, has more than 256 characters"
+        " or contains control characters is stored in a readable form that ends in a checksum"
+    )
+    occurrence: int = field(
+        default=1,
+        description="Number of the step among those of the run with this name, from 1",
+    )
     status: StepStatus = field(description="New status; CANCELLED cannot be reported")
     index: int | None = field(
         default=UNSET,
@@ -205,16 +230,22 @@ class RegisterWorkflowInput:
         default=UNSET,
         description="Number of days after which finished instances are removed; null keeps them",
     )
+    track_only: bool | None = field(
+        default=UNSET,
+        description="True to record starts although no Workflow is bound for it; null means false",
+    )
 
 
 @strawberry.input(description="The instance to act on")
 class InstanceActionInput:
     instance_id: str = field(description="Id of the instance")
+    workflow: str | None = field(default=UNSET, description=_WORKFLOW)
 
 
 @strawberry.input(description="An event to deliver to an instance")
 class SendWorkflowEventInput:
     instance_id: str = field(description="Id of the instance")
+    workflow: str | None = field(default=UNSET, description=_WORKFLOW)
     type: str = field(description="Type of the event, at most 100 characters")
     payload: JSON | None = field(
         default=UNSET, description="Payload of the event, at most 512 KiB as JSON"
@@ -234,6 +265,12 @@ class CreateAccessTokenInput:
     )
     instance_id: str | None = field(
         default=UNSET, description="Restricts the token to one instance"
+    )
+    workflow: str | None = field(
+        default=UNSET,
+        description="With `instanceId`: the workflow of the instance. If it is absent, the token is"
+        " restricted to the workflow that has an instance with the id now, or to the id alone if"
+        " none has",
     )
     unrestricted: bool | None = field(
         default=UNSET,

@@ -70,6 +70,14 @@ class Workflow(Node):
         e.number("retention_days"),
         "Number of days after which finished instances are removed; null keeps them",
     )
+    bound: bool = column(
+        e.bound("name"),
+        "True if this service has a Workflow bound for it, so that the engine runs what is started",
+    )
+    track_only: bool = column(
+        e.boolean("track_only"),
+        "True if starts are recorded although no Workflow is bound",
+    )
     created_at: DateTime = column(e.word("created_at"), "Time of registration")
     updated_at: DateTime = column(e.word("updated_at"), "Time of the last change to the definition")
     latest_instance: "WorkflowInstance | None" = column(
@@ -111,17 +119,30 @@ class StatusCount:
     count: int = column(e.number("count"), "Number of instances with it")
 
 
-@strawberry.type(description="One run of a workflow")
+@strawberry.type(
+    description="An instance of a workflow. It is identified by its workflow and `instanceId`;"
+    " instances of other workflows may have the same `instanceId`. Status, output, error, times and"
+    " steps are those of its current run"
+)
 class WorkflowInstance(Node):
     id: strawberry.ID = column(
-        lambda f: global_id("WorkflowInstance", f"{f.alias}.instance_id"), "Global id"
+        lambda f: global_id("WorkflowInstance", f"{f.alias}.workflow", f"{f.alias}.instance_id"),
+        "Global id",
     )
     instance_id: str = column(
         e.text("instance_id"),
         "Id of the instance in the engine, as Cloudflare's dashboard shows it; at most 100"
         " characters",
     )
-    workflow: Workflow = column(e.workflow_of_instance, "Workflow that it runs")
+    workflow: Workflow = column(e.workflow_of_instance, "Workflow that it is an instance of")
+    bound: bool = column(
+        e.bound("workflow"),
+        "True if this service has a Workflow bound for its workflow, so that the engine runs it;"
+        " otherwise it is only tracked",
+    )
+    run: int = column(
+        e.number("run"), "Number of the current run, from 1; a restart begins the next"
+    )
     reference: Reference | None = column(e.same_row("ref_type"), "Reference of the instance")
     status: InstanceStatus = column(e.word("status"), "Current status")
     input: JSON | None = column(e.json("input"), "Input")
@@ -144,11 +165,20 @@ class WorkflowInstance(Node):
         "Time from start to end; null until both are known",
     )
     steps: "list[WorkflowStep]" = column(
-        e.rows_of("steps", "{r}.instance={t}.id", order_by="step_index"),
+        e.rows_of("steps", "{r}.instance={t}.id AND {r}.run={t}.run", order_by="step_index"),
         "Steps in the order of execution",
     )
     step: "WorkflowStep | None" = column(
-        e.named_step, "The step with this name", argument("name", str, "Name of the step")
+        e.named_step,
+        "The step with this name",
+        argument("name", str, "Name of the step"),
+        argument("occurrence", int, "Number of the step among those with the name, from 1", 1),
+        argument("run", int | None, "Number of its run; the current one if absent"),
+    )
+    runs: "list[WorkflowRun]" = column(
+        e.runs,
+        "Runs, newest first, so the first is the current one",
+        argument("first", int | None, "Number of runs, at most 100; 20 if absent"),
     )
     events: "WorkflowEventPage" = column(
         event_pages.of_instance, "Events of the instance, oldest first", *EVENT_PAGE_ARGUMENTS
@@ -167,20 +197,53 @@ class WorkflowInstance(Node):
     )
 
 
-@strawberry.type(description="A step of an instance")
+@strawberry.type(description="One run of an instance, from a start or restart to its end")
+class WorkflowRun:
+    number: int = column(e.number("run"), "Number of the run, from 1")
+    status: InstanceStatus = column(
+        e.word("status"),
+        "Current status, or the one that the run ended with; TERMINATED if a restart ended it",
+    )
+    output: JSON | None = column(e.json("output"), "Output")
+    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
+    completed_at: DateTime | None = column(
+        e.text("completed_at"), "Time at which it ended, with any status"
+    )
+    duration: Duration | None = column(
+        e.duration("started_at", "completed_at"),
+        "Time from start to end; null until both are known",
+    )
+    steps: "list[WorkflowStep]" = column(
+        e.rows_of("steps", "{r}.instance={t}.instance AND {r}.run={t}.run", order_by="step_index"),
+        "Steps in the order of execution",
+    )
+
+
+@strawberry.type(
+    description="A step. It is identified in a run by its name and its occurrence: a loop may use a"
+    " name again"
+)
 class WorkflowStep(Node):
     id: strawberry.ID = column(
         lambda f: global_id(
             "WorkflowStep",
+            f"(SELECT workflow FROM instances WHERE id={f.alias}.instance)",
             f"(SELECT instance_id FROM instances WHERE id={f.alias}.instance)",
+            f"{f.alias}.run",
             f"{f.alias}.name",
+            f"{f.alias}.occurrence",
         ),
         "Global id",
     )
     instance: WorkflowInstance = column(
         e.row_of("instances", "{r}.id={t}.instance"), "Instance that the step belongs to"
     )
-    name: str = column(e.text("name"), "Name, unique in the instance")
+    run: int = column(e.number("run"), "Number of the run that the step belongs to, from 1")
+    name: str = column(e.text("name"), "Name")
+    occurrence: int = column(
+        e.number("occurrence"), "Number of the step among those of the run with its name, from 1"
+    )
     index: int = column(e.number("step_index"), "Position in the order of execution, from 1")
     kind: StepKind = column(e.word("kind"), "Kind of the step")
     status: StepStatus = column(e.word("status"), "Current status")
@@ -254,9 +317,14 @@ class WorkflowEvent:
     instance: WorkflowInstance = column(
         e.row_of("instances", "{r}.id={t}.instance"), "The instance, in its current state"
     )
+    run: int = column(e.number("run"), "Number of the run that the event belongs to")
     step: WorkflowStep | None = column(
-        e.row_of("steps", "{r}.instance={t}.instance AND {r}.name={t}.step"),
-        "The step that the event is about, in its current state; null if a restart has removed it",
+        e.row_of(
+            "steps",
+            "{r}.instance={t}.instance AND {r}.run={t}.run AND {r}.name={t}.step"
+            " AND {r}.occurrence={t}.occurrence",
+        ),
+        "The step that the event is about, in its current state",
     )
     attempt: int | None = column(
         e.number("attempt"), "Number of the attempt that the event is about"

@@ -33,7 +33,37 @@ class NotFound(Error):
     message: str = given(_MESSAGE)
 
 
-@strawberry.type(description="The instance id is taken and onConflict was FAIL")
+@strawberry.type(
+    description="Instances of several workflows have the id; give `workflow`. Nothing was changed"
+)
+class AmbiguousInstance(Error):
+    code: ErrorCode = column(e.supplied("code"), _CODE)
+    message: str = column(e.supplied("message"), _MESSAGE)
+    instances: list[WorkflowInstance] = column(
+        e.instances_with_id, "The instances that have the id, by workflow; at most 100"
+    )
+
+
+@strawberry.type(
+    description="No Workflow is bound for the name, so nothing would run the instance; nothing was"
+    " changed"
+)
+class UnboundWorkflow(Error):
+    code: ErrorCode = given(_CODE)
+    message: str = given(_MESSAGE)
+    suggestions: list[str] = given("Similar names that are bound, the most similar first")
+
+
+@strawberry.type(
+    description="The report is about another run than the current one; nothing was changed"
+)
+class RunMismatch(Error):
+    code: ErrorCode = given(_CODE)
+    message: str = given(_MESSAGE)
+    run: int = given("Number of the current run")
+
+
+@strawberry.type(description="The workflow has an instance with the id and onConflict was FAIL")
 class InstanceConflict(Error):
     code: ErrorCode = column(e.supplied("code"), _CODE)
     message: str = column(e.supplied("message"), _MESSAGE)
@@ -92,21 +122,21 @@ class AccessTokenPayload:
 
 
 StartWorkflowResult = Annotated[
-    InstancePayload | InvalidInput | InstanceConflict | EngineUnavailable,
+    InstancePayload | InvalidInput | InstanceConflict | UnboundWorkflow | EngineUnavailable,
     strawberry.union("StartWorkflowResult", description="Result of startWorkflow"),
 ]
 UpdateWorkflowInstanceResult = Annotated[
-    InstancePayload | InvalidInput | NotFound | IllegalTransition,
+    InstancePayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
     strawberry.union(
         "UpdateWorkflowInstanceResult", description="Result of updateWorkflowInstance"
     ),
 ]
 UpdateWorkflowStepResult = Annotated[
-    StepPayload | InvalidInput | NotFound | IllegalTransition,
+    StepPayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
     strawberry.union("UpdateWorkflowStepResult", description="Result of updateWorkflowStep"),
 ]
 TrackResult = Annotated[
-    TrackPayload | InvalidInput | NotFound | IllegalTransition,
+    TrackPayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
     strawberry.union("TrackResult", description="Result of track"),
 ]
 RegisterWorkflowResult = Annotated[
@@ -114,10 +144,10 @@ RegisterWorkflowResult = Annotated[
     strawberry.union("RegisterWorkflowResult", description="Result of registerWorkflow"),
 ]
 InstanceActionResult = Annotated[
-    InstancePayload | NotFound | IllegalTransition | EngineUnavailable,
+    InstancePayload | NotFound | AmbiguousInstance | IllegalTransition | EngineUnavailable,
     strawberry.union("InstanceActionResult", description="Result of an action on an instance"),
 ]
 CreateAccessTokenResult = Annotated[
-    AccessTokenPayload | InvalidInput,
+    AccessTokenPayload | InvalidInput | AmbiguousInstance,
     strawberry.union("CreateAccessTokenResult", description="Result of createAccessToken"),
 ]

@@ -43,6 +43,11 @@ from schema.results import (
 )
 from schema.scalars import EventCursor
 
+_INSTANCE = (
+    argument("instance_id", str, "Id of the instance"),
+    argument("workflow", str | None, "Name of its workflow"),
+)
+
 
 @strawberry.type(
     description="Queries. All fields of an operation are read from one snapshot of the data"
@@ -67,8 +72,9 @@ class Query:
     )
     instance: WorkflowInstance | None = column(
         roots.instance,
-        "The instance with this id in the engine",
-        argument("instance_id", str, "Id of the instance"),
+        "The instance with this id in the engine. Without `workflow` the error AMBIGUOUS if"
+        " instances of several workflows have the id",
+        *_INSTANCE,
     )
     instances: WorkflowInstanceConnection = column(
         pages.instances, "Instances, newest first", *INSTANCE_ARGUMENTS
@@ -103,7 +109,7 @@ class Query:
 class Mutation:
     start_workflow: StartWorkflowResult = mutation(
         starts.start_workflow,
-        "Start a workflow; idempotent by instanceId",
+        "Start a workflow; idempotent by workflow and instanceId",
         argument("input", StartWorkflowInput, "The instance to start"),
     )
     start_workflows: list[StartWorkflowResult] = mutation(
@@ -148,7 +154,7 @@ class Mutation:
     )
     restart_workflow: InstanceActionResult = mutation(
         actions.restart_workflow,
-        "Run an instance again from its beginning in the engine",
+        "Run an instance again from its beginning in the engine, as its next run",
         argument("input", InstanceActionInput, "The instance"),
     )
     send_workflow_event: InstanceActionResult = mutation(
@@ -176,8 +182,9 @@ class Subscription:
     instance: WorkflowInstance | None = column(
         roots.live_instance,
         "The instance in its current state, and again whenever it changes; null while no such"
-        " instance is tracked",
-        argument("instance_id", str, "Id of the instance"),
+        " instance is tracked. Without `workflow` it ends with the error AMBIGUOUS once instances"
+        " of several workflows have the id",
+        *_INSTANCE,
     )
     reference: Reference = column(
         roots.live_reference,

@@ -1,4 +1,7 @@
-"""The SQL conditions that keep a statement about instances inside the caller's restrictions."""
+"""The SQL conditions that keep a statement about instances inside the caller's restrictions.
+
+Only visible instances count if an id alone names one: a caller does not learn of others.
+"""
 
 from collections.abc import Callable
 
@@ -24,3 +27,31 @@ def visible(shape: RestrictionsShape, alias: str, number: Callable[[str], str]) 
     if instance:
         conditions.append(f"{alias}.instance_id={number('instance_id')}")
     return conditions
+
+
+def identified(
+    shape: RestrictionsShape,
+    alias: str,
+    number: Callable[[str], str],
+    *,
+    by_id: str,
+    by_workflow: str | None = None,
+    ambiguous: str = "NULL",
+) -> list[str]:
+    """Conditions for `alias`, a row of instances, to be the visible one with an id.
+
+    `by_id` and `by_workflow` are the parameters that bind its id and its workflow. If no workflow
+    is given and several instances have the id, the conditions select none of them: SQLite computes
+    `ambiguous` then, which may raise an error. Without restrictions they are
+
+        i.instance_id=?1, i.workflow=?2
+        i.id=(SELECT iif(count(*)<2,max(o.id),NULL) FROM instances o WHERE o.instance_id=?1)
+    """
+    if by_workflow is not None:
+        named = [f"{alias}.instance_id={by_id}", f"{alias}.workflow={by_workflow}"]
+        return [*named, *visible(shape, alias, number)]
+    same_id = " AND ".join([f"o.instance_id={by_id}", *visible(shape, "o", number)])
+    return [
+        f"{alias}.id=(SELECT iif(count(*)<2,max(o.id),{ambiguous})"
+        f" FROM instances o WHERE {same_id})"
+    ]

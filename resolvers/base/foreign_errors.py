@@ -17,6 +17,9 @@ STATEMENT_FAILED = re.compile(rf"SQLITE_ERROR|{TOO_BIG.pattern}")
 # The batch was rolled back, and not because of a constraint, so a read in it may be the cause.
 # After other failures it is not known whether the batch was rolled back.
 READ_FAILED = re.compile(r"SQLITE_(?!CONSTRAINT)")
+# Several instances have the id that a read named; the text is an argument that SQLite quotes (see
+# planners/roots.py).
+AMBIGUOUS = re.compile(r'\{"ambiguous":.*\}')
 # The reason for which a transaction refused itself (see writing/refusals.py).
 REFUSAL = re.compile(r'\{"refusal":.*\}')
 

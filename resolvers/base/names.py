@@ -1,5 +1,6 @@
 """Rules for names and ids: their length and characters, in reads as in writes."""
 
+import hashlib
 import re
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from resolvers.base.limits import (
 # Control characters, and halves of surrogate pairs, which D1 cannot store.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 UNPRINTABLE_MESSAGE = "must not contain control characters"
+# Hexadecimal digits after a step's name that was made readable.
+_CHECKSUM = 8
 
 
 def _bounded(limit: int) -> Callable[[object], str]:
@@ -31,6 +34,22 @@ def _bounded(limit: int) -> Callable[[object], str]:
 
 workflow_name = _bounded(MAX_WORKFLOW_NAME)
 instance_id = _bounded(MAX_INSTANCE_ID)
-step_name = _bounded(MAX_STEP_NAME)
 ref_type = _bounded(MAX_REF_TYPE)
 ref_id = _bounded(MAX_REF_ID)
+
+
+def step_name(value: object) -> str:
+    """Return the stored form of a step's name, which may be any text; ValueError if it is none.
+
+    The engine takes every name. One that is empty, too long or has control characters becomes a
+    readable text with a checksum of the name, so that different names stay different.
+
+    "load\\nrows" → "load rows~0f7df41e", "" → "unnamed~e3b0c442"
+    """
+    if not isinstance(value, str):
+        raise ValueError("must be a text")  # noqa: TRY004  # the callers expect it
+    if 1 <= len(value) <= MAX_STEP_NAME and not UNPRINTABLE.search(value):
+        return value
+    checksum = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_CHECKSUM]
+    readable = UNPRINTABLE.sub(" ", value)[: MAX_STEP_NAME - 1 - _CHECKSUM].strip()
+    return f"{readable or 'unnamed'}~{checksum}"

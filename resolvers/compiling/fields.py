@@ -105,6 +105,11 @@ class Field:
         return self._details[0].node.name.value
 
     @property
+    def root_key(self) -> str:
+        """The response key of the root field that this field is part of."""
+        return self._site.path[0]
+
+    @property
     def principal(self) -> Principal:
         """The sample's principal: SQL may depend on the shape of its restrictions only."""
         return self._builder.sample.principal
@@ -153,6 +158,12 @@ class Field:
     def supplied(self, name: str) -> str:
         """Return a parameter that binds a value of `Binding.values`."""
         return self._builder.parameter(lambda binding: binding.values[name], ("value", name))
+
+    def bound_workflows(self) -> str:
+        """SQL of the list of bound workflows, for the right side of IN."""
+        names = self._builder.document.bound_workflows
+        parameter = self._builder.parameter(lambda _: names, ("bound workflows",))
+        return f"(SELECT value FROM json_each({parameter}))"
 
     def new_alias(self) -> str:
         """Return a table alias that is not used in this statement yet."""

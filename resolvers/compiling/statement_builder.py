@@ -23,11 +23,15 @@ _TOO_BIG = "zeroblob(2000000000)"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The operation that a selection belongs to, with its fragments and schema."""
+    """The operation that a selection belongs to, with its fragments and schema.
+
+    `bound_workflows` is a JSON array of the names that Workflows are bound for.
+    """
 
     schema: GraphQLSchema
     fragments: dict[str, FragmentDetails]
     operation: OperationDefinitionNode
+    bound_workflows: str
 
     def subfields(
         self, type_: GraphQLObjectType, selection: list[FieldDetails], variables: VariableValues

@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 from resolvers.base.transitions import UNFINISHED
 from resolvers.base.vocabulary import InstanceStatus as I
-from resolvers.ports.engine import EngineState
+from resolvers.ports.engine import EngineState, Key
 
 # For each status of the engine, the tracked statuses that agree with it. The tracked one is often
 # more precise: the local engine reports `running` while an instance sleeps or waits for an event,
@@ -36,6 +36,11 @@ class Tracked:
     silent: bool = False
     # Its sleep should have ended some time ago.
     overslept: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Its workflow and id, which identify it in the engine."""
+        return (self.workflow, self.instance_id)
 
 
 class Remedy(Enum):

@@ -76,7 +76,7 @@ class _Run:
     async def _compare(self, instances: Sequence[Tracked]) -> list[Statement]:
         """Compare the instances of a page with the engine; return the writes that repair them."""
         settled = [instance for instance in instances if not instance.recent]
-        states = await self._engine.get_statuses([(i.workflow, i.instance_id) for i in settled])
+        states = await self._engine.get_statuses([instance.key for instance in settled])
         writes, starts = [], []
         for instance, state in zip(settled, states, strict=True):
             if isinstance(state, EngineError):
@@ -106,9 +106,7 @@ class _Run:
             if outcome.text is None or self._is_late:
                 continue
             try:
-                await self._engine.create(
-                    instance.workflow, instance.instance_id, params=outcome.text
-                )
+                await self._engine.create(*instance.key, params=outcome.text)
                 self._counts["started"] += 1
             except EngineError as error:
                 self._count_failure(instance, error)
@@ -134,4 +132,4 @@ class _Run:
 
     def _count_failure(self, instance: Tracked, error: EngineError) -> None:
         self._counts["failed"] += 1
-        _log.warning("The engine failed for instance %s: %s", instance.instance_id, error)
+        _log.warning("The engine failed for instance %s of %s: %s", *reversed(instance.key), error)

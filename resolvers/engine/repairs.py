@@ -46,8 +46,9 @@ START = '["",0]'
 _PREVIEW = 1_000
 # The engine has one status for sleeping and for waiting for an event.
 _WAITS = (
-    "iif(EXISTS (SELECT 1 FROM steps WHERE steps.instance=instances.id AND kind='SLEEP'"
-    " AND steps.status='RUNNING'),'SLEEPING','WAITING')"
+    "iif(EXISTS (SELECT 1 FROM steps WHERE steps.instance=instances.id"
+    " AND steps.run=instances.run AND kind='SLEEP' AND steps.status='RUNNING'),"
+    "'SLEEPING','WAITING')"
 )
 
 

@@ -4,7 +4,8 @@ The response is assembled from pieces: text made here, and texts made by SQLite,
 parsed again and may even stay outside Python (see `database.Statement.opaque`).
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,10 +78,11 @@ class QueryPlan:
 
 
 class Executor:
-    """Executes the operations of one schema."""
+    """Executes the operations of one schema; `bound` are the names of the bound workflows."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, bound: Collection[str] = ()) -> None:
         self._schema = schema
+        self._bound_workflows = json.dumps(sorted(bound))
         self._documents = Documents(schema)
         self._plans: Cache[tuple[object, ...], Any] = Cache(PLAN_CACHE_SIZE)
 
@@ -151,7 +153,9 @@ class Executor:
         )
 
     def _document(self, operation: Operation) -> Document:
-        return Document(self._schema, operation.fragments, operation.definition)
+        return Document(
+            self._schema, operation.fragments, operation.definition, self._bound_workflows
+        )
 
     def _root_fields(
         self, operation: Operation, root: GraphQLObjectType, variables: VariableValues

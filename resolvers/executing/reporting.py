@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from resolvers.base.limits import (
     MAX_REPORTED_LOCATIONS,
     MAX_REPORTED_MESSAGE,
     MAX_RESULT_BYTES,
+    MAX_SAME_ID,
 )
 from resolvers.compiling.documents import InvalidDocument
 from resolvers.executing.executor import ExecutionFailed
@@ -40,6 +42,8 @@ def report(error: Exception) -> Report:
             return Report([_with_code(problem) for problem in error.errors], 400)
         case ExecutionFailed():
             return Report([{**_cause(error.error), "path": error.path}], 200, executed=True)
+        case DatabaseError() if (ambiguity := error.ambiguity) is not None:
+            return Report([_ambiguous(ambiguity)], 200, executed=True)
         case DatabaseError() if error.is_too_big:
             return Report([_too_large()], 200, executed=True)
         case _:
@@ -55,6 +59,15 @@ def _cause(error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestError):
         return {"message": _shortened(error.message), "extensions": error.extensions}
     return _with_code(error) if isinstance(error, GraphQLError) else _masked()
+
+
+def _ambiguous(found: Mapping[str, Any]) -> dict[str, Any]:
+    workflows = found["workflows"][:MAX_SAME_ID]
+    message = (
+        f"Instances of several workflows have the id {found['ambiguous']!r}. Give `workflow` as"
+        " well; `extensions.workflows` has their names."
+    )
+    return {**error_of(message, "AMBIGUOUS", workflows=workflows), "path": [found["path"]]}
 
 
 def _too_large() -> dict[str, Any]:

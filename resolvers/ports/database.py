@@ -4,6 +4,7 @@ The Worker implements it with commands that D1 performs (see runtime/database.py
 real SQLite under D1's documented limits.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -58,6 +59,13 @@ class DatabaseError(Exception):
     def is_too_big(self) -> bool:
         """True if a text is longer than D1 can store, or than its statement allows."""
         return foreign_errors.TOO_BIG.search(str(self)) is not None
+
+    @property
+    def ambiguity(self) -> dict[str, Any] | None:
+        """Members `ambiguous` (an id), `path` and `workflows` if several instances have the id."""
+        found = foreign_errors.AMBIGUOUS.search(str(self))
+        # SQLite doubles the apostrophes of a text that it quotes.
+        return json.loads(found[0].replace("''", "'")) if found else None
 
     @property
     def is_of_statement(self) -> bool:

@@ -104,6 +104,10 @@ class SubscriptionPlan:
         """True if events about these instances may be for the plan; false if none of them is."""
         wanted = self.arguments.get("filter") or {} if self.selects_events else self.arguments
         reference = wanted.get("reference") or wanted
+        # A filter has a list, the field `instance` one name.
+        workflows = wanted.get("workflow")
+        if isinstance(workflows, str):
+            workflows = [workflows]
         restrictions = self.principal.restrictions
         ref_type, ref_id = restrictions.reference or (None, None)
         return all(
@@ -118,7 +122,7 @@ class SubscriptionPlan:
             )
         ) and all(
             asked is None or not touched.workflows.isdisjoint(asked)
-            for asked in (wanted.get("workflow"), restrictions.workflows)
+            for asked in (workflows, restrictions.workflows)
         )
 
 

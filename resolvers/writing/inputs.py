@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -25,7 +26,7 @@ from resolvers.access.principals import Restrictions
 from resolvers.base import limits
 from resolvers.base.errors import Refusal, invalid_input
 from resolvers.base.json_text import encode, encode_value
-from resolvers.base.names import UNPRINTABLE, UNPRINTABLE_MESSAGE
+from resolvers.base.names import UNPRINTABLE, UNPRINTABLE_MESSAGE, step_name
 from resolvers.base.vocabulary import (
     Backoff,
     ConflictPolicy,
@@ -103,7 +104,8 @@ def _nullable_json(value: object) -> object:
 _PRINTABLE = AfterValidator(_printable)
 WorkflowName = Annotated[str, Field(min_length=1, max_length=limits.MAX_WORKFLOW_NAME), _PRINTABLE]
 InstanceId = Annotated[str, Field(min_length=1, max_length=limits.MAX_INSTANCE_ID), _PRINTABLE]
-StepName = Annotated[str, Field(min_length=1, max_length=limits.MAX_STEP_NAME), _PRINTABLE]
+StepName = Annotated[str, BeforeValidator(step_name)]
+Run = Annotated[int, Field(ge=1, le=limits.MAX_RUN)]
 Json = Annotated[str | None, BeforeValidator(_nullable_json)]
 Milliseconds = Annotated[int, Field(ge=0, le=limits.MAX_DURATION_MS)]
 
@@ -162,6 +164,7 @@ class StartWorkflow(Input):
     input: Json = None
     metadata: Json = None
     on_conflict: ConflictPolicy = ConflictPolicy.USE_EXISTING
+    track_only: bool = False
 
 
 class UpdateInstance(Input):
@@ -169,6 +172,7 @@ class UpdateInstance(Input):
 
     instance_id: InstanceId
     workflow: WorkflowName | None = None
+    run: Run | None = None
     reference: ReferenceInput | None = None
     status: InstanceStatus | None = None
     input: Json = None
@@ -182,7 +186,10 @@ class UpdateStep(Input):
     """`UpdateWorkflowStepInput`."""
 
     instance_id: InstanceId
+    workflow: WorkflowName | None = None
+    run: Run | None = None
     name: StepName
+    occurrence: Annotated[int, Field(ge=1, le=limits.MAX_STEP_INDEX)] = 1
     index: Annotated[int, Field(ge=1, le=limits.MAX_STEP_INDEX)] | None = None
     kind: StepKind | None = None
     status: StepStatus
@@ -217,18 +224,19 @@ class RegisterWorkflow(Input):
     description: Annotated[str, Field(max_length=limits.MAX_DESCRIPTION)] | None = None
     metadata: Json = None
     retention_days: Annotated[int, Field(ge=1, le=limits.MAX_RETENTION_DAYS)] | None = None
+    track_only: bool | None = None
 
 
 class InstanceAction(Input):
     """`InstanceActionInput`."""
 
     instance_id: InstanceId
+    workflow: WorkflowName | None = None
 
 
-class SendEvent(Input):
+class SendEvent(InstanceAction):
     """`SendWorkflowEventInput`."""
 
-    instance_id: InstanceId
     type: Annotated[str, Field(min_length=1, max_length=limits.MAX_EVENT_TYPE), _PRINTABLE]
     payload: Json = None
 
@@ -242,6 +250,7 @@ class CreateAccessToken(Input):
         Annotated[list[WorkflowName], Field(max_length=limits.MAX_TOKEN_WORKFLOWS)] | None
     ) = None
     instance_id: InstanceId | None = None
+    workflow: WorkflowName | None = None
     unrestricted: bool | None = None
     expires_in: Annotated[
         int, Field(ge=limits.MIN_TOKEN_LIFETIME_MS, le=limits.MAX_TOKEN_LIFETIME_MS)
@@ -250,11 +259,24 @@ class CreateAccessToken(Input):
     @property
     def restrictions(self) -> Restrictions:
         """The restrictions of the token."""
+        workflows = self.workflows if self.workflow is None else [self.workflow]
         return Restrictions(
             self.reference.key if self.reference else None,
-            tuple(self.workflows) if self.workflows is not None else None,
+            tuple(workflows) if workflows is not None else None,
             self.instance_id,
         )
+
+    @field_validator("workflow")
+    @classmethod
+    def _of_instance(cls, workflow: str | None, given: ValidationInfo) -> str | None:
+        if workflow is not None:
+            if given.data.get("instance_id") is None:
+                raise PydanticCustomError(
+                    "no_instance", "is the workflow of instanceId, which is absent"
+                )
+            if given.data.get("workflows") is not None:
+                raise PydanticCustomError("two_workflows", "give workflow or workflows, not both")
+        return workflow
 
     @model_validator(mode="after")
     def _restricted(self) -> Self:

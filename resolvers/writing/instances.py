@@ -9,11 +9,13 @@ Example:
 becomes
 
     UPDATE instances SET status=?1,sleep_until=NULL,updated_at=…,started_at=coalesce(started_at,…)
-    WHERE instance_id=?2 AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
+    WHERE instances.id=(SELECT iif(count(*)<2,max(o.id),NULL)
+        FROM instances o WHERE o.instance_id=?2)
+    AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
     AND (status,sleep_until) IS NOT (?1,NULL);
-    INSERT INTO refusals SELECT json_object('refusal',?1,'from',status,'to',?3,…)
-    FROM (SELECT i.status AS status,0 AS metadata
-        FROM (SELECT 1) LEFT JOIN instances i ON i.instance_id=?1)
+    INSERT INTO refusals SELECT json_object('refusal',?1,…,'from',status,'to',?3,…)
+    FROM (SELECT i.status AS status,i.run AS run,0 AS metadata
+        FROM (SELECT 1) LEFT JOIN instances i ON i.id=(…))
     WHERE status IS NOT ?2 OR metadata
 """
 
@@ -24,22 +26,44 @@ from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW, in_list
 from resolvers.writing.inputs import StartWorkflow, UpdateInstance
-from resolvers.writing.statements import Parameters
+from resolvers.writing.statements import Parameters, several
 
 
-def insert_started(start: StartWorkflow, instance_id: str) -> Statement:
-    """Insert a QUEUED instance, unless the id is taken."""
+def select_identified(principal: Principal, instance_id: str, workflow: str | None) -> Statement:
+    """Select the visible instances with an id, at most two, as a JSON array.
+
+    Each is an array of its row's id, workflow, status and last change. There are two only if no
+    workflow is given and several have the id.
+    """
+    bound = Parameters(principal)
+    named = "" if workflow is None else f" AND i.workflow={bound.bind(workflow)}"
+    return bound.statement(
+        "SELECT json_group_array(json_array(id,workflow,status,updated_at)) FROM (SELECT *"
+        f" FROM instances i WHERE i.instance_id={bound.bind(instance_id)}{named}"
+        f"{bound.within('i')} LIMIT 2)"
+    )
+
+
+def insert_started(start: StartWorkflow, instance_id: str, *, is_bound: bool) -> Statement:
+    """Insert a QUEUED instance, unless the workflow has one with the id.
+
+    If the workflow is neither bound nor `trackOnly` in the input, it must be registered as that.
+    """
     bound = Parameters()
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
     values = ",".join(
         bound.bind(value)
         for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
     )
+    where = "1"
+    if not (is_bound or start.track_only):
+        name = bound.bind(start.workflow)
+        where = f"EXISTS (SELECT 1 FROM workflows WHERE name={name} AND track_only)"
     return bound.statement(
         "INSERT INTO instances"
         " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at)"
-        f" VALUES ({values},'QUEUED',{NOW},{NOW})"
-        " ON CONFLICT (instance_id) DO NOTHING"
+        f" SELECT {values},'QUEUED',{NOW},{NOW} WHERE {where}"
+        " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
 
 
@@ -51,8 +75,7 @@ def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
     bound = Parameters()
     return bound.statement(
         "SELECT coalesce(i.input,'null') FROM instances i"
-        f" WHERE i.instance_id={bound.bind(instance_id)}"
-        f" AND i.workflow={bound.bind(start.workflow)} AND i.status='QUEUED'"
+        f" WHERE {bound.instance('i', instance_id, start.workflow)} AND i.status='QUEUED'"
     )
 
 
@@ -61,7 +84,8 @@ def update_instance(
 ) -> list[Statement]:
     """Make the statements of an update: insert (with `create`), change, guard.
 
-    The guard refuses the transaction unless the instance then exists with the requested status.
+    The guard refuses the transaction unless the instance then exists with the requested status,
+    and in the run that the update names.
     `number` is the update's index in a batch, for the path of a refusal.
     """
     statements = [_insert(update)] if create else []
@@ -93,13 +117,14 @@ def _insert(update: UpdateInstance) -> Statement:
             update.sleep_until,
         )
     )
+    run = bound.bind_integer(update.run or 1)
     started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
     return bound.statement(
         "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
-        "sleep_until,metadata,created_at,updated_at,started_at,completed_at)"
-        f" VALUES ({values},{metadata},{NOW},{NOW},{started},{completed})"
-        " ON CONFLICT (instance_id) DO NOTHING"
+        "sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
+        f" VALUES ({values},{metadata},{run},{NOW},{NOW},{started},{completed})"
+        " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
 
 
@@ -107,8 +132,6 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     bound = Parameters(principal)
     changes: dict[str, str] = {}
     allowed = ""
-    if update.workflow is not None:
-        changes["workflow"] = bound.bind(update.workflow)
     if update.has("reference"):
         ref_type, ref_id = update.reference.key if update.reference else (None, None)
         changes["ref_type"] = bound.bind(ref_type)
@@ -129,6 +152,8 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
             changes["sleep_until"] = "NULL"
     if not changes:
         return None
+    if update.run is not None:
+        allowed += f" AND run={bound.bind_integer(update.run)}"
     assignments = [f"{column}={value}" for column, value in changes.items()]
     assignments.append(f"updated_at={NOW}")
     if update.status is not None:
@@ -141,7 +166,7 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     # An update that changes nothing succeeds, but must not set a time or add an event.
     return bound.statement(
         f"UPDATE instances SET {','.join(assignments)}"
-        f" WHERE instance_id={bound.bind(update.instance_id)}{bound.within('instances')}"
+        f" WHERE {bound.instance('instances', update.instance_id, update.workflow)}"
         f"{allowed} AND ({before}) IS NOT ({after})"
     )
 
@@ -155,17 +180,22 @@ def _merged(patch: str | None, bound: Parameters) -> str:
 
 def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> Statement:
     bound = Parameters(principal)
-    by_id = bound.bind(update.instance_id)
+    found = bound.instance("i", update.instance_id, update.workflow)
+    by_id, run = bound.bind(update.instance_id), bound.bind_integer(update.run)
     wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
     to = bound.bind(update.status or InstanceStatus.UNKNOWN)
     # The patch may have been merged already; merging it again changes nothing.
     too_large = "0"
     if update.metadata is not None:
         too_large = f"octet_length({_merged(update.metadata, bound)})>{MAX_JSON_BYTES}"
+    shape, named = principal.restrictions.shape, update.workflow is not None
+    other_run = "" if update.run is None else f" OR run<>{run}"
     return bound.statement(
-        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',status,'to',{to},"
+        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},"
+        f"'several',{several(shape, bound, by_id=by_id, named=named)},"
+        f"'run',{run},'currentRun',run,'from',status,'to',{to},"
         f"'metadata',metadata,'number',{bound.bind_integer(number)})"
-        f" FROM (SELECT i.status AS status,{too_large} AS metadata FROM (SELECT 1)"
-        f" LEFT JOIN instances i ON i.instance_id={by_id}{bound.within('i')})"
-        f" WHERE status {wanted} OR metadata"
+        f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata FROM (SELECT 1)"
+        f" LEFT JOIN instances i ON {found})"
+        f" WHERE status {wanted} OR metadata{other_run}"
     )

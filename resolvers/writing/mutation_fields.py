@@ -1,5 +1,7 @@
 """The root fields of mutations: MutationField is compiled once, MutationExecution executes it."""
 
+from typing import Any
+
 from graphql import (
     GraphQLNamedType,
     GraphQLObjectType,
@@ -37,21 +39,24 @@ class MutationField:
         self._details = details
         self._type: GraphQLNamedType = get_named_type(definition.type)
         self.is_list = is_list_type(get_nullable_type(definition.type))
-        self._selects: dict[str, Compiled] = {}
+        self._selects: dict[tuple[str, bool], Compiled] = {}
         self.key = key
         self.site = Site(definition, details[0], (key,))
         self.handler: Handler = _typename(root)
         if name != "__typename":
             self.handler = definition.extensions["strawberry-definition"].metadata[MUTATION]
 
-    def select(self, type_name: str, sample: Binding) -> Compiled:
-        """Compile the SELECT of the selection on a payload type that is read from D1."""
-        compiled = self._selects.get(type_name)
+    def select(self, type_name: str, sample: Binding, *, by_workflow: bool) -> Compiled:
+        """Compile the SELECT of the selection on a payload type that is read from D1.
+
+        `by_workflow` is true if the values name the workflow of the instance.
+        """
+        compiled = self._selects.get((type_name, by_workflow))
         if compiled is None:
             builder = StatementBuilder(self._document, sample)
             field = Field(builder, self._type, self._details, alias="", site=self.site)
-            compiled = builder.select_written(*payload(field, type_name))
-            self._selects[type_name] = compiled
+            compiled = builder.select_written(*payload(field, type_name, by_workflow=by_workflow))
+            self._selects[type_name, by_workflow] = compiled
         return compiled
 
     def render(self, type_name: str, values: dict[str, object], binding: Binding) -> str:
@@ -97,15 +102,25 @@ class MutationExecution:
         try:
             return await self._field.handler(self)
         except Refusal as refusal:
+            if refusal.type_name == "AmbiguousInstance":
+                return await self._read(refusal)
             return [self.render(refusal.type_name, refusal.fields)]
         except DatabaseError as error:
             if not error.is_too_big:
                 raise
             return [self._render_too_large()]
 
+    async def _read(self, refusal: Refusal) -> Pieces:
+        """Read a refusal's payload, which has rows of D1, from its fields as values."""
+        values: dict[str, Any] = refusal.fields
+        statement = self.select(refusal.type_name, **values)
+        [outcome] = await self.services.database.batch([statement])
+        return [outcome.text]
+
     def select(self, type_name: str, *, parts: int = 1, **values: Value) -> Statement:
         """Make the SELECT of a payload (see `MutationContext.select`)."""
-        compiled = self._field.select(type_name, self._binding)
+        by_workflow = values.get("workflow") is not None
+        compiled = self._field.select(type_name, self._binding, by_workflow=by_workflow)
         refuse_over_cost(compiled.cost(self._binding))
         max_bytes = share_of(self._fields * parts)
         return compiled.bind(

@@ -4,18 +4,23 @@ A handler gets a MutationContext and returns the JSON of its field in pieces. It
 failure as a Refusal, which becomes a member of the result union (see mutation_fields.py).
 """
 
+import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from resolvers.access.gatekeeper import token_claims
+from resolvers.access.principals import Principal, Restrictions
 from resolvers.base.errors import AccessError
 from resolvers.base.instants import format_instant
 from resolvers.base.vocabulary import Scope
 from resolvers.ports.database import DatabaseError
 from resolvers.writing import inputs, tracking
 from resolvers.writing.context import MutationContext, Pieces
+from resolvers.writing.instances import select_identified
+from resolvers.writing.refusals import ambiguous, not_only_tracked
 from resolvers.writing.steps import update_step
 from resolvers.writing.workflows import register
 
@@ -25,7 +30,7 @@ async def update_workflow_instance(context: MutationContext) -> Pieces:
     update = inputs.parse(inputs.UpdateInstance, context.arguments["input"])
     statements = [
         *tracking.instance_statements(update, context.principal, ("input",)),
-        context.select("InstancePayload", instance_id=update.instance_id),
+        context.select("InstancePayload", instance_id=update.instance_id, workflow=update.workflow),
     ]
     outcomes = await tracking.apply(
         context.services.database, statements, ("input",), final=context.last
@@ -44,7 +49,13 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
     update = inputs.parse(inputs.UpdateStep, context.arguments["input"])
     database = context.services.database
     write, *guarded = update_step(update, context.principal)
-    named: dict[str, Any] = {"instance_id": update.instance_id, "name": update.name}
+    named: dict[str, Any] = {
+        "instance_id": update.instance_id,
+        "workflow": update.workflow,
+        "run": update.run,
+        "name": update.name,
+        "occurrence": update.occurrence,
+    }
     if context.last and not context.principal.is_restricted:
         attempt = update.failed_attempt
         changed = context.select("StepPayload", **named, status=update.status, attempt=attempt)
@@ -66,6 +77,8 @@ async def track(context: MutationContext) -> Pieces:
 async def register_workflow(context: MutationContext) -> Pieces:
     """`registerWorkflow`."""
     workflow = inputs.parse(inputs.RegisterWorkflow, context.arguments["input"])
+    if workflow.track_only and workflow.name in context.services.engine.workflows:
+        raise not_only_tracked(workflow.name, ["input"])
     restrictions = context.principal.restrictions
     if (
         restrictions.reference is not None
@@ -90,10 +103,29 @@ async def create_access_token(context: MutationContext) -> Pieces:
     if caller.is_restricted:
         raise AccessError.forbidden("A restricted token cannot create tokens.")
     request = inputs.parse(inputs.CreateAccessToken, context.arguments["input"])
+    restrictions = await _of_one_workflow(context, request.restrictions)
     expires_at = int(time.time() + request.expires_in / 1000)
     if caller.expires_at is not None:
         expires_at = min(expires_at, caller.expires_at)
-    claims = token_claims(request.scopes, request.restrictions, expires_at)
+    claims = token_claims(request.scopes, restrictions, expires_at)
     token = context.services.gatekeeper.issue(claims)
     expires = format_instant(datetime.fromtimestamp(expires_at, UTC))
     return [context.render("AccessTokenPayload", {"token": token, "expiresAt": expires})]
+
+
+async def _of_one_workflow(context: MutationContext, restrictions: Restrictions) -> Restrictions:
+    """Restrict a token for an instance to the workflow that has one with the id now.
+
+    So it is never valid for an instance of another workflow that gets the same id later. If no
+    workflow has one yet, the restrictions stay as they are. Refusal if several have.
+    """
+    if restrictions.instance_id is None:
+        return restrictions
+    holder = Principal(frozenset(), restrictions)
+    [outcome] = await context.services.database.batch(
+        [select_identified(holder, restrictions.instance_id, None)]
+    )
+    found = json.loads(outcome.text)
+    if len(found) > 1:
+        raise ambiguous(restrictions.instance_id)
+    return replace(restrictions, workflows=(found[0][1],)) if found else restrictions

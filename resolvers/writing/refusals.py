@@ -8,12 +8,14 @@ The reason is read from the error's message:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from graphql.pyutils import did_you_mean, suggestion_list
 
 from resolvers.base.errors import Refusal, invalid_input
 from resolvers.base.foreign_errors import REFUSAL
-from resolvers.base.limits import MAX_ATTEMPT, MAX_JSON_BYTES, MAX_STEP_INDEX
+from resolvers.base.limits import MAX_ATTEMPT, MAX_JSON_BYTES, MAX_STEP_INDEX, MAX_SUGGESTIONS
 from resolvers.base.transitions import STEP_TERMINAL, TERMINAL
 from resolvers.base.vocabulary import ErrorCode, InstanceStatus, StepStatus
 from resolvers.ports.database import DatabaseError
@@ -43,6 +45,34 @@ def not_found(instance_id: str) -> Refusal:
     return Refusal("NotFound", ErrorCode.NOT_FOUND, f"No instance {instance_id!r} is tracked.")
 
 
+def ambiguous(instance_id: str) -> Refusal:
+    """Make an AmbiguousInstance for an id that several visible instances have.
+
+    The instances are read for the response (see mutation_fields.py).
+    """
+    return Refusal(
+        "AmbiguousInstance",
+        ErrorCode.AMBIGUOUS,
+        f"Instances of several workflows have the id {instance_id!r}. Give `workflow` as well.",
+        instance_id=instance_id,
+    )
+
+
+def unbound(message: str, workflow: str, bound: Iterable[str]) -> Refusal:
+    """Make an UnboundWorkflow; `bound` are the bound names that the caller may start."""
+    suggestions = suggestion_list(workflow, list(bound))[:MAX_SUGGESTIONS]
+    advice = f"{did_you_mean(suggestions)} Set `trackOnly` to record what is executed elsewhere."
+    return Refusal(
+        "UnboundWorkflow", ErrorCode.UNBOUND_WORKFLOW, message + advice, suggestions=suggestions
+    )
+
+
+def not_only_tracked(workflow: str, path: Sequence[str]) -> Refusal:
+    """Make an InvalidInput for `trackOnly` in the input at `path`, if the workflow is bound."""
+    message = f"trackOnly: a Workflow is bound for {workflow!r}, so the engine runs what is started"
+    return invalid_input(message, [*path, "trackOnly"])
+
+
 def unavailable(message: str) -> Refusal:
     """Make an EngineUnavailable; the message quotes the engine's own, if it gave one."""
     return Refusal("EngineUnavailable", ErrorCode.ENGINE_UNAVAILABLE, message)
@@ -70,7 +100,15 @@ def illegal(
 def _refusal(reason: dict[str, Any], path: Sequence[str]) -> Refusal:
     instance_id, source, target = reason["refusal"], reason["from"], reason["to"]
     if source is None:
-        return not_found(instance_id)
+        return ambiguous(instance_id) if reason["several"] else not_found(instance_id)
+    run, current_run = reason["run"], reason["currentRun"]
+    if run is not None and run != current_run:
+        return Refusal(
+            "RunMismatch",
+            ErrorCode.RUN_MISMATCH,
+            f"{instance_id!r} is in run {current_run}; a report about run {run} changes nothing.",
+            run=current_run,
+        )
     is_step = "step" in reason
     if (number := reason["number"]) is not None:
         path = [*path, str(number), "step" if is_step else "instance"]
@@ -107,17 +145,19 @@ def _out_of_bounds(reason: dict[str, Any], path: Sequence[str]) -> Refusal | Non
 
 def _illegal_step(reason: dict[str, Any]) -> Refusal:
     instance_id, source, target = reason["refusal"], reason["from"], reason["to"]
-    step, step_from = reason["step"], reason["stepFrom"]
+    step, step_from = repr(reason["step"]), reason["stepFrom"]
+    if (occurrence := reason["occurrence"]) > 1:
+        step += f" (occurrence {occurrence})"
     to = _AS_INSTANCE[StepStatus(target)]
     if step_from is None:
         return illegal(
-            f"{instance_id!r} is {source}; its step {step!r} cannot become {target}.",
+            f"{instance_id!r} is {source}; its step {step} cannot become {target}.",
             source=source,
             target=to,
             step_target=target,
         )
     return illegal(
-        f"Step {step!r} of {instance_id!r} is {step_from} and cannot become {target}"
+        f"Step {step} of {instance_id!r} is {step_from} and cannot become {target}"
         + (f" with attempt {reason['attempt']}." if reason.get("attempt") else "."),
         source=_AS_INSTANCE[StepStatus(step_from)],
         target=to,

@@ -14,11 +14,12 @@ from resolvers.ports.sql import now_shifted
 
 _log = logging.getLogger("flowflare")
 
-# The rows that are removed with an instance grow with its steps. The greatest step index is read
-# from an index, without counting the steps.
-_STEPS = "(SELECT max(step_index) FROM steps WHERE steps.instance=i.id)"
+# The rows that are removed with an instance grow with the steps of its runs. A run's greatest step
+# index is read from an index, without counting the steps.
+_STEPS = "(SELECT max(step_index) FROM steps WHERE steps.instance=i.id AND steps.run=r.run)"
+_RUNS = "(SELECT i.run AS run UNION ALL SELECT run FROM runs WHERE instance=i.id)"
 _OLD = (
-    f"SELECT i.id,1+coalesce({_STEPS},0) AS weight FROM workflows w"
+    f"SELECT i.id,1+(SELECT sum(coalesce({_STEPS},0)) FROM {_RUNS} r) AS weight FROM workflows w"
     " JOIN instances i ON i.workflow=w.name AND i.completed_at<"
     + now_shifted("'-'||w.retention_days||' days'")
     + f" WHERE w.retention_days IS NOT NULL LIMIT {RETENTION_BATCH}"

@@ -8,12 +8,12 @@ from typing import Any
 from resolvers.base.errors import AccessError, ArgumentError, Refusal, invalid_input
 from resolvers.base.limits import MAX_BATCH_ITEMS
 from resolvers.base.vocabulary import ConflictPolicy, ErrorCode
-from resolvers.ports.database import Outcome
+from resolvers.ports.database import Outcome, Value
 from resolvers.ports.engine import EngineError
 from resolvers.writing import inputs
 from resolvers.writing.context import MutationContext, Pieces
 from resolvers.writing.instances import awaiting_engine, insert_started
-from resolvers.writing.refusals import unavailable
+from resolvers.writing.refusals import not_only_tracked, unavailable, unbound
 
 # Instance ids that Cloudflare Workflows accepts.
 _ENGINE_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]*")
@@ -68,27 +68,30 @@ class _Start:
                 "instanceId: the engine accepts letters, digits, _ and -, but no - at the start",
                 [*path, "instanceId"],
             )
+        if self.is_bound and start.track_only:
+            raise not_only_tracked(start.workflow, path)
         reference = start.reference.key if start.reference else None
         if not context.principal.restrictions.allow(
             instance_id=self.instance_id, workflow=start.workflow, reference=reference
         ):
             raise AccessError.forbidden("The token is restricted and does not allow this instance.")
+        key: dict[str, Value] = {"instance_id": self.instance_id, "workflow": start.workflow}
         self.statements = [
-            insert_started(start, self.instance_id),
-            context.select("InstancePayload", parts=parts, instance_id=self.instance_id),
+            insert_started(start, self.instance_id, is_bound=self.is_bound),
+            context.select("InstancePayload", parts=parts, **key),
         ]
         if start.on_conflict is ConflictPolicy.FAIL:
             self.statements.append(
                 context.select(
                     "InstanceConflict",
                     parts=parts,
-                    instance_id=self.instance_id,
+                    **key,
                     code=ErrorCode.CONFLICT,
-                    message=f"Instance {self.instance_id!r} exists already.",
+                    message=f"Instance {self.instance_id!r} of {start.workflow!r} exists already.",
                 )
             )
         # True if the result depends on the outcomes of the batch.
-        self.depends_on_outcomes = self.is_bound or start.on_conflict is ConflictPolicy.FAIL
+        self.depends_on_outcomes = not start.track_only or start.on_conflict is ConflictPolicy.FAIL
         if self.is_bound:
             self.statements.append(awaiting_engine(start, self.instance_id))
 
@@ -120,6 +123,8 @@ async def _start_recorded(
     """Start a recorded instance in the engine, if it is bound; return its payload or a Refusal."""
     inserted, payload = outcomes[0].changes > 0, outcomes[1].text
     if payload is None:
+        if not (start.is_bound or start.input.track_only):
+            return _unbound(context, start.input.workflow)
         return invalid_input(
             "instanceId: the id belongs to an instance that the token may not see",
             [*start.path, "instanceId"],
@@ -139,3 +144,10 @@ async def _start_recorded(
                 f" {error}. Send the mutation again with the same instanceId to retry."
             )
     return payload
+
+
+def _unbound(context: MutationContext, workflow: str) -> Refusal:
+    """Make the Refusal of a start that nothing would run."""
+    engine, allowed = context.services.engine, context.principal.restrictions.workflows
+    bound = engine.workflows if allowed is None else engine.workflows.intersection(allowed)
+    return unbound(engine.unbound(workflow), workflow, sorted(bound))

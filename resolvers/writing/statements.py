@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from resolvers.access.principals import Principal, Restrictions, RestrictionsShape
-from resolvers.access.visibility import visible
+from resolvers.access.visibility import identified, visible
 from resolvers.ports import sql
 from resolvers.ports.database import Statement, Value
 
@@ -47,6 +47,10 @@ class Names:
         """Like `add`, as an integer (see `sql.integer`)."""
         return sql.integer(self.add(name))
 
+    def restriction(self, name: str) -> str:
+        """Return the parameter that binds one of the caller's restrictions."""
+        return self.add(_RESTRICTION + name)
+
     def template(self, text: str) -> Template:
         """Finish the template."""
         return Template(text, tuple(self._numbers))
@@ -75,6 +79,12 @@ class Parameters(Names):
         """SQL that restricts `alias`, a row of instances, to those that the caller may see."""
         return within(self._shape, alias, self)
 
+    def instance(self, alias: str, instance_id: str, workflow: str | None) -> str:
+        """SQL that selects the instance with an id (see `visibility.identified`)."""
+        by_id = self.bind(instance_id)
+        by_workflow = None if workflow is None else self.bind(workflow)
+        return instance(self._shape, alias, self, by_id=by_id, by_workflow=by_workflow)
+
     def statement(self, text: str) -> Statement:
         """Finish the statement."""
         return self.template(text).fill(self._values)
@@ -85,8 +95,24 @@ def within(shape: RestrictionsShape, alias: str, names: Names) -> str:
 
     For restrictions to workflows: ` AND i.workflow IN (SELECT value FROM json_each(?1))`.
     """
-    conditions = visible(shape, alias, lambda name: names.add(_RESTRICTION + name))
+    conditions = visible(shape, alias, names.restriction)
     return "".join(f" AND {condition}" for condition in conditions)
+
+
+def instance(
+    shape: RestrictionsShape, alias: str, names: Names, *, by_id: str, by_workflow: str | None
+) -> str:
+    """SQL of a WHERE clause that selects the instance with an id (see `visibility.identified`)."""
+    conditions = identified(shape, alias, names.restriction, by_id=by_id, by_workflow=by_workflow)
+    return " AND ".join(conditions)
+
+
+def several(shape: RestrictionsShape, names: Names, *, by_id: str, named: bool) -> str:
+    """SQL that is true if no workflow is `named` and several visible instances have the id."""
+    if named:
+        return "0"
+    others = f"o.instance_id={by_id}{within(shape, 'o', names)}"
+    return f"(SELECT count(*)>1 FROM instances o WHERE {others})"
 
 
 def restriction_values(restrictions: Restrictions) -> dict[str, Value]:

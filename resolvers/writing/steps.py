@@ -10,12 +10,13 @@ Example:
 
 becomes
 
-    INSERT INTO steps (instance,step_index,name,kind,status,…) SELECT i.id,…
-    FROM instances i WHERE i.instance_id=?10
-    ON CONFLICT (instance,name) DO UPDATE SET status=excluded.status,…,error=NULL
+    INSERT INTO steps (instance,run,step_index,name,occurrence,kind,status,…) SELECT i.id,i.run,…
+    FROM instances i WHERE i.id=(SELECT iif(count(*)<2,max(o.id),NULL)
+        FROM instances o WHERE o.instance_id=?11)
+    ON CONFLICT (instance,run,name,occurrence) DO UPDATE SET status=excluded.status,…,error=NULL
     WHERE steps.status NOT IN ('COMPLETED','FAILED')
     AND (…,4)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
-    ON CONFLICT (instance,step_index) DO NOTHING
+    ON CONFLICT (instance,run,step_index) DO NOTHING
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,13 @@ from resolvers.base.vocabulary import StepKind, StepStatus
 from resolvers.ports.database import Statement
 from resolvers.ports.sql import NOW, in_list
 from resolvers.writing.inputs import UpdateStep
-from resolvers.writing.statements import Names, Template, restriction_values, within
+from resolvers.writing.statements import (
+    Names,
+    Template,
+    instance,
+    restriction_values,
+    several,
+)
 
 _TERMINAL = in_list(sorted(TERMINAL))
 _STEP_TERMINAL = in_list(sorted(STEP_TERMINAL))
@@ -48,6 +55,8 @@ class _Shape:
     """The part of an update and its caller that the text of the statements depends on."""
 
     status: StepStatus
+    workflow: bool
+    run: bool
     index: bool
     attempt: bool
     kind: bool
@@ -75,6 +84,8 @@ def update_step(
     first = 0 if status is StepStatus.PENDING else update.attempt or int(has_attempts)
     shape = _Shape(
         status,
+        workflow=update.workflow is not None,
+        run=update.run is not None,
         index=update.index is not None,
         attempt=update.attempt is not None,
         kind=update.kind is not None,
@@ -86,7 +97,10 @@ def update_step(
     )
     values = {
         "instance_id": update.instance_id,
+        "workflow": update.workflow,
+        "run": update.run,
         "name": update.name,
+        "occurrence": update.occurrence,
         "status": status,
         "index": update.index,
         "kind": kind,
@@ -103,7 +117,7 @@ def update_step(
     }
     templates = [_upsert(shape), _guard(shape)]
     if shape.failed_attempt:
-        templates.append(_late_failure(shape.restrictions))
+        templates.append(_late_failure(shape))
     return [template.fill(values) for template in templates]
 
 
@@ -113,13 +127,15 @@ def _upsert(shape: _Shape) -> Template:
     status = shape.status
     columns = {
         "instance": "i.id",
+        "run": "i.run",
         "step_index": (
             names.integer("index")
             if shape.index
             else "(SELECT min(coalesce(max(s.step_index),0)+1,"
-            f"{MAX_STEP_INDEX}) FROM steps s WHERE s.instance=i.id)"
+            f"{MAX_STEP_INDEX}) FROM steps s WHERE s.instance=i.id AND s.run=i.run)"
         ),
         "name": names.add("name"),
+        "occurrence": names.integer("occurrence"),
         "kind": names.add("kind"),
         "status": names.add("status"),
         "output": names.add("output"),
@@ -168,14 +184,21 @@ def _upsert(shape: _Shape) -> Template:
         alive, ended = f" AND i.status NOT IN {_TERMINAL}", _STEP_ENDED
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
-        f" FROM instances i WHERE i.instance_id={names.add('instance_id')}"
-        f"{within(shape.restrictions, 'i', names)}{alive}"
-        f" ON CONFLICT (instance,name) DO UPDATE SET {assignments}"
+        f" FROM instances i WHERE {_instance(shape, names)}{alive}"
+        f" ON CONFLICT (instance,run,name,occurrence) DO UPDATE SET {assignments}"
         f" WHERE steps.status NOT IN {ended}"
         f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
         # The guard reports that another step has the index.
-        " ON CONFLICT (instance,step_index) DO NOTHING"
+        " ON CONFLICT (instance,run,step_index) DO NOTHING"
     )
+
+
+def _instance(shape: _Shape, names: Names, *, any_run: bool = False) -> str:
+    """SQL that selects `i`, the instance of the update, unless that names another run."""
+    by_id = names.add("instance_id")
+    by_workflow = names.add("workflow") if shape.workflow else None
+    found = instance(shape.restrictions, "i", names, by_id=by_id, by_workflow=by_workflow)
+    return found if any_run or not shape.run else f"{found} AND i.run={names.integer('run')}"
 
 
 def _attempt(shape: _Shape, names: Names) -> str:
@@ -200,7 +223,8 @@ def _attempt(shape: _Shape, names: Names) -> str:
 def _guard(shape: _Shape) -> Template:
     names = Names()
     by_id, name, to = (names.add(n) for n in ("instance_id", "name", "status"))
-    attempt = names.integer("attempt")
+    attempt, run = names.integer("attempt"), names.integer("run")
+    occurrence = names.integer("occurrence")
     index = names.integer("index") if shape.index else str(MAX_STEP_INDEX)
     late = ""
     if shape.attempt and shape.status in (StepStatus.RUNNING, StepStatus.RETRYING):
@@ -208,29 +232,32 @@ def _guard(shape: _Shape) -> Template:
         late = f" OR (s.status NOT IN {_STEP_ENDED} AND {attempt}<=s.attempt)"
     if shape.failed_attempt:
         late += f" OR {attempt}<s.attempt"
+    is_several = several(shape.restrictions, names, by_id=by_id, named=shape.workflow)
+    other_run = f" OR i.run<>{run}" if shape.run else ""
     return names.template(
-        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'from',i.status,'to',{to},"
-        f"'step',{name},'stepFrom',s.status,'attempt',{attempt},'current',s.attempt,"
+        f"INSERT INTO refusals SELECT json_object('refusal',{by_id},'several',{is_several},"
+        f"'run',{run},'currentRun',i.run,'from',i.status,'to',{to},'step',{name},"
+        f"'occurrence',{occurrence},'stepFrom',s.status,'attempt',{attempt},'current',s.attempt,"
         f"'number',{names.integer('number')},"
         "'index',(SELECT t.step_index FROM steps t"
-        f" WHERE t.instance=i.id AND t.step_index={index}))"
-        " FROM (SELECT 1) LEFT JOIN instances i"
-        f" ON i.instance_id={by_id}{within(shape.restrictions, 'i', names)}"
-        f" LEFT JOIN steps s ON s.instance=i.id AND s.name={name}"
-        f" WHERE (s.status={to}{late}) IS NOT 1"
+        f" WHERE t.instance=i.id AND t.run=i.run AND t.step_index={index}))"
+        f" FROM (SELECT 1) LEFT JOIN instances i ON {_instance(shape, names, any_run=True)}"
+        f" LEFT JOIN steps s ON s.instance=i.id AND s.run=i.run AND s.name={name}"
+        f" AND s.occurrence={occurrence}"
+        f" WHERE (s.status={to}{late}) IS NOT 1{other_run}"
     )
 
 
 @lru_cache(WRITE_CACHE_SIZE)
-def _late_failure(restrictions: RestrictionsShape) -> Template:
+def _late_failure(shape: _Shape) -> Template:
     """Give an attempt that a later one has overtaken its error, unless it has one."""
     names = Names()
     attempt = names.integer("attempt")
     return names.template(
         f"UPDATE attempts SET error={names.add('error')},ended_at=coalesce(ended_at,{NOW}),"
         f"retry_at=coalesce(retry_at,{names.add('retry_at')})"
-        " WHERE step=(SELECT s.id FROM instances i JOIN steps s ON s.instance=i.id"
-        f" WHERE i.instance_id={names.add('instance_id')}{within(restrictions, 'i', names)}"
-        f" AND s.name={names.add('name')} AND s.attempt>{attempt})"
+        " WHERE step=(SELECT s.id FROM instances i JOIN steps s ON s.instance=i.id AND s.run=i.run"
+        f" WHERE {_instance(shape, names)} AND s.name={names.add('name')}"
+        f" AND s.occurrence={names.integer('occurrence')} AND s.attempt>{attempt})"
         f" AND number={attempt} AND status='FAILED' AND error IS NULL"
     )

@@ -6,8 +6,8 @@ Example:
 
 becomes
 
-    INSERT INTO workflows (name,description,metadata,retention_days,created_at,updated_at)
-    VALUES (?4,?1,?2,CAST(?3 AS INTEGER),…)
+    INSERT INTO workflows (name,description,metadata,retention_days,track_only,created_at,…)
+    VALUES (?5,?1,?2,CAST(?3 AS INTEGER),CAST(?4 AS INTEGER),…)
     ON CONFLICT (name) DO UPDATE
     SET retention_days=excluded.retention_days,updated_at=excluded.updated_at
     WHERE (workflows.retention_days) IS NOT (excluded.retention_days)
@@ -26,6 +26,7 @@ def register(workflow: RegisterWorkflow) -> Statement:
         "description": bound.bind(workflow.description),
         "metadata": bound.bind(workflow.metadata),
         "retention_days": bound.bind_integer(workflow.retention_days),
+        "track_only": bound.bind_integer(int(workflow.track_only or False)),
     }
     changed = [column for column in values if workflow.has(column)]
     assignments = [f"{column}=excluded.{column}" for column in changed]

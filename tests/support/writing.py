@@ -59,8 +59,9 @@ class Writer:
         return self.client(query, v=value)["r"]
 
     def start(self, workflow: str = "w", **given: Any) -> Any:
-        """startWorkflow."""
-        return self._call(START, {"workflow": workflow, **given})
+        """startWorkflow; a workflow that is not bound is only tracked."""
+        is_bound = workflow in self.client.services.engine.workflows
+        return self._call(START, {"workflow": workflow, "trackOnly": not is_bound, **given})
 
     def starts(self, *inputs: dict[str, Any]) -> Any:
         """startWorkflows."""

@@ -232,9 +232,9 @@ def _selected(field: Field, alias: str, *, narrow: bool) -> list[str]:
         if narrow:
             conditions.append(f"{instance}.instance_id={by_id}")
         else:
-            # An index finds the events of one instance in a window.
+            # An index finds the events of the instances in a window.
             selected.append(
-                f"{alias}.instance=(SELECT id FROM instances WHERE instance_id={by_id})"
+                f"{alias}.instance IN (SELECT id FROM instances WHERE instance_id={by_id})"
             )
     conditions += filters.referring(field, instance, "filter", "reference")
     conditions += filters.one_of(field, f"{instance}.workflow", "filter", "workflow")

@@ -4,21 +4,24 @@ In templates `{t}` is replaced by the alias of the parent row, `{r}` by that of 
 
 Example:
 
-    { instance(instanceId: "i-1") { status step(name: "pay") { kind } } }
+    { instance(instanceId: "i-1", workflow: "w") { status step(name: "pay") { kind } } }
 
 becomes
 
     SELECT … format('{"status":%s,"step":%s}','"'||t1.status||'"',
         coalesce((SELECT body FROM (SELECT format('{"kind":%s}','"'||t2.kind||'"') AS body
-            FROM steps t2 WHERE t2.instance=t1.id AND t2.name=?2)),'null')) AS body
-    FROM instances t1 WHERE t1.instance_id=?1…
+            FROM steps t2 WHERE t2.instance=t1.id AND t2.run=t1.run AND t2.name=?3
+            AND t2.occurrence=CAST(?4 AS INTEGER))),'null')) AS body
+    FROM instances t1 WHERE t1.instance_id=?1 AND t1.workflow=?2…
 """
 
+from resolvers.base.limits import DEFAULT_RUNS, MAX_RUN, MAX_RUNS, MAX_SAME_ID, MAX_STEP_INDEX
 from resolvers.base.names import step_name
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.compiling.binding import Binding
 from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
+from resolvers.compiling.planners.sizes import between, page_limit
 from resolvers.ports import sql
 from resolvers.ports.database import Value
 
@@ -54,6 +57,16 @@ def json(column: str) -> Expression:
 def member(column: str, name: str) -> Expression:
     """A member of a column that contains a JSON object."""
     return lambda field: f"coalesce({field.alias}.{column}->'$.{name}','null')"
+
+
+def boolean(column: str) -> Expression:
+    """A column that is 0 or 1."""
+    return lambda field: f"iif({field.alias}.{column},'true','false')"
+
+
+def bound(column: str) -> Expression:
+    """True if a Workflow is bound for the workflow whose name the column contains."""
+    return lambda field: f"iif({field.alias}.{column} IN {field.bound_workflows()},'true','false')"
 
 
 def supplied(name: str) -> Expression:
@@ -103,7 +116,7 @@ def row_of(table: str, on: str) -> Expression:
 def workflow_of_instance(field: Field) -> str:
     """An instance's workflow; its name alone is read from the instance's row."""
     alias = field.new_alias()
-    if {part.name for _, part in field.subfields()} <= {"id", "name", "__typename"}:
+    if {part.name for _, part in field.subfields()} <= {"id", "name", "bound", "__typename"}:
         return f"(SELECT {field.body(alias)} FROM (SELECT {field.alias}.workflow AS name) {alias})"
     return row_of("workflows", "{r}.name={t}.workflow")(field)
 
@@ -121,11 +134,42 @@ def rows_of(table: str, on: str, *, order_by: str) -> Expression:
 
 
 def named_step(field: Field) -> str:
-    """`step(name:)`: the instance's step with this name."""
+    """`step(name:, occurrence:, run:)`: one step of the instance."""
     alias, name = field.new_alias(), field.parameter("name", convert=step_name)
+    run = f"{field.alias}.run"
+    if field.argument("run") is not None:
+        run = sql.integer(field.parameter("run", convert=between(1, MAX_RUN)))
+    numbered = field.parameter("occurrence", convert=between(1, MAX_STEP_INDEX))
     return sql.row_or_null(
         field.body(alias),
-        f"steps {alias} WHERE {alias}.instance={field.alias}.id AND {alias}.name={name}",
+        f"steps {alias} WHERE {alias}.instance={field.alias}.id AND {alias}.run={run}"
+        f" AND {alias}.name={name} AND {alias}.occurrence={sql.integer(numbered)}",
+    )
+
+
+def runs(field: Field) -> str:
+    """`runs(first:)`: the instance's current run and those before it, newest first."""
+    size, limit = page_limit(field, "first", default=DEFAULT_RUNS, most=MAX_RUNS)
+    owner, alias = field.alias, field.new_alias()
+    columns = ("run", "status", "output", "error", "started_at", "completed_at")
+    current = ",".join(f"{owner}.{column} AS {column}" for column in columns)
+    rows = (
+        f"SELECT {owner}.id AS instance,{current}"
+        f" UNION ALL SELECT instance,{','.join(columns)} FROM runs WHERE instance={owner}.id"
+    )
+    newest = f"SELECT * FROM ({rows}) ORDER BY run DESC LIMIT {limit}"
+    return sql.json_array(field.bodies(alias, size), f"({newest}) {alias}")
+
+
+def instances_with_id(field: Field) -> str:
+    """`AmbiguousInstance.instances`: the visible ones with the id that the mutation supplies."""
+    inner, alias = field.new_alias(), field.new_alias()
+    where = filters.all_of(
+        [f"{inner}.instance_id={field.supplied('instance_id')}", *filters.visible(field, inner)]
+    )
+    rows = f"SELECT * FROM instances {inner} WHERE {where} ORDER BY {inner}.workflow"
+    return sql.json_array(
+        field.bodies(alias, lambda _: MAX_SAME_ID), f"({rows} LIMIT {MAX_SAME_ID}) {alias}"
     )
 
 

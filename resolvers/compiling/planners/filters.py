@@ -36,6 +36,20 @@ def visible(field: Field, alias: str) -> list[str]:
     return visibility.visible(field.principal.restrictions.shape, alias, field.restriction)
 
 
+def identified(
+    field: Field, alias: str, *, by_id: str, by_workflow: str | None, ambiguous: str = "NULL"
+) -> list[str]:
+    """Conditions for `alias` to be the visible instance with an id (see visibility.py)."""
+    return visibility.identified(
+        field.principal.restrictions.shape,
+        alias,
+        field.restriction,
+        by_id=by_id,
+        by_workflow=by_workflow,
+        ambiguous=ambiguous,
+    )
+
+
 def was_visible(field: Field, alias: str, *, ref_type: str, ref_id: str) -> list[str]:
     """Like `visible`, for an instance while it belonged to the reference of these parameters."""
     by_reference, workflows, instance = field.principal.restrictions.shape

@@ -16,42 +16,49 @@ from typing import Any
 
 from resolvers.base import names
 from resolvers.base.json_text import decode_untrusted
-from resolvers.base.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS
+from resolvers.base.limits import MAX_NODE_IDS, MAX_REFERENCE_KEYS, MAX_RUN, MAX_STEP_INDEX
 from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
 from resolvers.compiling.planners.events import NO_CURSOR, cursor_text, window
+from resolvers.compiling.planners.sizes import between
 from resolvers.ports import sql
 from resolvers.ports.sql import HEAD, integer
 
 # The table of each node type, and the condition that finds a row by the parts of its key.
 _NODES = {
     "Workflow": ("workflows", "{r}.name={key}->>1"),
-    "WorkflowInstance": ("instances", "{r}.instance_id={key}->>1"),
+    "WorkflowInstance": ("instances", "{r}.workflow={key}->>1 AND {r}.instance_id={key}->>2"),
     "WorkflowStep": (
         "steps",
-        "{r}.instance=(SELECT id FROM instances WHERE instance_id={key}->>1)"
-        " AND {r}.name={key}->>2",
+        "{r}.instance=(SELECT id FROM instances WHERE workflow={key}->>1 AND instance_id={key}->>2)"
+        " AND {r}.run={key}->>3 AND {r}.name={key}->>4 AND {r}.occurrence={key}->>5",
     ),
 }
 # The functions that validate the parts of a key.
-_PARTS: dict[str, tuple[Callable[[object], str], ...]] = {
+_PARTS: dict[str, tuple[Callable[[object], str | int], ...]] = {
     "Workflow": (names.workflow_name,),
-    "WorkflowInstance": (names.instance_id,),
-    "WorkflowStep": (names.instance_id, names.step_name),
+    "WorkflowInstance": (names.workflow_name, names.instance_id),
+    "WorkflowStep": (
+        names.workflow_name,
+        names.instance_id,
+        between(1, MAX_RUN),
+        names.step_name,
+        between(1, MAX_STEP_INDEX),
+    ),
     "Reference": (names.ref_type, names.ref_id),
 }
-# A key of several parts is a JSON list of texts.
+# A key of several parts is a JSON list of texts and numbers.
 _KEY_DEPTH = 1
 
 
 def global_id(type_name: str, *columns: str) -> str:
-    """SQL of a node's global id: `Type:key`, or `Type:["key","key"]` for a key of two parts."""
+    """SQL of a node's global id: `Type:key`, or `Type:["key","key"]` for a key of several parts."""
     if len(columns) == 1:
         return f"json_quote('{type_name}:'||{columns[0]})"
     return f"json_quote('{type_name}:'||json_array({','.join(columns)}))"
 
 
-def parse_global_id(value: object) -> list[str]:
+def parse_global_id(value: object) -> list[str | int]:
     """Return the type's name and the parts of the key; ValueError if the API does not make it."""
     type_name, _, key = str(value).partition(":")
     parts = _PARTS.get(type_name, ())
@@ -67,13 +74,37 @@ def parse_global_id(value: object) -> list[str]:
 def workflow(field: Field) -> str:
     """`workflow(name:)`."""
     name = field.parameter("name", convert=names.workflow_name)
-    return _row(field, "workflows", lambda alias: [f"{alias}.name={name}"])
+    alias = field.new_alias()
+    where = filters.all_of([f"{alias}.name={name}", *filters.workflow_visible(field, alias)])
+    return sql.row_or_null(field.body(alias), f"workflows {alias} WHERE {where}")
 
 
 def instance(field: Field) -> str:
-    """`instance(instanceId:)`."""
+    """`instance(instanceId:, workflow:)`: the statement fails if the id is ambiguous."""
+    alias = field.new_alias()
+    by_id, by_workflow = _instance_key(field)
+    # SQLite has no function that raises an error, except for what is wrong with its arguments.
+    reason = (
+        f"json_object('ambiguous',{by_id},'path','{field.root_key}',"
+        "'workflows',json_group_array(o.workflow))"
+    )
+    conditions = filters.identified(
+        field,
+        alias,
+        by_id=by_id,
+        by_workflow=by_workflow,
+        ambiguous=f"json_extract('{{}}',{reason})",
+    )
+    source = f"instances {alias} WHERE {filters.all_of(conditions)}"
+    return sql.row_or_null(field.body(alias), source)
+
+
+def _instance_key(field: Field) -> tuple[str, str | None]:
+    """The parameters that bind the id of an instance, and its workflow if that is given."""
     by_id = field.parameter("instanceId", convert=names.instance_id)
-    return _row(field, "instances", lambda alias: [f"{alias}.instance_id={by_id}"])
+    if field.argument("workflow") is None:
+        return by_id, None
+    return by_id, field.parameter("workflow", convert=names.workflow_name)
 
 
 def reference(field: Field) -> str:
@@ -87,12 +118,15 @@ def reference(field: Field) -> str:
 
 def live_instance(field: Field) -> str:
     """`Subscription.instance`: its current state, NULL if no event of the window is about it."""
-    by_id = field.parameter("instanceId", convert=names.instance_id)
-    return _live(
-        field,
-        instance(field),
-        lambda _, row: filters.all_of([f"{row}.instance_id={by_id}", *filters.visible(field, row)]),
-    )
+    by_id, by_workflow = _instance_key(field)
+
+    def about(_: str, row: str) -> str:
+        named = [f"{row}.instance_id={by_id}"]
+        if by_workflow is not None:
+            named.append(f"{row}.workflow={by_workflow}")
+        return filters.all_of([*named, *filters.visible(field, row)])
+
+    return _live(field, instance(field), about)
 
 
 def live_reference(field: Field) -> str:
@@ -169,13 +203,6 @@ def _live(field: Field, body: str, about: Callable[[str, str], str]) -> str:
         f"(SELECT iif({frame}.cursor IS NULL,NULL,{frame}.cursor||{body})"
         f" FROM (SELECT {cursor} AS cursor LIMIT 1) {frame} LIMIT 1)"
     )
-
-
-def _row(field: Field, table: str, conditions: Any) -> str:
-    alias = field.new_alias()
-    visible = filters.workflow_visible if table == "workflows" else filters.visible
-    where = filters.all_of([*conditions(alias), *visible(field, alias)])
-    return sql.row_or_null(field.body(alias), f"{table} {alias} WHERE {where}")
 
 
 def _node(field: Field, keys: str) -> str:

@@ -44,6 +44,8 @@ export type CreateAccessTokenInput = {
   scopes?: Array<Scope>;
   /** Must be true for a token without reference, workflows and instanceId, whose scopes then apply to everything; otherwise it must not be true */
   unrestricted?: boolean | null | undefined;
+  /** With `instanceId`: the workflow of the instance. If it is absent, the token is restricted to the workflow that has an instance with the id now, or to the id alone if none has */
+  workflow?: string | null | undefined;
   /** Restricts the token to these workflows; at most 100 */
   workflows?: Array<string> | null | undefined;
 };
@@ -58,13 +60,16 @@ export type DateTimeRange = {
 
 /** Stable codes of a mutation's expected failures */
 export type ErrorCode =
+  | 'AMBIGUOUS'
   | 'CONFLICT'
   | 'ENGINE_UNAVAILABLE'
   | 'ILLEGAL_TRANSITION'
   | 'INVALID_INPUT'
   | 'NOT_FOUND'
   | 'PAYLOAD_TOO_LARGE'
-  | 'RESULT_TOO_LARGE';
+  | 'RESULT_TOO_LARGE'
+  | 'RUN_MISMATCH'
+  | 'UNBOUND_WORKFLOW';
 
 /** An error; longer texts are cut */
 export type ErrorInput = {
@@ -78,7 +83,7 @@ export type ErrorInput = {
 
 /** Selects the events that match every field given */
 export type EventFilter = {
-  /** Events of this instance */
+  /** Events of the instances with this id */
   instanceId?: string | null | undefined;
   /** Events of instances with this reference */
   reference?: ReferenceFilter | null | undefined;
@@ -189,6 +194,8 @@ export type RegisterWorkflowInput = {
   name: string;
   /** Number of days after which finished instances are removed; null keeps them */
   retentionDays?: number | null | undefined;
+  /** True to record starts although no Workflow is bound for it; null means false */
+  trackOnly?: boolean | null | undefined;
 };
 
 /** Retry policy of a step */
@@ -215,10 +222,12 @@ export type StartWorkflowInput = {
   instanceId?: string | null | undefined;
   /** Metadata of your own, at most 512 KiB as JSON */
   metadata?: unknown;
-  /** Behaviour if the instance id is taken */
+  /** Behaviour if an instance of the workflow has the id */
   onConflict?: ConflictPolicy;
   /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
+  /** Records the instance although no Workflow is bound for it; whatever executes it has to report its progress */
+  trackOnly?: boolean;
   /** Name of the workflow; an unknown one is registered */
   workflow: string;
 };
@@ -254,7 +263,7 @@ export type TrackingUpdate =
   |  { instance?: never;   /** Input of updateWorkflowStep */
   step: UpdateWorkflowStepInput; };
 
-/** Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it */
+/** Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it. `workflow` selects the instance and never changes */
 export type UpdateWorkflowInstanceInput = {
   /** Error that it failed with */
   error?: ErrorInput | null | undefined;
@@ -268,15 +277,17 @@ export type UpdateWorkflowInstanceInput = {
   output?: unknown;
   /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
+  /** Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent */
+  run?: number | null | undefined;
   /** With SLEEPING: the end of the sleep */
   sleepUntil?: string | null | undefined;
   /** New status, by a legal transition; null changes nothing */
   status?: InstanceStatus | null | undefined;
-  /** Name of its workflow; null changes nothing */
+  /** Name of the workflow; it is needed only if instances of several workflows have the id */
   workflow?: string | null | undefined;
 };
 
-/** Creates the step if the instance has none of this name, otherwise updates it */
+/** Creates the step if the run has none of this name and occurrence, otherwise updates it */
 export type UpdateWorkflowStepInput = {
   /** Number of the attempt that is reported, from 1; the current one if absent */
   attempt?: number | null | undefined;
@@ -288,16 +299,22 @@ export type UpdateWorkflowStepInput = {
   instanceId: string;
   /** Kind of the step; TASK if absent */
   kind?: StepKind | null | undefined;
-  /** Name of the step, at most 256 characters */
+  /** Name of the step, any text. A name that is empty, has more than 256 characters or contains control characters is stored in a readable form that ends in a checksum */
   name: string;
+  /** Number of the step among those of the run with this name, from 1 */
+  occurrence?: number;
   /** Output of the step, at most 512 KiB as JSON */
   output?: unknown;
   /** With RETRYING: the time of the next attempt */
   retryAt?: string | null | undefined;
   /** Retry policy of the step */
   retryPolicy?: RetryPolicyInput | null | undefined;
+  /** Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent */
+  run?: number | null | undefined;
   /** New status; CANCELLED cannot be reported */
   status: StepStatus;
+  /** Name of the workflow; it is needed only if instances of several workflows have the id */
+  workflow?: string | null | undefined;
 };
 
 export type WorkflowErrorFragment = { name: string, message: string, stack: string | null };
@@ -310,33 +327,35 @@ export type ReferenceKeyFragment = { id: string, refType: string, refId: string 
 
 export type WorkflowKeyFragment = { id: string, name: string };
 
-export type InstanceKeyFragment = { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type InstanceKeyFragment = { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type InstanceSummaryFragment = { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type InstanceSummaryFragment = { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type StepSummaryFragment = { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
+export type WorkflowRunFragment = { number: number, status: InstanceStatus, output: unknown, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
 
-export type WorkflowStepFragment = { output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null };
+export type StepSummaryFragment = { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
+
+export type WorkflowStepFragment = { output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null };
 
 export type RetryPolicyFragment = { limit: number, delay: number, backoff: Backoff };
 
 export type StepAttemptFragment = { number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null };
 
-export type InstancePageFragment = { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type InstancePageFragment = { nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type InstanceListFragment = { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type InstanceListFragment = { totalCount?: number, nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type ReferenceSummaryFragment = { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type ReferenceSummaryFragment = { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type ReferenceFragment = { id: string, refType: string, refId: string, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type ReferenceFragment = { id: string, refType: string, refId: string, instances: { nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type WorkflowFragment = { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string };
+export type WorkflowFragment = { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string };
 
-export type WorkflowSummaryFragment = { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WorkflowSummaryFragment = { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type WorkflowListFragment = { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type WorkflowListFragment = { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
 export type InstanceStatsFragment = { total: number, durationP50: number | null, durationP95: number | null, retryCount: number, statusCounts: Array<{ status: InstanceStatus, count: number }>, timeline: Array<{ from: string, to: string, started: number, completed: number, errored: number }> };
 
@@ -344,15 +363,15 @@ export type TimelineSliceFragment = { from: string, to: string, started: number,
 
 export type LogHeadFragment = { cursor: string };
 
-export type WorkflowEventFragment = { cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null };
+export type WorkflowEventFragment = { cursor: string, type: EventType, at: string, run: number, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null };
 
-export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
+export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, run: number, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
 
-export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
-export type StepPayloadFragment = { __typename: 'StepPayload', step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } };
+export type StepPayloadFragment = { __typename: 'StepPayload', step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } };
 
-export type WorkflowPayloadFragment = { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string } };
+export type WorkflowPayloadFragment = { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string } };
 
 export type TrackPayloadFragment = { __typename: 'TrackPayload', applied: number, cursor: string };
 
@@ -362,7 +381,13 @@ export type InvalidInputFragment = { __typename: 'InvalidInput', code: ErrorCode
 
 export type NotFoundFragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
-export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type AmbiguousInstanceFragment = { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> };
+
+export type UnboundWorkflowFragment = { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> };
+
+export type RunMismatchFragment = { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number };
+
+export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type IllegalTransitionFragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
@@ -370,28 +395,34 @@ export type EngineUnavailableFragment = { __typename: 'EngineUnavailable', code:
 
 type StartResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
 
-type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
-type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type StartResult_InvalidInput_Fragment = { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> };
+
+type StartResult_UnboundWorkflow_Fragment = { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> };
 
 export type StartResultFragment =
   | StartResult_EngineUnavailable_Fragment
   | StartResult_InstanceConflict_Fragment
   | StartResult_InstancePayload_Fragment
   | StartResult_InvalidInput_Fragment
+  | StartResult_UnboundWorkflow_Fragment
 ;
+
+type ActionResult_AmbiguousInstance_Fragment = { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> };
 
 type ActionResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
 
 type ActionResult_IllegalTransition_Fragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
-type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type ActionResult_NotFound_Fragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
 export type ActionResultFragment =
+  | ActionResult_AmbiguousInstance_Fragment
   | ActionResult_EngineUnavailable_Fragment
   | ActionResult_IllegalTransition_Fragment
   | ActionResult_InstancePayload_Fragment
@@ -405,9 +436,10 @@ export type StartWorkflowMutationVariables = Exact<{
 
 export type StartWorkflowMutation = { startWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
+    | { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> }
    };
 
 export type StartWorkflowsMutationVariables = Exact<{
@@ -417,9 +449,10 @@ export type StartWorkflowsMutationVariables = Exact<{
 
 export type StartWorkflowsMutation = { startWorkflows: Array<
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
+    | { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> }
   > };
 
 export type UpdateWorkflowInstanceMutationVariables = Exact<{
@@ -428,10 +461,12 @@ export type UpdateWorkflowInstanceMutationVariables = Exact<{
 
 
 export type UpdateWorkflowInstanceMutation = { updateWorkflowInstance:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
+    | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
    };
 
 export type UpdateWorkflowStepMutationVariables = Exact<{
@@ -440,10 +475,12 @@ export type UpdateWorkflowStepMutationVariables = Exact<{
 
 
 export type UpdateWorkflowStepMutation = { updateWorkflowStep:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
-    | { __typename: 'StepPayload', step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } }
+    | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
+    | { __typename: 'StepPayload', step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } }
    };
 
 export type TrackMutationVariables = Exact<{
@@ -452,9 +489,11 @@ export type TrackMutationVariables = Exact<{
 
 
 export type TrackMutation = { track:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
+    | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
     | { __typename: 'TrackPayload', applied: number, cursor: string }
    };
 
@@ -465,68 +504,78 @@ export type RegisterWorkflowMutationVariables = Exact<{
 
 export type RegisterWorkflowMutation = { registerWorkflow:
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
-    | { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string } }
+    | { __typename: 'WorkflowPayload', workflow: { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string } }
    };
 
 export type PauseWorkflowMutationVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
 }>;
 
 
 export type PauseWorkflowMutation = { pauseWorkflow:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
 export type ResumeWorkflowMutationVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
 }>;
 
 
 export type ResumeWorkflowMutation = { resumeWorkflow:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
 export type TerminateWorkflowMutationVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
 }>;
 
 
 export type TerminateWorkflowMutation = { terminateWorkflow:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
 export type RestartWorkflowMutationVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
 }>;
 
 
 export type RestartWorkflowMutation = { restartWorkflow:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
 export type SendWorkflowEventMutationVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
   type: string;
   payload?: unknown;
 }>;
 
 
 export type SendWorkflowEventMutation = { sendWorkflowEvent:
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -537,15 +586,26 @@ export type CreateAccessTokenMutationVariables = Exact<{
 
 export type CreateAccessTokenMutation = { createAccessToken:
     | { __typename: 'AccessTokenPayload', token: string, expiresAt: string }
+    | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
    };
 
 export type GetInstanceQueryVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
 }>;
 
 
-export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+
+export type GetRunsQueryVariables = Exact<{
+  instanceId: string;
+  workflow?: string | null | undefined;
+  first?: number | null | undefined;
+}>;
+
+
+export type GetRunsQuery = { instance: { id: string, instanceId: string, run: number, status: InstanceStatus, runs: Array<{ number: number, status: InstanceStatus, output: unknown, startedAt: string | null, completedAt: string | null, duration: number | null, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type ListInstancesQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -558,7 +618,7 @@ export type ListInstancesQueryVariables = Exact<{
 }>;
 
 
-export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetReferenceQueryVariables = Exact<{
   refType: string;
@@ -572,21 +632,21 @@ export type GetReferenceQueryVariables = Exact<{
 }>;
 
 
-export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, instances: { nodes: Array<{ createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, instances: { nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export type GetReferencesQueryVariables = Exact<{
   keys: Array<ReferenceInput> | ReferenceInput;
 }>;
 
 
-export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
+export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
 
 export type GetWorkflowQueryVariables = Exact<{
   name: string;
 }>;
 
 
-export type GetWorkflowQuery = { workflow: { description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
+export type GetWorkflowQuery = { workflow: { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
 
 export type ListWorkflowsQueryVariables = Exact<{
   search?: string | null | undefined;
@@ -598,7 +658,7 @@ export type ListWorkflowsQueryVariables = Exact<{
 }>;
 
 
-export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetStatsQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -615,7 +675,7 @@ export type ListEventsQueryVariables = Exact<{
 }>;
 
 
-export type ListEventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
+export type ListEventsQuery = { events: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, run: number, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
 
 export type GetLogHeadQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -628,14 +688,15 @@ export type WatchEventsSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchEventsSubscription = { workflowEvents: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
+export type WatchEventsSubscription = { workflowEvents: { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, run: number, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> } };
 
 export type WatchInstanceSubscriptionVariables = Exact<{
   instanceId: string;
+  workflow?: string | null | undefined;
 }>;
 
 
-export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, steps: Array<{ output: unknown, id: string, name: string, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type WatchReferenceSubscriptionVariables = Exact<{
   refType: string;
@@ -643,7 +704,7 @@ export type WatchReferenceSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -680,6 +741,7 @@ export const InstanceKeyFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -707,6 +769,7 @@ export const WorkflowErrorFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
 export const InstanceSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -738,6 +801,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -749,7 +813,9 @@ fragment InstanceKey on WorkflowInstance {
 export const StepSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -808,7 +874,9 @@ export const WorkflowStepFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -863,6 +931,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -873,6 +942,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -889,7 +959,9 @@ fragment InstanceSummary on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -927,6 +999,23 @@ fragment StepAttempt on StepAttempt {
   endedAt
   retryAt
 }`, {"fragmentName":"WorkflowInstance"}) as unknown as TypedDocumentString<WorkflowInstanceFragment, unknown>;
+export const WorkflowRunFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment WorkflowRun on WorkflowRun {
+  number
+  status
+  output
+  error {
+    ...WorkflowError
+  }
+  startedAt
+  completedAt
+  duration
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}`, {"fragmentName":"WorkflowRun"}) as unknown as TypedDocumentString<WorkflowRunFragment, unknown>;
 export const PageInfoFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment PageInfo on PageInfo {
   hasNextPage
@@ -967,6 +1056,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -977,6 +1067,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1019,6 +1110,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1029,6 +1121,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1088,6 +1181,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1098,6 +1192,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1153,6 +1248,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1163,6 +1259,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1200,6 +1297,8 @@ export const WorkflowFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -1238,6 +1337,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1248,6 +1348,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1267,6 +1368,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }`, {"fragmentName":"WorkflowSummary"}) as unknown as TypedDocumentString<WorkflowSummaryFragment, unknown>;
@@ -1307,6 +1410,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1317,6 +1421,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1336,6 +1441,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -1391,6 +1498,7 @@ export const WorkflowEventFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   cursor
   type
   at
+  run
   status
   instance {
     ...InstanceKey
@@ -1418,6 +1526,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1428,7 +1537,9 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1466,6 +1577,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1476,7 +1588,9 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1493,6 +1607,7 @@ fragment WorkflowEvent on WorkflowEvent {
   cursor
   type
   at
+  run
   status
   instance {
     ...InstanceKey
@@ -1517,7 +1632,9 @@ export const StepPayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1546,6 +1663,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }`, {"fragmentName":"WorkflowPayload"}) as unknown as TypedDocumentString<WorkflowPayloadFragment, unknown>;
@@ -1563,6 +1682,14 @@ export const AccessTokenPayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentStri
   expiresAt
 }
     `, {"fragmentName":"AccessTokenPayload"}) as unknown as TypedDocumentString<AccessTokenPayloadFragment, unknown>;
+export const RunMismatchFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
+}
+    `, {"fragmentName":"RunMismatch"}) as unknown as TypedDocumentString<RunMismatchFragment, unknown>;
 export const InstancePayloadFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment InstancePayload on InstancePayload {
   __typename
@@ -1587,6 +1714,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1597,6 +1725,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1645,6 +1774,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1655,6 +1785,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1669,6 +1800,14 @@ fragment InstanceSummary on WorkflowInstance {
   canTerminate
   canRestart
 }`, {"fragmentName":"InstanceConflict"}) as unknown as TypedDocumentString<InstanceConflictFragment, unknown>;
+export const UnboundWorkflowFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
+    `, {"fragmentName":"UnboundWorkflow"}) as unknown as TypedDocumentString<UnboundWorkflowFragment, unknown>;
 export const EngineUnavailableFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment EngineUnavailable on EngineUnavailable {
   __typename
@@ -1681,6 +1820,7 @@ export const StartResultFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   ...InstancePayload
   ...InvalidInput
   ...InstanceConflict
+  ...UnboundWorkflow
   ...EngineUnavailable
 }
     fragment WorkflowError on WorkflowError {
@@ -1700,6 +1840,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1710,6 +1851,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1736,6 +1878,12 @@ fragment InvalidInput on InvalidInput {
   message
   path
 }
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
 fragment InstanceConflict on InstanceConflict {
   __typename
   code
@@ -1756,6 +1904,36 @@ export const NotFoundFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   message
 }
     `, {"fragmentName":"NotFound"}) as unknown as TypedDocumentString<NotFoundFragment, unknown>;
+export const AmbiguousInstanceFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
+    fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}`, {"fragmentName":"AmbiguousInstance"}) as unknown as TypedDocumentString<AmbiguousInstanceFragment, unknown>;
 export const IllegalTransitionFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment IllegalTransition on IllegalTransition {
   __typename
@@ -1771,6 +1949,7 @@ export const ActionResultFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
 }
@@ -1791,6 +1970,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1801,6 +1981,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1825,6 +2006,14 @@ fragment NotFound on NotFound {
   __typename
   code
   message
+}
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }
 fragment IllegalTransition on IllegalTransition {
   __typename
@@ -1863,6 +2052,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1873,6 +2063,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1899,6 +2090,12 @@ fragment InvalidInput on InvalidInput {
   message
   path
 }
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
 fragment InstanceConflict on InstanceConflict {
   __typename
   code
@@ -1916,6 +2113,7 @@ fragment StartResult on StartWorkflowResult {
   ...InstancePayload
   ...InvalidInput
   ...InstanceConflict
+  ...UnboundWorkflow
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<StartWorkflowMutation, StartWorkflowMutationVariables>;
 export const StartWorkflowsDocument = /*#__PURE__*/ new TypedDocumentString(`
@@ -1941,6 +2139,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1951,6 +2150,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1977,6 +2177,12 @@ fragment InvalidInput on InvalidInput {
   message
   path
 }
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
 fragment InstanceConflict on InstanceConflict {
   __typename
   code
@@ -1994,6 +2200,7 @@ fragment StartResult on StartWorkflowResult {
   ...InstancePayload
   ...InvalidInput
   ...InstanceConflict
+  ...UnboundWorkflow
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<StartWorkflowsMutation, StartWorkflowsMutationVariables>;
 export const UpdateWorkflowInstanceDocument = /*#__PURE__*/ new TypedDocumentString(`
@@ -2002,6 +2209,8 @@ export const UpdateWorkflowInstanceDocument = /*#__PURE__*/ new TypedDocumentStr
     ...InstancePayload
     ...InvalidInput
     ...NotFound
+    ...AmbiguousInstance
+    ...RunMismatch
     ...IllegalTransition
   }
 }
@@ -2022,6 +2231,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2032,6 +2242,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2063,6 +2274,20 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
+fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2078,6 +2303,8 @@ export const UpdateWorkflowStepDocument = /*#__PURE__*/ new TypedDocumentString(
     ...StepPayload
     ...InvalidInput
     ...NotFound
+    ...AmbiguousInstance
+    ...RunMismatch
     ...IllegalTransition
   }
 }
@@ -2086,9 +2313,32 @@ export const UpdateWorkflowStepDocument = /*#__PURE__*/ new TypedDocumentString(
   message
   stack
 }
-fragment StepSummary on WorkflowStep {
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
   id
   name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment StepSummary on WorkflowStep {
+  id
+  run
+  name
+  occurrence
   index
   kind
   status
@@ -2118,6 +2368,20 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
+fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2133,10 +2397,33 @@ export const TrackDocument = /*#__PURE__*/ new TypedDocumentString(`
     ...TrackPayload
     ...InvalidInput
     ...NotFound
+    ...AmbiguousInstance
+    ...RunMismatch
     ...IllegalTransition
   }
 }
-    fragment TrackPayload on TrackPayload {
+    fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment TrackPayload on TrackPayload {
   __typename
   applied
   cursor
@@ -2151,6 +2438,20 @@ fragment NotFound on NotFound {
   __typename
   code
   message
+}
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
+fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
 }
 fragment IllegalTransition on IllegalTransition {
   __typename
@@ -2177,6 +2478,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -2193,8 +2496,8 @@ fragment InvalidInput on InvalidInput {
   path
 }`) as unknown as TypedDocumentString<RegisterWorkflowMutation, RegisterWorkflowMutationVariables>;
 export const PauseWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
-    mutation PauseWorkflow($instanceId: String!) {
-  pauseWorkflow(input: {instanceId: $instanceId}) {
+    mutation PauseWorkflow($instanceId: String!, $workflow: String) {
+  pauseWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     ...ActionResult
   }
 }
@@ -2215,6 +2518,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2225,6 +2529,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2250,6 +2555,14 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2267,12 +2580,13 @@ fragment EngineUnavailable on EngineUnavailable {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<PauseWorkflowMutation, PauseWorkflowMutationVariables>;
 export const ResumeWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
-    mutation ResumeWorkflow($instanceId: String!) {
-  resumeWorkflow(input: {instanceId: $instanceId}) {
+    mutation ResumeWorkflow($instanceId: String!, $workflow: String) {
+  resumeWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     ...ActionResult
   }
 }
@@ -2293,6 +2607,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2303,6 +2618,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2328,6 +2644,14 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2345,12 +2669,13 @@ fragment EngineUnavailable on EngineUnavailable {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<ResumeWorkflowMutation, ResumeWorkflowMutationVariables>;
 export const TerminateWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
-    mutation TerminateWorkflow($instanceId: String!) {
-  terminateWorkflow(input: {instanceId: $instanceId}) {
+    mutation TerminateWorkflow($instanceId: String!, $workflow: String) {
+  terminateWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     ...ActionResult
   }
 }
@@ -2371,6 +2696,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2381,6 +2707,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2406,6 +2733,14 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2423,12 +2758,13 @@ fragment EngineUnavailable on EngineUnavailable {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<TerminateWorkflowMutation, TerminateWorkflowMutationVariables>;
 export const RestartWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
-    mutation RestartWorkflow($instanceId: String!) {
-  restartWorkflow(input: {instanceId: $instanceId}) {
+    mutation RestartWorkflow($instanceId: String!, $workflow: String) {
+  restartWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     ...ActionResult
   }
 }
@@ -2449,6 +2785,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2459,6 +2796,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2484,6 +2822,14 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2501,13 +2847,14 @@ fragment EngineUnavailable on EngineUnavailable {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<RestartWorkflowMutation, RestartWorkflowMutationVariables>;
 export const SendWorkflowEventDocument = /*#__PURE__*/ new TypedDocumentString(`
-    mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON) {
+    mutation SendWorkflowEvent($instanceId: String!, $workflow: String, $type: String!, $payload: JSON) {
   sendWorkflowEvent(
-    input: {instanceId: $instanceId, type: $type, payload: $payload}
+    input: {instanceId: $instanceId, workflow: $workflow, type: $type, payload: $payload}
   ) {
     ...ActionResult
   }
@@ -2529,6 +2876,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2539,6 +2887,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2564,6 +2913,14 @@ fragment NotFound on NotFound {
   code
   message
 }
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
 fragment IllegalTransition on IllegalTransition {
   __typename
   code
@@ -2581,6 +2938,7 @@ fragment EngineUnavailable on EngineUnavailable {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<SendWorkflowEventMutation, SendWorkflowEventMutationVariables>;
@@ -2589,9 +2947,31 @@ export const CreateAccessTokenDocument = /*#__PURE__*/ new TypedDocumentString(`
   createAccessToken(input: $input) {
     ...AccessTokenPayload
     ...InvalidInput
+    ...AmbiguousInstance
   }
 }
-    fragment AccessTokenPayload on AccessTokenPayload {
+    fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment AccessTokenPayload on AccessTokenPayload {
   __typename
   token
   expiresAt
@@ -2601,10 +2981,18 @@ fragment InvalidInput on InvalidInput {
   code
   message
   path
+}
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }`) as unknown as TypedDocumentString<CreateAccessTokenMutation, CreateAccessTokenMutationVariables>;
 export const GetInstanceDocument = /*#__PURE__*/ new TypedDocumentString(`
-    query GetInstance($instanceId: String!) {
-  instance(instanceId: $instanceId) {
+    query GetInstance($instanceId: String!, $workflow: String) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
     ...WorkflowInstance
   }
 }
@@ -2625,6 +3013,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2635,6 +3024,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2660,7 +3050,9 @@ fragment WorkflowInstance on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -2698,6 +3090,97 @@ fragment StepAttempt on StepAttempt {
   endedAt
   retryAt
 }`) as unknown as TypedDocumentString<GetInstanceQuery, GetInstanceQueryVariables>;
+export const GetRunsDocument = /*#__PURE__*/ new TypedDocumentString(`
+    query GetRuns($instanceId: String!, $workflow: String, $first: Int) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
+    ...InstanceKey
+    runs(first: $first) {
+      ...WorkflowRun
+      steps {
+        ...WorkflowStep
+      }
+    }
+  }
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment WorkflowRun on WorkflowRun {
+  number
+  status
+  output
+  error {
+    ...WorkflowError
+  }
+  startedAt
+  completedAt
+  duration
+}
+fragment StepSummary on WorkflowStep {
+  id
+  run
+  name
+  occurrence
+  index
+  kind
+  status
+  error {
+    ...WorkflowError
+  }
+  attemptCount
+  nextRetryAt
+  startedAt
+  completedAt
+  duration
+}
+fragment WorkflowStep on WorkflowStep {
+  ...StepSummary
+  output
+  retryPolicy {
+    ...RetryPolicy
+  }
+  attempts {
+    ...StepAttempt
+  }
+}
+fragment RetryPolicy on RetryPolicy {
+  limit
+  delay
+  backoff
+}
+fragment StepAttempt on StepAttempt {
+  number
+  status
+  error {
+    ...WorkflowError
+  }
+  startedAt
+  endedAt
+  retryAt
+}`) as unknown as TypedDocumentString<GetRunsQuery, GetRunsQueryVariables>;
 export const ListInstancesDocument = /*#__PURE__*/ new TypedDocumentString(`
     query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean = false) {
   instances(
@@ -2734,6 +3217,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2744,6 +3228,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2803,6 +3288,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2813,6 +3299,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2884,6 +3371,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2894,6 +3382,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2944,6 +3433,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -2954,6 +3444,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -2973,6 +3464,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -3024,6 +3517,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -3034,6 +3528,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -3053,6 +3548,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -3126,6 +3623,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -3136,7 +3634,9 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -3153,6 +3653,7 @@ fragment WorkflowEvent on WorkflowEvent {
   cursor
   type
   at
+  run
   status
   instance {
     ...InstanceKey
@@ -3202,6 +3703,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -3212,7 +3714,9 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -3229,6 +3733,7 @@ fragment WorkflowEvent on WorkflowEvent {
   cursor
   type
   at
+  run
   status
   instance {
     ...InstanceKey
@@ -3247,8 +3752,8 @@ fragment EventPage on WorkflowEventPage {
   hasMore
 }`) as unknown as TypedDocumentString<WatchEventsSubscription, WatchEventsSubscriptionVariables>;
 export const WatchInstanceDocument = /*#__PURE__*/ new TypedDocumentString(`
-    subscription WatchInstance($instanceId: String!) {
-  instance(instanceId: $instanceId) {
+    subscription WatchInstance($instanceId: String!, $workflow: String) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
     ...WorkflowInstance
   }
 }
@@ -3269,6 +3774,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -3279,6 +3785,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -3304,7 +3811,9 @@ fragment WorkflowInstance on WorkflowInstance {
 }
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -3369,6 +3878,7 @@ fragment WorkflowKey on Workflow {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -3379,6 +3889,7 @@ fragment InstanceKey on WorkflowInstance {
 }
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }

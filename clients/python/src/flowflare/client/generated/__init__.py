@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from .fragments import (
         AccessTokenPayload,
+        AmbiguousInstance,
         EngineUnavailable,
         EventPage,
         IllegalTransition,
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
         ReferenceKey,
         ReferenceSummary,
         RetryPolicy,
+        RunMismatch,
         StatusCount,
         StepAttempt,
         StepPayload,
         StepSummary,
         TimelineSlice,
         TrackPayload,
+        UnboundWorkflow,
         Workflow,
         WorkflowError,
         WorkflowEvent,
@@ -54,9 +57,11 @@ if TYPE_CHECKING:
         WorkflowKey,
         WorkflowList,
         WorkflowPayload,
+        WorkflowRun,
         WorkflowStep,
         WorkflowSummary,
     )
+    from .get_runs import GetRunsInstance, GetRunsInstanceRuns
     from .input_types import (
         CreateAccessTokenInput,
         DateTimeRange,
@@ -79,6 +84,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AccessTokenPayload": ".fragments",
+    "AmbiguousInstance": ".fragments",
     "AttemptStatus": ".enums",
     "Backoff": ".enums",
     "BaseModel": ".base_model",
@@ -92,6 +98,8 @@ _HOMES = {
     "EventPage": ".fragments",
     "EventType": ".enums",
     "FlowflareClient": ".client",
+    "GetRunsInstance": ".get_runs",
+    "GetRunsInstanceRuns": ".get_runs",
     "IllegalTransition": ".fragments",
     "InstanceActionInput": ".input_types",
     "InstanceConflict": ".fragments",
@@ -118,6 +126,7 @@ _HOMES = {
     "RegisterWorkflowInput": ".input_types",
     "RetryPolicy": ".fragments",
     "RetryPolicyInput": ".input_types",
+    "RunMismatch": ".fragments",
     "Scope": ".enums",
     "SendWorkflowEventInput": ".input_types",
     "StartWorkflowInput": ".input_types",
@@ -132,6 +141,7 @@ _HOMES = {
     "TrackPayload": ".fragments",
     "TrackingUpdate": ".input_types",
     "UNSET": ".base_model",
+    "UnboundWorkflow": ".fragments",
     "UnsetType": ".base_model",
     "UpdateWorkflowInstanceInput": ".input_types",
     "UpdateWorkflowStepInput": ".input_types",
@@ -142,6 +152,7 @@ _HOMES = {
     "WorkflowKey": ".fragments",
     "WorkflowList": ".fragments",
     "WorkflowPayload": ".fragments",
+    "WorkflowRun": ".fragments",
     "WorkflowStep": ".fragments",
     "WorkflowSummary": ".fragments",
 }
@@ -163,6 +174,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "AccessTokenPayload",
+    "AmbiguousInstance",
     "AttemptStatus",
     "Backoff",
     "BaseModel",
@@ -176,6 +188,8 @@ __all__ = [
     "EventPage",
     "EventType",
     "FlowflareClient",
+    "GetRunsInstance",
+    "GetRunsInstanceRuns",
     "IllegalTransition",
     "InstanceActionInput",
     "InstanceConflict",
@@ -202,6 +216,7 @@ __all__ = [
     "RegisterWorkflowInput",
     "RetryPolicy",
     "RetryPolicyInput",
+    "RunMismatch",
     "Scope",
     "SendWorkflowEventInput",
     "StartWorkflowInput",
@@ -216,6 +231,7 @@ __all__ = [
     "TrackPayload",
     "TrackingUpdate",
     "UNSET",
+    "UnboundWorkflow",
     "UnsetType",
     "UpdateWorkflowInstanceInput",
     "UpdateWorkflowStepInput",
@@ -226,6 +242,7 @@ __all__ = [
     "WorkflowKey",
     "WorkflowList",
     "WorkflowPayload",
+    "WorkflowRun",
     "WorkflowStep",
     "WorkflowSummary",
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .base_model import UnsetType
     from .fragments import (
         AccessTokenPayload,
+        AmbiguousInstance,
         EngineUnavailable,
         EventPage,
         IllegalTransition,
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
         NotFound,
         Reference,
         ReferenceSummary,
+        RunMismatch,
         StepPayload,
         TrackPayload,
+        UnboundWorkflow,
         WorkflowInstance,
         WorkflowList,
         WorkflowPayload,
         WorkflowSummary,
     )
+    from .get_runs import GetRunsInstance
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
@@ -51,9 +55,13 @@ class FlowflareClient(BaseClient):
     async def start_workflow(
         self, input: "StartWorkflowInput"
     ) -> Union[
-        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+        "InstancePayload",
+        "InvalidInput",
+        "InstanceConflict",
+        "UnboundWorkflow",
+        "EngineUnavailable",
     ]:
-        """Start a workflow; idempotent by instanceId."""
+        """Start a workflow; idempotent by workflow and instanceId."""
         from .start_workflow import StartWorkflow
 
         variables: dict[str, object] = {"input": input}
@@ -66,7 +74,11 @@ class FlowflareClient(BaseClient):
         self, inputs: list["StartWorkflowInput"]
     ) -> list[
         Union[
-            "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+            "InstancePayload",
+            "InvalidInput",
+            "InstanceConflict",
+            "UnboundWorkflow",
+            "EngineUnavailable",
         ]
     ]:
         """Start several instances, at most 100; one result for each input, in order."""
@@ -80,7 +92,14 @@ class FlowflareClient(BaseClient):
 
     async def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
-    ) -> Union["InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "InstancePayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ]:
         """Report the progress of an instance."""
         from .update_workflow_instance import UpdateWorkflowInstance
 
@@ -94,7 +113,14 @@ class FlowflareClient(BaseClient):
 
     async def update_workflow_step(
         self, input: "UpdateWorkflowStepInput"
-    ) -> Union["StepPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "StepPayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ]:
         """Report the progress of a step."""
         from .update_workflow_step import UpdateWorkflowStep
 
@@ -108,7 +134,14 @@ class FlowflareClient(BaseClient):
 
     async def track(
         self, updates: list["TrackingUpdate"]
-    ) -> Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "TrackPayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ]:
         """Apply several updates in one transaction and one round trip; at most 100."""
         from .track import Track
 
@@ -129,48 +162,72 @@ class FlowflareClient(BaseClient):
         return self.parse(RegisterWorkflow, data).register_workflow
 
     async def pause_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Pause an instance in the engine."""
         from .pause_workflow import PauseWorkflow
 
-        variables: dict[str, object] = {"instanceId": instance_id}
+        variables: dict[str, object] = {"instanceId": instance_id, "workflow": workflow}
         data = await self.execute(
             operations.PAUSE_WORKFLOW, variables, operation_name="PauseWorkflow"
         )
         return self.parse(PauseWorkflow, data).pause_workflow
 
     async def resume_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Resume an instance in the engine."""
         from .resume_workflow import ResumeWorkflow
 
-        variables: dict[str, object] = {"instanceId": instance_id}
+        variables: dict[str, object] = {"instanceId": instance_id, "workflow": workflow}
         data = await self.execute(
             operations.RESUME_WORKFLOW, variables, operation_name="ResumeWorkflow"
         )
         return self.parse(ResumeWorkflow, data).resume_workflow
 
     async def terminate_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Terminate an instance in the engine."""
         from .terminate_workflow import TerminateWorkflow
 
-        variables: dict[str, object] = {"instanceId": instance_id}
+        variables: dict[str, object] = {"instanceId": instance_id, "workflow": workflow}
         data = await self.execute(
             operations.TERMINATE_WORKFLOW, variables, operation_name="TerminateWorkflow"
         )
         return self.parse(TerminateWorkflow, data).terminate_workflow
 
     async def restart_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Run an instance again from its beginning in the engine."""
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
+        """Run an instance again from its beginning in the engine, as its next run."""
         from .restart_workflow import RestartWorkflow
 
-        variables: dict[str, object] = {"instanceId": instance_id}
+        variables: dict[str, object] = {"instanceId": instance_id, "workflow": workflow}
         data = await self.execute(
             operations.RESTART_WORKFLOW, variables, operation_name="RestartWorkflow"
         )
@@ -180,13 +237,21 @@ class FlowflareClient(BaseClient):
         self,
         instance_id: str,
         type: str,
+        workflow: Union[Optional[str], "UnsetType"] = UNSET,
         payload: Union[Optional[Any], "UnsetType"] = UNSET,
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Deliver an event to an instance that waits for it."""
         from .send_workflow_event import SendWorkflowEvent
 
         variables: dict[str, object] = {
             "instanceId": instance_id,
+            "workflow": workflow,
             "type": type,
             "payload": payload,
         }
@@ -199,7 +264,7 @@ class FlowflareClient(BaseClient):
 
     async def create_access_token(
         self, input: "CreateAccessTokenInput"
-    ) -> Union["AccessTokenPayload", "InvalidInput"]:
+    ) -> Union["AccessTokenPayload", "InvalidInput", "AmbiguousInstance"]:
         """Create an access token; needs the ADMIN scope."""
         from .create_access_token import CreateAccessToken
 
@@ -211,15 +276,38 @@ class FlowflareClient(BaseClient):
         )
         return self.parse(CreateAccessToken, data).create_access_token
 
-    async def get_instance(self, instance_id: str) -> Optional["WorkflowInstance"]:
-        """The instance with this id in the engine."""
+    async def get_instance(
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Optional["WorkflowInstance"]:
+        """The instance with this id in the engine. Without `workflow` the error AMBIGUOUS
+        if instances of several workflows have the id."""
         from .get_instance import GetInstance
 
-        variables: dict[str, object] = {"instanceId": instance_id}
+        variables: dict[str, object] = {"instanceId": instance_id, "workflow": workflow}
         data = await self.execute(
             operations.GET_INSTANCE, variables, operation_name="GetInstance"
         )
         return self.parse(GetInstance, data).instance
+
+    async def get_runs(
+        self,
+        instance_id: str,
+        workflow: Union[Optional[str], "UnsetType"] = UNSET,
+        first: Union[Optional[int], "UnsetType"] = UNSET,
+    ) -> Optional["GetRunsInstance"]:
+        """The instance with this id in the engine. Without `workflow` the error AMBIGUOUS
+        if instances of several workflows have the id."""
+        from .get_runs import GetRuns
+
+        variables: dict[str, object] = {
+            "instanceId": instance_id,
+            "workflow": workflow,
+            "first": first,
+        }
+        data = await self.execute(
+            operations.GET_RUNS, variables, operation_name="GetRuns"
+        )
+        return self.parse(GetRuns, data).instance
 
     async def list_instances(
         self,
@@ -388,13 +476,14 @@ class FlowflareClient(BaseClient):
                 yield self.parse(WatchEvents, data).workflow_events
 
     async def watch_instance(
-        self, instance_id: str
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
     ) -> AsyncGenerator[Optional["WorkflowInstance"], None]:
         """The instance in its current state, and again whenever it changes; null while no
-        such instance is tracked."""
+        such instance is tracked. Without `workflow` it ends with the error AMBIGUOUS
+        once instances of several workflows have the id."""
         from .watch_instance import WatchInstance
 
-        variables: dict[str, object] = {"instanceId": instance_id}
+        variables: dict[str, object] = {"instanceId": instance_id, "workflow": workflow}
         async with aclosing(
             self.subscribe(
                 operations.WATCH_INSTANCE, variables, operation_name="WatchInstance"

@@ -5,10 +5,10 @@ from typing import Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import AccessTokenPayload, InvalidInput
+from .fragments import AccessTokenPayload, AmbiguousInstance, InstanceKey, InvalidInput
 
 
 class CreateAccessToken(BaseModel):
-    create_access_token: Union["AccessTokenPayload", "InvalidInput"] = Field(
-        discriminator="typename__"
-    )
+    create_access_token: Union[
+        "AccessTokenPayload", "InvalidInput", "AmbiguousInstance"
+    ] = Field(discriminator="typename__")

@@ -24,12 +24,6 @@ class AccessTokenPayload(BaseModel):
     expires_at: AwareDatetime
 
 
-class EngineUnavailable(BaseModel):
-    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")
-    code: ErrorCode
-    message: str
-
-
 class ReferenceKey(BaseModel):
     id: str
     ref_type: str
@@ -44,9 +38,23 @@ class WorkflowKey(BaseModel):
 class InstanceKey(BaseModel):
     id: str
     instance_id: str
+    run: int
     status: InstanceStatus
     workflow: "WorkflowKey"
     reference: Optional["ReferenceKey"]
+
+
+class AmbiguousInstance(BaseModel):
+    typename__: Literal["AmbiguousInstance"] = Field(alias="__typename")
+    code: ErrorCode
+    message: str
+    instances: list["InstanceKey"]
+
+
+class EngineUnavailable(BaseModel):
+    typename__: Literal["EngineUnavailable"] = Field(alias="__typename")
+    code: ErrorCode
+    message: str
 
 
 class WorkflowError(BaseModel):
@@ -57,7 +65,9 @@ class WorkflowError(BaseModel):
 
 class StepSummary(BaseModel):
     id: str
+    run: int
     name: str
+    occurrence: int
     index: int
     kind: StepKind
     status: StepStatus
@@ -73,6 +83,7 @@ class WorkflowEvent(BaseModel):
     cursor: str
     type: EventType = Field(alias="type")
     at: AwareDatetime
+    run: int
     status: InstanceStatus
     instance: "InstanceKey"
     step: Optional["StepSummary"]
@@ -97,6 +108,7 @@ class IllegalTransition(BaseModel):
 
 
 class InstanceSummary(InstanceKey):
+    bound: bool
     error: Optional["WorkflowError"]
     created_at: AwareDatetime
     started_at: Optional[AwareDatetime]
@@ -192,6 +204,13 @@ class RetryPolicy(BaseModel):
     backoff: Backoff
 
 
+class RunMismatch(BaseModel):
+    typename__: Literal["RunMismatch"] = Field(alias="__typename")
+    code: ErrorCode
+    message: str
+    run: int
+
+
 class StepAttempt(BaseModel):
     number: int
     status: AttemptStatus
@@ -212,10 +231,19 @@ class TrackPayload(BaseModel):
     cursor: str
 
 
+class UnboundWorkflow(BaseModel):
+    typename__: Literal["UnboundWorkflow"] = Field(alias="__typename")
+    code: ErrorCode
+    message: str
+    suggestions: list[str]
+
+
 class Workflow(WorkflowKey):
     description: Optional[str]
     metadata: Optional[Any]
     retention_days: Optional[int]
+    bound: bool
+    track_only: bool
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -247,3 +275,13 @@ class WorkflowList(BaseModel):
 class WorkflowPayload(BaseModel):
     typename__: Literal["WorkflowPayload"] = Field(alias="__typename")
     workflow: "Workflow"
+
+
+class WorkflowRun(BaseModel):
+    number: int
+    status: InstanceStatus
+    output: Optional[Any]
+    error: Optional["WorkflowError"]
+    started_at: Optional[AwareDatetime]
+    completed_at: Optional[AwareDatetime]
+    duration: Optional[Annotated[timedelta, BeforeValidator(parse_duration)]]

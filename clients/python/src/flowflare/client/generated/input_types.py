@@ -31,6 +31,8 @@ class CreateAccessTokenInput(BaseModel):
     "Restricts the token to these workflows; at most 100"
     instance_id: Optional[str] = None
     "Restricts the token to one instance"
+    workflow: Optional[str] = None
+    "With `instanceId`: the workflow of the instance. If it is absent, the token is restricted to the workflow that has an instance with the id now, or to the id alone if none has"
     unrestricted: Optional[bool] = None
     "Must be true for a token without reference, workflows and instanceId, whose scopes then apply to everything; otherwise it must not be true"
     expires_in: Annotated[timedelta, PlainSerializer(serialize_duration)] = timedelta(
@@ -65,7 +67,7 @@ class EventFilter(BaseModel):
     """Selects the events that match every field given"""
 
     instance_id: Optional[str] = None
-    "Events of this instance"
+    "Events of the instances with this id"
     reference: Optional["ReferenceFilter"] = None
     "Events of instances with this reference"
     workflow: Optional[list[str]] = None
@@ -81,6 +83,8 @@ class InstanceActionInput(BaseModel):
 
     instance_id: str
     "Id of the instance"
+    workflow: Optional[str] = None
+    "Name of the workflow; it is needed only if instances of several workflows have the id"
 
 
 class InstanceFilter(BaseModel):
@@ -146,6 +150,8 @@ class RegisterWorkflowInput(BaseModel):
     "Metadata of your own, at most 512 KiB as JSON"
     retention_days: Optional[int] = None
     "Number of days after which finished instances are removed; null keeps them"
+    track_only: Optional[bool] = None
+    "True to record starts although no Workflow is bound for it; null means false"
 
 
 class RetryPolicyInput(BaseModel):
@@ -164,6 +170,8 @@ class SendWorkflowEventInput(BaseModel):
 
     instance_id: str
     "Id of the instance"
+    workflow: Optional[str] = None
+    "Name of the workflow; it is needed only if instances of several workflows have the id"
     type: str = Field(alias="type")
     "Type of the event, at most 100 characters"
     payload: Optional[Any] = None
@@ -184,7 +192,9 @@ class StartWorkflowInput(BaseModel):
     metadata: Optional[Any] = None
     "Metadata of your own, at most 512 KiB as JSON"
     on_conflict: ConflictPolicy = ConflictPolicy.USE_EXISTING
-    "Behaviour if the instance id is taken"
+    "Behaviour if an instance of the workflow has the id"
+    track_only: bool = False
+    "Records the instance although no Workflow is bound for it; whatever executes it has to report its progress"
 
 
 class TrackingUpdate(BaseModel):
@@ -197,12 +207,14 @@ class TrackingUpdate(BaseModel):
 
 
 class UpdateWorkflowInstanceInput(BaseModel):
-    """Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it"""
+    """Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it. `workflow` selects the instance and never changes"""
 
     instance_id: str
     "Id of the instance in the engine, at most 100 characters"
     workflow: Optional[str] = None
-    "Name of its workflow; null changes nothing"
+    "Name of the workflow; it is needed only if instances of several workflows have the id"
+    run: Optional[int] = None
+    "Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent"
     reference: Optional["ReferenceInput"] = None
     "Reference of the instance"
     status: Optional[InstanceStatus] = None
@@ -222,12 +234,18 @@ class UpdateWorkflowInstanceInput(BaseModel):
 
 
 class UpdateWorkflowStepInput(BaseModel):
-    """Creates the step if the instance has none of this name, otherwise updates it"""
+    """Creates the step if the run has none of this name and occurrence, otherwise updates it"""
 
     instance_id: str
     "Id of the instance"
+    workflow: Optional[str] = None
+    "Name of the workflow; it is needed only if instances of several workflows have the id"
+    run: Optional[int] = None
+    "Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent"
     name: str
-    "Name of the step, at most 256 characters"
+    "Name of the step, any text. A name that is empty, has more than 256 characters or contains control characters is stored in a readable form that ends in a checksum"
+    occurrence: int = 1
+    "Number of the step among those of the run with this name, from 1"
     status: StepStatus
     "New status; CANCELLED cannot be reported"
     index: Optional[int] = None

@@ -28,6 +28,7 @@ fragment InstanceConflict on InstanceConflict {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -46,6 +47,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -78,7 +80,15 @@ fragment StartResult on StartWorkflowResult {
   ...InstancePayload
   ...InvalidInput
   ...InstanceConflict
+  ...UnboundWorkflow
   ...EngineUnavailable
+}
+
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
 }
 
 fragment WorkflowError on WorkflowError {
@@ -119,6 +129,7 @@ fragment InstanceConflict on InstanceConflict {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -137,6 +148,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -169,7 +181,15 @@ fragment StartResult on StartWorkflowResult {
   ...InstancePayload
   ...InvalidInput
   ...InstanceConflict
+  ...UnboundWorkflow
   ...EngineUnavailable
+}
+
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
 }
 
 fragment WorkflowError on WorkflowError {
@@ -191,7 +211,18 @@ mutation UpdateWorkflowInstance($input: UpdateWorkflowInstanceInput!) {
     ...InstancePayload
     ...InvalidInput
     ...NotFound
+    ...AmbiguousInstance
+    ...RunMismatch
     ...IllegalTransition
+  }
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
   }
 }
 
@@ -208,6 +239,7 @@ fragment IllegalTransition on IllegalTransition {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -226,6 +258,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -260,6 +293,13 @@ fragment ReferenceKey on Reference {
   refId
 }
 
+fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
+}
+
 fragment WorkflowError on WorkflowError {
   name
   message
@@ -279,7 +319,18 @@ mutation UpdateWorkflowStep($input: UpdateWorkflowStepInput!) {
     ...StepPayload
     ...InvalidInput
     ...NotFound
+    ...AmbiguousInstance
+    ...RunMismatch
     ...IllegalTransition
+  }
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
   }
 }
 
@@ -291,6 +342,19 @@ fragment IllegalTransition on IllegalTransition {
   to
   stepFrom
   stepTo
+}
+
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
 }
 
 fragment InvalidInput on InvalidInput {
@@ -306,6 +370,19 @@ fragment NotFound on NotFound {
   message
 }
 
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+
+fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
+}
+
 fragment StepPayload on StepPayload {
   __typename
   step {
@@ -315,7 +392,9 @@ fragment StepPayload on StepPayload {
 
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -334,6 +413,11 @@ fragment WorkflowError on WorkflowError {
   message
   stack
 }
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 TRACK = """\
@@ -343,7 +427,18 @@ mutation Track($updates: [TrackingUpdate!]!) {
     ...TrackPayload
     ...InvalidInput
     ...NotFound
+    ...AmbiguousInstance
+    ...RunMismatch
     ...IllegalTransition
+  }
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
   }
 }
 
@@ -355,6 +450,19 @@ fragment IllegalTransition on IllegalTransition {
   to
   stepFrom
   stepTo
+}
+
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
 }
 
 fragment InvalidInput on InvalidInput {
@@ -370,10 +478,28 @@ fragment NotFound on NotFound {
   message
 }
 
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+
+fragment RunMismatch on RunMismatch {
+  __typename
+  code
+  message
+  run
+}
+
 fragment TrackPayload on TrackPayload {
   __typename
   applied
   cursor
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
 }
 """
 
@@ -398,6 +524,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -416,8 +544,8 @@ fragment WorkflowPayload on WorkflowPayload {
 """
 
 PAUSE_WORKFLOW = """\
-mutation PauseWorkflow($instanceId: String!) {
-  pauseWorkflow(input: {instanceId: $instanceId}) {
+mutation PauseWorkflow($instanceId: String!, $workflow: String) {
+  pauseWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     __typename
     ...ActionResult
   }
@@ -426,8 +554,18 @@ mutation PauseWorkflow($instanceId: String!) {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }
 
 fragment EngineUnavailable on EngineUnavailable {
@@ -449,6 +587,7 @@ fragment IllegalTransition on IllegalTransition {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -467,6 +606,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -507,8 +647,8 @@ fragment WorkflowKey on Workflow {
 """
 
 RESUME_WORKFLOW = """\
-mutation ResumeWorkflow($instanceId: String!) {
-  resumeWorkflow(input: {instanceId: $instanceId}) {
+mutation ResumeWorkflow($instanceId: String!, $workflow: String) {
+  resumeWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     __typename
     ...ActionResult
   }
@@ -517,8 +657,18 @@ mutation ResumeWorkflow($instanceId: String!) {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }
 
 fragment EngineUnavailable on EngineUnavailable {
@@ -540,6 +690,7 @@ fragment IllegalTransition on IllegalTransition {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -558,6 +709,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -598,8 +750,8 @@ fragment WorkflowKey on Workflow {
 """
 
 TERMINATE_WORKFLOW = """\
-mutation TerminateWorkflow($instanceId: String!) {
-  terminateWorkflow(input: {instanceId: $instanceId}) {
+mutation TerminateWorkflow($instanceId: String!, $workflow: String) {
+  terminateWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     __typename
     ...ActionResult
   }
@@ -608,8 +760,18 @@ mutation TerminateWorkflow($instanceId: String!) {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }
 
 fragment EngineUnavailable on EngineUnavailable {
@@ -631,6 +793,7 @@ fragment IllegalTransition on IllegalTransition {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -649,6 +812,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -689,8 +853,8 @@ fragment WorkflowKey on Workflow {
 """
 
 RESTART_WORKFLOW = """\
-mutation RestartWorkflow($instanceId: String!) {
-  restartWorkflow(input: {instanceId: $instanceId}) {
+mutation RestartWorkflow($instanceId: String!, $workflow: String) {
+  restartWorkflow(input: {instanceId: $instanceId, workflow: $workflow}) {
     __typename
     ...ActionResult
   }
@@ -699,8 +863,18 @@ mutation RestartWorkflow($instanceId: String!) {
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }
 
 fragment EngineUnavailable on EngineUnavailable {
@@ -722,6 +896,7 @@ fragment IllegalTransition on IllegalTransition {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -740,6 +915,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -780,9 +956,9 @@ fragment WorkflowKey on Workflow {
 """
 
 SEND_WORKFLOW_EVENT = """\
-mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON) {
+mutation SendWorkflowEvent($instanceId: String!, $workflow: String, $type: String!, $payload: JSON) {
   sendWorkflowEvent(
-    input: {instanceId: $instanceId, type: $type, payload: $payload}
+    input: {instanceId: $instanceId, workflow: $workflow, type: $type, payload: $payload}
   ) {
     __typename
     ...ActionResult
@@ -792,8 +968,18 @@ mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON)
 fragment ActionResult on InstanceActionResult {
   ...InstancePayload
   ...NotFound
+  ...AmbiguousInstance
   ...IllegalTransition
   ...EngineUnavailable
+}
+
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
 }
 
 fragment EngineUnavailable on EngineUnavailable {
@@ -815,6 +1001,7 @@ fragment IllegalTransition on IllegalTransition {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -833,6 +1020,7 @@ fragment InstancePayload on InstancePayload {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -878,6 +1066,7 @@ mutation CreateAccessToken($input: CreateAccessTokenInput!) {
     __typename
     ...AccessTokenPayload
     ...InvalidInput
+    ...AmbiguousInstance
   }
 }
 
@@ -887,17 +1076,50 @@ fragment AccessTokenPayload on AccessTokenPayload {
   expiresAt
 }
 
+fragment AmbiguousInstance on AmbiguousInstance {
+  __typename
+  code
+  message
+  instances {
+    ...InstanceKey
+  }
+}
+
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+
 fragment InvalidInput on InvalidInput {
   __typename
   code
   message
   path
 }
+
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
 """
 
 GET_INSTANCE = """\
-query GetInstance($instanceId: String!) {
-  instance(instanceId: $instanceId) {
+query GetInstance($instanceId: String!, $workflow: String) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
     ...WorkflowInstance
   }
 }
@@ -905,6 +1127,7 @@ query GetInstance($instanceId: String!) {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -916,6 +1139,7 @@ fragment InstanceKey on WorkflowInstance {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -956,7 +1180,9 @@ fragment StepAttempt on StepAttempt {
 
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1003,6 +1229,108 @@ fragment WorkflowStep on WorkflowStep {
 }
 """
 
+GET_RUNS = """\
+query GetRuns($instanceId: String!, $workflow: String, $first: Int) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
+    ...InstanceKey
+    runs(first: $first) {
+      ...WorkflowRun
+      steps {
+        ...WorkflowStep
+      }
+    }
+  }
+}
+
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+
+fragment RetryPolicy on RetryPolicy {
+  limit
+  delay
+  backoff
+}
+
+fragment StepAttempt on StepAttempt {
+  number
+  status
+  error {
+    ...WorkflowError
+  }
+  startedAt
+  endedAt
+  retryAt
+}
+
+fragment StepSummary on WorkflowStep {
+  id
+  run
+  name
+  occurrence
+  index
+  kind
+  status
+  error {
+    ...WorkflowError
+  }
+  attemptCount
+  nextRetryAt
+  startedAt
+  completedAt
+  duration
+}
+
+fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+
+fragment WorkflowRun on WorkflowRun {
+  number
+  status
+  output
+  error {
+    ...WorkflowError
+  }
+  startedAt
+  completedAt
+  duration
+}
+
+fragment WorkflowStep on WorkflowStep {
+  ...StepSummary
+  output
+  retryPolicy {
+    ...RetryPolicy
+  }
+  attempts {
+    ...StepAttempt
+  }
+}
+"""
+
 LIST_INSTANCES = """\
 query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String, $last: Int, $before: String, $withTotal: Boolean = false) {
   instances(
@@ -1020,6 +1348,7 @@ query ListInstances($filter: InstanceFilter, $orderBy: InstanceOrder, $first: In
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1045,6 +1374,7 @@ fragment InstancePage on WorkflowInstanceConnection {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1095,6 +1425,7 @@ query GetReference($refType: String!, $refId: String!, $filter: InstanceFilter, 
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1115,6 +1446,7 @@ fragment InstancePage on WorkflowInstanceConnection {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1194,6 +1526,7 @@ query GetReferences($keys: [ReferenceInput!]!) {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1205,6 +1538,7 @@ fragment InstanceKey on WorkflowInstance {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1263,6 +1597,7 @@ query GetWorkflow($name: String!) {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1274,6 +1609,7 @@ fragment InstanceKey on WorkflowInstance {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1305,6 +1641,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -1347,6 +1685,7 @@ query ListWorkflows($search: String, $first: Int, $after: String, $last: Int, $b
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1358,6 +1697,7 @@ fragment InstanceKey on WorkflowInstance {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1396,6 +1736,8 @@ fragment Workflow on Workflow {
   description
   metadata
   retentionDays
+  bound
+  trackOnly
   createdAt
   updatedAt
 }
@@ -1484,6 +1826,7 @@ fragment EventPage on WorkflowEventPage {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1501,7 +1844,9 @@ fragment ReferenceKey on Reference {
 
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1525,6 +1870,7 @@ fragment WorkflowEvent on WorkflowEvent {
   cursor
   type
   at
+  run
   status
   instance {
     ...InstanceKey
@@ -1572,6 +1918,7 @@ fragment EventPage on WorkflowEventPage {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1589,7 +1936,9 @@ fragment ReferenceKey on Reference {
 
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1613,6 +1962,7 @@ fragment WorkflowEvent on WorkflowEvent {
   cursor
   type
   at
+  run
   status
   instance {
     ...InstanceKey
@@ -1631,8 +1981,8 @@ fragment WorkflowKey on Workflow {
 """
 
 WATCH_INSTANCE = """\
-subscription WatchInstance($instanceId: String!) {
-  instance(instanceId: $instanceId) {
+subscription WatchInstance($instanceId: String!, $workflow: String) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
     ...WorkflowInstance
   }
 }
@@ -1640,6 +1990,7 @@ subscription WatchInstance($instanceId: String!) {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1651,6 +2002,7 @@ fragment InstanceKey on WorkflowInstance {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }
@@ -1691,7 +2043,9 @@ fragment StepAttempt on StepAttempt {
 
 fragment StepSummary on WorkflowStep {
   id
+  run
   name
+  occurrence
   index
   kind
   status
@@ -1748,6 +2102,7 @@ subscription WatchReference($refType: String!, $refId: String!) {
 fragment InstanceKey on WorkflowInstance {
   id
   instanceId
+  run
   status
   workflow {
     ...WorkflowKey
@@ -1759,6 +2114,7 @@ fragment InstanceKey on WorkflowInstance {
 
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
+  bound
   error {
     ...WorkflowError
   }

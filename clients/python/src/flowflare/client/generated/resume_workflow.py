@@ -6,8 +6,10 @@ from pydantic import Field
 
 from .base_model import BaseModel
 from .fragments import (
+    AmbiguousInstance,
     EngineUnavailable,
     IllegalTransition,
+    InstanceKey,
     InstancePayload,
     InstanceSummary,
     NotFound,
@@ -16,5 +18,9 @@ from .fragments import (
 
 class ResumeWorkflow(BaseModel):
     resume_workflow: Union[
-        "InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
     ] = Field(discriminator="typename__")

@@ -11,10 +11,15 @@ from .fragments import (
     InstancePayload,
     InstanceSummary,
     InvalidInput,
+    UnboundWorkflow,
 )
 
 
 class StartWorkflow(BaseModel):
     start_workflow: Union[
-        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+        "InstancePayload",
+        "InvalidInput",
+        "InstanceConflict",
+        "UnboundWorkflow",
+        "EngineUnavailable",
     ] = Field(discriminator="typename__")

@@ -11,6 +11,7 @@ from .fragments import (
     InstancePayload,
     InstanceSummary,
     InvalidInput,
+    UnboundWorkflow,
 )
 
 
@@ -21,6 +22,7 @@ class StartWorkflows(BaseModel):
                 "InstancePayload",
                 "InvalidInput",
                 "InstanceConflict",
+                "UnboundWorkflow",
                 "EngineUnavailable",
             ],
             Field(discriminator="typename__"),

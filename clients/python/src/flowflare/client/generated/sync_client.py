@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .base_model import UnsetType
     from .fragments import (
         AccessTokenPayload,
+        AmbiguousInstance,
         EngineUnavailable,
         EventPage,
         IllegalTransition,
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
         NotFound,
         Reference,
         ReferenceSummary,
+        RunMismatch,
         StepPayload,
         TrackPayload,
+        UnboundWorkflow,
         WorkflowInstance,
         WorkflowList,
         WorkflowPayload,
         WorkflowSummary,
     )
+    from .get_runs import GetRunsInstance
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
@@ -52,16 +56,24 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
     def start_workflow(
         self, input: "StartWorkflowInput"
     ) -> Union[
-        "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+        "InstancePayload",
+        "InvalidInput",
+        "InstanceConflict",
+        "UnboundWorkflow",
+        "EngineUnavailable",
     ]:
-        """Start a workflow; idempotent by instanceId."""
+        """Start a workflow; idempotent by workflow and instanceId."""
         return self._run(self._client.start_workflow(input=input))
 
     def start_workflows(
         self, inputs: list["StartWorkflowInput"]
     ) -> list[
         Union[
-            "InstancePayload", "InvalidInput", "InstanceConflict", "EngineUnavailable"
+            "InstancePayload",
+            "InvalidInput",
+            "InstanceConflict",
+            "UnboundWorkflow",
+            "EngineUnavailable",
         ]
     ]:
         """Start several instances, at most 100; one result for each input, in order."""
@@ -69,19 +81,40 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
 
     def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
-    ) -> Union["InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "InstancePayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ]:
         """Report the progress of an instance."""
         return self._run(self._client.update_workflow_instance(input=input))
 
     def update_workflow_step(
         self, input: "UpdateWorkflowStepInput"
-    ) -> Union["StepPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "StepPayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ]:
         """Report the progress of a step."""
         return self._run(self._client.update_workflow_step(input=input))
 
     def track(
         self, updates: list["TrackingUpdate"]
-    ) -> Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"]:
+    ) -> Union[
+        "TrackPayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ]:
         """Apply several updates in one transaction and one round trip; at most 100."""
         return self._run(self._client.track(updates=updates))
 
@@ -92,51 +125,109 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         return self._run(self._client.register_workflow(input=input))
 
     def pause_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Pause an instance in the engine."""
-        return self._run(self._client.pause_workflow(instance_id=instance_id))
+        return self._run(
+            self._client.pause_workflow(instance_id=instance_id, workflow=workflow)
+        )
 
     def resume_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Resume an instance in the engine."""
-        return self._run(self._client.resume_workflow(instance_id=instance_id))
+        return self._run(
+            self._client.resume_workflow(instance_id=instance_id, workflow=workflow)
+        )
 
     def terminate_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Terminate an instance in the engine."""
-        return self._run(self._client.terminate_workflow(instance_id=instance_id))
+        return self._run(
+            self._client.terminate_workflow(instance_id=instance_id, workflow=workflow)
+        )
 
     def restart_workflow(
-        self, instance_id: str
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
-        """Run an instance again from its beginning in the engine."""
-        return self._run(self._client.restart_workflow(instance_id=instance_id))
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
+        """Run an instance again from its beginning in the engine, as its next run."""
+        return self._run(
+            self._client.restart_workflow(instance_id=instance_id, workflow=workflow)
+        )
 
     def send_workflow_event(
         self,
         instance_id: str,
         type: str,
+        workflow: Union[Optional[str], "UnsetType"] = UNSET,
         payload: Union[Optional[Any], "UnsetType"] = UNSET,
-    ) -> Union["InstancePayload", "NotFound", "IllegalTransition", "EngineUnavailable"]:
+    ) -> Union[
+        "InstancePayload",
+        "NotFound",
+        "AmbiguousInstance",
+        "IllegalTransition",
+        "EngineUnavailable",
+    ]:
         """Deliver an event to an instance that waits for it."""
         return self._run(
             self._client.send_workflow_event(
-                instance_id=instance_id, type=type, payload=payload
+                instance_id=instance_id, type=type, workflow=workflow, payload=payload
             )
         )
 
     def create_access_token(
         self, input: "CreateAccessTokenInput"
-    ) -> Union["AccessTokenPayload", "InvalidInput"]:
+    ) -> Union["AccessTokenPayload", "InvalidInput", "AmbiguousInstance"]:
         """Create an access token; needs the ADMIN scope."""
         return self._run(self._client.create_access_token(input=input))
 
-    def get_instance(self, instance_id: str) -> Optional["WorkflowInstance"]:
-        """The instance with this id in the engine."""
-        return self._run(self._client.get_instance(instance_id=instance_id))
+    def get_instance(
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
+    ) -> Optional["WorkflowInstance"]:
+        """The instance with this id in the engine. Without `workflow` the error AMBIGUOUS
+        if instances of several workflows have the id."""
+        return self._run(
+            self._client.get_instance(instance_id=instance_id, workflow=workflow)
+        )
+
+    def get_runs(
+        self,
+        instance_id: str,
+        workflow: Union[Optional[str], "UnsetType"] = UNSET,
+        first: Union[Optional[int], "UnsetType"] = UNSET,
+    ) -> Optional["GetRunsInstance"]:
+        """The instance with this id in the engine. Without `workflow` the error AMBIGUOUS
+        if instances of several workflows have the id."""
+        return self._run(
+            self._client.get_runs(
+                instance_id=instance_id, workflow=workflow, first=first
+            )
+        )
 
     def list_instances(
         self,
@@ -250,11 +341,14 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         return self._iterate(self._client.watch_events(filter=filter, after=after))
 
     def watch_instance(
-        self, instance_id: str
+        self, instance_id: str, workflow: Union[Optional[str], "UnsetType"] = UNSET
     ) -> Generator[Optional["WorkflowInstance"], None, None]:
         """The instance in its current state, and again whenever it changes; null while no
-        such instance is tracked."""
-        return self._iterate(self._client.watch_instance(instance_id=instance_id))
+        such instance is tracked. Without `workflow` it ends with the error AMBIGUOUS
+        once instances of several workflows have the id."""
+        return self._iterate(
+            self._client.watch_instance(instance_id=instance_id, workflow=workflow)
+        )
 
     def watch_reference(
         self, ref_type: str, ref_id: str

@@ -5,10 +5,23 @@ from typing import Literal, Union
 from pydantic import Field
 
 from .base_model import BaseModel
-from .fragments import IllegalTransition, InvalidInput, NotFound, TrackPayload
+from .fragments import (
+    AmbiguousInstance,
+    IllegalTransition,
+    InstanceKey,
+    InvalidInput,
+    NotFound,
+    RunMismatch,
+    TrackPayload,
+)
 
 
 class Track(BaseModel):
-    track: Union["TrackPayload", "InvalidInput", "NotFound", "IllegalTransition"] = (
-        Field(discriminator="typename__")
-    )
+    track: Union[
+        "TrackPayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
+    ] = Field(discriminator="typename__")

@@ -6,15 +6,23 @@ from pydantic import Field
 
 from .base_model import BaseModel
 from .fragments import (
+    AmbiguousInstance,
     IllegalTransition,
+    InstanceKey,
     InstancePayload,
     InstanceSummary,
     InvalidInput,
     NotFound,
+    RunMismatch,
 )
 
 
 class UpdateWorkflowInstance(BaseModel):
     update_workflow_instance: Union[
-        "InstancePayload", "InvalidInput", "NotFound", "IllegalTransition"
+        "InstancePayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
     ] = Field(discriminator="typename__")

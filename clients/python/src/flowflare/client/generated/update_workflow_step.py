@@ -6,9 +6,12 @@ from pydantic import Field
 
 from .base_model import BaseModel
 from .fragments import (
+    AmbiguousInstance,
     IllegalTransition,
+    InstanceKey,
     InvalidInput,
     NotFound,
+    RunMismatch,
     StepPayload,
     StepSummary,
 )
@@ -16,5 +19,10 @@ from .fragments import (
 
 class UpdateWorkflowStep(BaseModel):
     update_workflow_step: Union[
-        "StepPayload", "InvalidInput", "NotFound", "IllegalTransition"
+        "StepPayload",
+        "InvalidInput",
+        "NotFound",
+        "AmbiguousInstance",
+        "RunMismatch",
+        "IllegalTransition",
     ] = Field(discriminator="typename__")
