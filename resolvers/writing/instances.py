@@ -13,10 +13,10 @@ becomes
         FROM instances o WHERE o.instance_id=?2)
     AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
     AND (status,sleep_until) IS NOT (?1,NULL);
-    INSERT INTO refusals SELECT json_object('refusal',?1,…,'from',status,'to',?3,…)
+    INSERT INTO refusals SELECT json_object('refusal',?2,…,'from',status,'to',?5,…)
     FROM (SELECT i.status AS status,i.run AS run,0 AS metadata
         FROM (SELECT 1) LEFT JOIN instances i ON i.id=(…))
-    WHERE status IS NOT ?2 OR metadata
+    WHERE status IS NOT ?4 OR metadata
 """
 
 from resolvers.access.principals import Principal

@@ -17,7 +17,7 @@ from tests.support.client import Client
 from tests.support.d1 import SqliteD1
 from tests.support.engines import RecordingEngine
 from tests.support.reference import SCHEMA
-from tests.support.reference_rows import View
+from tests.support.reference_rows import Row, View
 from tests.support.seeded import DATA, DATABASE, POOL, seeded
 from tests.support.writing import Writer, failure
 
@@ -97,15 +97,15 @@ def test_a_restricted_caller_reads_as_if_other_rows_did_not_exist(
 @pytest.mark.parametrize("restrictions", _RESTRICTIONS)
 def test_a_node_outside_the_restrictions_is_not_found(restrictions: str) -> None:
     view = View(DATA, _RESTRICTIONS[restrictions])
-    seen = {f"WorkflowInstance:{row['instance_id']}" for row in view.instances}
+    seen = {instance_id(row) for row in view.instances}
     seen |= {f"Workflow:{row['name']}" for row in view.workflows()}
     client = Client(DATABASE, principal(Scope.READ, restrictions=_RESTRICTIONS[restrictions]))
     for row in DATA.instances:
-        global_id = f"WorkflowInstance:{row['instance_id']}"
+        global_id = instance_id(row)
         found = client(_READS["node"], id=global_id)["node"]
         assert (found is not None) == (global_id in seen)
         for step in [step for step in DATA.steps if step["instance"] == row["id"]]:
-            key = json.dumps([row["instance_id"], step["name"]])
+            key = json.dumps([row["workflow"], row["instance_id"], *step_key(step)])
             found = client(_READS["node"], id=f"WorkflowStep:{key}")["node"]
             assert (found is not None) == (global_id in seen)
     for row in DATA.workflows:
@@ -113,12 +113,22 @@ def test_a_node_outside_the_restrictions_is_not_found(restrictions: str) -> None
         assert (found is not None) == (f"Workflow:{row['name']}" in seen)
 
 
+def instance_id(row: Row) -> str:
+    """The global id of an instance."""
+    return "WorkflowInstance:" + json.dumps([row["workflow"], row["instance_id"]])
+
+
+def step_key(row: Row) -> tuple[Any, ...]:
+    """The parts of a step's global id that follow those of its instance."""
+    return (row["run"], row["name"], row["occurrence"])
+
+
 def writers(restrictions: Restrictions) -> tuple[Writer, Writer]:
     """An unrestricted and a restricted writer on a database with the instances `in` and `out`."""
     owner = Writer(engine=RecordingEngine("w", "v"))
-    for name in ("in", "out"):
-        owner.create("RUNNING", name, reference={"refType": "t", "refId": name})
-    owner.update("out", workflow="v")
+    for name, workflow in (("in", "w"), ("out", "v")):
+        reference = {"refType": "t", "refId": name}
+        owner.update(name, workflow=workflow, status="RUNNING", reference=reference)
     guest = Writer(owner.client.as_(principal(Scope.WRITE, restrictions=restrictions)))
     guest.client.services.engine = owner.client.services.engine
     return owner, guest
@@ -138,7 +148,7 @@ def test_a_write_outside_the_restrictions_is_not_found_and_changes_nothing(kind:
     step = {"instanceId": "out", "name": "s", "status": "RUNNING"}
     for result in (
         guest.update("out", status="COMPLETED"),
-        guest.update("out", output=1, workflow="w"),
+        guest.update("out", output=1),
         guest.step("RUNNING", instance_id="out"),
         guest.track({"step": step}),
         guest.track({"step": {**step, "instanceId": "in"}}, {"step": step}),
@@ -230,9 +240,9 @@ def test_a_forbidden_update_names_the_field(kind: str, given: dict[str, Any]) ->
 def test_a_start_with_the_id_of_a_hidden_instance_is_invalid_and_others_succeed() -> None:
     owner, guest = writers(Restrictions(reference=("t", "in")))
     before = owner.read("out")
-    hidden = guest.start(instanceId="out", reference=_INSIDE)
+    hidden = guest.start("v", instanceId="out", reference=_INSIDE)
     assert (hidden["code"], hidden["path"]) == ("INVALID_INPUT", ["input", "instanceId"])
-    wanted = {"workflow": "w", "reference": _INSIDE}
+    wanted = {"workflow": "v", "reference": _INSIDE}
     first, second = guest.starts({**wanted, "instanceId": "out"}, {**wanted, "instanceId": "new"})
     assert (first["code"], first["path"]) == ("INVALID_INPUT", ["inputs", "0", "instanceId"])
     assert second["instance"]["instanceId"] == "new"

@@ -89,7 +89,7 @@ def test_an_invalid_input_does_not_reach_the_database() -> None:
     writer = Writer()
     writer.start("")
     writer.starts({"workflow": ""}, {"workflow": "w" * 65})
-    writer.step("RUNNING", "")
+    writer.step("RUNNING", instance_id="")
     assert writer.database.batches == []
 
 
@@ -188,13 +188,17 @@ _LOOKUPS = {
         '{ instance(instanceId: "i-004") { id } }',
         "sqlite_autoindex_instances_1 (instance_id=?)",
     ),
+    "instance by workflow and id": (
+        '{ instance(instanceId: "i-004", workflow: "order") { id } }',
+        "sqlite_autoindex_instances_1 (instance_id=? AND workflow=?)",
+    ),
     "steps of an instance": (
         '{ instance(instanceId: "i-004") { steps { name } } }',
-        "sqlite_autoindex_steps_1 (instance=?)",
+        "sqlite_autoindex_steps_1 (instance=? AND run=?)",
     ),
     "a step by name": (
         '{ instance(instanceId: "i-004") { step(name: "a") { index } } }',
-        "sqlite_autoindex_steps_2 (instance=? AND name=?)",
+        "sqlite_autoindex_steps_2 (instance=? AND run=? AND name=? AND occurrence=?)",
     ),
     "events of an instance": (
         '{ instance(instanceId: "i-004") { events { events { type } } } }',
@@ -270,6 +274,7 @@ def largest_instance() -> str:
     step = all_fields(
         kinds["WorkflowStep"], {"error": error, "attempts": attempt, "retryPolicy": policy}
     )
+    run = all_fields(kinds["WorkflowRun"], {"error": error, "steps": step})
     counts = all_fields(kinds["StatusCount"], {})
     workflow = all_fields(kinds["Workflow"], {"statusCounts": counts})
     reference = all_fields(kinds["Reference"], {"statusCounts": counts})
@@ -279,7 +284,7 @@ def largest_instance() -> str:
         kinds["WorkflowInstance"],
         {"error": error, "steps": step, "workflow": workflow, "reference": reference},
     )
-    first = f'events(first: 2) {events} step(name: "charge") {step}'
+    first = f'events(first: 2) {events} step(name: "charge") {step} runs(first: 1) {run}'
     return f"{{ {first} {instance[1:]}"
 
 
@@ -308,7 +313,7 @@ def test_the_largest_selections_stay_within_the_limits_of_a_statement(limits: Re
     client = Client(DATABASE, principal(Scope.READ, restrictions=limits))
     client(
         f"""query ($f: InstanceFilter, $a: String) {{
-          instances(first: 20, filter: $f, after: $a) {{ {largest_page()} }} }}""",
+          instances(first: 10, filter: $f, after: $a) {{ {largest_page()} }} }}""",
         f=filters,
         a=POOL.cursors["C"][-1],
     )
@@ -322,7 +327,7 @@ def test_a_selection_too_large_for_a_statement_is_refused_and_not_sent() -> None
     client = Client(DATABASE)
     before = batches(client)
     # With short names, a document of the most fields stays below the limit.
-    nodes = " ".join(f"{'n' * 5_500}{n}: nodes {largest_instance()}" for n in range(7))
+    nodes = " ".join(f"{'n' * 8_000}{n}: nodes {largest_instance()}" for n in range(5))
     with pytest.raises(RequestError) as refusal:
         client(f"{{ instances(first: 1) {{ {nodes} }} }}")
     assert refusal.value.code == "OPERATION_TOO_LARGE"

@@ -79,6 +79,9 @@ _LIMITS: dict[str, _Accepts] = {
         "query ($v: [String!]) { stats(filter: {workflow: $v}) { total } }",
         lambda size: ["order"] * size,
     ),
+    "MAX_RUNS": asks(
+        'query ($v: Int) { instance(instanceId: "i-004") { runs(first: $v) { number } } }'
+    ),
     "MAX_SEARCH": asks("query ($v: String) { workflows(search: $v) { totalCount } }", text),
     "MAX_BATCH_ITEMS": writes(
         lambda w, n: w.track(*[{"instance": {"instanceId": "i", "output": k}} for k in range(n)])
@@ -89,7 +92,7 @@ _LIMITS: dict[str, _Accepts] = {
     "MAX_JSON_BYTES": writes(lambda w, n: w.update(output=text(n - 2))),
     "MAX_WORKFLOW_NAME": writes(lambda w, n: w.start(text(n))),
     "MAX_INSTANCE_ID": writes(lambda w, n: w.start(instanceId=text(n))),
-    "MAX_STEP_NAME": writes(lambda w, n: w.step("RUNNING", text(n))),
+    "MAX_RUN": writes(lambda w, n: w.step("RUNNING", run=n)),
     "MAX_REF_TYPE": writes(lambda w, n: w.start(reference={"refType": text(n), "refId": "r"})),
     "MAX_REF_ID": writes(lambda w, n: w.start(reference={"refType": "t", "refId": text(n)})),
     "MAX_STEP_INDEX": writes(lambda w, n: w.step("RUNNING", index=n)),
@@ -101,7 +104,8 @@ _LIMITS: dict[str, _Accepts] = {
     "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
 }
 # Tested elsewhere: in tests/unit (documents, variables, reporting, runner, frames, protocol), in
-# test_writes.py, test_costs.py, test_polls.py, test_poll_costs.py and tests/worker.
+# test_writes.py, test_identity.py, test_costs.py, test_polls.py, test_poll_costs.py and
+# tests/worker.
 _ELSEWHERE = {
     "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_BODY_VALUES", "MAX_KNOWN_CALLERS",
     "MAX_INIT_FRAME_BYTES", "MAX_INIT_FRAMES", "MAX_CONCURRENT_OPERATIONS", "MAX_RESULT_BYTES",
@@ -115,6 +119,7 @@ _ELSEWHERE = {
     "MAX_POLL_EVENTS", "MAX_POLL_REPLAYS", "MAX_POLL_STATEMENTS", "MAX_SOCKETS",
     "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_PREFETCH_STATEMENTS", "MAX_PREFETCH_NODES",
     "MAX_PREFETCH_WRITE_STATEMENTS", "MAX_PREFETCH_CHARACTERS", "MAX_FILLED_ATTEMPTS",
+    "MAX_STEP_NAME", "MAX_SAME_ID", "MAX_SUGGESTIONS",
 }  # fmt: skip
 
 

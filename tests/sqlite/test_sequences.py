@@ -1,4 +1,4 @@
-"""After any sequence of updates, counters, attempts, ends and log agree with the rows."""
+"""After any sequence of updates, counters, runs, attempts, ends and log agree with the rows."""
 
 from typing import Any
 
@@ -14,6 +14,8 @@ from tests.support.writing import Writer
 
 _IDS = st.sampled_from(("i", "j"))
 _WORKFLOWS = st.sampled_from(("w", "v"))
+_ANY_WORKFLOW = st.sampled_from((None, "w", "v"))
+_RUNS = st.sampled_from((None, 1, 1, 2, 3))
 _STATUSES = st.sampled_from(sorted(InstanceStatus)).map(str)
 _STEP_STATUSES = st.sampled_from(sorted(StepStatus)).map(str)
 _OUTPUTS = st.sampled_from((None, 1, {"a": "b"}))
@@ -24,7 +26,8 @@ def _some(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
 
 
 _INSTANCE = _some(
-    workflow=_WORKFLOWS,
+    workflow=_ANY_WORKFLOW,
+    run=_RUNS,
     status=_STATUSES,
     output=_OUTPUTS,
     metadata=_OUTPUTS,
@@ -33,6 +36,9 @@ _INSTANCE = _some(
     sleepUntil=st.sampled_from((None, "2030-01-01T00:00:00Z")),
 )
 _STEP = _some(
+    workflow=_ANY_WORKFLOW,
+    run=_RUNS,
+    occurrence=st.integers(1, 2),
     attempt=st.integers(1, 4),
     index=st.integers(1, 4),
     kind=st.sampled_from(sorted(StepKind)).map(str),
@@ -54,8 +60,18 @@ _UPDATES = st.one_of(
 )
 
 
+_REFUSALS = {"IllegalTransition", "InvalidInput", "NotFound", "AmbiguousInstance", "RunMismatch"}
+# The rows of earlier runs.
+_HISTORY = (
+    "SELECT instance,run,status,output,error,started_at,completed_at FROM runs",
+    "SELECT s.* FROM steps s JOIN instances i ON i.id=s.instance AND s.run<i.run",
+    """SELECT a.* FROM attempts a JOIN steps s ON s.id=a.step
+       JOIN instances i ON i.id=s.instance AND s.run<i.run""",
+)
+
+
 class Tracking(RuleBasedStateMachine):
-    """Random mutations on two instances."""
+    """Random mutations on the instances of two workflows with two ids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,12 +81,23 @@ class Tracking(RuleBasedStateMachine):
         """Fail if there is a change without an event, or an event without a change."""
         changed = self.writer.state() != state
         assert changed == (self.writer.head() != head), (result, self.writer.events(head))
-        refused = result["__typename"] in ("IllegalTransition", "InvalidInput", "NotFound")
-        assert not (changed and refused), result
+        assert not (changed and result["__typename"] in _REFUSALS), result
+        named = result["__typename"] == "AmbiguousInstance" and [
+            instance["workflow"]["name"] for instance in result["instances"]
+        ]
+        assert named in (False, ["v", "w"]), result
+
+    def _history(self) -> list[set[tuple[Any, ...]]]:
+        return [set(self.writer.database.rows(sql)) for sql in _HISTORY]
 
     def _mutate(self, name: str, *values: Any, **given: Any) -> None:
-        state, head = self.writer.state(), self.writer.head()
-        self._check(getattr(self.writer, name)(*values, **given), state, head)
+        state, head, history = self.writer.state(), self.writer.head(), self._history()
+        result = getattr(self.writer, name)(*values, **given)
+        self._check(result, state, head)
+        for before, after in zip(history, self._history(), strict=True):
+            assert before <= after, "an earlier run has changed"
+            if name != "act":
+                assert before == after
 
     @rule(workflow=_WORKFLOWS, instance_id=_IDS, status=_STATUSES)
     def create(self, workflow: str, instance_id: str, status: str) -> None:
@@ -103,9 +130,13 @@ class Tracking(RuleBasedStateMachine):
             assert (result["applied"] > 0) == (self.writer.head() > head)
             assert result["cursor"] == f"{self.writer.head():016}"
 
-    @rule(action=st.sampled_from(("pause", "resume", "terminate", "restart")), instance_id=_IDS)
-    def act(self, action: str, instance_id: str) -> None:
-        self._mutate("act", action, instance_id)
+    @rule(
+        action=st.sampled_from(("pause", "resume", "terminate", "restart", "restart")),
+        instance_id=_IDS,
+        workflow=_ANY_WORKFLOW,
+    )
+    def act(self, action: str, instance_id: str, workflow: str | None) -> None:
+        self._mutate("act", action, instance_id, workflow=workflow)
 
     @rule(instance_id=_IDS)
     def remove(self, instance_id: str) -> None:
@@ -136,14 +167,25 @@ class Tracking(RuleBasedStateMachine):
             assert bool(finished) == (status in ended)
 
     @invariant()
-    def what_has_ended_has_no_open_steps(self) -> None:
+    def the_runs_before_the_current_one_are_kept(self) -> None:
+        for first, last, count, current in self.writer.database.rows(
+            "SELECT min(r.run),max(r.run),count(*),i.run FROM runs r"
+            " JOIN instances i ON i.id=r.instance GROUP BY i.id"
+        ):
+            assert (last, count) == (current - 1, current - first)
+        later = "SELECT 1 FROM steps s JOIN instances i ON i.id=s.instance AND s.run>i.run"
+        assert self.writer.database.rows(later) == []
+
+    @invariant()
+    def a_run_that_has_ended_has_no_open_steps(self) -> None:
         rows = self.writer.database.rows
-        ended = f"SELECT id FROM instances WHERE status IN {in_list(sorted(TERMINAL))}"
+        ended = f"""SELECT s.id FROM steps s JOIN instances i ON i.id=s.instance
+          WHERE s.run<i.run OR i.status IN {in_list(sorted(TERMINAL))}"""
         open_ = "status IN ('PENDING','RUNNING','RETRYING')"
-        assert rows(f"SELECT name FROM steps WHERE {open_} AND instance IN ({ended})") == []
-        running = f"a.status='RUNNING' AND s.instance IN ({ended})"
-        assert rows(f"SELECT 1 FROM attempts a JOIN steps s ON s.id=a.step WHERE {running}") == []
-        cancelled = f"status='CANCELLED' AND instance NOT IN ({ended})"
+        assert rows(f"SELECT name FROM steps WHERE {open_} AND id IN ({ended})") == []
+        running = f"SELECT 1 FROM attempts WHERE status='RUNNING' AND step IN ({ended})"
+        assert rows(running) == []
+        cancelled = f"status='CANCELLED' AND id NOT IN ({ended})"
         assert rows(f"SELECT name FROM steps WHERE {cancelled}") == []
         assert rows("SELECT name FROM steps WHERE status<>'RETRYING' AND next_retry_at>''") == []
 
@@ -171,9 +213,9 @@ class Tracking(RuleBasedStateMachine):
         """An attempt that was never reported is not in the log, unless its failure came late."""
         rows = """SELECT s.name,a.number,a.status,a.started_at IS NULL,a.error IS NULL,
             (SELECT group_concat(e.type) FROM events e JOIN instances i ON i.id=e.instance
-             WHERE e.instance=s.instance AND e.step=s.name AND e.attempt=a.number
-             AND e.type LIKE 'ATTEMPT%' AND e.id>coalesce((SELECT max(r.id) FROM events r
-               WHERE r.instance=s.instance AND r.type='INSTANCE_RESTARTED'),0)) AS seen
+             WHERE e.instance=s.instance AND e.run=s.run AND e.step=s.name
+             AND e.occurrence=s.occurrence AND e.attempt=a.number
+             AND e.type LIKE 'ATTEMPT%') AS seen
           FROM attempts a JOIN steps s ON s.id=a.step"""
         for *_, status, unreported, lacks_error, seen in self.writer.database.rows(rows):
             events = seen.split(",") if seen else []

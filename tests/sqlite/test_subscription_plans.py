@@ -20,7 +20,7 @@ from tests.support.windows import (
     HEAD,
     PROPERTY,
     RESTRICTIONS,
-    SOME_IDS,
+    SOME_INSTANCES,
     expected,
 )
 from tests.support.writing import Writer
@@ -229,21 +229,27 @@ def test_a_reference_is_told_as_it_is_and_where_one_of_its_instances_has_changed
 
 
 @PROPERTY
-@given(SOME_IDS, st.sampled_from(POOL.references), ANY_CALLER, ANY_POSITION, st.integers(0, 60))
+@given(
+    SOME_INSTANCES, st.sampled_from(POOL.references), ANY_CALLER, ANY_POSITION, st.integers(0, 60)
+)
 def test_an_object_is_told_where_a_visible_event_of_the_window_is_about_it(
-    instance_id: str, reference: tuple[str, str], caller: Principal, after: int, size: int
+    instance: dict[str, str],
+    reference: tuple[str, str],
+    caller: Principal,
+    after: int,
+    size: int,
 ) -> None:
-    seen = expected(after, after + size, caller)
-    names = {event["instance"]["instanceId"] for event in seen}
+    workflow = [instance["workflow"]] if "workflow" in instance else None
+    about = expected(after, after + size, caller, instanceId=instance["id"], workflow=workflow)
     referring = expected(
         after, after + size, caller, reference={"refType": reference[0], "refId": reference[1]}
     )
-    live = plan_of(INSTANCE, caller=caller, id=instance_id)
+    live = plan_of(INSTANCE, caller=caller, **instance)
     whole = read_window(DATABASE, live, 0, 0, initial=True)
     shown = read_window(DATABASE, live, after, after + size)
-    assert shown == (whole if instance_id in names else None)
+    assert shown == (whole if about else None)
     query = INSTANCE.replace("subscription", "query")
-    assert Client(DATABASE, caller)(query, id=instance_id)["instance"] == whole
+    assert Client(DATABASE, caller)(query, **instance)["instance"] == whole
     live = plan_of(REFERENCE, caller=caller, t=reference[0], id=reference[1])
     whole = read_window(DATABASE, live, 0, 0, initial=True)
     assert read_window(DATABASE, live, after, after + size) == (whole if referring else None)

@@ -64,8 +64,8 @@ def test_a_batch_with_a_refused_update_changes_nothing() -> None:
     missing = writer.track(*good, step("RUNNING", instance_id="absent"))
     assert (missing["__typename"], missing["code"]) == ("NotFound", "NOT_FOUND")
     assert "absent" in missing["message"]
-    invalid = writer.track(*good, step("RUNNING", name=""))
-    assert failure(invalid) == ("INVALID_INPUT", "updates.2.step.name")
+    invalid = writer.track(*good, step("RUNNING", index=0))
+    assert failure(invalid) == ("INVALID_INPUT", "updates.2.step.index")
     refused = writer.track(
         *good, step("RUNNING", "a", "new", index=5), step("RUNNING", "b", "new", index=5)
     )

@@ -149,20 +149,24 @@ def test_an_action_on_an_unbound_workflow_is_engine_unavailable() -> None:
     assert writer.act("pause", "absent") == {"__typename": "NotFound", "code": "NOT_FOUND"}
 
 
-def test_a_restart_clears_the_last_run_and_keeps_its_events() -> None:
+def test_a_restart_begins_the_next_run_and_keeps_the_one_before() -> None:
     writer = Writer(engine=RecordingEngine("w"))
     writer.create("RUNNING", input={"a": 1}, metadata={"b": 2})
     writer.step("RETRYING", "retries", error={"message": "x"})
     writer.step("COMPLETED", "done", output=1)
     writer.update(status="ERRORED", error={"message": "boom"}, output={"c": 3})
-    head = writer.head()
+    head, before = writer.head(), writer.state()
     instance = writer.act("restart")["instance"]
-    assert instance["status"] == "QUEUED"
+    assert (instance["status"], instance["run"]) == ("QUEUED", 2)
     assert (instance["input"], instance["metadata"]) == ({"a": 1}, {"b": 2})
     assert [instance[name] for name in ("output", "error", "startedAt", "completedAt")] == [
         None
     ] * 4
-    assert writer.state()["steps"] == writer.state()["attempts"] == []
+    after = writer.state()
+    assert (after["steps"], after["attempts"]) == (before["steps"], before["attempts"])
+    [(*key, output, error)] = after["runs"]
+    assert (key, output) == ([1, 1, "ERRORED"], '{"c":3}')
+    assert '"boom"' in error
     assert writer.database.rows("SELECT retrying_steps FROM instances") == [(0,)]
     assert writer.types(head) == ["INSTANCE_RESTARTED"]
     assert len(writer.types()) == head + 1

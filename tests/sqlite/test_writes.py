@@ -118,15 +118,18 @@ def test_a_change_of_a_step_sets_updated_at_of_its_instance() -> None:
     assert writer.read()["updatedAt"] == _OLD
 
 
-def test_a_change_of_workflow_registers_it_and_moves_the_counters() -> None:
+def test_another_workflow_with_the_same_id_makes_a_second_instance() -> None:
     writer = Writer()
-    writer.create("RUNNING")
-    writer.update(workflow="v")
+    first = writer.create("RUNNING")
+    second = writer.update(workflow="v")["instance"]
+    assert (second["workflow"], second["status"]) == ({"name": "v"}, "QUEUED")
+    assert writer.read(workflow="w") == first
     assert writer.database.rows("SELECT * FROM status_counts WHERE count>0") == [
-        ("v", "RUNNING", 1)
+        ("v", "QUEUED", 1),
+        ("w", "RUNNING", 1),
     ]
     assert [row[0] for row in writer.state()["workflows"]] == ["v", "w"]
-    assert writer.types() == ["INSTANCE_STARTED", "INSTANCE_UPDATED"]
+    assert writer.types() == ["INSTANCE_STARTED", "INSTANCE_QUEUED"]
 
 
 def test_registering_again_keeps_absent_values() -> None:
@@ -309,7 +312,7 @@ def test_invalid_names_are_refused_with_their_path(text: str) -> None:
         (writer.start(reference={"refType": "a", "refId": text}), "input.reference.refId"),
         (writer.update(text, workflow="w"), "input.instanceId"),
         (writer.update(workflow=text), "input.workflow"),
-        (writer.step("RUNNING", text), "input.name"),
+        (writer.step("RUNNING", workflow=text), "input.workflow"),
         (writer.step("RUNNING", instance_id=text), "input.instanceId"),
         (writer.register(text), "input.name"),
     ):

@@ -262,12 +262,15 @@ class Comparison:
     def check(self, drawn: Drawn) -> None:
         """Fail unless both results are equal and their members in the same order.
 
-        An operation that the executor refuses is not compared, and is appended to `refused`.
+        An operation that the executor refuses is not compared, and is appended to `refused`. The
+        reference must refuse an ambiguous id as well.
         """
         try:
             answered = self.ask(drawn.query, drawn.variables)
         except Refused as refusal:
             self.refused.append(str(refusal))
+            if "AMBIGUOUS" in str(refusal):
+                assert self.reference.execute(drawn.query, drawn.variables).errors, _report(drawn)
             return
         expected = self.reference.execute(drawn.query, drawn.variables)
         assert expected.errors is None, f"only the reference refuses: {expected.errors}"

@@ -85,8 +85,8 @@ def append(database: SqliteD1, position: int, count: int = 1) -> None:
     """So many events more, the last at this position, as if nothing lay before them."""
     database.connection.execute(
         "WITH RECURSIVE n(id) AS (VALUES (?1) UNION ALL SELECT id+1 FROM n WHERE id<?2)"
-        " INSERT INTO events (id,at,type,instance,status)"
-        " SELECT id,'2030-01-01T00:00:00.000Z','INSTANCE_UPDATED',1,'RUNNING' FROM n",
+        " INSERT INTO events (id,at,type,instance,run,status)"
+        " SELECT id,'2030-01-01T00:00:00.000Z','INSTANCE_UPDATED',1,1,'RUNNING' FROM n",
         (position - count + 1, position),
     )
 

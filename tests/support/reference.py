@@ -138,16 +138,30 @@ def by_global_id(view: View, given: str) -> Row | None:
         raise GraphQLError("not a global id")
     if kind == "Workflow":
         return one(view.workflows(), name=key)
-    if kind == "WorkflowInstance":
-        return one(view.instances, instance_id=key)
     try:
-        [first, second] = json.loads(key)
+        first, second, *rest = json.loads(key)
     except ValueError as error:
         raise GraphQLError("not a global id") from error
     if kind == "Reference":
         return {"__typename": "Reference", "ref_type": first, "ref_id": second}
-    instance = one(view.instances, instance_id=first)
-    return instance and one(view.data.steps, instance=instance["id"], name=second)
+    instance = one(view.instances, workflow=first, instance_id=second)
+    if kind == "WorkflowInstance" or instance is None:
+        return instance
+    run, name, occurrence = rest
+    return one(view.data.steps, instance=instance["id"], run=run, name=name, occurrence=occurrence)
+
+
+def instance_with_id(view: View, args: dict[str, Any]) -> Row | None:
+    """The visible instance with an id, and of a workflow if that is given."""
+    found = [
+        row
+        for row in view.instances
+        if row["instance_id"] == args["instanceId"]
+        and row["workflow"] == (args.get("workflow") or row["workflow"])
+    ]
+    if len(found) > 1:
+        raise GraphQLError("ambiguous", extensions={"code": "AMBIGUOUS"})
+    return found[0] if found else None
 
 
 def selected_events(view: View, given: dict[str, Any] | None) -> list[Row]:
@@ -199,7 +213,8 @@ def percentile(rows: list[Row], percent: int) -> int | None:
 
 def retries(view: View, rows: list[Row]) -> int:
     """The number of failed attempts that another attempt follows or will follow."""
-    steps = [step for row in rows for step in view.steps_of(row)]
+    ids = {row["id"] for row in rows}
+    steps = [step for step in view.data.steps if step["instance"] in ids]
     return sum(
         attempt["status"] == "FAILED"
         and (attempt["number"] < step["attempt"] or step["status"] == "RETRYING")
@@ -209,8 +224,14 @@ def retries(view: View, rows: list[Row]) -> int:
     )
 
 
-def _pair(kind: str, first: str, second: str) -> str:
-    return f"{kind}:" + json.dumps([first, second], ensure_ascii=False, separators=(",", ":"))
+def _id(kind: str, *parts: str | int) -> str:
+    return f"{kind}:" + json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _step_id(view: View, step: Row) -> str:
+    instance = _instance_of(view, step) or {}
+    key = (instance["workflow"], instance["instance_id"])
+    return _id("WorkflowStep", *key, step["run"], step["name"], step["occurrence"])
 
 
 def _instance_of(view: View, row: Row) -> Row | None:
@@ -235,7 +256,7 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         a,
         BY_NAME,
     ),
-    ("Query", "instance"): lambda v, _, a: one(v.instances, instance_id=a["instanceId"]),
+    ("Query", "instance"): lambda v, _, a: instance_with_id(v, a),
     ("Query", "instances"): lambda v, _, a: instances_page(v, v.instances, a),
     ("Query", "reference"): lambda v, _, a: reference_row(a["refType"], a["refId"]),
     ("Query", "references"): lambda v, _, a: [
@@ -246,14 +267,19 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         selected_events(v, a.get("filter")), v.data.events, a, limited=any(v.restrictions.shape)
     ),
     ("Workflow", "id"): lambda v, w, a: f"Workflow:{w['name']}",
+    ("Workflow", "bound"): lambda v, w, a: False,
+    ("Workflow", "trackOnly"): lambda v, w, a: bool(w["track_only"]),
     ("Workflow", "latestInstance"): lambda v, w, a: newest(v.running(w)),
     ("Workflow", "statusCounts"): lambda v, w, a: counts(v.running(w)),
     ("Workflow", "instances"): lambda v, w, a: instances_page(v, v.running(w), a),
-    ("Reference", "id"): lambda v, r, a: _pair("Reference", r["ref_type"], r["ref_id"]),
+    ("Reference", "id"): lambda v, r, a: _id("Reference", r["ref_type"], r["ref_id"]),
     ("Reference", "latestInstance"): lambda v, r, a: newest(v.referring(r)),
     ("Reference", "statusCounts"): lambda v, r, a: counts(v.referring(r)),
     ("Reference", "instances"): lambda v, r, a: instances_page(v, v.referring(r), a),
-    ("WorkflowInstance", "id"): lambda v, i, a: f"WorkflowInstance:{i['instance_id']}",
+    ("WorkflowInstance", "id"): lambda v, i, a: _id(
+        "WorkflowInstance", i["workflow"], i["instance_id"]
+    ),
+    ("WorkflowInstance", "bound"): lambda v, i, a: False,
     ("WorkflowInstance", "workflow"): lambda v, i, a: one(v.data.workflows, name=i["workflow"]),
     ("WorkflowInstance", "reference"): lambda v, i, a: (
         reference_row(i["ref_type"], i["ref_id"]) if i["ref_type"] is not None else None
@@ -262,7 +288,15 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         i["started_at"], i["completed_at"]
     ),
     ("WorkflowInstance", "steps"): lambda v, i, a: v.steps_of(i),
-    ("WorkflowInstance", "step"): lambda v, i, a: one(v.steps_of(i), name=a["name"]),
+    ("WorkflowInstance", "step"): lambda v, i, a: one(
+        v.steps_of(i, a.get("run")), name=a["name"], occurrence=a["occurrence"]
+    ),
+    ("WorkflowInstance", "runs"): lambda v, i, a: v.runs_of(i)[
+        : 20 if a.get("first") is None else a["first"]
+    ],
+    ("WorkflowRun", "number"): lambda v, r, a: r["run"],
+    ("WorkflowRun", "duration"): lambda v, r, a: milliseconds(r["started_at"], r["completed_at"]),
+    ("WorkflowRun", "steps"): lambda v, r, a: v.steps_of({"id": r["instance"]}, r["run"]),
     ("WorkflowInstance", "events"): lambda v, i, a: event_page(
         [event for event in v.data.events if event["instance"] == i["id"]],
         v.data.events,
@@ -273,9 +307,7 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
     ("WorkflowInstance", "canResume"): _allows("PAUSED", "WAITING_FOR_PAUSE"),
     ("WorkflowInstance", "canTerminate"): _allows(*_UNFINISHED),
     ("WorkflowInstance", "canRestart"): _allows(*STATUSES[1:]),
-    ("WorkflowStep", "id"): lambda v, s, a: _pair(
-        "WorkflowStep", (_instance_of(v, s) or {})["instance_id"], s["name"]
-    ),
+    ("WorkflowStep", "id"): lambda v, s, a: _step_id(v, s),
     ("WorkflowStep", "instance"): lambda v, s, a: _instance_of(v, s),
     ("WorkflowStep", "index"): lambda v, s, a: s["step_index"],
     ("WorkflowStep", "attemptCount"): lambda v, s, a: s["attempt"],
@@ -291,7 +323,11 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
     ("WorkflowEvent", "cursor"): lambda v, e, a: f"{e['id']:016}",
     ("WorkflowEvent", "instance"): lambda v, e, a: _instance_of(v, e),
     ("WorkflowEvent", "step"): lambda v, e, a: one(
-        v.data.steps, instance=e["instance"], name=e["step"]
+        v.data.steps,
+        instance=e["instance"],
+        run=e["run"],
+        name=e["step"],
+        occurrence=e["occurrence"],
     ),
     ("InstanceStats", "total"): lambda v, s, a: len(s["rows"]),
     ("InstanceStats", "statusCounts"): lambda v, s, a: counts(s["rows"]),
@@ -356,8 +392,9 @@ def global_ids(data: Data) -> list[str]:
         for row in (*data.workflows, *data.instances[::5], *data.steps[::9])
     ]
     found += [
-        _pair("Reference", row["ref_type"], row["ref_id"])
+        _id("Reference", row["ref_type"], row["ref_id"])
         for row in data.instances[::9]
         if row["ref_type"]
     ]
-    return [*found, "Workflow:absent", 'WorkflowStep:["i-001","absent"]', "nonsense"]
+    absent = _id("WorkflowStep", "order", "i-001", 1, "absent", 1)
+    return [*found, "Workflow:absent", absent, "nonsense"]

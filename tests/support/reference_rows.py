@@ -10,17 +10,19 @@ Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Callable[[str], Iterable[Sequence[Any]]]
 
 _COLUMNS = {
-    "workflows": "name description metadata retention_days created_at updated_at",
-    "instances": "id instance_id workflow ref_type ref_id status input output error metadata"
+    "workflows": "name description metadata retention_days track_only created_at updated_at",
+    "instances": "id instance_id workflow run ref_type ref_id status input output error metadata"
     " created_at started_at updated_at completed_at sleep_until",
-    "steps": "id instance step_index name kind status output error retry_limit retry_delay"
-    " retry_backoff attempt next_retry_at started_at completed_at",
+    "runs": "instance run status output error started_at completed_at",
+    "steps": "id instance run step_index name occurrence kind status output error retry_limit"
+    " retry_delay retry_backoff attempt next_retry_at started_at completed_at",
     "attempts": "step number status error started_at ended_at retry_at",
-    "events": "id at type instance status step attempt data",
+    "events": "id at type instance run status step occurrence attempt data",
 }
 _TYPES = {
     "workflows": "Workflow",
     "instances": "WorkflowInstance",
+    "runs": "WorkflowRun",
     "steps": "WorkflowStep",
     "attempts": "StepAttempt",
     "events": "WorkflowEvent",
@@ -33,6 +35,7 @@ class Data:
 
     workflows: list[Row]
     instances: list[Row]
+    runs: list[Row]
     steps: list[Row]
     attempts: list[Row]
     events: list[Row]
@@ -78,10 +81,17 @@ class View:
         seen = {row["workflow"] for row in self.instances}
         return [row for row in self.data.workflows if row["name"] in seen]
 
-    def steps_of(self, instance: Row) -> list[Row]:
-        """The steps of an instance in order."""
-        found = [row for row in self.data.steps if row["instance"] == instance["id"]]
+    def steps_of(self, instance: Row, run: int | None = None) -> list[Row]:
+        """The steps of an instance's run in order, of the current one by default."""
+        key = (instance["id"], instance["run"] if run is None else run)
+        found = [row for row in self.data.steps if (row["instance"], row["run"]) == key]
         return sorted(found, key=lambda row: int(row["step_index"]))
+
+    def runs_of(self, instance: Row) -> list[Row]:
+        """The runs of an instance, newest first."""
+        current = {"__typename": "WorkflowRun", **instance, "instance": instance["id"]}
+        earlier = [row for row in self.data.runs if row["instance"] == instance["id"]]
+        return [current, *sorted(earlier, key=lambda row: -int(row["run"]))]
 
     def referring(self, reference: Row) -> list[Row]:
         """The visible instances with a reference."""

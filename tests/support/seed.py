@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 WORKFLOWS = ("order", "order-refund", "billing", 'näme ☃ "q"', "zz-last")
 REFERENCES = (("order", "1"), ("order", "10"), ("user", 'ü-"x"'), ("doc", "order-7"), ("user", "1"))
+# The id of instances of several workflows.
+SHARED_ID = "shared"
 STEP_NAMES = ("charge", "reserve stock", 'sénd "mail" ✉', "sleep-1", "wait")
 VALUES: tuple[object, ...] = (
     None,
@@ -45,6 +47,7 @@ _PATHS = (
     ("RUNNING", "SLEEPING", "RUNNING", "COMPLETED"),
     ("QUEUED", "RUNNING", "ERRORED"),
     ("ERRORED", "QUEUED", "RUNNING"),
+    ("RUNNING", "QUEUED", "RUNNING", "COMPLETED", "QUEUED"),
     ("QUEUED", "TERMINATED"),
     ("UNKNOWN",),
     ("COMPLETED",),
@@ -98,22 +101,30 @@ def statements(instances: int = 60, seed: int = 7) -> Iterator[str]:
     yield insert("workflows", name="order", created_at=at, updated_at=at, metadata="[1]")
     for number in range(instances):
         yield from instance(number, chance, clock)
+    for number, workflow in enumerate(WORKFLOWS[:3], instances):
+        yield from instance(number, chance, clock, key=(workflow, SHARED_ID))
     # This leaves gaps in rows and log, and counters at zero.
     yield "DELETE FROM instances WHERE instance_id IN ('i-003','i-011')"
 
 
-def instance(number: int, chance: random.Random, clock: Clock) -> Iterator[str]:
-    """One instance with its steps and its changes of status."""
+def instance(
+    number: int, chance: random.Random, clock: Clock, key: tuple[str, str] | None = None
+) -> Iterator[str]:
+    """One instance with its runs, their steps, and its changes of status.
+
+    `key` is its workflow and id; by default an id of its own.
+    """
     year = chance.choice((2001, 2025, 2025))
     created = clock.now(year)
     path = _PATHS[number % len(_PATHS)]
     ref_type, ref_id = chance.choice((*REFERENCES, (None, None)))
-    instance_id = f"i-{number:03}" if number % 7 else f'ïd-{number} "☃"'
+    own_id = f"i-{number:03}" if number % 7 else f'ïd-{number} "☃"'
+    workflow, instance_id = key or (chance.choice(WORKFLOWS), own_id)
     started = created if path[0] not in ("QUEUED", "UNKNOWN") else None
     yield insert(
         "instances",
         instance_id=instance_id,
-        workflow=chance.choice(WORKFLOWS),
+        workflow=workflow,
         ref_type=ref_type,
         ref_id=ref_id,
         status=path[0],
@@ -125,15 +136,17 @@ def instance(number: int, chance: random.Random, clock: Clock) -> Iterator[str]:
         started_at=started,
         completed_at=created if path[0] in _FINISHED else None,
     )
-    where = f"WHERE instance_id={quoted(instance_id)}"
-    steps = chance.sample(STEP_NAMES, chance.randint(0, 4))
+    where = f"WHERE instance_id={quoted(instance_id)} AND workflow={quoted(workflow)}"
     row = f"(SELECT id FROM instances {where})"
-    for index, name in enumerate(steps, 1):
-        yield from step(row, name, index, chance, clock.now(year))
+    run = 1
+    yield from steps(row, run, chance, clock, year)
     for status in path[1:]:
         at = clock.now(year)
         changes: dict[str, str | int | None] = {"status": status, "updated_at": at}
         changes["completed_at"] = at if status in _FINISHED else None
+        if status == "QUEUED":
+            run += 1
+            changes |= {"run": run, "output": None, "error": None, "started_at": None}
         if started is None and status != "QUEUED":
             started = changes["started_at"] = at
         if status == "COMPLETED":
@@ -143,10 +156,23 @@ def instance(number: int, chance: random.Random, clock: Clock) -> Iterator[str]:
         if status == "SLEEPING":
             changes["sleep_until"] = "2030-01-01T00:00:00.000Z"
         yield update("instances", changes, where)
+        if status == "QUEUED":
+            yield from steps(row, run, chance, clock, year)
 
 
-def step(row: str, name: str, index: int, chance: random.Random, at: str) -> Iterator[str]:
-    """One step and its attempts."""
+def steps(row: str, run: int, chance: random.Random, clock: Clock, year: int) -> Iterator[str]:
+    """The steps of a run; of four, the last has the name of the first."""
+    names = chance.sample(STEP_NAMES, chance.randint(0, 4))
+    for index, name in enumerate(names, 1):
+        key = (run, names[0], 2) if index == len(STEP_NAMES) - 1 else (run, name, 1)
+        yield from step(row, key, index, chance, clock.now(year))
+
+
+def step(
+    row: str, key: tuple[int, str, int], index: int, chance: random.Random, at: str
+) -> Iterator[str]:
+    """One step and its attempts; `key` is its run, name and occurrence."""
+    run, name, occurrence = key
     path = chance.choice(_STEP_PATHS)
     kind = "SLEEP" if name.startswith("sleep") else "TASK"
     if kind == "SLEEP":
@@ -165,14 +191,15 @@ def step(row: str, name: str, index: int, chance: random.Random, at: str) -> Ite
             "updated_at": at,
         }
         if position:
-            yield update("steps", columns, f"WHERE instance={row} AND name={quoted(name)}")
+            found = f"run={run} AND name={quoted(name)} AND occurrence={occurrence}"
+            yield update("steps", columns, f"WHERE instance={row} AND {found}")
             continue
         if policy:
             columns |= {"retry_limit": 3, "retry_delay": 1500, "retry_backoff": "LINEAR"}
-        names = ",".join(["instance", "name", "step_index", "kind", *columns])
-        values = ",".join(
-            [row, quoted(name), str(index * 2), quoted(kind), *map(quoted, columns.values())]
-        )
+        columns = {"run": run, "name": name, "occurrence": occurrence} | columns
+        columns |= {"step_index": index * 2, "kind": kind}
+        names = ",".join(["instance", *columns])
+        values = ",".join([row, *map(quoted, columns.values())])
         yield f"INSERT INTO steps ({names}) VALUES ({values})"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from resolvers.access.principals import Restrictions, principal
 from resolvers.base.errors import ArgumentError, RequestError
 from resolvers.base.vocabulary import Scope
+from resolvers.ports.database import DatabaseError
 from tests.support.client import Client
 from tests.support.d1 import SqliteD1
 from tests.support.operations import Comparison, Drawn, Refused
@@ -36,6 +37,10 @@ def asking(client: Client) -> Callable[[str, dict[str, Any]], str]:
             return client.text(query, **variables)
         except ArgumentError as error:
             raise Refused(error.argument) from error
+        except DatabaseError as error:
+            if error.ambiguity is None:
+                raise
+            raise Refused("AMBIGUOUS") from error
         except RequestError as error:
             if error.code != "OPERATION_TOO_LARGE":
                 raise

@@ -14,7 +14,8 @@ from tests.support.d1 import SqliteD1
 # Every member of a page, with what distinguishes events.
 EVENTS = "subscription ($f: EventFilter) { workflowEvents(filter: $f) { %s } }"
 PAGE = "events { cursor type status attempt data instance { instanceId } step { name } }"
-INSTANCE = "subscription ($id: String!) { instance(instanceId: $id) { instanceId status output } }"
+INSTANCE = """subscription ($id: String!, $workflow: String) {
+  instance(instanceId: $id, workflow: $workflow) { instanceId status output } }"""
 REFERENCE = """subscription ($t: String!, $id: String!) { reference(refType: $t, refId: $id) {
   refType refId statusCounts { status count }
   instances { nodes { instanceId status output } } } }"""

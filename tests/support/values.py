@@ -24,6 +24,7 @@ from graphql.type import GraphQLInputType, is_required_input_field
 from hypothesis import strategies as st
 
 from tests.support.reference_rows import Data
+from tests.support.seed import SHARED_ID
 
 _YEAR_MS = 365 * 24 * 60 * 60 * 1000
 
@@ -60,7 +61,7 @@ class Pool:
         )
         return cls(
             [*workflows, "absent"],
-            [*instances[::4], "absent"],
+            [*instances[::4], SHARED_ID, "absent"],
             [*sorted({row["name"] for row in data.steps}), "absent"],
             [*references, ("absent", "1")],
             ids,
@@ -138,6 +139,8 @@ def _scalar(
         "refId": [ref_id for _, ref_id in pool.references],
         "instanceId": pool.instances,
         "name": pool.steps if place[0] == "step" else pool.workflows,
+        "occurrence": (1, 1, 2, 0),
+        "run": (1, 1, 2, 3, 0),
         "workflow": pool.workflows,
     }
     name = place[-1]

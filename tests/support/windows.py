@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from resolvers.access.principals import Principal, Restrictions, principal
 from resolvers.base.vocabulary import EventType, InstanceStatus, Scope
 from tests.support.client import Client
+from tests.support.seed import SHARED_ID
 from tests.support.seeded import DATA, DATABASE, POOL
 from tests.support.subscribing import PAGE
 
@@ -96,4 +97,10 @@ ANY_POSITION = st.integers(0, HEAD + 5)
 ANY_CALLER = st.sampled_from(list(CALLERS.values()))
 
 
-SOME_IDS = st.sampled_from([*INSTANCE_IDS[::5], "i-004", "absent"])
+SOME_INSTANCES: st.SearchStrategy[dict[str, str]] = st.sampled_from(
+    [
+        *({"id": instance_id} for instance_id in (*INSTANCE_IDS[::5], "i-004", "absent")),
+        {"id": SHARED_ID, "workflow": "order"},
+        {"id": SHARED_ID, "workflow": "absent"},
+    ]
+)

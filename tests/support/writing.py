@@ -6,18 +6,23 @@ from resolvers.ports.engine import Engine
 from resolvers.ports.sql import HEAD
 from tests.support.client import Client
 
-INSTANCE = """id instanceId status input output error { name message stack } metadata createdAt
+INSTANCE = """id instanceId run status input output error { name message stack } metadata createdAt
   startedAt updatedAt completedAt sleepUntil workflow { name } reference { refType refId }"""
-STEP = """name index kind status output error { name message stack } attemptCount nextRetryAt
+STEP = """run name occurrence index kind status output error { name message stack } attemptCount
+  nextRetryAt
   retryPolicy { limit delay backoff } startedAt completedAt
   attempts { number status error { message } startedAt endedAt retryAt }"""
 _FAILURES = """__typename ... on InvalidInput { code message path } ... on NotFound { code message }
+  ... on AmbiguousInstance { code message instances { instanceId workflow { name } } }
+  ... on RunMismatch { code message run }
   ... on IllegalTransition { code message from to stepFrom stepTo }"""
 _STARTED = f"""__typename ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
   ... on InvalidInput {{ code message path }} ... on EngineUnavailable {{ code message }}
+  ... on UnboundWorkflow {{ code message suggestions }}
   ... on InstanceConflict {{ code message existing {{ {INSTANCE} }} }}"""
 _ACTED = f"""__typename ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
   ... on NotFound {{ code }} ... on IllegalTransition {{ code from to }}
+  ... on AmbiguousInstance {{ code instances {{ instanceId workflow {{ name }} }} }}
   ... on EngineUnavailable {{ code message }}"""
 
 START = f"mutation ($v: StartWorkflowInput!) {{ r: startWorkflow(input: $v) {{ {_STARTED} }} }}"
@@ -32,16 +37,19 @@ TRACK = f"""mutation ($v: [TrackingUpdate!]!) {{ r: track(updates: $v) {{
   {_FAILURES} ... on TrackPayload {{ applied cursor }} }} }}"""
 REGISTER = """mutation ($v: RegisterWorkflowInput!) { r: registerWorkflow(input: $v) { __typename
   ... on InvalidInput { code path } ... on WorkflowPayload { workflow {
-  name description metadata retentionDays createdAt updatedAt } } } }"""
+  name description metadata retentionDays trackOnly createdAt updatedAt } } } }"""
 ACT = f"""mutation ($v: InstanceActionInput!) {{ r: %s(input: $v) {{ {_ACTED} }} }}"""
 
 # Everything that a caller can change, without the instants of the changes.
 _STATE = {
-    "workflows": "SELECT name,description,metadata,retention_days FROM workflows ORDER BY name",
-    "instances": "SELECT instance_id,workflow,ref_type,ref_id,status,input,output,error,metadata,"
-    "sleep_until,retrying_steps,started_at IS NULL,completed_at IS NULL FROM instances ORDER BY id",
-    "steps": "SELECT instance,name,step_index,kind,status,output,error,attempt,next_retry_at,"
-    "retry_limit,retry_delay,retry_backoff FROM steps ORDER BY id",
+    "workflows": "SELECT name,description,metadata,retention_days,track_only FROM workflows"
+    " ORDER BY name",
+    "instances": "SELECT instance_id,workflow,run,ref_type,ref_id,status,input,output,error,"
+    "metadata,sleep_until,retrying_steps,started_at IS NULL,completed_at IS NULL FROM instances"
+    " ORDER BY id",
+    "runs": "SELECT instance,run,status,output,error FROM runs ORDER BY instance,run",
+    "steps": "SELECT instance,run,name,occurrence,step_index,kind,status,output,error,attempt,"
+    "next_retry_at,retry_limit,retry_delay,retry_backoff FROM steps ORDER BY id",
     "attempts": "SELECT step,number,status,error,retry_at FROM attempts ORDER BY step,number",
 }
 
@@ -64,8 +72,10 @@ class Writer:
         return self._call(START, {"workflow": workflow, "trackOnly": not is_bound, **given})
 
     def starts(self, *inputs: dict[str, Any]) -> Any:
-        """startWorkflows."""
-        return self._call(STARTS, list(inputs))
+        """startWorkflows; workflows that are not bound are only tracked."""
+        bound = self.client.services.engine.workflows
+        given = [{"trackOnly": start.get("workflow") not in bound, **start} for start in inputs]
+        return self._call(STARTS, given)
 
     def update(self, instance_id: str = "i", **given: Any) -> Any:
         """updateWorkflowInstance."""
@@ -91,9 +101,9 @@ class Writer:
         """registerWorkflow."""
         return self._call(REGISTER, {"name": name, **given})
 
-    def act(self, action: str, instance_id: str = "i") -> Any:
+    def act(self, action: str, instance_id: str = "i", **given: Any) -> Any:
         """An action such as pauseWorkflow."""
-        return self._call(ACT % f"{action}Workflow", {"instanceId": instance_id})
+        return self._call(ACT % f"{action}Workflow", {"instanceId": instance_id, **given})
 
     def events(self, after: int = 0) -> list[tuple[Any, ...]]:
         """The events after a position: type, status, step, attempt."""
@@ -114,10 +124,11 @@ class Writer:
         """Everything that a caller can change."""
         return {table: self.database.rows(sql) for table, sql in _STATE.items()}
 
-    def read(self, instance_id: str = "i") -> Any:
+    def read(self, instance_id: str = "i", workflow: str | None = None) -> Any:
         """The instance."""
-        query = f"query ($id: String!) {{ instance(instanceId: $id) {{ {INSTANCE} }} }}"
-        return self.client(query, id=instance_id)["instance"]
+        query = f"""query ($id: String!, $w: String) {{
+          instance(instanceId: $id, workflow: $w) {{ {INSTANCE} }} }}"""
+        return self.client(query, id=instance_id, w=workflow)["instance"]
 
 
 def failure(result: Any) -> tuple[Any, ...]:

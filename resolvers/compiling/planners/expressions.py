@@ -4,7 +4,7 @@ In templates `{t}` is replaced by the alias of the parent row, `{r}` by that of 
 
 Example:
 
-    { instance(instanceId: "i-1", workflow: "w") { status step(name: "pay") { kind } } }
+    { instance(instanceId: "i-1", workflow: "order") { status step(name: "pay") { kind } } }
 
 becomes
 

@@ -3,7 +3,7 @@
 Example:
 
     mutation {
-      updateWorkflowInstance(input: { instanceId: "i-1", workflow: "w", status: PAUSED }) {
+      updateWorkflowInstance(input: { instanceId: "i-1", workflow: "order", status: PAUSED }) {
         ... on InstancePayload { instance { status } }
       }
     }
@@ -39,8 +39,8 @@ def payload(field: Field, type_name: str, *, by_workflow: bool) -> tuple[str, st
 
 
 def _instance(field: Field, row: str, *, by_workflow: bool) -> str:
-    workflow = field.supplied("workflow") if by_workflow else None
     by_id = field.supplied("instance_id")
+    workflow = field.supplied("workflow") if by_workflow else None
     return filters.all_of(filters.identified(field, row, by_id=by_id, by_workflow=workflow))
 
 
