@@ -8,6 +8,7 @@ import pytest
 from graphql import EnumTypeDefinitionNode, GraphQLEnumType, parse
 
 from resolvers.base import vocabulary
+from resolvers.base.transitions import TERMINAL
 from schema.build import core
 
 _ROOT = Path(__file__).parents[2]
@@ -21,6 +22,8 @@ _COLUMNS = {
     ("instances", "status"): vocabulary.InstanceStatus,
     ("events", "status"): vocabulary.InstanceStatus,
     ("events", "type"): vocabulary.EventType,
+    # Those that a run may end with.
+    ("runs", "status"): sorted(TERMINAL),
     ("steps", "kind"): vocabulary.StepKind,
     ("steps", "status"): vocabulary.StepStatus,
     ("steps", "retry_backoff"): vocabulary.Backoff,
