@@ -25,9 +25,8 @@ class CommandEngine:
         if self._problem:
             return f"No Workflow is bound for {workflow!r}: {self._problem}."
         return (
-            f"No Workflow is bound for {workflow!r}: its instances are tracked, not executed from"
-            " here. To execute them, bind the Workflow and name its binding in the variable"
-            " WORKFLOWS."
+            f"No Workflow is bound for {workflow!r}, so nothing here executes its instances. To"
+            " execute them, bind the Workflow and name its binding in the variable WORKFLOWS."
         )
 
     async def create(self, workflow: str, instance_id: str, *, params: str) -> None:

@@ -61,7 +61,7 @@ def ambiguous(instance_id: str) -> Refusal:
 def unbound(message: str, workflow: str, bound: Iterable[str]) -> Refusal:
     """Make an UnboundWorkflow; `bound` are the bound names that the caller may start."""
     suggestions = suggestion_list(workflow, list(bound))[:MAX_SUGGESTIONS]
-    advice = f"{did_you_mean(suggestions)} Set `trackOnly` to record what is executed elsewhere."
+    advice = f"{did_you_mean(suggestions)} To record what is executed elsewhere, set `trackOnly`."
     return Refusal(
         "UnboundWorkflow", ErrorCode.UNBOUND_WORKFLOW, message + advice, suggestions=suggestions
     )

@@ -196,7 +196,7 @@ def step(
             continue
         if policy:
             columns |= {"retry_limit": 3, "retry_delay": 1500, "retry_backoff": "LINEAR"}
-        columns = {"run": run, "name": name, "occurrence": occurrence} | columns
+        columns |= {"run": run, "name": name, "occurrence": occurrence}
         columns |= {"step_index": index * 2, "kind": kind}
         names = ",".join(["instance", *columns])
         values = ",".join([row, *map(quoted, columns.values())])

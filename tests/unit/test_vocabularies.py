@@ -1,6 +1,7 @@
 """The vocabularies of Python, of the tables' CHECKs and of GraphQL are equal."""
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
     if isinstance(value, type) and issubclass(value, StrEnum) and value is not StrEnum
 }
 # The vocabulary of each column that has one, by table and name.
-_COLUMNS = {
+_COLUMNS: dict[tuple[str, str], Iterable[str]] = {
     ("instances", "status"): vocabulary.InstanceStatus,
     ("events", "status"): vocabulary.InstanceStatus,
     ("events", "type"): vocabulary.EventType,
