@@ -85,8 +85,8 @@ def update_instance(
     """Make the statements of an update: insert (with `create`), change, guard.
 
     The guard refuses the transaction unless the instance then exists with the requested status,
-    and in the run that the update names.
-    `number` is the update's index in a batch, for the path of a refusal.
+    and in the run that the update names. `number` is the update's index in a batch, for the path
+    of a refusal.
     """
     statements = [_insert(update)] if create else []
     if (change := _change(update, principal)) is not None:
