@@ -57,6 +57,7 @@ class tracked:  # noqa: N801 - it is called like a function
         self._step = TrackedStep(step, run, service, delivery=delivery)
 
     async def __aenter__(self) -> TrackedStep:
+        await self._step.begin()
         return self._step
 
     async def __aexit__(
