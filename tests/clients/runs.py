@@ -91,9 +91,10 @@ def log_of(instance: dict[str, Any]) -> Log:
 
 def shown(step: dict[str, Any] | None) -> str | None:
     """The name of a step, with its occurrence unless that is 1."""
-    if step is None or step["occurrence"] == 1:
-        return step and str(step["name"])
-    return f"{step['name']} #{step['occurrence']}"
+    if step is None:
+        return None
+    name, occurrence = step["name"], step["occurrence"]
+    return str(name) if occurrence == 1 else f"{name} #{occurrence}"
 
 
 def sent_to(instance: dict[str, Any]) -> int:

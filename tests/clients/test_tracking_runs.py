@@ -203,7 +203,13 @@ def record(status: str, *steps: tuple[str, int, str], run: int = 1) -> dict[str,
         {"name": name, "occurrence": occurrence, "status": status}
         for name, occurrence, status in steps
     ]
-    return {"workflow": {"name": "send-invoice"}, "status": status, "run": run, "steps": members}
+    return {
+        "workflow": {"name": "send-invoice"},
+        "reference": None,
+        "status": status,
+        "run": run,
+        "steps": members,
+    }
 
 
 def replay(status: str, **steps: str) -> Run:
@@ -257,6 +263,17 @@ def test_an_instance_that_is_queued_or_paused_runs_again() -> None:
         run = replay(status)
         updates = reported(run.attempt_begins(run.step("total", "TASK"), 1))
         assert sorted(updates) == [("RUNNING", ""), ("total", "RUNNING", "1")]
+
+
+def test_the_first_report_of_a_queued_run_keeps_a_recorded_reference() -> None:
+    for recorded in (None, {"refType": "order", "refId": "7"}):
+        run = fresh()
+        run.reference = ',"reference":{"refType":"user","refId":"1"}'
+        run.recall({**record("QUEUED"), "reference": recorded})
+        [first, _] = run.attempt_begins(run.step("total", "TASK"), 1)
+        sent = members(first)
+        assert (sent["status"], sent["input"]) == ("RUNNING", {"a": 1})
+        assert sent.get("reference") == (None if recorded else {"refType": "user", "refId": "1"})
 
 
 def test_a_finished_instance_is_not_reported_as_running() -> None:

@@ -60,7 +60,9 @@ class Run:
     workflow: str | None
     """Name of the workflow; if it is None, the record's is taken over."""
     creation: str = ""
-    """JSON of further members of the first update: `input`, `reference`, `metadata`."""
+    """JSON of further members of the first update: `input`, `metadata`."""
+    reference: str = ""
+    """JSON of its `reference`, unless the record has one."""
     reported: str | None = None
     """The instance's status as the service has it; None if it is not tracked yet."""
     begun: bool = False
@@ -92,8 +94,10 @@ class Run:
         self.identify(found)
         if found is None:
             return
-        self.begun = True
+        self.begun = found["status"] != "QUEUED"
         self.reported = found["status"]
+        if found["reference"] is not None:
+            self.reference = ""
         self.known = {
             (step["name"], step["occurrence"]): step["status"] for step in found["steps"] or ()
         }
@@ -175,12 +179,12 @@ class Run:
         return self._ends("ERRORED", f',"error":{encode(error)}')
 
     def _beginning(self) -> list[Update]:
-        """The update that creates the instance as running, before all others."""
+        """The update that begins the run and creates an instance that is not tracked yet."""
         if self.begun:
-            return self._status() if self.reported in ("QUEUED", "UNKNOWN") else []
+            return self._status() if self.reported == "UNKNOWN" else []
         self.begun = True
         self.reported = "RUNNING"
-        members = '"status":"RUNNING"' + self.creation
+        members = '"status":"RUNNING"' + self.creation + self.reference
         return [Update("instance", members, "the start of the instance", creates=True)]
 
     def _pause_begins(self, step: Step) -> list[Update]:

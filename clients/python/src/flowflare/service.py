@@ -25,7 +25,8 @@ _TRACK = (
 )
 _LOOK = (
     "query Look($id: String!, $workflow: String, $steps: Boolean!) {"
-    " instance(instanceId: $id, workflow: $workflow) { workflow { name } status run"
+    " instance(instanceId: $id, workflow: $workflow) {"
+    " workflow { name } reference { refType refId } status run"
     " steps @include(if: $steps) { name occurrence status } } }"
 )
 
@@ -100,9 +101,10 @@ class Flowflare(TransportOwner):
     async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
         """Read the current state of an instance; None if it is not tracked.
 
-        It has `workflow` (with its `name`), `status`, `run`, and the `steps` of that run (`name`,
-        `occurrence`, `status`), which are None if they are too large to be read. Without `workflow`
-        it raises Refused with the code AMBIGUOUS if instances of several workflows have the id.
+        It has `workflow` (its `name`), `reference` (`refType`, `refId`), `status`, `run`, and the
+        `steps` of that run (`name`, `occurrence`, `status`), which are None if they are too large
+        to be read. Without `workflow` it raises Refused with the code AMBIGUOUS if instances of
+        several workflows have the id.
         """
         variables = {"id": instance_id, "workflow": workflow}
         try:
