@@ -176,6 +176,25 @@ async def test_a_refused_repetition_is_not_logged_as_a_warning(
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
+async def test_no_update_is_sent_before_the_number_of_the_run_is_known(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    record = {"workflow": {"name": "send-invoice"}, "status": "RUNNING", "run": 3, "steps": []}
+    answers: Iterator[tuple[int, object]] = iter([(503, {}), (200, {"data": {"instance": record}})])
+    gateway.script = lambda call: next(answers, (200, APPLIED))
+    box = Outbox(Reports(service, Run("i-1", None)), "instance 'i-1'", first_retry_s=0.01)
+    box.put(update(1))
+    await box.flush()
+    box.put(update(2))
+    await emptied(box)
+    assert [call.name for call in gateway.calls] == ["Look", "Look", "Track"]
+    members = {"instanceId": "i-1", "workflow": "send-invoice", "run": 3}
+    assert gateway.calls[2].operation["variables"]["updates"] == [
+        {"step": {**members, "name": "1"}},
+        {"step": {**members, "name": "2"}},
+    ]
+
+
 @pytest.mark.parametrize("refused_at", [1, 2])
 async def test_the_updates_of_a_run_that_was_restarted_are_dropped_at_once(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture, refused_at: int
