@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -25,6 +26,9 @@ class Call:
     operation: dict[str, Any]
     authorization: str | None
     passed: bool
+    is_held: bool = False
+    answer: Any = None
+    """The service's answer."""
 
     @property
     def name(self) -> str:
@@ -42,6 +46,8 @@ class Gateway(Closing):
     mode: Mode = "pass"
     script: Callable[[Call], tuple[int, object]] | None = None
     """Answers in the service's place, where there is none: status and JSON."""
+    holds: Callable[[Call], bool] | None = None
+    """Selects calls that are passed on only by `let_go`."""
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,13 +55,18 @@ class Gateway(Closing):
         client = httpx.Client(timeout=30)
         self._client = client
         self._released = threading.Event()
+        self._let_go = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 mode = gateway.mode
                 key = self.headers["authorization"]
-                gateway.calls.append(Call(json.loads(body), key, mode in ("pass", "lose")))
+                call = Call(json.loads(body), key, mode in ("pass", "lose"))
+                gateway.calls.append(call)
+                if gateway.holds is not None and gateway.holds(call):
+                    call.is_held = True
+                    gateway._let_go.wait(60)
                 if mode == "hang":
                     gateway._released.wait(30)
                     return
@@ -63,16 +74,18 @@ class Gateway(Closing):
                     self._answer(503, b"away")
                     return
                 if gateway.script is not None:
-                    status, answer = gateway.script(gateway.calls[-1])
+                    status, answer = gateway.script(call)
                     self._answer(status, json.dumps(answer).encode())
                     return
                 if mode == "deny":
                     key = "Bearer wrong"
                 headers = {"authorization": key or "", "content-type": "application/json"}
                 passed = client.post(f"{gateway.target}/graphql", content=body, headers=headers)
+                call.answer = passed.json()
                 if mode == "lose":
                     return
-                self._answer(passed.status_code, passed.content)
+                with suppress(ConnectionError):  # the caller of a held call may have gone
+                    self._answer(passed.status_code, passed.content)
 
             def _answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
@@ -96,8 +109,14 @@ class Gateway(Closing):
         self._thread.start()
         return self
 
+    def let_go(self) -> None:
+        """Pass on the calls that are held, and hold no more."""
+        self.holds = None
+        self._let_go.set()
+
     def close(self) -> None:
         """Stop, and release requests that hang."""
+        self.let_go()
         self._released.set()
         self._server.shutdown()
         self._server.server_close()

@@ -14,19 +14,21 @@ _START = """mutation Start($input: StartWorkflowInput!) {
     ... on Error { code message }
   }
 }"""
-_INSTANCE = """query Instance($id: String!) {
-  instance(instanceId: $id) {
+_INSTANCE = """query Instance($id: String!, $workflow: String) {
+  instance(instanceId: $id, workflow: $workflow) {
     workflow { name }
+    run
     reference { refType refId }
     status input output sleepUntil startedAt
     error { name message stack }
     steps {
-      name index kind status output attemptCount nextRetryAt startedAt completedAt
+      name occurrence index kind status output attemptCount nextRetryAt startedAt completedAt
       error { name message }
       retryPolicy { limit delay backoff }
       attempts { number status startedAt endedAt retryAt error { name message stack } }
     }
-    events(first: 1000) { events { type step { name } attempt at } }
+    runs { number status output error { message } steps { name status output } }
+    events(first: 1000) { events { type step { name occurrence } attempt at } }
   }
 }"""
 SENT = "INSTANCE_UPDATED"
@@ -35,16 +37,31 @@ FINISHED = ("COMPLETED", "ERRORED", "TERMINATED")
 Log = list[tuple[str, str | None, int | None]]
 
 
-def start(api: Api, workflow: str, **wishes: Any) -> str:
-    """Start an instance through the API; its id."""
-    instance_id = f"{workflow}-{uuid.uuid4()}"
-    started = {"workflow": workflow, "instanceId": instance_id, "input": wishes or None}
+def start(api: Api, workflow: str, *, instance_id: str = "", **wishes: Any) -> str:
+    """Start an instance through the API; its id, a new one unless given."""
+    instance_id = instance_id or f"{workflow}-{uuid.uuid4()}"
+    return _start(api, {"workflow": workflow, "instanceId": instance_id, "input": wishes or None})
+
+
+def start_elsewhere(api: Api, workflow: str, *, instance_id: str = "") -> str:
+    """Record the start of an instance that no engine runs; its id, a new one unless given."""
+    instance_id = instance_id or f"{workflow}-{uuid.uuid4()}"
+    return _start(api, {"workflow": workflow, "instanceId": instance_id, "trackOnly": True})
+
+
+def _start(api: Api, started: dict[str, Any]) -> str:
     answer = api.data(_START, input=started)["startWorkflow"]
     assert answer == {"instance": {"status": "QUEUED"}}
-    return instance_id
+    return str(started["instanceId"])
 
 
-def until(api: Api, instance_id: str, *statuses: str, seconds: float = 30) -> dict[str, Any]:
+def until(
+    api: Api,
+    instance_id: str,
+    *statuses: str,
+    workflow: str | None = None,
+    seconds: float = 30,
+) -> dict[str, Any]:
     """The instance once it has one of the statuses; the terminal ones, unless given."""
     wanted = statuses or FINISHED
     found = api.until(
@@ -52,6 +69,7 @@ def until(api: Api, instance_id: str, *statuses: str, seconds: float = 30) -> di
         lambda data: data["instance"] and data["instance"]["status"] in wanted,
         seconds=seconds,
         id=instance_id,
+        workflow=workflow,
     )
     instance = found["instance"]
     assert isinstance(instance, dict)
@@ -61,14 +79,22 @@ def until(api: Api, instance_id: str, *statuses: str, seconds: float = 30) -> di
 def log_of(instance: dict[str, Any]) -> Log:
     """The events of a workflow: type of the event, name of the step, number of the attempt.
 
-    An event that somebody sends to the instance is in the log as well, whenever it comes; see
-    `sent_to`.
+    The second `load` is shown as `load #2`. An event that somebody sends to the instance is in the
+    log as well, whenever it comes; see `sent_to`.
     """
     return [
-        (event["type"], (event["step"] or {}).get("name"), event["attempt"])
+        (event["type"], shown(event["step"]), event["attempt"])
         for event in instance["events"]["events"]
         if event["type"] != SENT
     ]
+
+
+def shown(step: dict[str, Any] | None) -> str | None:
+    """The name of a step, with its occurrence unless that is 1."""
+    if step is None:
+        return None
+    name, occurrence = step["name"], step["occurrence"]
+    return str(name) if occurrence == 1 else f"{name} #{occurrence}"
 
 
 def sent_to(instance: dict[str, Any]) -> int:

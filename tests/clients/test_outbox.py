@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ import pytest
 
 from flowflare import Flowflare
 from flowflare.outbox import Outbox, Update
+from flowflare.reports import Reports
+from flowflare.runs import Run
 from tests.clients.gateway import Call, Gateway
 
 if TYPE_CHECKING:
@@ -21,6 +22,16 @@ APPLIED = {"data": {"track": {"__typename": "TrackPayload"}}}
 REFUSED = {
     "data": {
         "track": {"__typename": "NotFound", "code": "NOT_FOUND", "message": "No such instance."}
+    }
+}
+
+RESTARTED = {
+    "data": {
+        "track": {
+            "__typename": "RunMismatch",
+            "code": "RUN_MISMATCH",
+            "message": "'i-1' is in run 2.",
+        }
     }
 }
 
@@ -39,11 +50,12 @@ async def service(gateway: Gateway) -> AsyncIterator[Flowflare]:
 
 
 def outbox(service: Flowflare, **limits: Any) -> Outbox:
-    return Outbox(service, "instance 'i-1'", **{"first_retry_s": 0.01, "linger_s": 0.01, **limits})
+    reports = Reports(service, Run("i-1", "send-invoice", number=1))
+    return Outbox(reports, "instance 'i-1'", **{"first_retry_s": 0.01, "linger_s": 0.01, **limits})
 
 
 def update(number: int, **more: Any) -> Update:
-    return Update(json.dumps({"step": {"name": str(number)}}), f"step {number}", **more)
+    return Update("step", f'"name":"{number}"', f"step {number}", **more)
 
 
 def sent(call: Call) -> list[int]:
@@ -164,6 +176,69 @@ async def test_a_refused_repetition_is_not_logged_as_a_warning(
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
+async def test_no_update_is_sent_before_the_number_of_the_run_is_known(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    record = {"workflow": {"name": "send-invoice"}, "status": "RUNNING", "run": 3, "steps": []}
+    answers: Iterator[tuple[int, object]] = iter([(503, {}), (200, {"data": {"instance": record}})])
+    gateway.script = lambda call: next(answers, (200, APPLIED))
+    box = Outbox(Reports(service, Run("i-1", None)), "instance 'i-1'", first_retry_s=0.01)
+    box.put(update(1))
+    await box.flush()
+    box.put(update(2))
+    await emptied(box)
+    assert [call.name for call in gateway.calls] == ["Look", "Look", "Track"]
+    members = {"instanceId": "i-1", "workflow": "send-invoice", "run": 3}
+    assert gateway.calls[2].operation["variables"]["updates"] == [
+        {"step": {**members, "name": "1"}},
+        {"step": {**members, "name": "2"}},
+    ]
+
+
+@pytest.mark.parametrize("refused_at", [1, 2])
+async def test_the_updates_of_a_run_that_was_restarted_are_dropped_at_once(
+    gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture, refused_at: int
+) -> None:
+    # The first call may be refused for another reason, so that its updates are sent one by one.
+    answers = iter([REFUSED] * (refused_at - 1))
+    gateway.script = lambda call: (200, next(answers, RESTARTED))
+    caplog.set_level(logging.INFO, logger="flowflare")
+    box = outbox(service)
+    box.put(*(update(number) for number in range(3)))
+    await box.flush()
+    assert len(box) == 0
+    box.put(update(3, creates=True))
+    await box.flush()
+    assert await box.drain()
+    box.close()
+    assert len(gateway.calls) == refused_at
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "INFO",
+            "instance 'i-1': it was restarted, so 3 updates of the run before are dropped:"
+            " RUN_MISMATCH: 'i-1' is in run 2.",
+        )
+    ]
+    assert box.lost == 0
+
+
+async def test_updates_that_are_put_while_a_restart_is_found_out_are_dropped_too(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    box = outbox(service, linger_s=60)
+    loop = asyncio.get_running_loop()
+
+    def script(call: Call) -> tuple[int, object]:
+        loop.call_soon_threadsafe(box.put, update(2))
+        return 200, RESTARTED
+
+    gateway.script = script
+    box.put(update(1))
+    async with asyncio.timeout(5):
+        await asyncio.gather(box.flush(), box.flush())
+    assert (len(box), batches(gateway)) == (0, [[1]])
+
+
 async def test_a_key_that_is_refused_is_not_tried_again(
     gateway: Gateway, service: Flowflare, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -188,7 +263,7 @@ async def test_the_oldest_updates_are_dropped_except_the_first(
     assert batches(gateway) == [[0, 4, 5]]
     assert box.lost == 3
     assert "dropped the oldest 3" in caplog.text
-    small = outbox(service, linger_s=60, max_bytes=2 * len(update(7).text))
+    small = outbox(service, linger_s=60, max_bytes=2 * len(update(7).members))
     small.put(update(6), update(7), update(8))
     assert await small.drain()
     assert batches(gateway)[-1] == [7, 8]
@@ -201,8 +276,8 @@ async def test_a_batch_stays_below_the_services_limits(
     box.put(*(update(number) for number in range(150)))
     await box.flush()
     assert [len(batch) for batch in batches(gateway)] == [100, 50]
-    large = json.dumps({"step": {"name": "1", "output": "x" * 500_000}})
-    box.put(*(Update(large, "large") for _ in range(4)))
+    large = f'"name":"1","output":"{"x" * 500_000}"'
+    box.put(*(Update("step", large, "large") for _ in range(4)))
     await box.flush()
     assert [len(batch) for batch in batches(gateway)[2:]] == [2, 2]
 
@@ -212,7 +287,7 @@ async def test_undelivered_updates_are_logged_without_their_content(
 ) -> None:
     gateway.mode = "refuse"
     box = outbox(service)
-    box.put(Update('{"step":{"output":"private"}}', "step 'charge' COMPLETED"))
+    box.put(Update("step", '"output":"private"', "step 'charge' COMPLETED"))
     assert not await box.drain()
     box.close()
     assert "1 updates could not be delivered" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from flowflare import (
 )
 from scripts.project import ROOT
 from tests.clients.gateway import Gateway
-from tests.clients.runs import log_of, start, until
+from tests.clients.runs import log_of, start_elsewhere, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +42,7 @@ async def flowflare(server: LocalServer) -> AsyncIterator[Flowflare]:
 
 
 async def test_a_step_is_retried_and_recorded(api: Api, flowflare: Flowflare) -> None:
-    instance_id = start(api, "import")
+    instance_id = start_elsewhere(api, "import")
 
     async def load(attempt: Attempt) -> dict[str, int]:
         if attempt.number < 3:
@@ -64,7 +65,7 @@ async def test_a_step_is_retried_and_recorded(api: Api, flowflare: Flowflare) ->
 
 
 async def test_a_failed_step_raises_the_error_of_its_work(api: Api, flowflare: Flowflare) -> None:
-    instance_id = start(api, "import")
+    instance_id = start_elsewhere(api, "import")
 
     def fail() -> None:
         raise LookupError("not there")
@@ -85,7 +86,7 @@ async def test_a_failed_step_raises_the_error_of_its_work(api: Api, flowflare: F
 async def test_an_attempt_that_takes_too_long_has_failed(api: Api, flowflare: Flowflare) -> None:
     import asyncio
 
-    instance_id = start(api, "import")
+    instance_id = start_elsewhere(api, "import")
 
     async def slow() -> None:
         await asyncio.sleep(60)
@@ -104,7 +105,7 @@ async def test_an_attempt_that_takes_too_long_has_failed(api: Api, flowflare: Fl
 
 
 async def test_a_service_that_was_away_gets_all_updates(server: LocalServer, api: Api) -> None:
-    instance_id = start(api, "import")
+    instance_id = start_elsewhere(api, "import")
     with Gateway(target=server.url, mode="refuse") as gateway:
 
         def work() -> str:
@@ -115,6 +116,72 @@ async def test_a_service_that_was_away_gets_all_updates(server: LocalServer, api
             assert await track_step(flowflare, instance_id, "work", work) == "done"
     [step] = until(api, instance_id, "QUEUED")["steps"]
     assert (step["status"], step["output"]) == ("COMPLETED", "done")
+
+
+async def test_a_step_is_recorded_for_the_instance_of_its_workflow(
+    api: Api, flowflare: Flowflare, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance_id = start_elsewhere(api, "import")
+    start_elsewhere(api, "export", instance_id=instance_id)
+
+    async def track(result: str, **more: Any) -> object:
+        return await track_step(flowflare, instance_id, "load", lambda: result, **more)
+
+    await track("imported", workflow="import")
+    await track("exported", workflow="export")
+    await track("exported again", workflow="export", occurrence=2)
+    for workflow, outputs in (("import", ["imported"]), ("export", ["exported", "exported again"])):
+        steps = until(api, instance_id, "QUEUED", workflow=workflow)["steps"]
+        assert [(step["name"], step["occurrence"]) for step in steps] == [
+            ("load", number) for number in range(1, len(outputs) + 1)
+        ]
+        assert [step["output"] for step in steps] == outputs
+    assert caplog.records == []
+    # Without the workflow nobody knows which of them it is, but the work is done.
+    assert await track("done") == "done"
+    assert "AMBIGUOUS" in caplog.text
+    with pytest.raises(Refused) as refused:
+        await flowflare.look(instance_id)
+    assert refused.value.code == "AMBIGUOUS"
+
+
+async def test_a_record_shows_the_run_and_the_steps(api: Api, flowflare: Flowflare) -> None:
+    instance_id = start_elsewhere(api, "import")
+    await track_step(flowflare, instance_id, "load", lambda: 1, occurrence=2)
+    assert await flowflare.look(instance_id, workflow="import") == {
+        "workflow": {"name": "import"},
+        "reference": None,
+        "status": "QUEUED",
+        "run": 1,
+        "steps": [{"name": "load", "occurrence": 2, "status": "COMPLETED"}],
+    }
+    assert await flowflare.look(instance_id, workflow="export") is None
+
+
+async def test_the_record_of_a_long_run_has_its_run_and_status(
+    api: Api, flowflare: Flowflare
+) -> None:
+    instance_id = start_elsewhere(api, "import")
+    # More than the two megabytes that D1 returns, with as few steps as possible.
+    completed = {"instanceId": instance_id, "name": "😀" * 256, "status": "COMPLETED"}
+    for first in range(1, 2_001, 100):
+        await flowflare.track(
+            [
+                json.dumps({"step": {**completed, "occurrence": number}})
+                for number in range(first, first + 100)
+            ]
+        )
+    assert await flowflare.look(instance_id) == {
+        "workflow": {"name": "import"},
+        "reference": None,
+        "status": "QUEUED",
+        "run": 1,
+        "steps": None,
+    }
+    await track_step(flowflare, instance_id, "last", lambda: 1)
+    query = 'query ($id: String!) { instance(instanceId: $id) { step(name: "last") { status } } }'
+    data = await flowflare.execute(query, {"id": instance_id})
+    assert data["instance"]["step"] == {"status": "COMPLETED"}
 
 
 async def test_a_step_runs_even_if_nothing_can_be_reported(

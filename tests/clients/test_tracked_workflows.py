@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowflare import Flowflare, track_step
+from resolvers.base.names import step_name
 from scripts.local_server import LocalServer
-from tests.clients.runs import Log, act, log_of, sent_to, start, until
+from tests.clients.runs import Log, act, log_of, sent_to, shown, start, until
 from tests.worker.api import Api
 
 if TYPE_CHECKING:
@@ -45,9 +48,9 @@ MAILS: Log = [
     ("STEP_STARTED", "mail", None),
     ("ATTEMPT_STARTED", "mail", 1),
     ("STEP_COMPLETED", "mail", 1),
-    ("STEP_STARTED", "mail (2)", None),
-    ("ATTEMPT_STARTED", "mail (2)", 1),
-    ("STEP_COMPLETED", "mail (2)", 1),
+    ("STEP_STARTED", "mail #2", None),
+    ("ATTEMPT_STARTED", "mail #2", 1),
+    ("STEP_COMPLETED", "mail #2", 1),
 ]
 
 
@@ -70,7 +73,7 @@ def assert_invoice_log(log: Log) -> None:
     assert log[: len(INVOICE)] == INVOICE
     mails = log[len(INVOICE) : -1]
     assert sorted(mails, key=str) == sorted(MAILS, key=str)
-    for name in ("mail", "mail (2)"):
+    for name in ("mail", "mail #2"):
         own = [event for event in mails if event[1] == name]
         assert own == [event for event in MAILS if event[1] == name]
     assert log[-1] == ("INSTANCE_COMPLETED", None, None)
@@ -94,13 +97,13 @@ def test_every_step_attempt_sleep_and_wait_is_recorded(api: Api) -> None:
         "mails": ["to the customer", "to the books"],
     }
     steps = instance["steps"]
-    assert [(step["name"], step["kind"], step["index"]) for step in steps] == [
+    assert [(shown(step), step["kind"], step["index"]) for step in steps] == [
         ("total", "TASK", 1),
         ("charge", "TASK", 2),
         ("hold", "SLEEP", 3),
         ("approval", "WAIT_FOR_EVENT", 4),
         ("mail", "TASK", 5),
-        ("mail (2)", "TASK", 6),
+        ("mail #2", "TASK", 6),
     ]
     assert {step["status"] for step in steps} == {"COMPLETED"}
     total, charge, hold, approval, *mails = steps
@@ -336,9 +339,89 @@ def test_a_restarted_instance_is_tracked_from_its_beginning(api: Api) -> None:
     again = until(api, instance_id)
     log = log_of(again)
     assert log[: len(first)] == first
-    assert log[len(first)] == ("INSTANCE_RESTARTED", None, None)
-    assert_invoice_log([INVOICE[0], *log[len(first) + 1 :]])
+    assert log[len(first) : len(first) + 2] == [
+        ("STEP_CANCELLED", "approval", None),
+        ("INSTANCE_RESTARTED", None, None),
+    ]
+    assert_invoice_log([INVOICE[0], *log[len(first) + 2 :]])
     assert [step["attemptCount"] for step in again["steps"]] == [1, 3, 0, 0, 1, 1]
+    newest, oldest = again["runs"]
+    assert (again["run"], newest["number"], newest["status"]) == (2, 2, "COMPLETED")
+    assert (oldest["number"], oldest["status"], oldest["output"]) == (1, "TERMINATED", None)
+    assert [(step["name"], step["status"]) for step in oldest["steps"]] == [
+        ("total", "COMPLETED"),
+        ("charge", "COMPLETED"),
+        ("hold", "COMPLETED"),
+        ("approval", "CANCELLED"),
+    ]
+
+
+async def test_a_step_outside_that_a_restart_overtakes_stays_in_its_run(
+    server: LocalServer, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance_id = start(api, "send-invoice")
+    until(api, instance_id, "WAITING")
+    caplog.set_level(logging.INFO, logger="flowflare")
+
+    def work() -> str:
+        act(api, "restartWorkflow", instance_id)
+        until(api, instance_id, "WAITING")
+        return "OLD RUN"
+
+    async with Flowflare(url=server.url, api_key=server.key) as service:
+        assert await track_step(service, instance_id, "s5", work) == "OLD RUN"
+    assert [record.levelname for record in caplog.records if record.name == "flowflare"] == ["INFO"]
+    assert "RUN_MISMATCH" in caplog.text
+    instance = until(api, instance_id, "WAITING")
+    newest, oldest = instance["runs"]
+    assert [step["name"] for step in newest["steps"]] == ["total", "charge", "hold", "approval"]
+    assert oldest["steps"][-1] == {"name": "s5", "status": "CANCELLED", "output": None}
+
+
+def test_workflows_may_use_the_same_instance_id(api: Api) -> None:
+    instance_id = start(api, "plain")
+    start(api, "failures", instance_id=instance_id, way="caught")
+    plain = until(api, instance_id, workflow="plain")
+    failures = until(api, instance_id, workflow="failures")
+    assert (plain["status"], plain["output"]) == ("COMPLETED", {"result": "done"})
+    assert [(step["name"], step["status"], step["output"]) for step in plain["steps"]] == [
+        ("work", "COMPLETED", "done")
+    ]
+    assert (failures["status"], failures["output"]) == ("COMPLETED", "went on")
+    assert [(step["name"], step["status"], step["output"]) for step in failures["steps"]] == [
+        ("work", "FAILED", None),
+        ("after", "COMPLETED", "went on"),
+    ]
+
+
+def test_steps_may_have_any_names_and_the_same_ones(server: LocalServer, api: Api) -> None:
+    instance_id = start(api, "names", hold=300)
+    until(api, instance_id, "SLEEPING")
+    act(api, "pauseWorkflow", instance_id)
+    until(api, instance_id, "PAUSED")
+    act(api, "resumeWorkflow", instance_id)
+    instance = until(api, instance_id)
+    long = "x" * 256
+    expected = [
+        ("load", 1, "A"),
+        ("load (2)", 1, "B"),
+        ("load", 2, "C"),
+        (step_name(""), 2, "no name"),
+        (long, 1, 1),
+        (long, 2, 2),
+        (long, 3, 3),
+        ("Ω😀", 1, "letters"),
+    ]
+    sleeps, steps = instance["steps"][:7], instance["steps"][7:]
+    names = ["\t", "load\nrows", "load rows", "y" * 300, "y" * 301, "\ud800", ""]
+    assert [(step["name"], step["occurrence"]) for step in sleeps] == [
+        (step_name(name), 1) for name in names
+    ]
+    assert [(step["name"], step["occurrence"], step["output"]) for step in steps] == expected
+    assert instance["output"] == [result for _, _, result in expected]
+    # The replay after the pause knows the first sleep by the name that it has in the record.
+    assert log_of(instance).count(("STEP_STARTED", step_name("\t"), None)) == 1
+    assert "was refused" not in server.log
 
 
 def test_a_paused_instance_has_not_failed_and_can_be_resumed(api: Api) -> None:

@@ -6,8 +6,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from flowflare import Retries
-from flowflare.runs import Run
+from flowflare.names import recorded_name
+from flowflare.runs import Run, Step
+from resolvers.base.names import step_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +25,17 @@ ERROR = {"name": "Declined", "message": "no funds", "stack": ""}
 
 
 def fresh() -> Run:
-    return Run("i-1", "send-invoice", ',"input":{"a":1}')
+    run = Run("i-1", "send-invoice", ',"input":{"a":1}')
+    run.recall(None)
+    return run
 
 
 def reported(updates: Sequence[Update]) -> list[tuple[str, ...]]:
     """Each update in short: the instance's status, or a step's name, status and attempt."""
     short: list[tuple[str, ...]] = []
     for update in updates:
-        [(kind, given)] = json.loads(update.text).items()
-        assert given.pop("instanceId") == "i-1"
-        if kind == "instance":
+        given = members(update)
+        if update.kind == "instance":
             short.append((given["status"], given.get("sleepUntil", "")))
         else:
             short.append((given["name"], given["status"], str(given.get("attempt", ""))))
@@ -36,8 +43,7 @@ def reported(updates: Sequence[Update]) -> list[tuple[str, ...]]:
 
 
 def members(update: Update) -> Any:
-    [given] = json.loads(update.text).values()
-    return given
+    return json.loads(f"{{{update.members}}}")
 
 
 def test_the_first_update_creates_the_instance() -> None:
@@ -46,15 +52,10 @@ def test_the_first_update_creates_the_instance() -> None:
     step.retries = Retries(2, timedelta(seconds=1), "linear")
     first, second = run.attempt_begins(step, 1)
     assert first.creates
-    assert members(first) == {
-        "instanceId": "i-1",
-        "workflow": "send-invoice",
-        "status": "RUNNING",
-        "input": {"a": 1},
-    }
+    assert members(first) == {"status": "RUNNING", "input": {"a": 1}}
     assert members(second) == {
-        "instanceId": "i-1",
         "name": "total",
+        "occurrence": 1,
         "index": 1,
         "kind": "TASK",
         "status": "RUNNING",
@@ -65,7 +66,35 @@ def test_the_first_update_creates_the_instance() -> None:
     assert end.ends_step
     assert members(end)["output"] == {"b": 2}
     [last] = run.completes("3")
-    assert members(last) == {"instanceId": "i-1", "status": "COMPLETED", "output": 3}
+    assert members(last) == {"status": "COMPLETED", "output": 3}
+
+
+def test_every_update_names_the_workflow_the_instance_and_the_run() -> None:
+    for found, number in ((None, 1), (record("RUNNING", run=3), 3)):
+        run = fresh()
+        run.recall(found)
+        step = run.step("total", "TASK")
+        updates = [
+            *run.attempt_begins(step, 1),
+            *run.step_completes(step, "1"),
+            *run.completes("2"),
+        ]
+        kinds = []
+        for update in updates:
+            [(kind, sent)] = json.loads(run.text_of(update)).items()
+            kinds.append(kind)
+            identity = {"instanceId": "i-1", "workflow": "send-invoice", "run": number}
+            assert sent == {**identity, **members(update)}
+        assert kinds == [*(["instance"] if found is None else []), "step", "step", "instance"]
+
+
+def test_a_step_outside_a_workflow_takes_the_workflow_of_the_record() -> None:
+    run = Run("i-1", None, begun=True, reported="COMPLETED")
+    run.identify(record("RUNNING", run=2))
+    [update] = run.attempt_begins(Step("load", None, "TASK", occurrence=3), 1)
+    sent = json.loads(run.text_of(update))["step"]
+    assert (sent["workflow"], sent["run"]) == ("send-invoice", 2)
+    assert (sent["name"], sent["occurrence"], sent["index"]) == ("load", 3, None)
 
 
 def test_a_failed_attempt_is_followed_by_the_next_or_by_the_end() -> None:
@@ -94,22 +123,49 @@ def test_an_interrupted_attempt_has_failed() -> None:
 
 def test_an_attempt_interrupted_by_a_crash_has_failed() -> None:
     run = fresh()
-    run.recall({"status": "RUNNING", "steps": [{"name": "charge", "status": "RUNNING"}]})
+    run.recall(record("RUNNING", ("charge", 1, "RUNNING")))
     step = run.step("charge", "TASK")
     updates = run.attempt_begins(step, 3)
     assert reported(updates) == [("charge", "RETRYING", "2"), ("charge", "RUNNING", "3")]
     assert members(updates[0])["error"]["name"] == "AttemptInterrupted"
 
 
-def test_steps_with_the_same_name_are_numbered_in_their_order() -> None:
+def test_a_step_is_identified_by_its_name_and_its_occurrence() -> None:
     run = fresh()
-    steps = [run.step(name, "TASK") for name in ("load", "store", "load", "load")]
-    assert [(step.name, step.index) for step in steps] == [
-        ("load", 1),
-        ("store", 2),
-        ("load (2)", 3),
-        ("load (3)", 4),
+    steps = [run.step(name, "TASK") for name in ("load", "load (2)", "load", "load")]
+    assert [(step.name, step.occurrence, step.index) for step in steps] == [
+        ("load", 1, 1),
+        ("load (2)", 1, 2),
+        ("load", 2, 3),
+        ("load", 3, 4),
     ]
+    [_, update] = run.attempt_begins(steps[3], 1)
+    assert (members(update)["name"], members(update)["occurrence"]) == ("load", 3)
+    assert update.label == "step 'load' (occurrence 3) RUNNING"
+
+
+NAMES = ["", "x" * 256, "y" * 300, "load\nrows", "\x00", "~", "\ud800", "\ud801", "Ω😀", '"\\']
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_text_is_the_name_of_a_step(name: str) -> None:
+    run = fresh()
+    [_, update] = run.attempt_begins(run.step(name, "TASK"), 1)
+    text = run.text_of(update)
+    assert text.encode("utf-8")
+    assert json.loads(text)["step"]["name"] == name
+    assert len(update.label) < 100
+    # The record has the service's form of the name.
+    recorded = step_name(name)
+    run = fresh()
+    run.recall(record("RUNNING", (recorded, 1, "COMPLETED"), (recorded, 2, "RUNNING")))
+    assert run.step_completes(run.step(name, "TASK"), "1") == []
+    assert len(run.step_completes(run.step(name, "TASK"), "1")) == 1
+
+
+@given(st.text(st.characters()) | st.text(min_size=240, max_size=270))
+def test_the_recorded_form_of_a_name_is_the_services(name: str) -> None:
+    assert recorded_name(name) == step_name(name)
 
 
 def test_the_instance_sleeps_and_waits_with_its_steps() -> None:
@@ -141,10 +197,24 @@ def test_an_instance_runs_as_long_as_one_of_its_parallel_steps_does() -> None:
     assert reported(run.step_completes(hold))[-1] == ("RUNNING", "")
 
 
+def record(status: str, *steps: tuple[str, int, str], run: int = 1) -> dict[str, Any]:
+    """The service's record of an instance: each step has a name, an occurrence and a status."""
+    members = [
+        {"name": name, "occurrence": occurrence, "status": status}
+        for name, occurrence, status in steps
+    ]
+    return {
+        "workflow": {"name": "send-invoice"},
+        "reference": None,
+        "status": status,
+        "run": run,
+        "steps": members,
+    }
+
+
 def replay(status: str, **steps: str) -> Run:
     run = fresh()
-    known = [{"name": name, "status": told_status} for name, told_status in steps.items()]
-    run.recall({"status": status, "steps": known})
+    run.recall(record(status, *((name, 1, reached) for name, reached in steps.items())))
     return run
 
 
@@ -165,9 +235,25 @@ def test_a_replay_reports_what_was_lost() -> None:
     assert reported(run.step_fails(charge, ERROR)) == [("charge", "FAILED", "")]
 
 
+def test_a_replay_distinguishes_the_occurrences_of_a_name() -> None:
+    run = fresh()
+    run.recall(record("RUNNING", ("load", 1, "COMPLETED"), ("load (2)", 1, "COMPLETED")))
+    first, literal, second = (run.step(name, "TASK") for name in ("load", "load (2)", "load"))
+    assert run.step_completes(first, "1") == []
+    assert run.step_completes(literal, "1") == []
+    assert reported(run.step_completes(second, "1")) == [("load", "COMPLETED", "")]
+
+
+def test_a_record_without_its_steps_has_the_status_and_the_run() -> None:
+    run = fresh()
+    run.recall({**record("SLEEPING", run=2), "steps": None})
+    assert (run.number, run.reported, run.begun) == (2, "SLEEPING", True)
+    updates = run.step_completes(run.step("total", "TASK"), "25")
+    assert reported(updates) == [("total", "COMPLETED", "")]
+
+
 def test_a_replay_of_an_instance_that_the_service_does_not_know_creates_it() -> None:
     run = fresh()
-    run.recall(None)
     updates = run.step_completes(run.step("total", "TASK"), "25")
     assert reported(updates) == [("RUNNING", ""), ("total", "COMPLETED", "")]
 
@@ -177,6 +263,17 @@ def test_an_instance_that_is_queued_or_paused_runs_again() -> None:
         run = replay(status)
         updates = reported(run.attempt_begins(run.step("total", "TASK"), 1))
         assert sorted(updates) == [("RUNNING", ""), ("total", "RUNNING", "1")]
+
+
+def test_the_first_report_of_a_queued_run_keeps_a_recorded_reference() -> None:
+    for recorded in (None, {"refType": "order", "refId": "7"}):
+        run = fresh()
+        run.reference = ',"reference":{"refType":"user","refId":"1"}'
+        run.recall({**record("QUEUED"), "reference": recorded})
+        [first, _] = run.attempt_begins(run.step("total", "TASK"), 1)
+        sent = members(first)
+        assert (sent["status"], sent["input"]) == ("RUNNING", {"a": 1})
+        assert sent.get("reference") == (None if recorded else {"refType": "user", "refId": "1"})
 
 
 def test_a_finished_instance_is_not_reported_as_running() -> None:

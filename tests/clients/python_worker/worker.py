@@ -35,6 +35,7 @@ class Default(WorkerEntrypoint):
                 instance_id="python-1",
                 reference=ReferenceInput(ref_type="order", ref_id="ä-1"),
                 input={"items": ["bøk"]},
+                track_only=True,
             )
         )
         assert isinstance(started, InstancePayload), started

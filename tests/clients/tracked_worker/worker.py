@@ -103,6 +103,46 @@ class Failures(TrackedWorkflow):
         return await step.do("after", lambda: "went on")
 
 
+# The steps of `Names`, each with its result.
+STEPS = [
+    ("load", "A"),
+    ("load (2)", "B"),
+    ("load", "C"),
+    ("", "no name"),
+    ("x" * 256, 1),
+    ("x" * 256, 2),
+    ("x" * 256, 3),
+    ("Ω😀", "letters"),
+]
+# The engine lets sleeps have names that it refuses for steps that run code.
+SLEEPS = ["\t", "load\nrows", "load rows", "y" * 300, "y" * 301, "\ud800", ""]
+
+
+class Names(TrackedWorkflow):
+    """Steps with names that occur again, and with names of any text."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """Returns what the engine gave back for each step."""
+        for name in SLEEPS:
+            await step.sleep(name, timedelta(milliseconds=event["payload"]["hold"]))
+        return [await step.do(name, lambda result=result: result) for name, result in STEPS]
+
+
+class Restarted(TrackedWorkflow):
+    """Its first run fails after `s5`; the next one waits for an event before that step."""
+
+    async def run(self, event: Any, step: TrackedStep) -> Any:
+        """Returns the result of `s5`."""
+        is_first = count(f"{event['instanceId']}/runs") == 1
+        await step.do("s1", lambda: 1)
+        if not is_first:
+            await step.wait_for_event("release", type="release", timeout=timedelta(hours=1))
+        result = await step.do("s5", lambda: "OLD RUN" if is_first else "NEW RUN")
+        if is_first:
+            raise Declined("the old run")
+        return result
+
+
 class Shapes(TrackedWorkflow):
     """Results of many kinds, and Cloudflare's own decorators."""
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 
 from flowflare.errors import Denied, Refused, Unreachable
 
@@ -24,15 +24,18 @@ LINGER_S = 0.25
 """Time that the end of a step waits for the start of the next, to travel in one call."""
 FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 10.0
+_RUN_MISMATCH = "RUN_MISMATCH"
 
 _log = logging.getLogger("flowflare")
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One `TrackingUpdate` as JSON text, with a label for the log."""
+    """One `TrackingUpdate` of a run, with a label for the log."""
 
-    text: str
+    kind: Literal["instance", "step"]
+    members: str
+    """JSON of its members, without those that every update of the run has."""
     label: str
     ends_step: bool = False
     creates: bool = False
@@ -42,13 +45,14 @@ class Update:
 class Service(Protocol):
     """Accepts updates."""
 
-    async def track(self, updates: Sequence[str]) -> None:
+    async def track(self, updates: Sequence[Update]) -> None:
         """Apply them all, or raise a FlowflareError."""
 
 
 class Outbox:
-    """The updates of one instance. There is one sender at a time, so that retries keep the order
-    too; a repeated update changes nothing in the service."""
+    """The updates of one run. There is one sender at a time, so that retries keep the order too; a
+    repeated update changes nothing in the service. After a restart of the instance, which begins
+    another run, all updates are dropped."""
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class Outbox:
         self._gone = 0
         self._uncertain = 0
         self._failures = 0
+        self._is_superseded = False
         self._one_at_a_time = asyncio.Lock()
         self._sender: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -93,9 +98,11 @@ class Outbox:
 
     def put(self, *updates: Update) -> None:
         """Queue updates; they are sent with the next `flush`, or after a short time without one."""
+        if self._is_superseded:
+            return
         for update in updates:
             self._queue.append(update)
-            self._bytes += len(update.text)
+            self._bytes += len(update.members)
             self._put += 1
         self._drop_excess()
         self._linger()
@@ -119,7 +126,7 @@ class Outbox:
                 try:
                     await self._send_batch()
                 except Unreachable as error:
-                    self._note_failure(error)
+                    self.note_failure(error)
                     return False
         return True
 
@@ -128,10 +135,17 @@ class Outbox:
         async with self._one_at_a_time:
             self._stop()
             self._queue = [update for update in self._queue if keep(update)]
-            self._bytes = sum(len(update.text) for update in self._queue)
+            self._bytes = sum(len(update.members) for update in self._queue)
         await self.drain()
         self._gone += len(self._queue)
         self._queue.clear()
+
+    def note_failure(self, error: Unreachable) -> None:
+        """Keep the updates, because a call was not answered."""
+        self._failures += 1
+        if self._failures == 1:
+            _log.warning("%s: the service is away, updates are kept: %s", self._subject, error)
+        self._wake(everyone=True)
 
     def close(self) -> None:
         """Stop. Updates that are left are lost, which is logged."""
@@ -166,7 +180,7 @@ class Outbox:
                     async with self._one_at_a_time:
                         await self._send_batch()
                 except Unreachable as error:
-                    self._note_failure(error)
+                    self.note_failure(error)
                     pause = self._first_retry_s * 2 ** min(self._failures - 1, 16)
                     await asyncio.sleep(min(pause, MAX_RETRY_S))
         finally:
@@ -176,7 +190,10 @@ class Outbox:
             self._wake(everyone=True)
 
     async def _send_batch(self) -> None:
-        """Send the oldest updates; raises Unreachable, and then they stay."""
+        """Send the oldest updates; raises Unreachable, and then they stay.
+
+        If they belong to another run than the current one, everything is dropped.
+        """
         if not self._queue:
             return
         batch = self._batch()
@@ -192,13 +209,16 @@ class Outbox:
             for update in batch:
                 await self._is_refused([update], logs=True)
                 self._confirm(1)
+        except Refused as error:
+            self._supersede(error)
         finally:
             self._in_flight = 0
 
     async def _is_refused(self, batch: Sequence[Update], *, logs: bool) -> bool:
+        """Send updates; raises Unreachable, or Refused if they belong to an earlier run."""
         self.calls += 1
         try:
-            await self._service.track([update.text for update in batch])
+            await self._service.track(batch)
         except Unreachable:
             self._uncertain = max(self._uncertain, self._gone + len(batch))
             raise
@@ -208,6 +228,8 @@ class Outbox:
             self.lost += len(batch)
             return False
         except Refused as error:
+            if error.code == _RUN_MISMATCH:
+                raise
             if logs:
                 # It may have been applied before, when only the answer got lost.
                 repeated = self._gone < self._uncertain and error.code == "ILLEGAL_TRANSITION"
@@ -224,25 +246,34 @@ class Outbox:
         batch: list[Update] = []
         size = 0
         for update in islice(self._queue, MAX_BATCH_UPDATES):
-            size += 4 * len(update.text) if not update.text.isascii() else len(update.text)
+            size += 4 * len(update.members) if not update.members.isascii() else len(update.members)
             if batch and size > MAX_BATCH_BYTES:
                 break
             batch.append(update)
         return batch
 
     def _confirm(self, count: int) -> None:
-        self._bytes -= sum(len(update.text) for update in self._queue[:count])
+        self._bytes -= sum(len(update.members) for update in self._queue[:count])
         del self._queue[:count]
         self._in_flight -= count
         self._gone += count
         self._failures = 0
         self._wake()
 
-    def _note_failure(self, error: Unreachable) -> None:
-        self._failures += 1
-        if self._failures == 1:
-            _log.warning("%s: the service is away, updates are kept: %s", self._subject, error)
-        self._wake(everyone=True)
+    def _supersede(self, error: Refused) -> None:
+        """Drop this run's updates, now and from now on: a restart has begun another run."""
+        _log.info(
+            "%s: it was restarted, so %d updates of the run before are dropped: %s",
+            self._subject,
+            len(self._queue),
+            error,
+        )
+        self._is_superseded = True
+        self._bytes = 0
+        self._failures = 0
+        self._gone += len(self._queue)
+        self._queue.clear()
+        self._wake()
 
     def _wake(self, *, everyone: bool = False) -> None:
         """Wake the callers whose updates have left the queue, or all callers."""
@@ -268,7 +299,7 @@ class Outbox:
             )
             if oldest is None:
                 break
-            self._bytes -= len(self._queue.pop(oldest).text)
+            self._bytes -= len(self._queue.pop(oldest).members)
             self._gone += 1
             dropped += 1
         if dropped:

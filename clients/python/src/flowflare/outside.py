@@ -10,6 +10,7 @@ from flowflare.calls import Attempt, Work, call
 from flowflare.errors import is_retryable
 from flowflare.outbox import Outbox
 from flowflare.recording import described, json_text
+from flowflare.reports import Reports
 from flowflare.retries import Retries
 from flowflare.runs import Run, Step
 
@@ -26,11 +27,17 @@ async def track_step(
     name: str,
     fn: Work,
     *,
+    workflow: str | None = None,
+    occurrence: int = 1,
     index: int | None = None,
     retries: Retries | None = None,
     timeout: timedelta | None = None,
 ) -> Any:
     """Run `fn` as a step of an instance that the service tracks, and return its result.
+
+    `workflow` is needed only if instances of several workflows have the id; `occurrence` numbers
+    the steps of a run that have the same name. If the instance is restarted meanwhile, the step
+    stays one of the run before.
 
     `fn` takes nothing or the `Attempt`, and may be asynchronous. It is retried according to
     `retries` (by default five times, after 1, 2, 4, 8 and 16 seconds), unless it raises
@@ -38,9 +45,9 @@ async def track_step(
     asynchronous `fn`. `fn` also runs while the service is away.
     """
     retries = Retries() if retries is None else retries
-    run = Run(instance_id, "", begun=True, reported="COMPLETED")
-    step = Step(name, index, "TASK", retries)
-    outbox = Outbox(flowflare, f"instance {instance_id!r}")
+    run = Run(instance_id, workflow, begun=True, reported="COMPLETED")
+    step = Step(name, index, "TASK", occurrence, retries)
+    outbox = Outbox(Reports(flowflare, run), f"instance {instance_id!r}")
     try:
         return await _attempts(run, step, outbox, fn, timeout)
     finally:

@@ -48,15 +48,16 @@ class tracked:  # noqa: N801 - it is called like a function
         creation = ""
         if (payload := event.get("payload")) is not None:
             creation += f',"input":{json_text(payload)}'
-        if reference is not None:
-            ref_type, ref_id = reference
-            creation += f',"reference":{encode({"refType": ref_type, "refId": ref_id})}'
         if metadata is not None:
             creation += f',"metadata":{json_text(metadata)}'
         run = Run(str(event["instanceId"]), workflow, creation)
+        if reference is not None:
+            ref_type, ref_id = reference
+            run.reference = f',"reference":{encode({"refType": ref_type, "refId": ref_id})}'
         self._step = TrackedStep(step, run, service, delivery=delivery)
 
     async def __aenter__(self) -> TrackedStep:
+        await self._step.begin()
         return self._step
 
     async def __aexit__(

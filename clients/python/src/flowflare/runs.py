@@ -6,11 +6,13 @@ the updates that the service still lacks. For a replay it starts from the servic
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from flowflare.names import recorded_name
 from flowflare.outbox import Update
 from flowflare.recording import encode
 from flowflare.scalars import serialize_datetime
@@ -23,15 +25,19 @@ Described = Mapping[str, str]
 
 TERMINAL = frozenset({"COMPLETED", "ERRORED", "TERMINATED"})
 _STEP_TERMINAL = frozenset({"COMPLETED", "FAILED"})
+_SHOWN_NAME = 80
+"""Characters of a step's name in the log."""
 
 
 @dataclass(eq=False)
 class Step:
-    """A step of a run. `name` is the service's: the second `load` of a run is `load (2)`."""
+    """A step of a run. `name` is the engine's, any text; the third `load` of a run has the
+    `occurrence` 3."""
 
     name: str
     index: int | None
     kind: Kind
+    occurrence: int = 1
     retries: Retries | None = None
     attempt: int = 0
     """The attempt that began last; 0 before the first, and when the engine replays the step."""
@@ -40,37 +46,69 @@ class Step:
     is_failure_reported: bool = False
     until: datetime | None = None
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """The name and occurrence that the step has in the service's record."""
+        return recorded_name(self.name), self.occurrence
+
 
 @dataclass
 class Run:
     """One run of one instance, from its beginning or replayed."""
 
     instance_id: str
-    workflow: str
+    workflow: str | None
+    """Name of the workflow; if it is None, the record's is taken over."""
     creation: str = ""
-    """JSON of further members of the first update: `input`, `reference`, `metadata`."""
+    """JSON of further members of the first update: `input`, `metadata`."""
+    reference: str = ""
+    """JSON of its `reference`, unless the record has one."""
     reported: str | None = None
     """The instance's status as the service has it; None if it is not tracked yet."""
     begun: bool = False
-    known: Mapping[str, str] = field(default_factory=dict)
-    """The statuses of the steps in the service's record."""
+    number: int | None = None
+    """Number of the run, 2 after the first restart; None until the service's record was read."""
+    known: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """The statuses of the steps in the service's record, by name and occurrence."""
     active: list[Step] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)
     _count: int = 0
 
     def step(self, name: str, kind: Kind) -> Step:
-        """Begin the next step; its index and name depend only on the order of calls."""
+        """Begin the next step; its index and occurrence depend only on the order of calls."""
         self._count += 1
-        used = self._names[name] = self._names.get(name, 0) + 1
-        return Step(name if used == 1 else f"{name} ({used})", self._count, kind)
+        occurrence = self._names[name] = self._names.get(name, 0) + 1
+        return Step(name, self._count, kind, occurrence)
+
+    def identify(self, found: Mapping[str, Any] | None) -> None:
+        """Take the number of the run from the service's record of the instance.
+
+        An instance without a record (None) is in run 1.
+        """
+        self.number = 1 if found is None else found["run"]
+        if found is not None and self.workflow is None:
+            self.workflow = found["workflow"]["name"]
 
     def recall(self, found: Mapping[str, Any] | None) -> None:
-        """Take over the service's record of the instance; None if it has none."""
+        """Continue from the service's record of the instance; None if it has none."""
+        self.identify(found)
         if found is None:
             return
-        self.begun = True
+        self.begun = found["status"] != "QUEUED"
         self.reported = found["status"]
-        self.known = {step["name"]: step["status"] for step in found["steps"]}
+        if found["reference"] is not None:
+            self.reference = ""
+        self.known = {
+            (step["name"], step["occurrence"]): step["status"] for step in found["steps"] or ()
+        }
+
+    def text_of(self, update: Update) -> str:
+        """JSON text of an update as the service takes it, once the run has its number."""
+        assert self.number is not None
+        identity: dict[str, Any] = {"instanceId": self.instance_id, "run": self.number}
+        if self.workflow is not None:
+            identity["workflow"] = self.workflow
+        return f'{{"{update.kind}":{{{encode(identity)[1:-1]},{update.members}}}}}'
 
     def attempt_begins(self, step: Step, number: int) -> list[Update]:
         """An attempt at a task begins. An earlier attempt that never ended was interrupted."""
@@ -115,7 +153,7 @@ class Run:
         """A step has succeeded; `output` is JSON text. Nothing is reported twice."""
         step.is_open = False
         updates = self._beginning()
-        if self.known.get(step.name) not in _STEP_TERMINAL:
+        if self.known.get(step.key) not in _STEP_TERMINAL:
             more = {"attempt": step.attempt} if step.attempt else {}
             updates.append(self._moved(step, "COMPLETED", more, output=output))
         return updates + self._deactivated(step)
@@ -124,7 +162,7 @@ class Run:
         """A step has failed for good. Nothing is reported twice."""
         step.is_open = False
         updates = self._beginning()
-        if not step.is_failure_reported and self.known.get(step.name) not in _STEP_TERMINAL:
+        if not step.is_failure_reported and self.known.get(step.key) not in _STEP_TERMINAL:
             step.is_failure_reported = True
             more: dict[str, Any] = {"error": error}
             if step.attempt:
@@ -141,20 +179,19 @@ class Run:
         return self._ends("ERRORED", f',"error":{encode(error)}')
 
     def _beginning(self) -> list[Update]:
-        """The update that creates the instance as running, before all others."""
+        """The update that begins the run and creates an instance that is not tracked yet."""
         if self.begun:
-            return self._status() if self.reported in ("QUEUED", "UNKNOWN") else []
+            return self._status() if self.reported == "UNKNOWN" else []
         self.begun = True
         self.reported = "RUNNING"
-        fields = {"instanceId": self.instance_id, "workflow": self.workflow, "status": "RUNNING"}
-        text = encode(fields)[:-1] + self.creation
-        return [Update(f'{{"instance":{text}}}}}', "the start of the instance", creates=True)]
+        members = '"status":"RUNNING"' + self.creation + self.reference
+        return [Update("instance", members, "the start of the instance", creates=True)]
 
     def _pause_begins(self, step: Step) -> list[Update]:
         updates = self._beginning()
-        if self.known.get(step.name) in _STEP_TERMINAL:
+        if self.known.get(step.key) in _STEP_TERMINAL:
             return updates  # replayed: the engine ends it at once, without a pause
-        if step.name not in self.known:
+        if step.key not in self.known:
             updates.append(self._moved(step, "RUNNING", {}))
         return updates + self._activated(step)
 
@@ -175,36 +212,42 @@ class Run:
         if status == self.reported or self.reported in TERMINAL:
             return []
         self.reported = status
-        fields = {"instanceId": self.instance_id, "status": status}
-        if until is not None:
-            fields["sleepUntil"] = serialize_datetime(until)
-        return [self._instance(encode(fields), status)]
+        until_text = f',"sleepUntil":"{serialize_datetime(until)}"' if until is not None else ""
+        return [_instance(status, until_text)]
 
     def _ends(self, status: str, more: str) -> list[Update]:
         updates = self._beginning()
         self.reported = status
-        fields = encode({"instanceId": self.instance_id, "status": status})
-        return [*updates, self._instance(f"{fields[:-1]}{more}}}", status)]
-
-    def _instance(self, text: str, status: str) -> Update:
-        return Update(f'{{"instance":{text}}}', f"the instance's status {status}")
+        return [*updates, _instance(status, more)]
 
     def _moved(
         self, step: Step, status: str, more: Mapping[str, Any], *, output: str | None = None
     ) -> Update:
         fields = {
-            "instanceId": self.instance_id,
-            "name": step.name,
+            "occurrence": step.occurrence,
             "index": step.index,
             "kind": step.kind,
             "status": status,
             **more,
         }
-        text = encode(fields)
+        # The name with its lone surrogates, which only escapes can express.
+        members = f'"name":{json.dumps(step.name)},{encode(fields)[1:-1]}'
         if output is not None:
-            text = f'{text[:-1]},"output":{output}}}'
-        label = f"step {step.name!r} {status}"
-        return Update(f'{{"step":{text}}}', label, ends_step=status in _STEP_TERMINAL)
+            members += f',"output":{output}'
+        ends_step = status in _STEP_TERMINAL
+        return Update("step", members, f"{_shown(step)} {status}", ends_step=ends_step)
+
+
+def _instance(status: str, more: str) -> Update:
+    return Update("instance", f'"status":"{status}"{more}', f"the instance's status {status}")
+
+
+def _shown(step: Step) -> str:
+    """A step in the log."""
+    name = step.name
+    if len(name) > _SHOWN_NAME:
+        name = name[: _SHOWN_NAME - 1] + "…"
+    return f"step {name!r}" + (f" (occurrence {step.occurrence})" if step.occurrence > 1 else "")
 
 
 def _status_of(active: Iterable[Step]) -> tuple[str, datetime | None]:

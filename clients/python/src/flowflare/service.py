@@ -23,7 +23,12 @@ _TRACK = (
     "mutation Track($updates: [TrackingUpdate!]!) { track(updates: $updates)"
     " { __typename ... on Error { code message } } }"
 )
-_LOOK = "query Look($id: String!) { instance(instanceId: $id) { status steps { name status } } }"
+_LOOK = (
+    "query Look($id: String!, $workflow: String, $steps: Boolean!) {"
+    " instance(instanceId: $id, workflow: $workflow) {"
+    " workflow { name } reference { refType refId } status run"
+    " steps @include(if: $steps) { name occurrence status } } }"
+)
 
 
 class Flowflare(TransportOwner):
@@ -85,16 +90,33 @@ class Flowflare(TransportOwner):
 
     async def track(self, updates: Sequence[str]) -> None:
         """Apply `TrackingUpdate`s, each given as JSON text, in one transaction. Raises Refused if
-        one of them is refused; none is applied then."""
+        one of them is refused; none is applied then. The code is RUN_MISMATCH if one names a `run`
+        that a restart has ended."""
         query = json.dumps(_TRACK)
         body = f'{{"query":{query},"variables":{{"updates":[{",".join(updates)}]}}}}'
         result = (await self._execute(body))["track"]
         if result["__typename"] != "TrackPayload":
             raise Refused(result["code"], result["message"])
 
-    async def look(self, instance_id: str) -> dict[str, Any] | None:
-        """Current status and steps (`name`, `status`) of an instance; None if it is not tracked."""
-        found: dict[str, Any] | None = (await self.execute(_LOOK, {"id": instance_id}))["instance"]
+    async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
+        """Read the current state of an instance; None if it is not tracked.
+
+        It has `workflow` (its `name`), `reference` (`refType`, `refId`), `status`, `run`, and the
+        `steps` of that run (`name`, `occurrence`, `status`), which are None if they are too large
+        to be read. Without `workflow` it raises Refused with the code AMBIGUOUS if instances of
+        several workflows have the id.
+        """
+        variables = {"id": instance_id, "workflow": workflow}
+        try:
+            return await self._look({**variables, "steps": True})
+        except Refused as error:
+            if error.code != "RESULT_TOO_LARGE":
+                raise
+        found = await self._look({**variables, "steps": False})
+        return None if found is None else {**found, "steps": None}
+
+    async def _look(self, variables: Mapping[str, Any]) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = (await self.execute(_LOOK, variables))["instance"]
         return found
 
     async def _execute(self, body: str) -> dict[str, Any]:
@@ -115,7 +137,7 @@ class Nowhere:
     async def track(self, updates: Sequence[str]) -> None:
         """Drop the updates."""
 
-    async def look(self, instance_id: str) -> dict[str, Any] | None:
+    async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
         """No instance is known."""
         return None
 

@@ -9,9 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from flowflare.calls import Attempt, Decorated, Work, call
-from flowflare.errors import FlowflareError, NonRetryableError, is_retryable, message_of
+from flowflare.errors import (
+    FlowflareError,
+    NonRetryableError,
+    Unreachable,
+    is_retryable,
+    message_of,
+)
 from flowflare.outbox import Outbox, Update
 from flowflare.recording import described, json_text
+from flowflare.reports import Reports
 from flowflare.retries import Duration, Retries, milliseconds, retries_of
 from flowflare.transport import IN_WORKER
 
@@ -55,12 +62,10 @@ class TrackedStep:
         """The engine's error for the output of the run, if it does not accept it."""
         self._engine = engine
         self._run = run
-        self._service = service
         self._delivery = delivery
-        self._outbox = Outbox(service, f"instance {run.instance_id!r}")
+        self._reports = Reports(service, run)
+        self._outbox = Outbox(self._reports, f"instance {run.instance_id!r}")
         self._named: dict[str, Decorated] = {}
-        self._has_recalled = False
-        self._recalling = asyncio.Lock()
         self._raised: tuple[BaseException, Mapping[str, str]] | None = None
 
     @overload
@@ -133,7 +138,6 @@ class TrackedStep:
         step = self._run.step(name, "SLEEP")
         span_ms = milliseconds(duration)
         until = datetime.now(UTC) + timedelta(milliseconds=span_ms)
-        await self._recall()
         await self._report(lambda: self._run.sleep_begins(step, until))
         await self._pause(step, lambda: self._engine.sleep(name, span_ms))
 
@@ -142,7 +146,6 @@ class TrackedStep:
         if when.tzinfo is None:
             raise ValueError(f"when must have a time zone, such as datetime.now(UTC); got {when}")
         step = self._run.step(name, "SLEEP")
-        await self._recall()
         if when <= datetime.now(UTC):
             self._note(lambda: self._run.step_completes(step))
             return
@@ -166,11 +169,24 @@ class TrackedStep:
         is WAITING meanwhile. Past the timeout the engine raises."""
         step = self._run.step(name, "WAIT_FOR_EVENT")
         span_ms = milliseconds(timeout)
-        await self._recall()
         await self._report(lambda: self._run.wait_begins(step))
         return await self._pause(
             step, lambda: self._engine.wait_for_event(name, type, timeout=span_ms)
         )
+
+    async def begin(self) -> None:
+        """Read the service's record: it has the run's number and what a replay need not report."""
+        try:
+            await self._reports.recall()
+        except Unreachable as error:
+            # Then the steps that the engine remembers are reported again, without effect.
+            self._outbox.note_failure(error)
+        except FlowflareError as error:
+            _log.warning(
+                "instance %r: its record could not be read: %s", self._run.instance_id, error
+            )
+        except Exception as error:
+            _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
 
     async def finish(self, output: Any) -> None:
         """Record that the run has returned, and deliver the updates that are left."""
@@ -197,14 +213,10 @@ class TrackedStep:
             result = await decorate(task.attempt)()
         except Exception as error:
             if not is_abort(error):
-                if not task.was_called:
-                    await self._recall()
                 failure = task.failure or described(error)
                 self._raised = (error, failure)
                 self._note(lambda: self._run.step_fails(task.step, failure))
             raise
-        if not task.was_called:
-            await self._recall()
         output = task.result if task.has_result else result
         self._note(lambda: self._run.step_completes(task.step, json_text(output)))
         return result
@@ -220,22 +232,6 @@ class TrackedStep:
             raise
         self._note(lambda: self._run.step_completes(step, _pause_output(step, result)))
         return result
-
-    async def _recall(self) -> None:
-        """Read the service's record once if this may be a replay, that is before anything runs."""
-        async with self._recalling:
-            if self._has_recalled or self._run.begun:
-                return
-            self._has_recalled = True
-            try:
-                self._run.recall(await self._service.look(self._run.instance_id))
-            except FlowflareError as error:
-                # Then the steps that the engine remembers are reported again, without effect.
-                _log.warning(
-                    "instance %r: its record could not be read: %s", self._run.instance_id, error
-                )
-            except Exception as error:
-                _log.error("instance %r: %s", self._run.instance_id, type(error).__name__)
 
     def _note(self, plan: Callable[[], list[Update]]) -> None:
         """Queue updates, which travel with the next ones that are sent."""
