@@ -4,7 +4,7 @@ import type { Failure } from "./failures.ts";
 import type { JsonText } from "./json.ts";
 import { snapshot } from "./json.ts";
 import type { Sender } from "./sender.ts";
-import { storedName } from "./step-names.ts";
+import { storedName, textOf } from "./step-names.ts";
 import { timestamp } from "./durations.ts";
 import type { InstanceStatus, StepKind } from "./statuses.ts";
 import type { InstanceUpdate, RetryPolicy, StepUpdate, Update } from "./updates.ts";
@@ -185,14 +185,5 @@ export class Run {
   #moves(step: StepKey, changes: Omit<StepUpdate, keyof InstanceKey | keyof StepKey>): Update {
     const { name, occurrence, index } = step;
     return { step: { ...this.#key, name, occurrence, index, ...changes } };
-  }
-}
-
-function textOf(name: unknown): string {
-  try {
-    return String(name);
-  } catch {
-    // An object without a text; the engine refuses it itself.
-    return typeof name;
   }
 }

@@ -21,6 +21,16 @@ const UNPRINTABLE = /[\0-\x1f\x7f\ud800-\udfff]/gu;
 const MARGINS = /^(?:[^\S\ufeff]|\x85)+|(?:[^\S\ufeff]|\x85)+$/g;
 const ENCODER = new TextEncoder();
 
+/** The text of a name; the engine also takes values of other types. */
+export function textOf(name: unknown): string {
+  try {
+    return String(name);
+  } catch {
+    // An object without a text, which the engine refuses itself.
+    return typeof name;
+  }
+}
+
 /** A text that identifies a step in its run. */
 export function stepKey({ name, occurrence = 1 }: StepName): string {
   return `${occurrence} ${storedName(name)}`;
@@ -38,6 +48,7 @@ export function storedName(name: string): string {
 
 // TextEncoder would replace halves of surrogate pairs, so that different names became the same.
 function utf8(text: string): Uint8Array {
+  if (text.isWellFormed()) return ENCODER.encode(text);
   const bytes: number[] = [];
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;
@@ -51,33 +62,37 @@ function utf8(text: string): Uint8Array {
 /** The first 32 bits of a SHA-256 (FIPS 180-4), which WebCrypto only computes asynchronously. */
 function sha256Start(message: Uint8Array): number {
   const primes = firstPrimes(64);
-  const rounds = primes.map((prime) => fraction(Math.cbrt(prime)));
-  let state = primes.slice(0, 8).map((prime) => fraction(Math.sqrt(prime)));
+  const constants = Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime)));
+  const state = Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)));
   const padded = new Uint8Array(64 * Math.ceil((message.length + 9) / 64));
   padded.set(message);
   padded[message.length] = 0x80;
   const view = new DataView(padded.buffer);
   view.setUint32(padded.length - 4, message.length * 8);
+  const words = new Int32Array(64);
   for (let block = 0; block < padded.length; block += 64) {
-    // The words of this round and the next fifteen.
-    const words = Array.from({ length: 16 }, (_, n) => view.getUint32(block + 4 * n));
     let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
-    for (const constant of rounds) {
-      const [w0 = 0, w1 = 0, , , , , , , , w9 = 0, , , , , w14 = 0] = words;
+    for (let n = 0; n < 64; n++) {
+      const word = n < 16 ? view.getInt32(block + 4 * n) : following(words, n);
+      words[n] = word;
       const choice = (e & f) ^ (~e & g);
       const majority = (a & b) ^ (a & c) ^ (b & c);
-      const t1 = h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + choice + constant + w0;
+      const mixed = turned(e, 6) ^ turned(e, 11) ^ turned(e, 25);
+      const t1 = (h + mixed + choice + (constants[n] ?? 0) + word) | 0;
       const t2 = (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + majority;
       [a, b, c, d, e, f, g, h] = [(t1 + t2) | 0, a, b, c, (d + t1) | 0, e, f, g];
-      const s0 = turned(w1, 7) ^ turned(w1, 18) ^ (w1 >>> 3);
-      const s1 = turned(w14, 17) ^ turned(w14, 19) ^ (w14 >>> 10);
-      words.shift();
-      words.push((w0 + s0 + w9 + s1) | 0);
     }
-    const added = [a, b, c, d, e, f, g, h];
-    state = state.map((word, n) => (word + (added[n] ?? 0)) | 0);
+    for (const [n, value] of [a, b, c, d, e, f, g, h].entries()) state[n] = (state[n] ?? 0) + value;
   }
   return (state[0] ?? 0) >>> 0;
+}
+
+/** The word of round `n`, from 16, of the message schedule. */
+function following(words: Int32Array, n: number): number {
+  const [w15, w2] = [words[n - 15] ?? 0, words[n - 2] ?? 0];
+  const s0 = turned(w15, 7) ^ turned(w15, 18) ^ (w15 >>> 3);
+  const s1 = turned(w2, 17) ^ turned(w2, 19) ^ (w2 >>> 10);
+  return ((words[n - 16] ?? 0) + s0 + (words[n - 7] ?? 0) + s1) | 0;
 }
 
 function turned(word: number, bits: number): number {
@@ -86,7 +101,7 @@ function turned(word: number, bits: number): number {
 
 /** The first 32 bits behind the point. */
 function fraction(value: number): number {
-  return Math.floor((value % 1) * 2 ** 32) | 0;
+  return ((value % 1) * 2 ** 32) | 0;
 }
 
 function firstPrimes(count: number): number[] {

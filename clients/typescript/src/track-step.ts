@@ -7,6 +7,7 @@ import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
 import { snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
 import { reporterOf } from "./reporter.ts";
+import { textOf } from "./step-names.ts";
 import type { Backoff } from "./statuses.ts";
 import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
@@ -57,14 +58,14 @@ export async function trackStep<T>(
 ): Promise<T> {
   const { currentRetry, workflow, occurrence, run } = config;
   const policy = policyOf(config);
-  const reporter = reporterOf(env, `${instanceId}, step ${name}`, new Known("RUNNING"));
   const step = {
     instanceId,
-    name,
+    name: textOf(name),
     ...(workflow !== undefined && { workflow }),
     ...(occurrence !== undefined && { occurrence }),
     ...(run !== undefined && { run }),
   };
+  const reporter = reporterOf(env, `${instanceId}, step ${step.name}`, new Known("RUNNING"));
   const report = (changes: Omit<StepUpdate, keyof typeof step>) =>
     reporter.add({ step: { ...step, ...changes } });
   const retriesItself = currentRetry === undefined;

@@ -7,6 +7,7 @@ import { snapshot } from "./json.ts";
 import type { JsonText } from "./json.ts";
 import { Known } from "./plan.ts";
 import { reporterOf } from "./reporter.ts";
+import { textOf } from "./step-names.ts";
 import { instanceStatus, stepStatus } from "./statuses.ts";
 import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 
@@ -96,7 +97,8 @@ export async function updateWorkflowStep(
   env: FlowflareEnv,
 ): Promise<boolean> {
   const { workflow_instance_id: instanceId, workflow, run } = data;
-  const { step_name: name, occurrence, step_index, error, attempt } = data;
+  const { occurrence, step_index, error, attempt } = data;
+  const name = textOf(data.step_name);
   const retryAt = data.retry_at ? instant(data.retry_at) : null;
   const step: StepUpdate = {
     instanceId,

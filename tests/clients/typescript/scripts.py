@@ -73,7 +73,7 @@ class Scripts:
         self.tell("create", id_, {"actions": list(actions)})
         return id_
 
-    def run(self, actions: Sequence[object], **more: object) -> Any:
+    def run(self, actions: Sequence[object], **more: Any) -> Any:
         """Start a workflow, wait for its end and return the instance."""
         return self.finished(self.start(actions, **more))
 

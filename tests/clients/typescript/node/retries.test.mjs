@@ -117,6 +117,19 @@ test("the step may be named with its workflow, run and occurrence", async () => 
     assert.deepEqual({ workflow, run, occurrence }, key);
 });
 
+test("a name that is no text is recorded as its text", async () => {
+  const { env, reported } = environment();
+  const name = /** @type {any} */ (1);
+  assert.equal(await trackStep(env, "i", name, undefined, () => "done"), "done");
+  assert.deepEqual(
+    reported.map(({ name, status }) => [name, status]),
+    [
+      ["1", "RUNNING"],
+      ["1", "COMPLETED"],
+    ],
+  );
+});
+
 test("an invalid index is left to the service", async () => {
   for (const index of [undefined, 0, -1, 1.5, Number.NaN]) {
     const { env, reported } = environment();
