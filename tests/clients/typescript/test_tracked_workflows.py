@@ -301,12 +301,8 @@ def test_a_step_is_visible_while_it_runs(scripts: Scripts) -> None:
     scripts.act("terminateWorkflow", id_)
 
 
-@pytest.mark.parametrize("nap", ["nap", "", "a\nnap"])
-def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(
-    scripts: Scripts, nap: str
-) -> None:
-    id_ = scripts.start([{"do": "one"}, {"sleep": nap, "for": 3000}, {"do": "two"}])
-    nap = step_name(nap)
+def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one"}, {"sleep": "nap", "for": 3000}, {"do": "two"}])
     scripts.until(id_, lambda found: found["status"] == "SLEEPING")
     assert scripts.act("pauseWorkflow", id_) == "PAUSED"
     scripts.act("resumeWorkflow", id_)
@@ -316,12 +312,12 @@ def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(
         "INSTANCE_QUEUED",
         "INSTANCE_STARTED",
         *ran("one"),
-        f"STEP_STARTED {nap}",
+        "STEP_STARTED nap",
         "INSTANCE_SLEEPING",
         "INSTANCE_PAUSED",
         "INSTANCE_RESUMED",
         "INSTANCE_SLEEPING",
-        f"STEP_COMPLETED {nap}",
+        "STEP_COMPLETED nap",
         "INSTANCE_RESUMED",
         *ran("two"),
         "INSTANCE_COMPLETED",
@@ -355,6 +351,24 @@ def test_a_report_that_arrives_after_a_restart_changes_nothing(scripts: Scripts)
     assert late["data"]["track"]["code"] == "RUN_MISMATCH"
     assert late["data"]["track"]["run"] == 2
     assert scripts.finished(id_) == before
+
+
+def test_a_replay_finds_steps_whose_names_are_stored_in_another_form(scripts: Scripts) -> None:
+    actions = [{"sleep": "", "for": 1}, {"sleep": "a\nnap", "for": 3000}]
+    id_ = scripts.start(actions)
+    empty, nap = (step_name(action["sleep"]) for action in actions)
+    scripts.reaches(id_, nap)
+    scripts.act("pauseWorkflow", id_)
+    scripts.act("resumeWorkflow", id_)
+    instance = scripts.finished(id_)
+    assert [event for event in happened(instance) if event.startswith("STEP")] == [
+        f"STEP_STARTED {empty}",
+        f"STEP_COMPLETED {empty}",
+        f"STEP_STARTED {nap}",
+        f"STEP_COMPLETED {nap}",
+    ]
+    # A report that repeats the end of a step is refused.
+    assert f"{id_}: " not in scripts.server.log
 
 
 def test_a_pause_lets_the_running_step_end(scripts: Scripts) -> None:
