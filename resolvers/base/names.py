@@ -1,6 +1,6 @@
 """Rules for names and ids: their length and characters, in reads as in writes."""
 
-import hashlib
+import binascii
 import re
 from collections.abc import Callable
 
@@ -42,14 +42,15 @@ def step_name(value: object) -> str:
     """Return the stored form of a step's name, which may be any text; ValueError if it is none.
 
     The engine takes every name. One that is empty, too long or has control characters becomes a
-    readable text with a checksum of the name, so that different names stay different.
+    readable text with a checksum of the name, so that different names stay different. The client
+    libraries repeat this rule, to find a step of their record again.
 
-    "load\\nrows" → "load rows~0f7df41e", "" → "unnamed~e3b0c442"
+    "load\\nrows" → "load�rows~e30ba439", "" → "unnamed~00000000"
     """
     if not isinstance(value, str):
         raise ValueError("must be a text")  # noqa: TRY004  # the callers expect it
     if 1 <= len(value) <= MAX_STEP_NAME and not UNPRINTABLE.search(value):
         return value
-    checksum = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_CHECKSUM]
-    readable = UNPRINTABLE.sub(" ", value)[: MAX_STEP_NAME - 1 - _CHECKSUM].strip()
-    return f"{readable or 'unnamed'}~{checksum}"
+    checksum = binascii.crc32(value.encode("utf-16-le", "surrogatepass"))
+    readable = UNPRINTABLE.sub("\ufffd", value)[: MAX_STEP_NAME - 1 - _CHECKSUM]
+    return f"{readable or 'unnamed'}~{checksum:0{_CHECKSUM}x}"

@@ -16,8 +16,16 @@ import type { Workflow } from "./workflows.ts";
 export interface StartOptions {
   /** Id of the instance, which makes the call repeatable; random by default. */
   instanceId?: string;
-  /** If the id exists: return that instance (the default), or throw a ConflictError. */
+  /** If the workflow has an instance with the id: return it (the default), or throw ConflictError. */
   onConflict?: "USE_EXISTING" | "FAIL";
+  /** Record the instance although no Workflow is bound; whoever executes it reports its progress. */
+  trackOnly?: boolean;
+}
+
+/** Options of the methods that take an instance's id. */
+export interface InstanceOptions {
+  /** Name of the workflow; needed if instances of several workflows have the id. */
+  workflow?: string | undefined;
 }
 
 export interface StartedWorkflow {
@@ -78,9 +86,10 @@ export class WorkflowClient {
   }
 
   /**
-   * Start a workflow; a new name is registered. If no Workflow is bound for the name, the instance
-   * is only recorded, and whoever runs it reports its progress. Throws EngineUnavailableError if
-   * the instance was recorded but could not be started; call again with its `workflowId`.
+   * Start a workflow. Throws UnboundWorkflowError if no Workflow is bound for the name, so that
+   * nothing would run the instance, unless `trackOnly` is given or registered. Throws
+   * EngineUnavailableError if the instance was recorded but could not be started; call again with
+   * its `workflowId`.
    */
   async startWorkflow(
     workflowType: string,
@@ -88,7 +97,7 @@ export class WorkflowClient {
     ref_id?: string | null,
     ref_type?: string | null,
     metadata?: unknown,
-    { instanceId = crypto.randomUUID(), onConflict }: StartOptions = {},
+    { instanceId = crypto.randomUUID(), onConflict, trackOnly }: StartOptions = {},
   ): Promise<StartedWorkflow> {
     if (Boolean(ref_id) !== Boolean(ref_type)) {
       throw new ConfigurationError("ref_id and ref_type must be given together.");
@@ -100,6 +109,7 @@ export class WorkflowClient {
       ...(ref_id && ref_type && { reference: { refType: ref_type, refId: ref_id } }),
       ...(metadata !== undefined && { metadata }),
       ...(onConflict && { onConflict }),
+      ...(trackOnly && { trackOnly }),
     };
     const { result } = await this.#ask(operations.START, { input });
     if (!("instance" in result)) {
@@ -118,9 +128,15 @@ export class WorkflowClient {
     };
   }
 
-  /** Get an instance with its steps and attempts; `workflow` is null if it is not tracked. */
-  async getWorkflow(workflowId: string): Promise<{ success: true; workflow: Workflow | null }> {
-    const { instance } = await this.#ask(operations.GET, { instanceId: workflowId });
+  /**
+   * Get an instance with the steps and attempts of its current run; `workflow` is null if it is not
+   * tracked. Throws AmbiguousError if instances of several workflows have the id.
+   */
+  async getWorkflow(
+    workflowId: string,
+    { workflow }: InstanceOptions = {},
+  ): Promise<{ success: true; workflow: Workflow | null }> {
+    const { instance } = await this.#ask(operations.GET, { instanceId: workflowId, workflow });
     return { success: true, workflow: instance && workflowOf(instance) };
   }
 
@@ -137,24 +153,27 @@ export class WorkflowClient {
     return this.#list({ reference }, options);
   }
 
-  /** Pause an instance that runs, sleeps or waits. Like all actions, it needs a bound Workflow. */
-  async pauseWorkflow(workflowId: string): Promise<WorkflowAction> {
-    return this.#act(operations.PAUSE, { instanceId: workflowId });
+  /**
+   * Pause an instance that runs, sleeps or waits. Like all actions, it needs a bound Workflow, and
+   * throws AmbiguousInstanceError if instances of several workflows have the id.
+   */
+  async pauseWorkflow(workflowId: string, options?: InstanceOptions): Promise<WorkflowAction> {
+    return this.#act(operations.PAUSE, workflowId, options);
   }
 
   /** Resume a paused instance. */
-  async resumeWorkflow(workflowId: string): Promise<WorkflowAction> {
-    return this.#act(operations.RESUME, { instanceId: workflowId });
+  async resumeWorkflow(workflowId: string, options?: InstanceOptions): Promise<WorkflowAction> {
+    return this.#act(operations.RESUME, workflowId, options);
   }
 
   /** End an instance for good. */
-  async terminateWorkflow(workflowId: string): Promise<WorkflowAction> {
-    return this.#act(operations.TERMINATE, { instanceId: workflowId });
+  async terminateWorkflow(workflowId: string, options?: InstanceOptions): Promise<WorkflowAction> {
+    return this.#act(operations.TERMINATE, workflowId, options);
   }
 
-  /** Restart an instance from its beginning. */
-  async restartWorkflow(workflowId: string): Promise<WorkflowAction> {
-    return this.#act(operations.RESTART, { instanceId: workflowId });
+  /** Restart an instance from its beginning, as its next run. */
+  async restartWorkflow(workflowId: string, options?: InstanceOptions): Promise<WorkflowAction> {
+    return this.#act(operations.RESTART, workflowId, options);
   }
 
   /** Send an event to an instance, for its `waitForEvent`. */
@@ -162,8 +181,9 @@ export class WorkflowClient {
     workflowId: string,
     type: string,
     payload: unknown = null,
+    options?: InstanceOptions,
   ): Promise<WorkflowAction> {
-    return this.#act(operations.SEND_EVENT, { instanceId: workflowId, type, payload });
+    return this.#act(operations.SEND_EVENT, workflowId, options, { type, payload });
   }
 
   /** Run a query or mutation; a typed document has the types of its variables and its result. */
@@ -216,11 +236,17 @@ export class WorkflowClient {
     };
   }
 
-  async #act(document: operations.Action, input: Record<string, unknown>): Promise<WorkflowAction> {
+  async #act(
+    document: operations.Action,
+    instanceId: string,
+    { workflow }: InstanceOptions = {},
+    members: Record<string, unknown> = {},
+  ): Promise<WorkflowAction> {
+    const input = { instanceId, workflow, ...members };
     const { result } = await this.#ask(document, { input });
     if (!("instance" in result)) throw refusedError(result as Refusal);
-    const { instanceId, status } = result.instance;
-    return { success: true, workflowId: instanceId, status: spelled(status) };
+    const { instance } = result;
+    return { success: true, workflowId: instance.instanceId, status: spelled(instance.status) };
   }
 
   async #ask<Result>(

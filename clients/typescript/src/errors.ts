@@ -6,10 +6,14 @@
  *     ├── UnreachableError        no answer: network, time limit, a service that is down
  *     ├── RequestError            the request was refused; docs/errors.md explains its `code`
  *     │   ├── UnauthenticatedError
- *     │   └── ForbiddenError
+ *     │   ├── ForbiddenError
+ *     │   └── AmbiguousError
  *     └── RefusedError            a mutation's expected failure; nothing was changed
  *         ├── InvalidInputError
  *         ├── NotFoundError
+ *         ├── AmbiguousInstanceError
+ *         ├── UnboundWorkflowError
+ *         ├── RunMismatchError
  *         ├── ConflictError
  *         ├── IllegalTransitionError
  *         └── EngineUnavailableError
@@ -80,11 +84,26 @@ export class ForbiddenError extends RequestError {
   override readonly name: string = "ForbiddenError";
 }
 
+/** A query or subscription without a workflow, and instances of several have the id. */
+export class AmbiguousError extends RequestError {
+  override readonly name: string = "AmbiguousError";
+
+  /** The workflows that have an instance with the id. */
+  readonly workflows: readonly string[];
+
+  constructor(errors: readonly GraphQLFailure[], data?: unknown) {
+    super(errors, data);
+    const workflows = errors[0]?.extensions?.["workflows"];
+    this.workflows = Array.isArray(workflows) ? workflows : [];
+  }
+}
+
 /** The `RequestError` for a response's `errors`. */
 export function requestError(errors: readonly GraphQLFailure[], data?: unknown): RequestError {
   const code = errors[0]?.extensions?.["code"];
   if (code === "UNAUTHENTICATED") return new UnauthenticatedError(errors, data);
   if (code === "FORBIDDEN") return new ForbiddenError(errors, data);
+  if (code === "AMBIGUOUS") return new AmbiguousError(errors, data);
   return new RequestError(errors, data);
 }
 
@@ -95,6 +114,9 @@ export interface Refusal {
   readonly path?: readonly string[];
   readonly from?: string;
   readonly to?: string;
+  readonly instances?: readonly { readonly workflow: { readonly name: string } }[];
+  readonly suggestions?: readonly string[];
+  readonly run?: number;
 }
 
 /** A mutation answered with one of its expected failures and changed nothing. */
@@ -128,7 +150,46 @@ export class NotFoundError extends RefusedError {
   override readonly name: string = "NotFoundError";
 }
 
-/** The instance id exists already, and the call had `onConflict: "FAIL"`. */
+/** The call gave no workflow, and instances of several have the id (`AMBIGUOUS`). */
+export class AmbiguousInstanceError extends RefusedError {
+  override readonly name: string = "AmbiguousInstanceError";
+
+  /** The workflows that have an instance with the id. */
+  readonly workflows: readonly string[];
+
+  constructor(refusal: Refusal) {
+    super(refusal);
+    this.workflows = (refusal.instances ?? []).map(({ workflow }) => workflow.name);
+  }
+}
+
+/** No Workflow is bound for the name, so nothing would run the instance (`UNBOUND_WORKFLOW`). */
+export class UnboundWorkflowError extends RefusedError {
+  override readonly name: string = "UnboundWorkflowError";
+
+  /** Similar names that are bound, the most similar first. */
+  readonly suggestions: readonly string[];
+
+  constructor(refusal: Refusal) {
+    super(refusal);
+    this.suggestions = refusal.suggestions ?? [];
+  }
+}
+
+/** A report on a run that is no longer the current one (`RUN_MISMATCH`). */
+export class RunMismatchError extends RefusedError {
+  override readonly name: string = "RunMismatchError";
+
+  /** Number of the current run. */
+  readonly run: number | undefined;
+
+  constructor(refusal: Refusal) {
+    super(refusal);
+    this.run = refusal.run;
+  }
+}
+
+/** The workflow has an instance with the id, and the call had `onConflict: "FAIL"`. */
 export class ConflictError extends RefusedError {
   override readonly name: string = "ConflictError";
 }
@@ -166,6 +227,9 @@ const REFUSALS: ReadonlyMap<string, new (refusal: Refusal) => RefusedError> = ne
   ["INVALID_INPUT", InvalidInputError],
   ["PAYLOAD_TOO_LARGE", InvalidInputError],
   ["NOT_FOUND", NotFoundError],
+  ["AMBIGUOUS", AmbiguousInstanceError],
+  ["UNBOUND_WORKFLOW", UnboundWorkflowError],
+  ["RUN_MISMATCH", RunMismatchError],
   ["CONFLICT", ConflictError],
   ["ILLEGAL_TRANSITION", IllegalTransitionError],
   ["ENGINE_UNAVAILABLE", EngineUnavailableError],

@@ -11,6 +11,7 @@ export interface Failure {
 // awaits (workerd, 2026-11). Nothing has failed then, and whoever asked for it records it.
 const ENGINE_STOPS = "Aborting engine:";
 const PAUSE = `${ENGINE_STOPS} User called pause`;
+const RESTART = `${ENGINE_STOPS} User called restart`;
 
 // One more than the service keeps (docs/limits.md), so that it marks the text as cut.
 const MAX_MESSAGE = 8193;
@@ -24,6 +25,11 @@ export function isEngineStop(error: unknown): boolean {
 /** True if the engine has paused the run. */
 export function isPause(error: unknown): boolean {
   return messageOf(error).includes(PAUSE);
+}
+
+/** True if the engine has ended the run to begin the next one. */
+export function isRestart(error: unknown): boolean {
+  return messageOf(error).includes(RESTART);
 }
 
 /** True if the engine does not retry after this error; it knows `NonRetryableError` by name. */

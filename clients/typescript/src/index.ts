@@ -5,6 +5,7 @@
 
 export { WorkflowClient } from "./client.ts";
 export type {
+  InstanceOptions,
   ListOptions,
   RefOptions,
   StartOptions,
@@ -15,6 +16,8 @@ export type {
 export type { FlowflareEnv, ServiceAddress, ServiceBinding } from "./connection.ts";
 export type { TypedDocument } from "./typed-document.ts";
 export {
+  AmbiguousError,
+  AmbiguousInstanceError,
   ConfigurationError,
   ConflictError,
   EngineUnavailableError,
@@ -25,7 +28,9 @@ export {
   NotFoundError,
   RefusedError,
   RequestError,
+  RunMismatchError,
   UnauthenticatedError,
+  UnboundWorkflowError,
   UnreachableError,
 } from "./errors.ts";
 export type { GraphQLFailure } from "./errors.ts";

@@ -10,9 +10,7 @@ type Result<Payload> = { result: Payload | Refusal };
 export type Action = TypedDocument<Result<{ instance: Pick<Instance, "instanceId" | "status"> }>>;
 
 const REFUSALS = "... on Error { code message }";
-const TRANSITION = "... on IllegalTransition { from to }";
-
-const FIELDS = `instanceId status workflow { name } reference { refType refId }
+const FIELDS = `instanceId run status workflow { name } reference { refType refId }
   input output metadata error { name message stack }
   createdAt startedAt updatedAt completedAt sleepUntil duration`;
 
@@ -23,15 +21,16 @@ export const START: TypedDocument<
     ... on InstancePayload { instance { instanceId status reference { refType refId } createdAt } }
     ${REFUSALS}
     ... on InvalidInput { path }
+    ... on UnboundWorkflow { suggestions }
   }
 }`;
 
 export const GET: TypedDocument<{ instance: Instance | null }> =
-  `query Workflow($instanceId: String!) {
-  instance(instanceId: $instanceId) {
+  `query Workflow($instanceId: String!, $workflow: String) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
     ${FIELDS}
     steps {
-      name index kind status output error { name message stack }
+      name occurrence index kind status output error { name message stack }
       startedAt completedAt duration nextRetryAt
       attempts { number status error { name message stack } startedAt endedAt retryAt }
     }
@@ -58,7 +57,8 @@ function action(field: string, input = "InstanceActionInput"): Action {
     result: ${field}(input: $input) {
       ... on InstancePayload { instance { instanceId status } }
       ${REFUSALS}
-      ${TRANSITION}
+      ... on IllegalTransition { from to }
+      ... on AmbiguousInstance { instances { workflow { name } } }
     }
   }`;
 }

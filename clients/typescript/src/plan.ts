@@ -5,6 +5,8 @@
  */
 
 import { TERMINAL } from "./statuses.ts";
+import { stepKey } from "./step-names.ts";
+import type { StepName } from "./step-names.ts";
 import type { InstanceStatus, StepStatus } from "./statuses.ts";
 import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 
@@ -43,28 +45,33 @@ const INTERRUPTED = {
 export class Known {
   #status: InstanceStatus | undefined;
   readonly #steps: Map<string, KnownStep>;
+  readonly #run: number | undefined;
 
-  /** `status` is undefined for an instance that is not tracked. */
-  constructor(status?: InstanceStatus, steps: Iterable<[string, KnownStep]> = []) {
+  /**
+   * `status` is undefined for an instance that is not tracked. `steps` are those of the run, by
+   * their `stepKey`. Updates get the number `run`, unless it is undefined.
+   */
+  constructor(status?: InstanceStatus, steps: Iterable<[string, KnownStep]> = [], run?: number) {
     this.#status = status;
     this.#steps = new Map(steps);
+    this.#run = run;
   }
 
   get status(): InstanceStatus | undefined {
     return this.#status;
   }
 
-  step(name: string): KnownStep | undefined {
-    return this.#steps.get(name);
+  step(step: StepName): KnownStep | undefined {
+    return this.#steps.get(stepKey(step));
   }
 
-  hasEnded(step: string): boolean {
+  hasEnded(step: StepName): boolean {
     const known = this.step(step);
     return known !== undefined && RANK[known.status] === RANK.COMPLETED;
   }
 
   copy(): Known {
-    return new Known(this.#status, this.#steps);
+    return new Known(this.#status, this.#steps, this.#run);
   }
 
   /** Add an update that the service has accepted. */
@@ -73,12 +80,17 @@ export class Known {
       this.#status = update.instance.status ?? this.#status;
       return;
     }
-    const { name, status, attempt = this.step(name)?.attempt ?? 1 } = update.step;
-    this.#steps.set(name, { status, attempt });
+    const { step } = update;
+    const { status, attempt = this.step(step)?.attempt ?? 1 } = step;
+    this.#steps.set(stepKey(step), { status, attempt });
   }
 
   /** The updates of an entry that the service does not have yet. */
-  news({ updates, begins }: Entry): readonly Update[] {
+  news(entry: Entry): readonly Update[] {
+    return this.#missing(entry).map((update) => this.#inRun(update));
+  }
+
+  #missing({ updates, begins }: Entry): readonly Update[] {
     if (begins) return this.#beginning(begins);
     const step = updates.flatMap((update) => ("step" in update ? [update.step] : []))[0];
     const relation = step ? this.#relation(step) : "new";
@@ -95,15 +107,21 @@ export class Known {
   }
 
   // The previous attempt never ended, because the run was interrupted in the middle of it.
-  #interrupted({ instanceId, name, status, attempt = 1 }: StepUpdate): readonly Update[] {
-    const before = this.step(name);
+  #interrupted(step: StepUpdate): readonly Update[] {
+    const { status, attempt = 1 } = step;
+    const before = this.step(step);
     const isNext = before?.status === "RUNNING" && status === "RUNNING" && attempt > before.attempt;
     if (!isNext) return [];
-    return [
-      {
-        step: { instanceId, name, status: "RETRYING", attempt: before.attempt, error: INTERRUPTED },
-      },
-    ];
+    const failed = { status: "RETRYING", attempt: before.attempt, error: INTERRUPTED } as const;
+    return [{ step: { ...identity(step), ...failed } }];
+  }
+
+  #inRun(update: Update): Update {
+    const run = this.#run;
+    if (run === undefined) return update;
+    return "step" in update
+      ? { step: { ...update.step, run } }
+      : { instance: { ...update.instance, run } };
   }
 
   get #isFinished(): boolean {
@@ -114,18 +132,32 @@ export class Known {
   #beginning(instance: InstanceUpdate): readonly Update[] {
     if (this.#status === undefined) return [{ instance }];
     if (!BEFORE_RUNNING.has(this.#status)) return [];
-    return [{ instance: { instanceId: instance.instanceId, status: "RUNNING" } }];
+    const { instanceId, workflow } = instance;
+    return [
+      { instance: { instanceId, ...(workflow !== undefined && { workflow }), status: "RUNNING" } },
+    ];
   }
 
-  #relation({ name, status, attempt }: StepUpdate): "new" | "same" | "past" {
-    const known = this.step(name);
+  #relation(step: StepUpdate): "new" | "same" | "past" {
+    const { status, attempt } = step;
+    const known = this.step(step);
     if (!known) return "new";
-    if (this.hasEnded(name)) return "past";
+    if (this.hasEnded(step)) return "past";
     const difference =
       (attempt ?? known.attempt) - known.attempt || RANK[status] - RANK[known.status];
     if (difference > 0) return "new";
     return difference === 0 ? "same" : "past";
   }
+}
+
+/** The members that say which step of which instance an update is about. */
+function identity({ instanceId, workflow, name, occurrence }: StepUpdate) {
+  return {
+    instanceId,
+    ...(workflow !== undefined && { workflow }),
+    name,
+    ...(occurrence !== undefined && { occurrence }),
+  };
 }
 
 // A finished instance accepts nothing else.

@@ -4,20 +4,26 @@ import type { Failure } from "./failures.ts";
 import type { JsonText } from "./json.ts";
 import { snapshot } from "./json.ts";
 import type { Sender } from "./sender.ts";
+import { storedName, textOf } from "./step-names.ts";
 import { timestamp } from "./durations.ts";
 import type { InstanceStatus, StepKind } from "./statuses.ts";
 import type { InstanceUpdate, RetryPolicy, StepUpdate, Update } from "./updates.ts";
 import { cancel } from "./timers.ts";
 import type { Timer } from "./timers.ts";
 
-/** Most characters of a step's name: `MAX_STEP_NAME` in docs/limits.md. */
-const MAX_STEP_NAME = 256;
-
 const PAUSE_SHOWS_MS = 100;
+
+/** The workflow and the id that identify an instance. */
+export interface InstanceKey {
+  readonly workflow: string;
+  readonly instanceId: string;
+}
 
 /** A step of the run, as it is recorded. */
 export interface StepKey {
   readonly name: string;
+  /** Number of the step among those of the run with its name, from 1. */
+  readonly occurrence: number;
   /** From 1, in the order in which the workflow begins its steps. */
   readonly index: number;
 }
@@ -29,8 +35,8 @@ export interface Pause extends StepKey {
 
 export class Run {
   readonly #sender: Sender;
-  readonly #instanceId: string;
-  readonly #names = new Map<string, number>();
+  readonly #key: InstanceKey;
+  readonly #occurrences = new Map<string, number>();
   #count = 0;
   readonly #tasks = new Set<StepKey>();
   readonly #pauses = new Set<Pause>();
@@ -38,24 +44,22 @@ export class Run {
   #status: InstanceStatus = "RUNNING";
   #timer: Timer | undefined;
 
-  constructor(sender: Sender, instanceId: string) {
+  constructor(sender: Sender, key: InstanceKey) {
     this.#sender = sender;
-    this.#instanceId = instanceId;
+    this.#key = key;
   }
 
-  /**
-   * Begin the next step. The second step with a name is recorded as `name (2)`, because the service
-   * identifies steps by name. Replays give the same names.
-   */
-  step(name: string): StepKey {
-    const count = (this.#names.get(name) ?? 0) + 1;
-    this.#names.set(name, count);
-    const suffix = count === 1 ? "" : ` (${count})`;
-    return { name: name.slice(0, MAX_STEP_NAME - suffix.length) + suffix, index: ++this.#count };
+  /** Begin the next step. The engine takes names that are no text; replays give the same keys. */
+  step(given: unknown): StepKey {
+    const name = textOf(given);
+    const stored = storedName(name);
+    const occurrence = (this.#occurrences.get(stored) ?? 0) + 1;
+    this.#occurrences.set(stored, occurrence);
+    return { name, occurrence, index: ++this.#count };
   }
 
   /** The run begins, or begins again; `created` are the fields of an instance that is new. */
-  begins(created: Omit<InstanceUpdate, "instanceId">): void {
+  begins(created: Omit<InstanceUpdate, keyof InstanceKey>): void {
     const begins: InstanceUpdate = { ...created, ...this.#instance("RUNNING").instance };
     this.#sender.add({ updates: [], begins });
   }
@@ -86,7 +90,7 @@ export class Run {
     this.#tasks.delete(task);
     this.#afterTask();
     // In the replay of a long run this avoids writing every result as text.
-    if (this.#sender.knowsEndOf(task.name)) return;
+    if (this.#sender.knowsEndOf(task)) return;
     const changes = { status: "COMPLETED", output: output() } as const;
     const step = this.#moves(task, { ...changes, ...(attempt && { attempt }) });
     this.#sender.add({ updates: [step] });
@@ -175,10 +179,11 @@ export class Run {
   }
 
   #instance(status: InstanceStatus): { instance: InstanceUpdate & { status: InstanceStatus } } {
-    return { instance: { instanceId: this.#instanceId, status } };
+    return { instance: { ...this.#key, status } };
   }
 
-  #moves({ name, index }: StepKey, changes: Omit<StepUpdate, "instanceId" | "name">): Update {
-    return { step: { instanceId: this.#instanceId, name, index, ...changes } };
+  #moves(step: StepKey, changes: Omit<StepUpdate, keyof InstanceKey | keyof StepKey>): Update {
+    const { name, occurrence, index } = step;
+    return { step: { ...this.#key, name, occurrence, index, ...changes } };
   }
 }

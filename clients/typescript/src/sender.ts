@@ -9,6 +9,7 @@ import {
   ForbiddenError,
   InvalidInputError,
   RequestError,
+  RunMismatchError,
   UnauthenticatedError,
   isTemporary,
   refusedError,
@@ -17,6 +18,7 @@ import type { FlowflareError, Refusal } from "./errors.ts";
 import { byteLength } from "./json.ts";
 import { Known } from "./plan.ts";
 import type { Entry } from "./plan.ts";
+import type { StepName } from "./step-names.ts";
 import { shortened, updateText } from "./updates.ts";
 import type { Update } from "./updates.ts";
 import { backoff, cancel } from "./timers.ts";
@@ -37,6 +39,7 @@ const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
   track(updates: $updates) {
     __typename
     ... on InvalidInput { path }
+    ... on RunMismatch { run }
     ... on Error { code message }
   }
 }`;
@@ -81,7 +84,7 @@ export class Sender {
   }
 
   /** True if the service has the end of a step. */
-  knowsEndOf(step: string): boolean {
+  knowsEndOf(step: StepName): boolean {
     return this.#known?.hasEnded(step) ?? false;
   }
 
@@ -103,6 +106,12 @@ export class Sender {
     await Promise.race([done, limit]);
     cancel(timer);
     return this.#isDelivered;
+  }
+
+  /** Stop, and drop the reports that wait; `reason` is for the log. */
+  drop(reason: string): void {
+    if (!this.#isDelivered) this.#problem = reason;
+    this.#stop();
   }
 
   /** Stop, and return one line about undelivered reports; undefined if there are none. */
@@ -209,6 +218,8 @@ export class Sender {
       for (const update of updates) known.note(update);
       return;
     }
+    // The next run has begun, so everything that is left would be refused.
+    if (refusal instanceof RunMismatchError) throw refusal;
     const [first, ...others] = updates;
     if (first && others.length === 0) {
       const amended = amendment(first, refusal);

@@ -7,11 +7,12 @@ import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
 import { snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
 import { reporterOf } from "./reporter.ts";
+import { textOf } from "./step-names.ts";
 import type { Backoff } from "./statuses.ts";
 import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
 
-/** The retries of `trackStep`. */
+/** Options of `trackStep`: its retries, and what identifies the step beside its name. */
 export interface StepRetryConfig {
   /** Retries after the first attempt; 3 by default. */
   maxRetries?: number;
@@ -25,6 +26,12 @@ export interface StepRetryConfig {
    * `context.attempt - 1`.
    */
   currentRetry?: number;
+  /** Name of the instance's workflow; needed if instances of several workflows have the id. */
+  workflow?: string;
+  /** Number of the step among those of the run with its name, from 1; 1 by default. */
+  occurrence?: number;
+  /** Number of the run; then nothing is recorded once the instance has been restarted. */
+  run?: number;
 }
 
 const MAX_INDEX = 1_000_000;
@@ -49,11 +56,18 @@ export async function trackStep<T>(
   execute: () => Promise<T> | T,
   config: StepRetryConfig = {},
 ): Promise<T> {
-  const { currentRetry } = config;
+  const { currentRetry, workflow, occurrence, run } = config;
   const policy = policyOf(config);
-  const reporter = reporterOf(env, `${instanceId}, step ${name}`, new Known("RUNNING"));
-  const report = (changes: Omit<StepUpdate, "instanceId" | "name">) =>
-    reporter.add({ step: { instanceId, name, ...changes } });
+  const step = {
+    instanceId,
+    name: textOf(name),
+    ...(workflow !== undefined && { workflow }),
+    ...(occurrence !== undefined && { occurrence }),
+    ...(run !== undefined && { run }),
+  };
+  const reporter = reporterOf(env, `${instanceId}, step ${step.name}`, new Known("RUNNING"));
+  const report = (changes: Omit<StepUpdate, keyof typeof step>) =>
+    reporter.add({ step: { ...step, ...changes } });
   const retriesItself = currentRetry === undefined;
   const placed = index !== undefined && Number.isInteger(index) && index >= 1 && index <= MAX_INDEX;
   for (let attempt = (currentRetry ?? 0) + 1; ; attempt++) {

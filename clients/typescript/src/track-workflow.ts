@@ -3,14 +3,16 @@
 import { connectionOf } from "./connection.ts";
 import type { Connection, FlowflareEnv } from "./connection.ts";
 import { RequestError } from "./errors.ts";
-import { describe, isEngineStop, isPause } from "./failures.ts";
+import { describe, isEngineStop, isPause, isRestart } from "./failures.ts";
 import type { Failure } from "./failures.ts";
 import { objectText, snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
 import type { KnownStep } from "./plan.ts";
 import { Run } from "./run.ts";
+import type { InstanceKey } from "./run.ts";
 import { Sender } from "./sender.ts";
 import type { InstanceStatus, StepStatus } from "./statuses.ts";
+import { stepKey } from "./step-names.ts";
 import { TrackedStep } from "./tracked-step.ts";
 import type { StepLike } from "./tracked-step.ts";
 import type { Reference } from "./updates.ts";
@@ -25,7 +27,10 @@ export interface WorkflowEventLike {
 
 /** Options of `trackWorkflow`, mostly for instances that were not started through Flowflare. */
 export interface TrackingOptions {
-  /** Name of the workflow; the engine's by default. */
+  /**
+   * Name of the workflow; the engine's by default. It has to be the name under which the service
+   * has the Workflow bound, because an instance is identified by its workflow and its id.
+   */
   workflow?: string;
   reference?: Reference;
   metadata?: unknown;
@@ -34,6 +39,8 @@ export interface TrackingOptions {
 }
 
 const DEFAULT_TIME_LIMIT_MS = 5000;
+/** The run of an instance that is not tracked yet. */
+const FIRST_RUN = 1;
 /** Time that a run stopped by the engine waits for the delivery of its reports. */
 const STOP_LIMIT_MS = 2000;
 /** Name of the step that delivers the remaining reports at the end of a run. */
@@ -41,17 +48,20 @@ const LAST_STEP = "flowflare: deliver";
 // About a minute, long enough for a deployment or a restart of the service.
 const LAST_ATTEMPTS = { limit: 6, delay: 1000, backoff: "exponential" } as const;
 
-const STATE = `query State($instanceId: String!) {
-  instance(instanceId: $instanceId) { status steps { name status attemptCount } }
+const STATE = `query State($instanceId: String!, $workflow: String!) {
+  instance(instanceId: $instanceId, workflow: $workflow) {
+    run status steps { name occurrence status attemptCount }
+  }
 }`;
-const STATUS = `query Status($instanceId: String!) {
-  instance(instanceId: $instanceId) { status }
+const STATUS = `query Status($instanceId: String!, $workflow: String!) {
+  instance(instanceId: $instanceId, workflow: $workflow) { run status }
 }`;
 
 interface State {
   instance: {
+    run: number;
     status: InstanceStatus;
-    steps?: { name: string; status: StepStatus; attemptCount: number }[];
+    steps?: { name: string; occurrence: number; status: StepStatus; attemptCount: number }[];
   } | null;
 }
 
@@ -82,13 +92,16 @@ export async function trackWorkflow<S extends StepLike, T>(
     warn(`${event.instanceId} is not tracked: ${describe(error).message}`);
     return body(step);
   }
-  const sender = new Sender(connection, () => recordOf(connection, event.instanceId));
-  const run = new Run(sender, event.instanceId);
+  const key: InstanceKey = {
+    workflow: options.workflow ?? event.workflowName ?? "unnamed",
+    instanceId: event.instanceId,
+  };
+  const sender = new Sender(connection, () => recordOf(connection, key));
+  const run = new Run(sender, key);
   const failures = new WeakMap<object, Failure>();
   // It has the methods of S; the types of their overloads are those of S.
   const tracked = new TrackedStep(step, run, failures) as unknown as S;
   run.begins({
-    workflow: options.workflow ?? event.workflowName ?? "unnamed",
     input: snapshot(event.payload),
     ...(options.reference && { reference: options.reference }),
     ...(options.metadata !== undefined && { metadata: snapshot(options.metadata) }),
@@ -105,6 +118,8 @@ export async function trackWorkflow<S extends StepLike, T>(
       // Whoever asked for an end records it. A pause begins when the running step has ended, which
       // only the run can see.
       if (isPause(error)) run.isPaused();
+      // Without a number yet, the reports would be taken for those of the next run.
+      if (isRestart(error)) sender.drop("the run was restarted");
       await run.delivered(STOP_LIMIT_MS);
       throw error;
     }
@@ -131,9 +146,9 @@ async function finish(step: StepLike, sender: Sender, timeLimitMs: number): Prom
   }
 }
 
-/** The service's record of an instance; throws FlowflareError. */
-async function recordOf(connection: Connection, instanceId: string): Promise<Known> {
-  const variables = objectText({ instanceId });
+/** The service's record of an instance's current run; throws FlowflareError. */
+async function recordOf(connection: Connection, key: InstanceKey): Promise<Known> {
+  const variables = objectText(key);
   let state: State;
   try {
     state = (await connection.request(STATE, variables)) as State;
@@ -143,14 +158,14 @@ async function recordOf(connection: Connection, instanceId: string): Promise<Kno
     state = (await connection.request(STATUS, variables)) as State;
   }
   const { instance } = state;
-  if (!instance) return new Known();
+  if (!instance) return new Known(undefined, [], FIRST_RUN);
   const steps = (instance.steps ?? []).map(
-    ({ name, status, attemptCount }): [string, KnownStep] => [
-      name,
+    ({ status, attemptCount, ...step }): [string, KnownStep] => [
+      stepKey(step),
       { status, attempt: attemptCount },
     ],
   );
-  return new Known(instance.status, steps);
+  return new Known(instance.status, steps, instance.run);
 }
 
 /** The engine's error for the result of a run; undefined if the engine accepts it. */

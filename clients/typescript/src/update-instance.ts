@@ -7,6 +7,7 @@ import { snapshot } from "./json.ts";
 import type { JsonText } from "./json.ts";
 import { Known } from "./plan.ts";
 import { reporterOf } from "./reporter.ts";
+import { textOf } from "./step-names.ts";
 import { instanceStatus, stepStatus } from "./statuses.ts";
 import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 
@@ -14,10 +15,15 @@ import type { InstanceUpdate, StepUpdate, Update } from "./updates.ts";
 export interface WorkflowInstanceData {
   /** The instance's id. */
   id: string;
-  /** Name of the workflow: creates the instance if it is not tracked yet. */
+  /**
+   * Name of the workflow: creates the instance if that has none with the id. Otherwise it is only
+   * needed if instances of several workflows have the id.
+   */
   workflow?: string | undefined;
   /** The same as `workflow`. */
   workflow_name?: string | undefined;
+  /** Number of the run: after a restart the report changes nothing. */
+  run?: number | undefined;
   ref_id?: string | null | undefined;
   ref_type?: string | null | undefined;
   /** `Running`, `Sleeping`, `Completed`, `Errored`, …, or the API's names. */
@@ -38,7 +44,13 @@ export interface WorkflowInstanceData {
 /** A report on a step. */
 export interface WorkflowStepData {
   workflow_instance_id: string;
+  /** Name of the workflow; needed if instances of several workflows have the id. */
+  workflow?: string | undefined;
+  /** Number of the run: after a restart the report changes nothing. */
+  run?: number | undefined;
   step_name: string;
+  /** Number of the step among those of the run with its name, from 1; 1 by default. */
+  occurrence?: number | undefined;
   /** `Pending`, `Running`, `Retrying`, `Completed` or `Failed`. */
   status: string;
   step_index?: number | undefined;
@@ -62,11 +74,12 @@ export async function updateWorkflowInstance(
   data: WorkflowInstanceData,
   env: FlowflareEnv,
 ): Promise<boolean> {
-  const { id, ref_id, ref_type, status, error, sleep_until } = data;
+  const { id, run, ref_id, ref_type, status, error, sleep_until } = data;
   const workflow = data.workflow ?? data.workflow_name;
   const instance: InstanceUpdate = {
     instanceId: id,
     ...(workflow !== undefined && { workflow }),
+    ...(run !== undefined && { run }),
     ...referenceOf(ref_type, ref_id),
     ...(status !== undefined && { status: instanceStatus(status) }),
     ...given("input", data.input_params),
@@ -83,11 +96,16 @@ export async function updateWorkflowStep(
   data: WorkflowStepData,
   env: FlowflareEnv,
 ): Promise<boolean> {
-  const { workflow_instance_id: instanceId, step_name: name, step_index, error, attempt } = data;
+  const { workflow_instance_id: instanceId, workflow, run } = data;
+  const { occurrence, step_index, error, attempt } = data;
+  const name = textOf(data.step_name);
   const retryAt = data.retry_at ? instant(data.retry_at) : null;
   const step: StepUpdate = {
     instanceId,
+    ...(workflow !== undefined && { workflow }),
+    ...(run !== undefined && { run }),
     name,
+    ...(occurrence !== undefined && { occurrence }),
     status: stepStatus(data.status),
     ...(step_index !== undefined && { index: step_index }),
     ...given("output", data.state),

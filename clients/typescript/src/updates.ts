@@ -23,6 +23,8 @@ export interface RetryPolicy {
 export interface InstanceUpdate {
   instanceId: string;
   workflow?: string;
+  /** Number of the run; a report on another run than the current one is refused. */
+  run?: number;
   reference?: Reference | null;
   status?: InstanceStatus;
   input?: JsonText;
@@ -35,7 +37,12 @@ export interface InstanceUpdate {
 /** `UpdateWorkflowStepInput`. */
 export interface StepUpdate {
   instanceId: string;
+  workflow?: string;
+  /** Number of the run; a report on another run than the current one is refused. */
+  run?: number;
   name: string;
+  /** Number of the step among those of the run with its name, from 1, which is the default. */
+  occurrence?: number;
   status: ReportedStepStatus;
   index?: number;
   kind?: StepKind;

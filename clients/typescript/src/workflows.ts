@@ -8,6 +8,7 @@ import type { Reference } from "./updates.ts";
 /** An instance in the API's form. */
 export interface Instance {
   instanceId: string;
+  run: number;
   status: InstanceStatus;
   workflow: { name: string };
   reference: Reference | null;
@@ -35,6 +36,8 @@ export interface WorkflowAttempt {
 
 export interface WorkflowStepDetail {
   name: string;
+  /** Number of the step among those of the run with its name, from 1. */
+  occurrence: number;
   index: number;
   kind: StepKind;
   status: StepStatus;
@@ -54,6 +57,8 @@ export interface Workflow {
   id: string;
   /** The workflow's name. */
   name: string;
+  /** Number of the current run, from 1; a restart begins the next. */
+  run: number;
   status: WorkflowStatus;
   ref_id: string | null;
   ref_type: string | null;
@@ -77,6 +82,7 @@ export function workflowOf(instance: Instance): Workflow {
   return {
     id: instance.instanceId,
     name: instance.workflow.name,
+    run: instance.run,
     status: spelled(instance.status),
     ref_id: instance.reference?.refId ?? null,
     ref_type: instance.reference?.refType ?? null,

@@ -18,20 +18,21 @@ WORKFLOW = "js-script"
 START = """mutation Start($input: StartWorkflowInput!) {
   startWorkflow(input: $input) { __typename ... on Error { code message } }
 }"""
-STATE = """query State($id: String!) {
-  instance(instanceId: $id) {
-    status workflow { name } reference { refType refId } input output metadata sleepUntil
+STATE = """query State($id: String!, $workflow: String!) {
+  instance(instanceId: $id, workflow: $workflow) {
+    run status workflow { name } reference { refType refId } input output metadata sleepUntil
     error { name message stack } startedAt completedAt
     steps {
-      name index kind status output error { name message stack } startedAt completedAt
+      name occurrence index kind status output error { name message stack } startedAt completedAt
       retryPolicy { limit delay backoff } nextRetryAt
       attempts { number status error { name message stack } startedAt endedAt retryAt }
     }
-    events(first: 1000) { events { type at status step { name } attempt data } }
+    runs { number status output steps { name occurrence status } }
+    events(first: 1000) { events { type at run status step { name } attempt data } }
   }
 }"""
-ACT = """mutation Act($id: String!) {
-  ACTION(input: {instanceId: $id}) {
+ACT = """mutation Act($id: String!, $workflow: String!) {
+  ACTION(input: {instanceId: $id, workflow: $workflow}) {
     ... on InstancePayload { instance { status } } ... on Error { code message }
   }
 }"""
@@ -49,12 +50,19 @@ class Scripts:
         self.server = server
         self.api = api
 
-    def start(self, actions: Sequence[object], **more: object) -> str:
+    def start(
+        self,
+        actions: Sequence[object],
+        *,
+        workflow: str = WORKFLOW,
+        id_: str | None = None,
+        **more: object,
+    ) -> str:
         """Start a workflow through the API and return its instance's id."""
-        id_ = f"script-{secrets.token_hex(6)}"
+        id_ = id_ or f"script-{secrets.token_hex(6)}"
         input_ = {"actions": list(actions), **more}
         answer = self.api.data(
-            START, input={"workflow": WORKFLOW, "instanceId": id_, "input": input_}
+            START, input={"workflow": workflow, "instanceId": id_, "input": input_}
         )
         assert answer["startWorkflow"]["__typename"] == "InstancePayload", answer
         return id_
@@ -65,34 +73,39 @@ class Scripts:
         self.tell("create", id_, {"actions": list(actions)})
         return id_
 
-    def run(self, actions: Sequence[object], **more: object) -> Any:
+    def run(self, actions: Sequence[object], **more: Any) -> Any:
         """Start a workflow, wait for its end and return the instance."""
         return self.finished(self.start(actions, **more))
 
-    def finished(self, id_: str, *, seconds: float = 30) -> Any:
+    def finished(self, id_: str, *, workflow: str = WORKFLOW) -> Any:
         """The instance once Flowflare has it as finished."""
-        return self.until(id_, lambda found: found["status"] in FINISHED, seconds=seconds)
+        return self.until(id_, lambda found: found["status"] in FINISHED, workflow=workflow)
 
-    def until(self, id_: str, done: Callable[[Any], bool], *, seconds: float = 30) -> Any:
+    def until(self, id_: str, done: Callable[[Any], bool], *, workflow: str = WORKFLOW) -> Any:
         """The instance once `done` says that it is as wanted."""
 
         def found(data: Any) -> bool:
             return data["instance"] is not None and done(data["instance"])
 
-        return self.api.until(STATE, found, seconds=seconds, id=id_)["instance"]
+        return self.api.until(STATE, found, id=id_, workflow=workflow)["instance"]
 
     def reaches(self, id_: str, step: str, status: str = "RUNNING") -> Any:
         """The instance once a step of it has a status."""
         return self.until(id_, lambda found: statuses(found).get(step) == status)
 
     def act(self, action: str, id_: str) -> Any:
-        """Pause, resume or terminate an instance through the API and return its status."""
-        data = self.api.data(ACT.replace("ACTION", action), id=id_)
+        """Pause, resume, terminate or restart an instance through the API; return its status."""
+        data = self.api.data(ACT.replace("ACTION", action), id=id_, workflow=WORKFLOW)
         return data[action]["instance"]["status"]
 
     def send(self, id_: str, type_: str) -> None:
         """Send an event to an instance through the API."""
-        event = {"instanceId": id_, "type": type_, "payload": {"by": "test"}}
+        event = {
+            "instanceId": id_,
+            "workflow": WORKFLOW,
+            "type": type_,
+            "payload": {"by": "test"},
+        }
         answer = self.api.data(SEND, input=event)
         assert answer["sendWorkflowEvent"]["__typename"] == "InstancePayload", answer
 
@@ -147,6 +160,11 @@ def wait(look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
 def statuses(instance: Any) -> dict[str, str]:
     """The statuses of its steps by their names."""
     return {step["name"]: step["status"] for step in instance["steps"]}
+
+
+def steps(instance: Any) -> list[tuple[str, int, str]]:
+    """Name, occurrence and status of each of its steps."""
+    return [(step["name"], step["occurrence"], step["status"]) for step in instance["steps"]]
 
 
 def step(instance: Any, name: str) -> Any:

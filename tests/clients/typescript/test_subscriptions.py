@@ -122,7 +122,7 @@ def starter(scripts: Scripts) -> tuple[str, Callable[[], str]]:
 
     def start() -> str:
         id_ = secrets.token_hex(6)
-        scripts.api.data(START, input={"workflow": workflow, "instanceId": id_})
+        scripts.api.data(START, input={"workflow": workflow, "instanceId": id_, "trackOnly": True})
         return id_
 
     return workflow, start

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.clients.typescript.scripts import attempts, happened, statuses, step
+from resolvers.base.names import step_name
+from tests.clients.typescript.scripts import attempts, happened, statuses, step, steps
 
 if TYPE_CHECKING:
     from tests.clients.typescript.scripts import Scripts
@@ -156,11 +157,56 @@ def test_a_sleeping_instance_has_the_time_of_its_end(scripts: Scripts) -> None:
 
 def test_steps_with_the_same_name_are_numbered(scripts: Scripts) -> None:
     instance = scripts.run([{"do": "page"}, {"do": "page"}, {"sleep": "page", "for": 1}])
-    assert statuses(instance) == {
-        "page": "COMPLETED",
-        "page (2)": "COMPLETED",
-        "page (3)": "COMPLETED",
-    }
+    assert steps(instance) == [("page", number, "COMPLETED") for number in (1, 2, 3)]
+
+
+def test_a_step_whose_own_name_ends_in_a_number_is_another_step(scripts: Scripts) -> None:
+    names = ["load", "load (2)", "load"]
+    actions = [{"do": name, "returns": value} for name, value in zip(names, "ABC", strict=True)]
+    instance = scripts.run(actions)
+    assert [(s["name"], s["occurrence"], s["output"]) for s in instance["steps"]] == [
+        ("load", 1, "A"),
+        ("load (2)", 1, "B"),
+        ("load", 2, "C"),
+    ]
+
+
+def test_every_name_that_the_engine_takes_is_recorded(scripts: Scripts) -> None:
+    long = "n" * 256
+    lines = {"sleep": "two\nlines", "for": 1}
+    halves = [{"half": 0xD83D}, {"half": 0xDE00}]
+    numbers = [{"do": 1}, {"sleep": 1, "for": 10}]
+    actions = [{"do": ""}, *[{"do": long}] * 3, lines, {"do": "z" * 300, "optional": True}]
+    actions += [*halves, *numbers]
+    id_ = scripts.start(actions)
+    assert scripts.end(id_)["status"] == "complete"
+    assert steps(scripts.finished(id_)) == [
+        (step_name(""), 1, "COMPLETED"),
+        *((long, number, "COMPLETED") for number in (1, 2, 3)),
+        (step_name("two\nlines"), 1, "COMPLETED"),
+        (step_name("z" * 300), 1, "FAILED"),
+        (step_name("\ud83d"), 1, "COMPLETED"),
+        (step_name("\ude00"), 1, "COMPLETED"),
+        ("1", 1, "COMPLETED"),
+        ("1", 2, "COMPLETED"),
+    ]
+
+
+def test_workflows_may_have_instances_with_the_same_id(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "load", "returns": "first"}, {"do": "more"}])
+    scripts.start([{"do": "load", "returns": "second"}], workflow="js-twin", id_=id_)
+    first = scripts.finished(id_)
+    second = scripts.finished(id_, workflow="js-twin")
+    assert first["output"] == {"results": ["first", "more"]}
+    assert second["output"] == {"results": ["second"]}
+    assert statuses(first) == {"load": "COMPLETED", "more": "COMPLETED"}
+    assert statuses(second) == {"load": "COMPLETED"}
+    assert happened(second) == [
+        "INSTANCE_QUEUED",
+        "INSTANCE_STARTED",
+        *ran("load"),
+        "INSTANCE_COMPLETED",
+    ]
 
 
 def test_parallel_steps_are_all_recorded(scripts: Scripts) -> None:
@@ -211,9 +257,8 @@ def test_members_with_names_of_built_in_properties_are_recorded(scripts: Scripts
     assert instance["status"] == "COMPLETED"
     assert instance["input"]["actions"] == actions
     assert instance["output"] == {"results": [value] * 8}
-    assert {step["name"]: step["output"] for step in instance["steps"]} == dict.fromkeys(
-        [*names, *(f"{name} (2)" for name in names)], value
-    )
+    assert steps(instance) == [(name, number, "COMPLETED") for number in (1, 2) for name in names]
+    assert [step["output"] for step in instance["steps"]] == [value] * 8
 
 
 def test_an_output_that_the_engine_refuses_is_its_error(scripts: Scripts) -> None:
@@ -277,6 +322,53 @@ def test_a_pause_in_a_sleep_and_the_replay_after_it_repeat_nothing(scripts: Scri
         *ran("two"),
         "INSTANCE_COMPLETED",
     ]
+
+
+def test_a_restart_begins_a_run_with_steps_of_its_own(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one"}, {"wait": "word", "type": "go"}, {"do": "two"}])
+    scripts.reaches(id_, "word")
+    assert scripts.act("restartWorkflow", id_) == "QUEUED"
+    scripts.until(id_, lambda found: found["run"] == 2 and found["status"] == "WAITING")
+    scripts.send(id_, "go")
+    instance = scripts.finished(id_)
+    second, first = instance["runs"]
+    assert (first["number"], first["status"]) == (1, "TERMINATED")
+    assert statuses(first) == {"one": "COMPLETED", "word": "CANCELLED"}
+    assert (second["number"], second["status"]) == (2, "COMPLETED")
+    assert second["output"] == {"results": ["one", {"by": "test"}, "two"]}
+    assert statuses(second) == dict.fromkeys(["one", "word", "two"], "COMPLETED")
+    assert "INSTANCE_ERRORED" not in happened(instance)
+
+
+def test_a_report_that_arrives_after_a_restart_changes_nothing(scripts: Scripts) -> None:
+    id_ = scripts.start([{"do": "one"}, {"wait": "word", "type": "go"}], gate="late 3")
+    scripts.until_calls(id_, 3)
+    scripts.act("restartWorkflow", id_)
+    scripts.until(id_, lambda found: found["run"] == 2 and found["status"] == "WAITING")
+    scripts.send(id_, "go")
+    before = scripts.finished(id_)
+    late = scripts.tell("deliver", id_)
+    assert late["data"]["track"]["code"] == "RUN_MISMATCH"
+    assert late["data"]["track"]["run"] == 2
+    assert scripts.finished(id_) == before
+
+
+def test_a_replay_finds_steps_whose_names_are_stored_in_another_form(scripts: Scripts) -> None:
+    actions = [{"sleep": "", "for": 1}, {"sleep": "a\nnap", "for": 3000}]
+    id_ = scripts.start(actions)
+    empty, nap = (step_name(action["sleep"]) for action in actions)
+    scripts.reaches(id_, nap)
+    scripts.act("pauseWorkflow", id_)
+    scripts.act("resumeWorkflow", id_)
+    instance = scripts.finished(id_)
+    assert [event for event in happened(instance) if event.startswith("STEP")] == [
+        f"STEP_STARTED {empty}",
+        f"STEP_COMPLETED {empty}",
+        f"STEP_STARTED {nap}",
+        f"STEP_COMPLETED {nap}",
+    ]
+    # A report that repeats the end of a step is refused.
+    assert f"{id_}: " not in scripts.server.log
 
 
 def test_a_pause_lets_the_running_step_end(scripts: Scripts) -> None:

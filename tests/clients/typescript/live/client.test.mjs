@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import test from "node:test";
 import {
+  AmbiguousError,
+  AmbiguousInstanceError,
   ConfigurationError,
   ConflictError,
   EngineUnavailableError,
@@ -12,12 +14,19 @@ import {
   NotFoundError,
   RequestError,
   UnauthenticatedError,
+  UnboundWorkflowError,
   UnreachableError,
   WorkflowClient,
+  trackStep,
+  trackWorkflow,
   updateWorkflowInstance,
   updateWorkflowStep,
 } from "../../../../clients/typescript/src/index.ts";
-import { GetInstanceDocument } from "../../../../clients/typescript/src/documents.ts";
+import {
+  GetInstanceDocument,
+  GetRunsDocument,
+  WatchInstanceDocument,
+} from "../../../../clients/typescript/src/documents.ts";
 
 const { FLOWFLARE_URL = "", FLOWFLARE_API_KEY = "" } = process.env;
 const env = { FLOWFLARE_URL, FLOWFLARE_API_KEY };
@@ -25,17 +34,34 @@ const client = new WorkflowClient({ serviceUrl: FLOWFLARE_URL, apiKey: FLOWFLARE
 // Nobody else's instances are in the way.
 const workflow = `live-${randomUUID().slice(0, 8)}`;
 
-/** @param {string} id */
-async function found(id) {
-  const { workflow } = await client.getWorkflow(id);
+/**
+ * @param {string} id
+ * @param {import("../../../../clients/typescript/src/index.ts").InstanceOptions} [options]
+ */
+async function found(id, options) {
+  const { workflow } = await client.getWorkflow(id, options);
   assert.ok(workflow);
   return workflow;
 }
 
+/**
+ * Start an instance that no engine runs.
+ * @param {string} name
+ * @param {unknown} [params]
+ * @param {import("../../../../clients/typescript/src/index.ts").StartOptions} [options]
+ */
+const record = (name, params, options) =>
+  client.startWorkflow(name, params, null, null, undefined, { trackOnly: true, ...options });
+
 test("a started workflow is found by its id", async () => {
-  const started = await client.startWorkflow(workflow, { items: ["book"] }, "1001", "order", {
-    by: "test",
-  });
+  const started = await client.startWorkflow(
+    workflow,
+    { items: ["book"] },
+    "1001",
+    "order",
+    { by: "test" },
+    { trackOnly: true },
+  );
   assert.equal(started.success, true);
   assert.deepEqual([started.status, started.ref_type, started.ref_id], ["Queued", "order", "1001"]);
   const instance = await found(started.workflowId);
@@ -53,10 +79,7 @@ test("a started workflow is found by its id", async () => {
 test("a start with an id may be repeated", async () => {
   const instanceId = randomUUID();
   const start = (/** @type {object} */ options) =>
-    client.startWorkflow(workflow, { n: 1 }, undefined, undefined, undefined, {
-      instanceId,
-      ...options,
-    });
+    record(workflow, { n: 1 }, { instanceId, ...options });
   assert.equal((await start({})).workflowId, instanceId);
   assert.equal((await start({})).workflowId, instanceId);
   await assert.rejects(start({ onConflict: "FAIL" }), ConflictError);
@@ -70,7 +93,7 @@ test("lists are read page by page, and by status", async () => {
   const name = `${workflow}-list`;
   /** @type {string[]} */
   const ids = [];
-  for (let n = 0; n < 3; n++) ids.unshift((await client.startWorkflow(name)).workflowId);
+  for (let n = 0; n < 3; n++) ids.unshift((await record(name)).workflowId);
   await updateWorkflowInstance({ id: ids[0] ?? "", status: "Running" }, env);
   const first = await client.listWorkflows({ workflow: name, limit: 2 });
   assert.deepEqual(
@@ -95,8 +118,9 @@ test("lists are read page by page, and by status", async () => {
 
 test("workflows are found by their reference", async () => {
   const ref_type = `t-${randomUUID().slice(0, 8)}`;
-  const a = await client.startWorkflow(workflow, {}, "a", ref_type);
-  const b = await client.startWorkflow(workflow, {}, "b", ref_type);
+  const start = (/** @type {string} */ ref_id) =>
+    client.startWorkflow(workflow, {}, ref_id, ref_type, undefined, { trackOnly: true });
+  const [a, b] = [await start("a"), await start("b")];
   const ids = async (
     /** @type {import("../../../../clients/typescript/src/index.ts").RefOptions} */ options,
   ) => (await client.getWorkflowsByRef(options)).workflows.map(({ id }) => id);
@@ -198,7 +222,7 @@ test("a refused report returns false, and is logged", async (context) => {
 });
 
 test("an action on an unbound workflow is refused with the service's message", async () => {
-  const { workflowId } = await client.startWorkflow(workflow);
+  const { workflowId } = await record(workflow);
   for (const act of /** @type {const} */ ([
     "pauseWorkflow",
     "terminateWorkflow",
@@ -230,7 +254,7 @@ test("an invalid input has the path of the fault", async () => {
 });
 
 test("a query is typed, by a generated document or by the caller", async () => {
-  const { workflowId } = await client.startWorkflow(workflow, { n: 1 });
+  const { workflowId } = await record(workflow, { n: 1 });
   const { instance } = await client.query(GetInstanceDocument, { instanceId: workflowId });
   assert.deepEqual([instance?.instanceId, instance?.input], [workflowId, { n: 1 }]);
   const data = await client.query('{ workflow(name: "nobody") { name } }');
@@ -251,4 +275,127 @@ test("a wrong key and a wrong address have different errors", async () => {
   const elsewhere = new WorkflowClient({ serviceUrl: `${FLOWFLARE_URL}/docs` });
   await assert.rejects(elsewhere.getWorkflow("i"), UnreachableError);
   assert.throws(() => new WorkflowClient({}), ConfigurationError);
+});
+
+test("a start that nothing would run is refused, with the names that were meant", async () => {
+  await assert.rejects(client.startWorkflow("js-scirpt"), (error) => {
+    assert.ok(error instanceof UnboundWorkflowError);
+    assert.equal(error.code, "UNBOUND_WORKFLOW");
+    assert.equal(error.suggestions[0], "js-script");
+    return true;
+  });
+  await assert.rejects(record("js-script"), InvalidInputError);
+});
+
+test("an id that two workflows have needs the workflow", async () => {
+  const instanceId = randomUUID();
+  const names = [`${workflow}-a`, `${workflow}-b`];
+  for (const name of names) await record(name, { name }, { instanceId });
+  for (const name of names) {
+    const instance = await found(instanceId, { workflow: name });
+    assert.deepEqual([instance.name, instance.input_params], [name, { name }]);
+  }
+  await assert.rejects(client.getWorkflow(instanceId), (error) => {
+    assert.ok(error instanceof AmbiguousError && error instanceof RequestError);
+    assert.deepEqual([error.code, [...error.workflows].sort()], ["AMBIGUOUS", names]);
+    return true;
+  });
+  const [a = ""] = names;
+  for (const act of /** @type {const} */ ([
+    "pauseWorkflow",
+    "resumeWorkflow",
+    "terminateWorkflow",
+    "restartWorkflow",
+  ])) {
+    await assert.rejects(client[act](instanceId), AmbiguousInstanceError);
+    await assert.rejects(
+      client[act](instanceId, { workflow: a }),
+      (error) => error instanceof EngineUnavailableError || error instanceof IllegalTransitionError,
+    );
+  }
+  await assert.rejects(client.sendEvent(instanceId, "go"), (error) => {
+    assert.ok(error instanceof AmbiguousInstanceError);
+    assert.deepEqual([...error.workflows].sort(), names);
+    return true;
+  });
+  await assert.rejects(
+    client.sendEvent(instanceId, "go", null, { workflow: a }),
+    EngineUnavailableError,
+  );
+  const watched = client.subscribe(WatchInstanceDocument, { instanceId, workflow: a });
+  const { value } = await watched.next();
+  assert.equal(value?.instance?.workflow.name, a);
+  await watched.return();
+  await assert.rejects(client.subscribe(WatchInstanceDocument, { instanceId }).next(), (error) => {
+    assert.ok(error instanceof AmbiguousError);
+    assert.deepEqual([...error.workflows].sort(), names);
+    return true;
+  });
+  await trackStep(env, instanceId, "load", undefined, () => 1, { workflow: a, occurrence: 2 });
+  assert.equal(
+    await updateWorkflowStep(
+      { workflow_instance_id: instanceId, workflow: a, step_name: "load", status: "Running" },
+      env,
+    ),
+    true,
+  );
+  const [one, other] = await Promise.all(
+    names.map((name) => found(instanceId, { workflow: name })),
+  );
+  assert.deepEqual(
+    one?.steps?.map(({ name, occurrence, status }) => [name, occurrence, status]),
+    [
+      ["load", 2, "COMPLETED"],
+      ["load", 1, "RUNNING"],
+    ],
+  );
+  assert.deepEqual(other?.steps, []);
+});
+
+test("a run that was restarted is reported no further, and its workflow notices nothing", async (context) => {
+  /** @type {string[]} */
+  const lines = [];
+  context.mock.method(console, "warn", (/** @type {string} */ line) => lines.push(line));
+  // The engine's own run only waits; this one is what is left of the first.
+  const { workflowId } = await client.startWorkflow("js-script", {
+    actions: [{ wait: "word", type: "go" }],
+    bare: true,
+  });
+  const key = { workflow: "js-script" };
+  const event = { payload: {}, instanceId: workflowId, workflowName: key.workflow };
+  const engine = {
+    do: async (/** @type {string} */ _, /** @type {() => unknown} */ work) => work(),
+    sleep: async () => {},
+    sleepUntil: async () => {},
+    waitForEvent: async () => {},
+  };
+  const calls = context.mock.method(globalThis, "fetch");
+  let before = 0;
+  const result = await trackWorkflow(env, event, engine, async (step) => {
+    await step.do("one", async () => 1);
+    const reported = async () => (await found(workflowId, key)).steps?.length === 1;
+    while (!(await reported())) await new Promise((done) => setTimeout(done, 20));
+    await client.restartWorkflow(workflowId, key);
+    before = calls.mock.callCount();
+    for (const name of ["two", "three"]) await step.do(name, async () => 2);
+    return "done";
+  });
+  assert.equal(result, "done");
+  assert.equal(calls.mock.callCount(), before + 1);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /^\[flowflare\] \S+: \d+ report\(s\) .*: RunMismatchError: /);
+  const { instance } = await client.query(GetRunsDocument, { instanceId: workflowId, ...key });
+  assert.deepEqual(
+    instance?.runs.map(({ number, steps }) => [number, steps.map(({ name }) => name)]),
+    [
+      [2, []],
+      [1, ["one"]],
+    ],
+  );
+  assert.equal(
+    await updateWorkflowInstance({ id: workflowId, run: 1, status: "Errored" }, env),
+    false,
+  );
+  assert.equal((await found(workflowId, key)).run, 2);
+  await client.terminateWorkflow(workflowId, key);
 });

@@ -109,6 +109,27 @@ test("with currentRetry it makes one attempt, and leaves the next to its caller"
   ]);
 });
 
+test("the step may be named with its workflow, run and occurrence", async () => {
+  const { env, reported } = environment();
+  const key = { workflow: "w", run: 2, occurrence: 3 };
+  await trackStep(env, "i", "pay", undefined, () => 1, key);
+  for (const { workflow, run, occurrence } of reported)
+    assert.deepEqual({ workflow, run, occurrence }, key);
+});
+
+test("a name that is no text is recorded as its text", async () => {
+  const { env, reported } = environment();
+  const name = /** @type {any} */ (1);
+  assert.equal(await trackStep(env, "i", name, undefined, () => "done"), "done");
+  assert.deepEqual(
+    reported.map(({ name, status }) => [name, status]),
+    [
+      ["1", "RUNNING"],
+      ["1", "COMPLETED"],
+    ],
+  );
+});
+
 test("an invalid index is left to the service", async () => {
   for (const index of [undefined, 0, -1, 1.5, Number.NaN]) {
     const { env, reported } = environment();

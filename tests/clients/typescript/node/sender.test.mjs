@@ -162,6 +162,42 @@ test("a refused key stops the sender at once", async () => {
   );
 });
 
+test("the reports of a run that was restarted are dropped at once", async () => {
+  const { sender, batches } = service(() => ({
+    data: { track: { __typename: "RunMismatch", code: "RUN_MISMATCH", message: "no", run: 2 } },
+  }));
+  for (const name of ["a", "b", "c"]) sender.add(step(name));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  sender.add(step("d"));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(names(batches), [["a", "b", "c"]]);
+  assert.equal(sender.close(), "4 report(s) could not be delivered: RunMismatchError: no");
+});
+
+test("reports that are dropped before the record was read are never sent", async () => {
+  const { sender, batches } = service();
+  sender.add(step("a"));
+  sender.drop("the run was restarted");
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(batches, []);
+  assert.equal(sender.close(), "1 report(s) could not be delivered: the run was restarted");
+});
+
+test("nothing is logged if no report was waiting to be dropped", async () => {
+  const { sender } = service();
+  sender.add(step("a"));
+  await sender.flush(LIMIT_MS);
+  sender.drop("the run was restarted");
+  assert.equal(sender.close(), undefined);
+});
+
+test("a name with half of a surrogate pair is sent as JSON", async () => {
+  const { sender, batches } = service();
+  sender.add(step("\ud800\n"));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(names(batches), [["\ud800\n"]]);
+});
+
 test("a flush waits no longer than its limit", async () => {
   const { sender } = service(() => away);
   sender.add(step("a"));

@@ -9,7 +9,8 @@ import { Gate } from "./gate.ts";
 
 /** A step of the engine. */
 interface Task {
-  do: string;
+  /** Its name; the engine also takes a number. */
+  do: string | number;
   /** The number of attempts that fail. */
   fails?: number;
   /** True if it fails with a NonRetryableError. */
@@ -42,8 +43,10 @@ interface Tracked {
 /** One thing that a workflow does. */
 export type Action =
   | Task
-  | { sleep: string; for: number | string }
+  | { sleep: string | number; for: number | string }
   | { sleepUntil: string; in: number }
+  /** A sleep whose name is half of a surrogate pair, which a request in UTF-8 cannot contain. */
+  | { half: number }
   | { wait: string; type: string; timeout?: string; optional?: boolean }
   | { together: Action[] }
   | { race: Action[] }
@@ -106,7 +109,8 @@ async function perform(
   if ("update" in action) return updateWorkflowInstance({ id: instanceId, ...action.update }, env);
   if ("end" in action) return () => "no value";
   if ("throw" in action) throw new PaymentDeclined(action.throw);
-  if ("sleep" in action) return step.sleep(action.sleep, action.for as number);
+  if ("sleep" in action) return step.sleep(action.sleep as string, action.for as number);
+  if ("half" in action) return step.sleep(String.fromCharCode(action.half), 1);
   if ("sleepUntil" in action) return step.sleepUntil(action.sleepUntil, Date.now() + action.in);
   if ("wait" in action) {
     try {
@@ -138,7 +142,7 @@ async function task(action: Task, step: WorkflowStep): Promise<unknown> {
   const delay = action.asks ? async () => 70 : 50;
   const config = { retries: { limit: 3, delay, backoff: "constant" as const }, ...action.config };
   try {
-    const result = await step.do(action.do, config, work);
+    const result = await step.do(action.do as string, config, work);
     return action.deep ? "built" : result;
   } catch (error) {
     if (!action.optional || String(error).includes("Aborting engine")) throw error;
@@ -179,6 +183,7 @@ export default {
     const { pathname } = new URL(request.url);
     const [, what, id = ""] = pathname.split("/");
     if (what === "open") Gate.open(id);
+    if (what === "deliver") return Gate.deliver(id, env.SERVICE);
     if (what === "calls") return Response.json(Gate.calls(id));
     if (what === "create") {
       await env.SCRIPT.create({ id, params: await request.json() });
