@@ -45,12 +45,12 @@ def step_name(value: object) -> str:
     readable text with a checksum of the name, so that different names stay different. The client
     libraries repeat this rule, to find a step of their record again.
 
-    "load\\nrows" → "load�rows~e30ba439", "" → "unnamed~00000000"
+    "load\\nrows" → "load_rows~e30ba439", "" → "unnamed~00000000"
     """
     if not isinstance(value, str):
         raise ValueError("must be a text")  # noqa: TRY004  # the callers expect it
     if 1 <= len(value) <= MAX_STEP_NAME and not UNPRINTABLE.search(value):
         return value
     checksum = binascii.crc32(value.encode("utf-16-le", "surrogatepass"))
-    readable = UNPRINTABLE.sub("\ufffd", value)[: MAX_STEP_NAME - 1 - _CHECKSUM]
+    readable = UNPRINTABLE.sub("_", value)[: MAX_STEP_NAME - 1 - _CHECKSUM]
     return f"{readable or 'unnamed'}~{checksum:0{_CHECKSUM}x}"

@@ -11,7 +11,8 @@ becomes
 
     SELECT iif(octet_length(body)<=?3,body,octet_length(body)) AS body
     FROM (SELECT coalesce((SELECT …
-        FROM instances t1 WHERE t1.instance_id=?1 AND t1.workflow=?2)),'null') AS body LIMIT 1) LIMIT 1
+        FROM instances t1 WHERE t1.instance_id=?1 AND t1.workflow=?2)),'null') AS body LIMIT 1)
+    LIMIT 1
 """
 
 from graphql import GraphQLObjectType

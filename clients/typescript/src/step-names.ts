@@ -33,10 +33,10 @@ export function stepKey({ name, occurrence = 1 }: StepName): string {
   return `${occurrence} ${storedName(name)}`;
 }
 
-/** The name under which the service stores a step: `"load\nrows"` → `"load�rows~e30ba439"`. */
+/** The name under which the service stores a step: `"load\nrows"` → `"load_rows~e30ba439"`. */
 export function storedName(name: string): string {
   const isLong = name.length > MAX_STEP_NAME && [...name].length > MAX_STEP_NAME;
-  const printable = name.replaceAll(UNPRINTABLE, "\ufffd");
+  const printable = name.replaceAll(UNPRINTABLE, "_");
   if (name !== "" && !isLong && printable === name) return name;
   const cut = [...printable].slice(0, MAX_STEP_NAME - 1 - CHECKSUM).join("");
   return `${cut || "unnamed"}~${crc32(name).toString(16).padStart(CHECKSUM, "0")}`;

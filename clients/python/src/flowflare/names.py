@@ -16,10 +16,10 @@ def recorded_name(name: str) -> str:
     The engine takes every text as a name. The service replaces one that is empty, too long or has
     control characters by a readable form with a checksum.
 
-    "load" → "load", "load\\nrows" → "load�rows~e30ba439", "" → "unnamed~00000000"
+    "load" → "load", "load\\nrows" → "load_rows~e30ba439", "" → "unnamed~00000000"
     """
     if 1 <= len(name) <= MAX_STEP_NAME and not _UNPRINTABLE.search(name):
         return name
     checksum = binascii.crc32(name.encode("utf-16-le", "surrogatepass"))
-    readable = _UNPRINTABLE.sub("\ufffd", name)[: MAX_STEP_NAME - 1 - _CHECKSUM]
+    readable = _UNPRINTABLE.sub("_", name)[: MAX_STEP_NAME - 1 - _CHECKSUM]
     return f"{readable or 'unnamed'}~{checksum:0{_CHECKSUM}x}"

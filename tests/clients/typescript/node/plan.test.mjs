@@ -153,7 +153,7 @@ test("steps with a name differ by their occurrence", () => {
 });
 
 test("a step whose name is not printable is found under its stored name", () => {
-  const stored = stepKey({ name: "load�rows~e30ba439", occurrence: 2 });
+  const stored = stepKey({ name: "load_rows~e30ba439", occurrence: 2 });
   const known = new Known("RUNNING", [[stored, { status: "COMPLETED", attempt: 0 }]]);
   assert.equal(known.hasEnded({ name: "load\nrows", occurrence: 2 }), true);
   assert.equal(known.hasEnded({ name: "load rows", occurrence: 2 }), false);
