@@ -388,11 +388,12 @@ def test_node_ids_of_what_does_not_exist_are_null(api: Api, pair: Pair) -> None:
 
 def test_other_forms_of_node_ids_are_refused(api: Api, pair: Pair) -> None:
     a, id_ = pair.a, pair.instance_id
-    for key in (id_, [id_], [a, id_, 1], {"workflow": a}, [a, None], [a, 1]):
+    instances: list[Any] = [id_, [id_], [a, id_, 1], {"workflow": a}, [a, None], [a, 1]]
+    for key in instances:
         refused = api.ask(NODES, ids=[f"WorkflowInstance:{json.dumps(key)}"])
         assert code(refused) == "INVALID_ARGUMENT", key
     of = [a, id_]
-    for key in (
+    steps: list[Any] = [
         [id_, "s"],
         [*of, 1, "s"],
         [*of, "1", "s", 1],
@@ -403,7 +404,8 @@ def test_other_forms_of_node_ids_are_refused(api: Api, pair: Pair) -> None:
         [*of, 0, "s", 1],
         [*of, 1, "s", 1, 1],
         [*of, 1, None, 1],
-    ):
+    ]
+    for key in steps:
         refused = api.ask(NODES, ids=[f"WorkflowStep:{json.dumps(key)}"])
         assert code(refused) == "INVALID_ARGUMENT", key
 

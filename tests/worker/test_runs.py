@@ -114,6 +114,15 @@ def show(api: Api, instance_id: str) -> Any:
     return api.data(SHOW, id=instance_id)["instance"]
 
 
+def until(api: Api, instance_id: str, run: int, status: str) -> Any:
+    """Wait until the instance has a status in a run, and return it."""
+
+    def reached(data: Any) -> bool:
+        return (data["instance"]["run"], data["instance"]["status"]) == (run, status)
+
+    return api.until(SHOW, reached, id=instance_id)["instance"]
+
+
 def report(api: Api, kind: str, **given: Any) -> Any:
     """The result of a report."""
     mutation, type_ = REPORTS[kind]
@@ -158,24 +167,10 @@ def test_a_restart_begins_the_next_run_and_keeps_the_ones_before(
     api: Api, instance_id: str
 ) -> None:
     start(api, TRACKED, instance_id, holdMs=1, failPayments=1)
-    ended = [
-        api.until(
-            SHOW,
-            lambda data: data["instance"]["status"] == "COMPLETED",
-            id=instance_id,
-        )["instance"]
-    ]
+    ended = [until(api, instance_id, 1, "COMPLETED")]
     for number in (2, 3):
         restart(api, instance_id)
-        ended.append(
-            api.until(
-                SHOW,
-                lambda data, run=number: (
-                    (data["instance"]["run"], data["instance"]["status"]) == (run, "COMPLETED")
-                ),
-                id=instance_id,
-            )["instance"]
-        )
+        ended.append(until(api, instance_id, number, "COMPLETED"))
     for number, instance in enumerate(ended, 1):
         assert instance["run"] == number
         assert [run["number"] for run in instance["runs"]] == list(range(number, 0, -1))
@@ -210,8 +205,8 @@ def test_a_restart_begins_the_next_run_and_keeps_the_ones_before(
 def test_steps_of_earlier_runs_are_found_by_run_and_by_node_id(api: Api, instance_id: str) -> None:
     start_waiting(api, instance_id)
     for number in (1, 2):
-        step = {"instanceId": instance_id, "name": "s", "run": number}
-        report(api, "step", **step, status="COMPLETED", output=f"of run {number}")
+        of = {"instanceId": instance_id, "name": "s", "run": number}
+        report(api, "step", **of, status="COMPLETED", output=f"of run {number}")
         if number == 1:
             report(api, "step", instanceId=instance_id, name="t", run=1, status="COMPLETED")
             restart(api, instance_id)
@@ -281,7 +276,7 @@ def test_a_run_ends_with_its_status_or_as_terminated_by_the_restart(
         (event["type"], event["run"], (event["step"] or {}).get("name"))
         for event in instance["events"]["events"]
     ]
-    end = [("STEP_CANCELLED", 1, "open")]
+    end: list[tuple[str, int, str | None]] = [("STEP_CANCELLED", 1, "open")]
     if has_ended:
         end.append((f"INSTANCE_{status}", 1, None))
     assert events[-len(end) - 1 :] == [*end, ("INSTANCE_RESTARTED", 2, None)]
