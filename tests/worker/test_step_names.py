@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resolvers.base.names import step_name
 from tests.worker.raw_socket import RawSocket
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ ORDINARY = {
     "a space": " ",
     "spaces around": "  load  ",
     "a literal occurrence": "load (2)",
-    "a literal checksum": "unnamed~e3b0c442",
+    "a literal checksum": step_name(""),
     "an apostrophe": "it's",
     "quotes": '"load"',
     "a parameter": "?1",
