@@ -198,6 +198,21 @@ def test_one_instance_reads_two_rows(caller: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    ("id_", "most"),
+    [
+        ('WorkflowInstance:["flow-3","cost-095003"]', 2),
+        # The index entry and the row of the instance and of the step.
+        ('WorkflowStep:["flow-3","cost-095003",1,"step 4",1]', 4),
+    ],
+)
+def test_a_node_reads_its_own_rows(caller: Api, id_: str, most: int) -> None:
+    query = "query($id: ID!) { node(id: $id) { __typename ... on WorkflowStep { output } } }"
+    found, read = measured(caller, query, id=id_)
+    assert found["node"]["__typename"] == id_.partition(":")[0]
+    assert read <= most
+
+
+@pytest.mark.parametrize(
     ("query", "rows"),
     [
         ("{ instances { totalCount } }", 100),
@@ -268,6 +283,18 @@ def test_every_operation_is_one_round_trip(caller: Api, query: str) -> None:
         ('updateWorkflowInstance(input: {instanceId: "cost-000299", status: RUNNING})', 20, 20),
         (
             'updateWorkflowStep(input: {instanceId: "cost-000299", name: "t", status: RUNNING})',
+            40,
+            20,
+        ),
+        (
+            'updateWorkflowInstance(input: {instanceId: "cost-000399", workflow: "flow-19",'
+            " run: 1, status: RUNNING})",
+            20,
+            20,
+        ),
+        (
+            'updateWorkflowStep(input: {instanceId: "cost-000399", workflow: "flow-19", run: 1,'
+            ' name: "t", occurrence: 7, status: RUNNING})',
             40,
             20,
         ),

@@ -335,17 +335,19 @@ def test_actions_reach_the_instance_of_the_given_workflow(api: Api, unused: str)
         SHOW, lambda data: data["instance"]["status"] == "SLEEPING", id=unused, workflow=bound
     )
     actions = {
-        "sendWorkflowEvent": "SLEEPING",
-        "pauseWorkflow": "PAUSED",
-        "resumeWorkflow": "RUNNING",
-        "restartWorkflow": "QUEUED",
-        "terminateWorkflow": "TERMINATED",
+        "sendWorkflowEvent": {"SLEEPING"},
+        "pauseWorkflow": {"PAUSED"},
+        # The workflow may report that it sleeps before the service has recorded its own action.
+        "resumeWorkflow": {"RUNNING", "SLEEPING"},
+        "restartWorkflow": {"QUEUED"},
+        "terminateWorkflow": {"TERMINATED"},
     }
-    for action, status in actions.items():
+    for action, statuses in actions.items():
         more = {"type": "stock"} if action == "sendWorkflowEvent" else {}
         assert act(api, action, unused, **more)["code"] == "AMBIGUOUS"
         answer = act(api, action, unused, workflow=bound, **more)
-        assert answer == {"__typename": "InstancePayload", "instance": {"status": status}}, action
+        assert answer["__typename"] == "InstancePayload", (action, answer)
+        assert answer["instance"]["status"] in statuses, action
     other = show(api, unused, unused)
     assert (other["status"], other["run"], other["input"]) == ("QUEUED", 1, {"of": unused})
     refused = act(api, "terminateWorkflow", unused, workflow=unused)
