@@ -5,6 +5,7 @@ import json
 from workers import Request, Response, WorkerEntrypoint
 
 from flowflare.client import (
+    Ambiguous,
     FlowflareClient,
     GraphQLRequestError,
     InstancePayload,
@@ -35,12 +36,15 @@ class Default(WorkerEntrypoint):
                 instance_id="python-1",
                 reference=ReferenceInput(ref_type="order", ref_id="ä-1"),
                 input={"items": ["bøk"]},
+                track_only=True,
             )
         )
         assert isinstance(started, InstancePayload), started
-        running = UpdateWorkflowInstanceInput(instance_id="python-1", status=InstanceStatus.RUNNING)
+        running = UpdateWorkflowInstanceInput(
+            instance_id="python-1", workflow="from-python", status=InstanceStatus.RUNNING
+        )
         await client.track([TrackingUpdate(instance=running)])
-        instance = await client.get_instance("python-1")
+        instance = await client.get_instance("python-1", "from-python")
         assert instance is not None
         return instance.model_dump(mode="json", by_alias=True)
 
@@ -61,6 +65,14 @@ class Default(WorkerEntrypoint):
             await anext(client.subscribe("subscription { nothing }"))
         except GraphQLRequestError as error:
             codes.append(error.code)
+        # An instance of another workflow with the id of `on_start`.
+        twin = UpdateWorkflowInstanceInput(instance_id="python-1", workflow="twin")
+        await client.update_workflow_instance(twin)
+        for read in (client.get_instance("python-1"), anext(client.watch_instance("python-1"))):
+            try:
+                await read
+            except Ambiguous as error:
+                codes += error.workflows
         return codes
 
     async def on_follow(self, client: FlowflareClient) -> object:
