@@ -316,6 +316,7 @@ def test_an_instance_that_nothing_will_run_is_marked(flow: CommandLine) -> None:
     assert "QUEUED, unbound" in flow.on_terminal("list", "-w", name, environment=plain).out
     assert "\nunbound   no Workflow is bound" in flow.inside("get", name).out
     assert flow.inside("workflows", "--search", name).out.split("\t")[6] == "no\n"
+    flow.inside("start", "order-processing")
     bound = flow.on_terminal("workflows", "--search", "order-processing", columns=140)
     assert "yes" in bound.out
 

@@ -264,7 +264,7 @@ class Runs:
     async def get_runs(self, _: str, workflow: str | None, first: int) -> api.GetRunsInstance:
         self.asked.append(first)
         run = dict.fromkeys(("output", "error", "startedAt", "completedAt", "duration"))
-        runs = [
+        runs: list[dict[str, Any]] = [
             {**run, "number": number, "status": "ERRORED", "steps": []}
             for number in range(self.current, max(self.current - first, 0), -1)
         ]

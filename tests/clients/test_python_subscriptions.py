@@ -223,6 +223,7 @@ async def test_an_instance_is_followed_until_its_id_is_ambiguous(
             await anext(by_id)
         assert refused.value.workflows == [name, f"{name}-twin"]
         # The other one survives a restart, and goes on with its instance.
+        following = asyncio.ensure_future(anext(by_both))
         await asyncio.to_thread(rough.restart)
         await until(lambda: rough.tracker("status")["subscriptions"] >= 1)
         for workflow, status in (
@@ -231,7 +232,7 @@ async def test_an_instance_is_followed_until_its_id_is_ambiguous(
         ):
             update = UpdateWorkflowInstanceInput(instance_id=name, workflow=workflow, status=status)
             assert isinstance(await client.update_workflow_instance(update), InstancePayload)
-        changed = await anext(by_both)
+        changed = await following
         assert changed is not None
         assert (changed.workflow.name, changed.status) == (name, InstanceStatus.RUNNING)
 

@@ -6,6 +6,7 @@ from workers import Request, Response, WorkerEntrypoint
 
 from flowflare.client import (
     Ambiguous,
+    EventFilter,
     FlowflareClient,
     GraphQLRequestError,
     InstancePayload,
@@ -78,7 +79,7 @@ class Default(WorkerEntrypoint):
     async def on_follow(self, client: FlowflareClient) -> object:
         """The types of the log's first events, as a subscriber sees them."""
         types: list[str] = []
-        pages = client.watch_events(after="0" * 16)
+        pages = client.watch_events(EventFilter(workflow=["from-python"]), after="0" * 16)
         async for page in pages:
             types += [event.type.value for event in page.events]
             if "INSTANCE_STARTED" in types:
