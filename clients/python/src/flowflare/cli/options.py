@@ -52,7 +52,7 @@ InstanceWorkflow = Annotated[
         "--workflow",
         "-w",
         metavar="NAME",
-        help="The instance's workflow; needed only if instances of several have the id.",
+        help="The instance's workflow; needed only if several workflows use the id.",
         show_default=False,
     ),
 ]
