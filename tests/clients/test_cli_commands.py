@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowflare.cli.errors import ExitCode
 from tests.clients.command_line import COMMAND, CommandLine
-from tests.clients.reporting import instance, new_name, report_failing_run, track
+from tests.clients.reporting import instance, new_name, report_failing_run, step, track
 
 if TYPE_CHECKING:
     from tests.worker.api import Api
@@ -30,9 +30,10 @@ def test_start_runs_a_bound_workflow_and_waits_for_it(flow: CommandLine, api: Ap
     )
     assert ended.code == ExitCode.OK, ended.err
     lines = [line.split("\t") for line in ended.out.splitlines()]
-    assert [line[3] for line in lines][:2] == ["INSTANCE_QUEUED", "INSTANCE_STARTED"]
-    assert lines[-1][2:5] == [name, "INSTANCE_COMPLETED", "COMPLETED"]
-    assert [line[6:] for line in lines if line[3] == "ATTEMPT_FAILED"] == [
+    assert [line[5] for line in lines][:2] == ["INSTANCE_QUEUED", "INSTANCE_STARTED"]
+    assert lines[-1][2:5] == [name, "order-processing", "1"]
+    assert lines[-1][5:7] == ["INSTANCE_COMPLETED", "COMPLETED"]
+    assert [line[8:] for line in lines if line[5] == "ATTEMPT_FAILED"] == [
         ["1", "PaymentDeclined: card declined at attempt 1"]
     ]
     assert ended.err == f"{name} is COMPLETED.\n"
@@ -61,26 +62,48 @@ def test_start_that_waits_for_a_failing_workflow_exits_with_1(flow: CommandLine)
 
 
 def test_start_prints_the_id_alone(flow: CommandLine) -> None:
-    ended = flow("start", "cli-elsewhere")
+    ended = flow("start", "cli-elsewhere", "--track-only")
     assert ended.code == ExitCode.OK
     assert re.fullmatch(r"[0-9a-f-]{36}\n", ended.out)
-    assert ended.err == "cli-elsewhere is QUEUED.\n"
+    assert ended.err == "cli-elsewhere is QUEUED, and no Workflow is bound for it.\n"
+
+
+def test_a_start_that_nothing_would_run_is_refused(flow: CommandLine, api: Api) -> None:
+    refused = flow.inside("start", "order-procesing")
+    assert refused.code == ExitCode.USAGE
+    assert refused.err.startswith("Error: No Workflow is bound for 'order-procesing'")
+    assert "Did you mean 'order-processing'?" in refused.err
+    assert refused.err.endswith(" The option for it is --track-only.\n")
+    assert refused.err.count("\n") == 1
+    recorded = flow.inside("start", "order-procesing", "--track-only", "--json").document
+    assert (recorded["status"], recorded["bound"]) == ("QUEUED", False)
+    bound = flow.inside("start", "order-processing", "--track-only")
+    assert bound.code == ExitCode.USAGE
+    assert "Refused: trackOnly: a Workflow is bound for 'order-processing'" in bound.err
+    name = new_name("registered")
+    api.data(
+        "mutation ($input: RegisterWorkflowInput!) { registerWorkflow(input: $input)"
+        " { __typename } }",
+        input={"name": name, "trackOnly": True},
+    )
+    assert flow.inside("start", name).code == ExitCode.OK
 
 
 def test_a_second_start_returns_the_existing_instance_or_fails(flow: CommandLine) -> None:
     name = new_name("twice")
-    first = flow.inside("start", "cli-elsewhere", "--id", name, "-i", "null", "--json").document
+    start = ("start", "cli-elsewhere", "--track-only", "--id", name)
+    first = flow.inside(*start, "-i", "null", "--json").document
     assert (first["instanceId"], first["status"], first["canTerminate"]) == (name, "QUEUED", True)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["createdAt"])
-    again = flow.inside("start", "cli-elsewhere", "--id", name, "--json").document
+    again = flow.inside(*start, "--json").document
     assert again == first
-    refused = flow.inside("start", "cli-elsewhere", "--id", name, "--fail-if-exists")
+    refused = flow.inside(*start, "--fail-if-exists")
     assert refused.code == ExitCode.FAILED
     assert "exists already. It is QUEUED; leave out --fail-if-exists" in refused.err
 
 
 def test_a_wait_that_takes_too_long_exits_with_5(flow: CommandLine) -> None:
-    ended = flow.inside("start", "cli-elsewhere", "--wait", "--timeout", "500ms")
+    ended = flow.inside(*("start", "cli-elsewhere", "--track-only", "--wait", "--timeout", "500ms"))
     assert ended.code == ExitCode.TIME_IS_UP
     assert ended.err == (
         "Error: The instance has not finished in time. It continues;"
@@ -144,6 +167,64 @@ def test_get_with_stacks(flow: CommandLine, api: Api) -> None:
     assert "    at line 1\n" in flow.inside("get", name, "--stack").out
 
 
+def test_get_shows_the_runs_of_an_instance(flow: CommandLine, api: Api) -> None:
+    name = new_name("order")
+    order = ("start", "order-processing", "--id", name, "--wait")
+    assert flow.inside(*order, "--input", '{"items": []}').code == ExitCode.FAILED
+    first = flow.inside("get", name).out
+    assert "\nrun " not in first
+    assert flow.inside("restart", name).out.startswith(f"{name}\torder-processing\t")
+    assert flow.inside("watch", name).code == ExitCode.FAILED
+    assert "\nrun       2  earlier ones: --run 1\n" in flow.inside("get", name).out
+    for number in ("1", "2"):
+        shown = flow.inside("get", name, "--run", number, "-w", "order-processing").out
+        assert shown.startswith(f"{name}  ERRORED\nworkflow  order-processing\n")
+        assert f"\nrun       {number} of 2\n" in shown
+        assert re.search(r"^error +ValueError: an order needs", shown, re.MULTILINE)
+        assert re.search(r"^1 validate +FAILED", shown, re.MULTILINE)
+    document = flow.inside("get", name, "--run", "1", "--json").document
+    assert (document["workflow"]["name"], document["instanceId"]) == ("order-processing", name)
+    assert document["run"] == 2
+    [run] = document["runs"]
+    assert (run["number"], run["status"], run["steps"][0]["run"]) == (1, "ERRORED", 1)
+    [expected] = api.data(
+        "query ($id: String!) { instance(instanceId: $id) { runs { number startedAt completedAt"
+        " duration error { name } } } }",
+        id=name,
+    ).values()
+    assert expected["runs"][1]["completedAt"] == run["completedAt"]
+    assert flow.inside("get", name, "--json").document["run"] == 2
+    missing = flow.inside("get", name, "--run", "3")
+    assert missing.code == ExitCode.NOT_FOUND
+    assert missing.err == f"Error: There is no run 3 of {name!r}. The current one is 2.\n"
+
+
+def test_occurrences_of_a_step_are_numbered(flow: CommandLine, api: Api) -> None:
+    name, before = new_name("loop"), api.data("{ events(first: 0) { cursor } }")["events"]["cursor"]
+    error = {"name": "Busy", "message": "later"}
+    track(
+        api,
+        instance(name, workflow="cli-loop", status="RUNNING"),
+        step(name, "load", "COMPLETED"),
+        step(name, "load", "FAILED", occurrence=3, error=error),
+        instance(name, workflow="cli-loop", status="COMPLETED"),
+    )
+    shown = flow.inside("get", name).out
+    assert re.search(r"^1 load +COMPLETED", shown, re.MULTILINE)
+    assert re.search(r"^2 load #3 +FAILED", shown, re.MULTILINE)
+    assert "\n2 load #3\n  try 1  Busy: later" in shown
+    rows = [
+        line.split("\t") for line in flow.inside("watch", name, "--after", before).out.splitlines()
+    ]
+    assert [row[7] for row in rows if row[5].startswith("STEP")] == [
+        *("load", "load", "load #3", "load #3")
+    ]
+    watched = flow.on_terminal("watch", name, "--after", before, "--no-color")
+    assert "STEP_FAILED  load #3, try 1" in watched.out
+    document = flow.inside("get", name, "--json").document
+    assert [step["occurrence"] for step in document["steps"]] == [1, 3]
+
+
 def test_get_as_json_equals_the_answer_of_the_api(flow: CommandLine, api: Api) -> None:
     name = report_failing_run(api, "cli-drawn")
     document = flow("get", name, "--json").document
@@ -168,8 +249,34 @@ def test_get_as_json_equals_the_answer_of_the_api(flow: CommandLine, api: Api) -
     ] == expected["steps"]
 
 
+def test_instances_with_one_id_are_told_apart(flow: CommandLine, api: Api) -> None:
+    name = new_name("twins")
+    workflows = [f"{name}-a", f"{name}-b"]
+    reference = {"refType": "order", "refId": name}
+    for workflow in workflows:
+        track(api, instance(name, workflow=workflow, status="RUNNING", reference=reference))
+    for arguments in (["list", "--search", name, "--asc"], ["ref", "order", name]):
+        rows = [line.split("\t") for line in flow.inside(*arguments).out.splitlines()]
+        assert sorted(row[:2] for row in rows) == [[name, workflow] for workflow in workflows]
+        nodes = flow.inside(*arguments, "--json").document
+        nodes = nodes["nodes"] if "nodes" in nodes else nodes["instances"]["nodes"]
+        assert sorted(node["workflow"]["name"] for node in nodes) == workflows
+        shown = flow.on_terminal(*arguments, columns=60, environment={"NO_COLOR": "1"})
+        assert all(f"{name}  {workflow} " in shown.out for workflow in workflows), shown.out
+    for workflow in workflows:
+        shown = flow.inside("get", name, "--workflow", workflow)
+        assert shown.out.startswith(f"{name}  RUNNING\nworkflow  {workflow}\n")
+        found = flow.inside("get", name, "-w", workflow, "--json").document
+        assert (found["instanceId"], found["workflow"]["name"]) == (name, workflow)
+
+
 def test_an_unknown_instance_is_not_found(flow: CommandLine) -> None:
-    for arguments in (["get", "nowhere"], ["pause", "nowhere"], ["watch", "nowhere"]):
+    for arguments in (
+        ["get", "nowhere"],
+        ["get", "nowhere", "-w", "cli-none", "--run", "1"],
+        ["pause", "nowhere"],
+        ["watch", "nowhere"],
+    ):
         ended = flow.inside(*arguments)
         assert ended.code == ExitCode.NOT_FOUND, arguments
         assert "nowhere" in ended.err
@@ -186,18 +293,32 @@ def test_list_is_a_table_on_a_terminal(flow: CommandLine, workflow: str) -> None
     assert [re.split(r" {2,}", row.strip())[:3] for row in rows][1][1:] == [workflow, "COMPLETED"]
     assert re.search(rf"{workflow}  order {workflow}  ERRORED", rows[2])
     narrow = flow.on_terminal("list", "-w", workflow, columns=40, environment={"NO_COLOR": "1"})
-    assert narrow.out.split("\n")[0].split() == ["Instance", "Status", "Created"]
+    assert narrow.out.split("\n")[0].split() == ["Instance", "Workflow", "Status"]
     assert all(len(line) <= 40 for line in narrow.out.splitlines())
 
 
 def test_list_is_tab_separated_in_a_pipe(flow: CommandLine, workflow: str) -> None:
     rows = [line.split("\t") for line in flow("list", "-w", workflow).out.splitlines()]
     assert [row[2] for row in rows] == ["RUNNING", "COMPLETED", "ERRORED"]
-    assert {len(row) for row in rows} == {9}
+    assert {len(row) for row in rows} == {10}
     assert rows[2][1] == workflow
     assert rows[2][3] == f"order {workflow}"
     assert rows[2][8] == "Declined: no money"
-    assert rows[0][6:] == ["", "", ""]
+    assert rows[0][6:] == ["", "", "", ""]
+
+
+def test_an_instance_that_nothing_will_run_is_marked(flow: CommandLine) -> None:
+    name = new_name("waiting")
+    flow.inside("start", name, "--track-only", "--id", name)
+    [row] = flow.inside("list", "-w", name).out.splitlines()
+    assert row.split("\t")[9] == "unbound"
+    plain = {"NO_COLOR": "1"}
+    assert "QUEUED, unbound" in flow.on_terminal("list", "-w", name, environment=plain).out
+    assert "\nunbound   no Workflow is bound" in flow.inside("get", name).out
+    assert flow.inside("workflows", "--search", name).out.split("\t")[6] == "no\n"
+    flow.inside("start", "order-processing")
+    bound = flow.on_terminal("workflows", "--search", "order-processing", columns=140)
+    assert "yes" in bound.out
 
 
 def test_list_without_instances(flow: CommandLine) -> None:
@@ -313,7 +434,8 @@ def test_workflows(flow: CommandLine, workflow: str, api: Api) -> None:
         input={"name": workflow, "description": "Of the tests", "retentionDays": 30},
     )
     [row] = flow.inside("workflows", "--search", workflow).out.splitlines()
-    name, total, counts, latest, days, description = row.split("\t")
+    name, total, counts, latest, days, description, bound = row.split("\t")
+    assert bound == "no"
     assert (name, total, days, description) == (workflow, "3", "30", "Of the tests")
     assert set(counts.split()) == {"RUNNING=1", "COMPLETED=1", "ERRORED=1"}
     assert latest.startswith("cli-running-")

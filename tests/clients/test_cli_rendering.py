@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 from flowflare.cli.render.bars import Axis, Cell, Stretch, sparkline
 from flowflare.cli.render.output import STATUS_STYLES, Output
 from flowflare.cli.render.text import ago, error_text, plain, span
-from flowflare.cli.render.timeline import axis_of, show_instance, stretches_of
-from flowflare.client import InstanceStatus, StepStatus, WorkflowError, WorkflowInstance
+from flowflare.cli.render.timeline import axis_of, show_instance, show_run, stretches_of
+from flowflare.client import (
+    GetRunsInstance,
+    InstanceStatus,
+    StepStatus,
+    WorkflowError,
+    WorkflowInstance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +160,8 @@ def tracked(**changes: Any) -> WorkflowInstance:
     }
     step = {
         "id": "s",
+        "run": 1,
+        "occurrence": 1,
         "name": "call\x1b[0m",
         "index": 1,
         "kind": "TASK",
@@ -171,6 +179,8 @@ def tracked(**changes: Any) -> WorkflowInstance:
     instance = {
         "id": "i",
         "instanceId": "order-1",
+        "run": 1,
+        "bound": True,
         "status": "RUNNING",
         "workflow": {"id": "w", "name": "ship"},
         "reference": None,
@@ -197,12 +207,16 @@ def tracked(**changes: Any) -> WorkflowInstance:
 def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """The output for an instance, without colours."""
 
-    def show(instance: WorkflowInstance, *, columns: int = 100) -> str:
+    def show(instance: WorkflowInstance | GetRunsInstance, *, columns: int = 100) -> str:
         stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", stream)
             patch.setenv("COLUMNS", str(columns))
-            show_instance(Output(as_json=False, color=False), instance)
+            output = Output(as_json=False, color=False)
+            if isinstance(instance, WorkflowInstance):
+                show_instance(output, instance)
+            else:
+                show_run(output, instance)
         stream.seek(0)
         return stream.read()
 
@@ -242,6 +256,48 @@ def test_steps_that_an_end_has_cancelled_do_not_go_on(shown: Callable[..., str])
     assert printed.count("CANCELLED") == 3
     assert "next try" not in printed
     assert "tried again" not in printed
+
+
+def test_the_run_is_shown_if_it_is_not_the_first(shown: Callable[..., str]) -> None:
+    assert "run  " not in shown(tracked())
+    assert "run       2  earlier ones: --run 1\n" in shown(tracked(run=2))
+    assert "run       12  earlier ones: --run 1 to 11\n" in shown(tracked(run=12))
+
+
+def test_a_run_is_shown_with_its_own_steps_and_output(shown: Callable[..., str]) -> None:
+    document = tracked(run=3).model_dump(by_alias=True)
+    run = {
+        "number": 1,
+        "status": "ERRORED",
+        "output": {"parcels": 1},
+        "error": {"name": "Busy", "message": "later", "stack": "at line 1"},
+        "startedAt": at(0),
+        "completedAt": at(90),
+        "duration": 90_000,
+        "steps": [{**document["steps"][0], "name": "old"}],
+    }
+    printed = shown(GetRunsInstance.model_validate({**document, "runs": [run]}))
+    lines = printed.splitlines()
+    assert lines[:3] == ["order-1  ERRORED", "workflow  ship", "run       1 of 3"]
+    assert "took      1m 30s" in lines
+    assert 'output    {"parcels":1}' in lines
+    assert "error     Busy: later" in lines
+    assert "1 old " in printed
+
+
+def test_only_a_queued_instance_waits_for_a_binding(shown: Callable[..., str]) -> None:
+    says = "unbound   no Workflow is bound, so it waits for reports of what runs it\n"
+    assert says in shown(tracked(status="QUEUED", bound=False))
+    assert says not in shown(tracked(status="QUEUED", bound=True))
+    assert says not in shown(tracked(status="RUNNING", bound=False))
+
+
+def test_the_second_occurrence_of_a_step_is_numbered(shown: Callable[..., str]) -> None:
+    [step] = tracked().model_dump(by_alias=True)["steps"]
+    steps = [{**step, "name": "load", "occurrence": n, "index": n} for n in (1, 2)]
+    printed = shown(tracked(steps=steps))
+    assert printed.count("\n1 load ") == 2
+    assert printed.count("\n2 load #2 ") == 2
 
 
 def test_an_instance_without_steps_has_no_table(shown: Callable[..., str]) -> None:

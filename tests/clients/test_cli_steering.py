@@ -37,7 +37,8 @@ def sleeper(flow: CommandLine, api: Api) -> str:
 
 def test_pause_and_resume(flow: CommandLine, sleeper: str) -> None:
     paused = flow("pause", sleeper)
-    assert re.fullmatch(rf"{sleeper}\t(PAUSED|WAITING_FOR_PAUSE)\n", paused.out), paused.err
+    expected = rf"{sleeper}\torder-processing\t(PAUSED|WAITING_FOR_PAUSE)\n"
+    assert re.fullmatch(expected, paused.out), paused.err
     twice = flow.inside("pause", sleeper)
     assert twice.code == ExitCode.FAILED
     assert "does not allow" in twice.err
@@ -46,14 +47,51 @@ def test_pause_and_resume(flow: CommandLine, sleeper: str) -> None:
 
 def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> None:
     sent = flow("send-event", sleeper, "hurry", "--payload", '{"now": true}')
-    assert sent.out == f"{sleeper}\tSLEEPING\n", sent.err
-    assert flow("terminate", sleeper).out == f"{sleeper}\tTERMINATED\n"
+    assert sent.out == f"{sleeper}\torder-processing\tSLEEPING\n", sent.err
+    assert flow("terminate", sleeper).out == f"{sleeper}\torder-processing\tTERMINATED\n"
     ended = flow("watch", sleeper)
     assert ended.code == ExitCode.FAILED
     assert ended.err.startswith(f"Error: {sleeper} is TERMINATED. ")
     restarted = flow("restart", sleeper)
     assert restarted.code == ExitCode.OK, restarted.err
     assert restarted.out.startswith(f"{sleeper}\t")
+
+
+def test_actions_need_the_workflow_of_an_ambiguous_id(
+    flow: CommandLine, api: Api, sleeper: str
+) -> None:
+    track(api, instance(sleeper, workflow="cli-twin", status="RUNNING"))
+    for arguments in (
+        ["pause", sleeper],
+        ["resume", sleeper],
+        ["terminate", sleeper],
+        ["restart", sleeper],
+        ["send-event", sleeper, "a"],
+        ["get", sleeper],
+        ["get", sleeper, "--run", "1"],
+        ["watch", sleeper],
+        ["token", "--instance", sleeper],
+    ):
+        ended = flow.inside(*arguments)
+        assert ended.code == ExitCode.USAGE, arguments
+        assert ended.out == ""
+        assert ended.err == (
+            "Error: Instances of several workflows have this id: 'cli-twin', 'order-processing'."
+            " Add --workflow with one of these names.\n"
+        )
+    chosen = ("-w", "order-processing")
+    assert flow.inside("pause", sleeper, *chosen).code == ExitCode.OK
+    assert flow.inside("resume", sleeper, *chosen).code == ExitCode.OK
+    assert flow.inside("send-event", sleeper, "hurry", "-p", "{}", *chosen).code == ExitCode.OK
+    ended = flow.inside("terminate", sleeper, *chosen)
+    assert ended.out == f"{sleeper}\torder-processing\tTERMINATED\n"
+    assert flow.inside("restart", sleeper, *chosen, "--json").document["run"] == 2
+    assert "No Workflow is bound" in flow.inside("pause", sleeper, "-w", "cli-twin").err
+    missing = flow.inside("pause", sleeper, "-w", "cli-none")
+    assert missing.code == ExitCode.NOT_FOUND
+    token = flow.inside("token", "--instance", sleeper, "-w", "cli-twin").out.strip()
+    [row] = flow.inside("list", key=token).out.splitlines()
+    assert row.split("\t")[:3] == [sleeper, "cli-twin", "RUNNING"]
 
 
 def test_actions_need_a_bound_workflow(flow: CommandLine, api: Api) -> None:

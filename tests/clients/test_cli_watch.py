@@ -83,10 +83,65 @@ def test_watch_continues_after_an_end_that_was_followed_by_a_restart(
     assert flow.inside("restart", name).code == ExitCode.OK
     assert flow.inside("watch", name).code == ExitCode.FAILED
     ended = flow.inside("watch", name, "--after", before)
-    types = [line.split("\t")[3] for line in ended.out.splitlines()]
+    types = [line.split("\t")[5] for line in ended.out.splitlines()]
     assert types.count("INSTANCE_ERRORED") == 2
     assert types[-1] == "INSTANCE_ERRORED"
     assert "INSTANCE_RESTARTED" in types
+    runs = [line.split("\t")[4] for line in ended.out.splitlines()]
+    assert runs == sorted(runs)
+    assert set(runs) == {"1", "2"}
+    shown = flow.on_terminal("watch", name, "--after", before, "--no-color")
+    assert "INSTANCE_RESTARTED  run 2\n" in shown.out
+
+
+def test_watch_follows_the_instance_of_its_workflow_only(flow: CommandLine, api: Api) -> None:
+    name, before = new_name("twins"), head(api)
+    track(api, instance(name, workflow="cli-first", status="RUNNING"))
+    with flow.start("watch", name, "--after", before) as by_id:
+        by_id.wait_for(lambda lines: len(lines) == 1, "the first event")
+        # Another workflow gets an instance with the id, which is not shown and does not end it.
+        track(
+            api,
+            instance(name, workflow="cli-second", status="RUNNING"),
+            instance(name, workflow="cli-second", status="ERRORED"),
+        )
+        with flow.start("watch", name, "-w", "cli-first", "--after", before) as by_both:
+            by_both.wait_for(lambda lines: len(lines) == 1, "the first event")
+            track(api, instance(name, workflow="cli-first", status="COMPLETED"))
+            for running in (by_id, by_both):
+                ended = running.end()
+                assert ended.code == ExitCode.OK, ended.err
+                rows = [line.split("\t") for line in ended.out.splitlines()]
+                assert [row[2:6] for row in rows] == [
+                    [name, "cli-first", "1", kind]
+                    for kind in ("INSTANCE_STARTED", "INSTANCE_COMPLETED")
+                ]
+    failed = flow.inside("watch", name, "-w", "cli-second")
+    assert failed.code == ExitCode.FAILED
+    assert failed.err == (
+        f"Error: {name} is ERRORED. `flowflare get {name} -w cli-second` shows its steps.\n"
+    )
+    several = flow.inside("watch", name, "-w", "cli-first", "-w", "cli-second")
+    assert several.code == ExitCode.USAGE
+    assert "--workflow may be given only once" in several.err
+
+
+def test_a_start_that_waits_follows_its_own_instance(flow: CommandLine, api: Api) -> None:
+    name = new_name("twins")
+    track(
+        api,
+        instance(name, workflow="cli-first", status="RUNNING"),
+        instance(name, workflow="cli-first", status="ERRORED"),
+    )
+    with flow.start("start", "cli-second", "--track-only", "--id", name, "--wait") as waiting:
+        waiting.wait_for(lambda lines: len(lines) == 1, "the first event")
+        track(api, instance(name, workflow="cli-second", status="RUNNING"))
+        track(api, instance(name, workflow="cli-second", status="COMPLETED"))
+        ended = waiting.end()
+    assert ended.code == ExitCode.OK, ended.err
+    rows = [line.split("\t") for line in ended.out.splitlines()]
+    assert [row[3] for row in rows] == ["cli-second"] * 3
+    assert rows[-1][5] == "INSTANCE_COMPLETED"
 
 
 def test_watch_without_an_id_shows_selected_events_until_it_is_interrupted(
@@ -120,7 +175,7 @@ def test_watch_without_an_id_shows_selected_events_until_it_is_interrupted(
             assert ended.code == ExitCode.INTERRUPTED
             assert ended.err == ""
             rows = [line.split("\t") for line in ended.out.splitlines()]
-            assert [row[2:4] for row in rows] == [[mine, kind] for kind in types]
+            assert [row[2:6] for row in rows] == [[mine, workflow, "1", kind] for kind in types]
 
 
 def test_an_interrupt_ends_watch_where_the_service_does_not_answer(
@@ -149,7 +204,7 @@ def test_watch_is_coloured_lines_on_a_terminal(flow: CommandLine, api: Api) -> N
     plain = flow.on_terminal("watch", name, "--after", before, "--no-color")
     assert plain.code == ExitCode.FAILED
     lines = plain.out.splitlines()
-    assert re.fullmatch(rf"\d\d:\d\d:\d\d  {name}  INSTANCE_STARTED", lines[0])
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d  {name}  cli-watched  INSTANCE_STARTED", lines[0])
     assert lines[3].endswith("ATTEMPT_FAILED  send mail, try 1  Timeout: no answer")
     assert "\x1b" not in plain.out
 

@@ -10,6 +10,8 @@ import pytest
 
 from flowflare.client import (
     AccessTokenPayload,
+    Ambiguous,
+    AmbiguousInstance,
     ConflictPolicy,
     CreateAccessTokenInput,
     EngineUnavailable,
@@ -32,6 +34,7 @@ from flowflare.client import (
     ReferenceInput,
     RegisterWorkflowInput,
     RetryPolicyInput,
+    RunMismatch,
     Scope,
     StartWorkflowInput,
     StepPayload,
@@ -40,6 +43,7 @@ from flowflare.client import (
     TrackingUpdate,
     TrackPayload,
     Unauthenticated,
+    UnboundWorkflow,
     UnexpectedAnswer,
     Unreachable,
     UpdateWorkflowInstanceInput,
@@ -72,7 +76,13 @@ async def start(client: FlowflareClient, name: str) -> None:
     """Start the test's instance, for an order of the same name."""
     reference = ReferenceInput(ref_type="order", ref_id=name)
     started = await client.start_workflow(
-        StartWorkflowInput(workflow=name, instance_id=name, reference=reference, input={"a": [1]})
+        StartWorkflowInput(
+            workflow=name,
+            instance_id=name,
+            reference=reference,
+            input={"a": [1]},
+            track_only=True,
+        )
     )
     assert isinstance(started, InstancePayload), started
 
@@ -131,7 +141,10 @@ async def test_absent_leaves_a_field_and_none_clears_it(client: FlowflareClient,
 
 
 async def test_lists_filter_order_page_and_count(client: FlowflareClient, name: str) -> None:
-    inputs = [StartWorkflowInput(workflow=name, instance_id=f"{name}-{n}") for n in range(5)]
+    inputs = [
+        StartWorkflowInput(workflow=name, instance_id=f"{name}-{n}", track_only=True)
+        for n in range(5)
+    ]
     results = await client.start_workflows(inputs)
     assert all(isinstance(result, InstancePayload) for result in results)
     order = InstanceOrder(field=InstanceOrderField.CREATED_AT, direction=OrderDirection.ASC)
@@ -181,7 +194,9 @@ async def test_expected_failures_are_members_of_the_result(
     client: FlowflareClient, name: str
 ) -> None:
     await start(client, name)
-    again = StartWorkflowInput(workflow=name, instance_id=name, on_conflict=ConflictPolicy.FAIL)
+    again = StartWorkflowInput(
+        workflow=name, instance_id=name, on_conflict=ConflictPolicy.FAIL, track_only=True
+    )
     conflict = await client.start_workflow(again)
     assert isinstance(conflict, InstanceConflict)
     assert (conflict.existing.instance_id, conflict.code) == (name, ErrorCode.CONFLICT)
@@ -203,6 +218,173 @@ async def test_expected_failures_are_members_of_the_result(
     assert isinstance(done, StepPayload)
     assert isinstance(failed, IllegalTransition)
     assert (failed.step_from, failed.step_to) == (StepStatus.COMPLETED, StepStatus.FAILED)
+
+
+async def test_a_start_that_nothing_would_run_is_refused(
+    client: FlowflareClient, name: str
+) -> None:
+    misspelt = await client.start_workflow(StartWorkflowInput(workflow="order-procesing"))
+    assert isinstance(misspelt, UnboundWorkflow)
+    assert misspelt.code is ErrorCode.UNBOUND_WORKFLOW
+    assert misspelt.suggestions == ["order-processing"]
+    assert "Did you mean 'order-processing'?" in misspelt.message
+    assert "`trackOnly`" in misspelt.message
+    registered = await client.register_workflow(RegisterWorkflowInput(name=name, track_only=True))
+    assert isinstance(registered, WorkflowPayload)
+    assert (registered.workflow.track_only, registered.workflow.bound) == (True, False)
+    started = await client.start_workflow(StartWorkflowInput(workflow=name, instance_id=name))
+    assert isinstance(started, InstancePayload), started
+    assert (started.instance.bound, started.instance.run) == (False, 1)
+
+
+async def start_twins(client: FlowflareClient, name: str) -> list[str]:
+    """Track an instance of each of two workflows with one id; the workflows."""
+    workflows = [f"{name}-a", f"{name}-b"]
+    for workflow in workflows:
+        update = UpdateWorkflowInstanceInput(
+            instance_id=name, workflow=workflow, status=InstanceStatus.RUNNING
+        )
+        assert isinstance(await client.update_workflow_instance(update), InstancePayload)
+    return workflows
+
+
+async def test_an_ambiguous_id_is_an_error_that_names_the_workflows(
+    client: FlowflareClient, name: str
+) -> None:
+    workflows = await start_twins(client, name)
+    for read in (
+        client.get_instance(name),
+        client.get_runs(name),
+        anext(client.watch_instance(name)),
+    ):
+        with pytest.raises(Ambiguous, match=r"Give `workflow`") as refused:
+            await read
+        assert refused.value.workflows == refused.value.extensions["workflows"] == workflows
+        assert (refused.value.code, refused.value.path) == ("AMBIGUOUS", ["instance"])
+    for workflow in workflows:
+        found = await client.get_instance(name, workflow)
+        runs = await client.get_runs(name, workflow)
+        live = await anext(client.watch_instance(name, workflow=workflow))
+        assert found is not None
+        assert runs is not None
+        assert live is not None
+        assert found.workflow.name == runs.workflow.name == live.workflow.name == workflow
+
+
+async def test_a_mutation_of_an_ambiguous_id_names_the_instances(
+    client: FlowflareClient, name: str
+) -> None:
+    workflows = await start_twins(client, name)
+    report = UpdateWorkflowInstanceInput(instance_id=name, output=1)
+    step = UpdateWorkflowStepInput(instance_id=name, name="a", status=StepStatus.RUNNING)
+    token = CreateAccessTokenInput(instance_id=name, expires_in=timedelta(minutes=5))
+    results = [
+        await client.update_workflow_instance(report),
+        await client.update_workflow_step(step),
+        await client.track([TrackingUpdate(instance=report)]),
+        await client.pause_workflow(name),
+        await client.resume_workflow(name),
+        await client.terminate_workflow(name),
+        await client.restart_workflow(name),
+        await client.send_workflow_event(name, "approved"),
+        await client.create_access_token(token),
+    ]
+    for result in results:
+        assert isinstance(result, AmbiguousInstance), result
+        assert result.code is ErrorCode.AMBIGUOUS
+        assert [instance.workflow.name for instance in result.instances] == workflows
+        assert "Give `workflow`" in result.message
+    chosen = step.model_copy(update={"workflow": workflows[1]})
+    chosen.model_fields_set.add("workflow")
+    assert isinstance(await client.update_workflow_step(chosen), StepPayload)
+    assert isinstance(await client.pause_workflow(name, workflows[1]), EngineUnavailable)
+    counts = [
+        len(found.steps)
+        for workflow in workflows
+        if (found := await client.get_instance(name, workflow))
+    ]
+    assert counts == [0, 1]
+
+
+async def test_a_report_about_another_run_is_refused(client: FlowflareClient, name: str) -> None:
+    await start(client, name)
+    step = UpdateWorkflowStepInput(instance_id=name, name="a", status=StepStatus.RUNNING, run=2)
+    report = UpdateWorkflowInstanceInput(instance_id=name, status=InstanceStatus.RUNNING, run=2)
+    for result in (
+        await client.update_workflow_step(step),
+        await client.update_workflow_instance(report),
+        await client.track([TrackingUpdate(step=step)]),
+    ):
+        assert isinstance(result, RunMismatch), result
+        assert (result.code, result.run) == (ErrorCode.RUN_MISMATCH, 1)
+        assert "run 2" in result.message
+
+
+async def test_occurrences_of_a_step_are_steps_of_their_own(
+    client: FlowflareClient, name: str
+) -> None:
+    await start(client, name)
+    for occurrence in (1, 3):
+        step = UpdateWorkflowStepInput(
+            instance_id=name, name="load", occurrence=occurrence, status=StepStatus.COMPLETED
+        )
+        assert isinstance(await client.update_workflow_step(step), StepPayload)
+    instance = await client.get_instance(name)
+    assert instance is not None
+    assert [(step.name, step.occurrence, step.run) for step in instance.steps] == [
+        ("load", 1, 1),
+        ("load", 3, 1),
+    ]
+
+
+def ended_run(client: SyncFlowflareClient, name: str, number: int) -> None:
+    """Wait until a run of an order has ended."""
+    for instance in client.watch_instance(name, "order-processing"):
+        if instance is not None and instance.run == number and instance.completed_at is not None:
+            return
+
+
+def test_the_runs_before_a_restart_can_be_read(server: LocalServer, name: str) -> None:
+    with SyncFlowflareClient(server.url, server.key) as client:
+        order = StartWorkflowInput(workflow="order-processing", instance_id=name, input={})
+        assert isinstance(client.start_workflow(order), InstancePayload)
+        ended_run(client, name, 1)
+        restarted = client.restart_workflow(name, "order-processing")
+        assert isinstance(restarted, InstancePayload), restarted
+        assert restarted.instance.run == 2
+        ended_run(client, name, 2)
+        instance = client.get_runs(name, first=80)
+        assert instance is not None
+        assert (instance.run, instance.workflow.name) == (2, "order-processing")
+        assert [run.number for run in instance.runs] == [2, 1]
+        for run in instance.runs:
+            assert run.status is InstanceStatus.COMPLETED, run.error
+            assert {step.run for step in run.steps} == {run.number}
+            assert run.started_at is not None
+            assert run.output is not None
+        current = client.get_runs(name, first=1)
+        assert current is not None
+        assert current.runs == instance.runs[:1]
+
+
+def test_the_client_that_is_not_asynchronous_takes_the_workflow(
+    server: LocalServer, name: str
+) -> None:
+    with SyncFlowflareClient(server.url, server.key) as client:
+        for workflow in (f"{name}-a", f"{name}-b"):
+            client.start_workflow(
+                StartWorkflowInput(workflow=workflow, instance_id=name, track_only=True)
+            )
+        for read in (client.get_instance, lambda id_: next(client.watch_instance(id_))):
+            with pytest.raises(Ambiguous) as refused:
+                read(name)
+            assert refused.value.workflows == [f"{name}-a", f"{name}-b"]
+        assert isinstance(client.terminate_workflow(name), AmbiguousInstance)
+        found = client.get_instance(name, f"{name}-b")
+        live = next(client.watch_instance(name, workflow=f"{name}-b"))
+        assert found == live
+        assert found is not None
+        assert found.workflow.name == f"{name}-b"
 
 
 async def test_actions_reach_the_engine(client: FlowflareClient, name: str) -> None:
@@ -297,7 +479,9 @@ def test_exactly_one_of_url_and_binding_must_be_given() -> None:
 def test_code_that_is_not_asynchronous_has_the_same_client(server: LocalServer, name: str) -> None:
     with SyncFlowflareClient(server.url, server.key) as client:
         head = client.get_log_head().cursor
-        started = client.start_workflow(StartWorkflowInput(workflow=name, instance_id=name))
+        started = client.start_workflow(
+            StartWorkflowInput(workflow=name, instance_id=name, track_only=True)
+        )
         assert isinstance(started, InstancePayload)
         pages = client.watch_events(EventFilter(workflow=[name]), after=head)
         page = next(pages)

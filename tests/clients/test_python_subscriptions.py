@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowflare.client import (
+    Ambiguous,
     EventFilter,
     FlowflareClient,
     InstancePayload,
@@ -55,7 +56,7 @@ async def start(client: FlowflareClient, name: str, instance_id: str) -> None:
         while True:
             try:
                 started = await client.start_workflow(
-                    StartWorkflowInput(workflow=name, instance_id=instance_id)
+                    StartWorkflowInput(workflow=name, instance_id=instance_id, track_only=True)
                 )
             except Unreachable:
                 await asyncio.sleep(0.05)
@@ -168,8 +169,8 @@ async def test_a_log_too_long_to_replay_is_read_and_then_followed(
     before = await client.get_log_head()
     # The log's numbers jump: as if so much had happened, and retention had removed it.
     rough.query(
-        "INSERT INTO events (id, at, type, instance, status)"
-        " SELECT ?1, '2026-01-01T00:00:00.000Z', 'INSTANCE_UPDATED', id, status"
+        "INSERT INTO events (id, at, type, instance, run, status)"
+        " SELECT ?1, '2026-01-01T00:00:00.000Z', 'INSTANCE_UPDATED', id, run, status"
         " FROM instances WHERE instance_id = ?2",
         [int(before.cursor) + FAR, name],
     )
@@ -202,6 +203,38 @@ async def test_an_unchanged_instance_is_not_repeated_when_the_connection_is(
         changed = await following
         assert changed is not None
         assert changed.status is InstanceStatus.RUNNING
+
+
+async def test_an_instance_is_followed_until_its_id_is_ambiguous(
+    rough: LocalServer, client: FlowflareClient, name: str
+) -> None:
+    await start(client, name, name)
+    async with (
+        aclosing(client.watch_instance(name)) as by_id,
+        aclosing(client.watch_instance(name, name)) as by_both,
+        asyncio.timeout(DEADLINE_S),
+    ):
+        for states in (by_id, by_both):
+            first = await anext(states)
+            assert first is not None
+            assert first.workflow.name == name
+        await start(client, f"{name}-twin", name)
+        with pytest.raises(Ambiguous) as refused:
+            await anext(by_id)
+        assert refused.value.workflows == [name, f"{name}-twin"]
+        # The other one survives a restart, and goes on with its instance.
+        following = asyncio.ensure_future(anext(by_both))
+        await asyncio.to_thread(rough.restart)
+        await until(lambda: rough.tracker("status")["subscriptions"] >= 1)
+        for workflow, status in (
+            (f"{name}-twin", InstanceStatus.ERRORED),
+            (name, InstanceStatus.RUNNING),
+        ):
+            update = UpdateWorkflowInstanceInput(instance_id=name, workflow=workflow, status=status)
+            assert isinstance(await client.update_workflow_instance(update), InstancePayload)
+        changed = await following
+        assert changed is not None
+        assert (changed.workflow.name, changed.status) == (name, InstanceStatus.RUNNING)
 
 
 async def test_a_reference_is_followed(client: FlowflareClient, name: str) -> None:
@@ -266,7 +299,9 @@ def test_code_that_is_not_asynchronous_follows_through_a_restart(
         head = client.get_log_head().cursor
         pages = client.watch_events(EventFilter(workflow=[name]), after=head)
         for instance_id in (f"{name}-1", f"{name}-2"):
-            client.start_workflow(StartWorkflowInput(workflow=name, instance_id=instance_id))
+            client.start_workflow(
+                StartWorkflowInput(workflow=name, instance_id=instance_id, track_only=True)
+            )
             assert ids(next(pages).events) == [instance_id]
             if instance_id.endswith("-1"):
                 rough.restart()

@@ -43,7 +43,10 @@ def test_an_expected_failure_is_a_member_of_the_result(beside: LocalServer) -> N
 
 
 def test_errors_in_a_worker_have_the_usual_classes(beside: LocalServer) -> None:
-    assert beside.fetch(NAME, "/wrong").json() == ["INVALID_ARGUMENT", "INVALID_DOCUMENT"]
+    beside.fetch(NAME, "/start")
+    codes = beside.fetch(NAME, "/wrong").json()
+    both = ["from-python", "twin"]
+    assert codes == ["INVALID_ARGUMENT", "INVALID_DOCUMENT", *both, *both]
 
 
 def test_it_follows_the_log_over_the_binding(beside: LocalServer) -> None:

@@ -5,6 +5,8 @@ import json
 from workers import Request, Response, WorkerEntrypoint
 
 from flowflare.client import (
+    Ambiguous,
+    EventFilter,
     FlowflareClient,
     GraphQLRequestError,
     InstancePayload,
@@ -39,9 +41,11 @@ class Default(WorkerEntrypoint):
             )
         )
         assert isinstance(started, InstancePayload), started
-        running = UpdateWorkflowInstanceInput(instance_id="python-1", status=InstanceStatus.RUNNING)
+        running = UpdateWorkflowInstanceInput(
+            instance_id="python-1", workflow="from-python", status=InstanceStatus.RUNNING
+        )
         await client.track([TrackingUpdate(instance=running)])
-        instance = await client.get_instance("python-1")
+        instance = await client.get_instance("python-1", "from-python")
         assert instance is not None
         return instance.model_dump(mode="json", by_alias=True)
 
@@ -62,12 +66,20 @@ class Default(WorkerEntrypoint):
             await anext(client.subscribe("subscription { nothing }"))
         except GraphQLRequestError as error:
             codes.append(error.code)
+        # An instance of another workflow with the id of `on_start`.
+        twin = UpdateWorkflowInstanceInput(instance_id="python-1", workflow="twin")
+        await client.update_workflow_instance(twin)
+        for read in (client.get_instance("python-1"), anext(client.watch_instance("python-1"))):
+            try:
+                await read
+            except Ambiguous as error:
+                codes += error.workflows
         return codes
 
     async def on_follow(self, client: FlowflareClient) -> object:
         """The types of the log's first events, as a subscriber sees them."""
         types: list[str] = []
-        pages = client.watch_events(after="0" * 16)
+        pages = client.watch_events(EventFilter(workflow=["from-python"]), after="0" * 16)
         async for page in pages:
             types += [event.type.value for event in page.events]
             if "INSTANCE_STARTED" in types:

@@ -6,7 +6,8 @@ FlowflareError
 ├── Refused                  the service refused the request; `code` says why
 │   └── GraphQLRequestError  a GraphQL response with `errors`
 │       ├── Unauthenticated  no key, or one that is not valid; also Denied
-│       └── Forbidden        the key does not allow this; also Denied
+│       ├── Forbidden        the key does not allow this; also Denied
+│       └── Ambiguous        instances of several workflows have the id: give `workflow`
 ├── InvalidVariable          a value that cannot be sent; also ValueError
 └── UnexpectedAnswer         an answer that is not Flowflare's: a wrong address, another version
 NonRetryableError            raised by the work of a step: it fails without another attempt
@@ -69,6 +70,18 @@ class Unauthenticated(GraphQLRequestError, Denied):
 
 class Forbidden(GraphQLRequestError, Denied):
     """The key or token does not allow this."""
+
+
+class Ambiguous(GraphQLRequestError):
+    """Instances of several workflows have the id of a query or subscription.
+
+    `workflows` has the names of these workflows, at most 100. Give one of them as `workflow`.
+    """
+
+    @property
+    def workflows(self) -> list[str]:
+        """Names of the workflows, as `extensions.workflows` of the error."""
+        return list(self.extensions.get("workflows") or [])
 
 
 class InvalidVariable(FlowflareError, ValueError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from flowflare.errors import (
+    Ambiguous,
     FlowflareError,
     Forbidden,
     GraphQLRequestError,
@@ -39,7 +40,12 @@ _DENIALS = {401: "UNAUTHENTICATED", 403: "FORBIDDEN", 4403: "UNAUTHENTICATED"}
 """The codes for HTTP statuses and close codes that deny access."""
 _TEMPORARY = frozenset({408, 429, 4408})
 """HTTP statuses and close codes of the service that say nothing about the next request."""
-_DENIED = {"UNAUTHENTICATED": Unauthenticated, "FORBIDDEN": Forbidden}
+_BY_CODE = {
+    "UNAUTHENTICATED": Unauthenticated,
+    "FORBIDDEN": Forbidden,
+    "AMBIGUOUS": Ambiguous,
+}
+"""The exceptions for the codes that have one of their own."""
 
 
 def endpoint(url: str) -> str:
@@ -174,7 +180,7 @@ def failure(
     """
     if errors is not None:
         code = (errors[0].get("extensions") or {}).get("code") if errors else None
-        return _DENIED.get(str(code), GraphQLRequestError)(errors, data)
+        return _BY_CODE.get(str(code), GraphQLRequestError)(errors, data)
     if status in _DENIALS:
         return failure(errors=[{"message": reason, "extensions": {"code": _DENIALS[status]}}])
     if status is None or _is_temporary(status):

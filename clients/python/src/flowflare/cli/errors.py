@@ -2,7 +2,7 @@
 
 CliError                 1  refused or failed
 ├── UsageMistake         2  the command line is wrong
-├── Missing              3  there is no such instance
+├── Missing              3  there is no such instance or run
 ├── Unreachable          4  the service does not answer
 ├── Denied               4  no valid key, or one that does not allow this
 └── TimeIsUp             5  the instance has not finished in time
@@ -39,13 +39,13 @@ class CliError(typer.TyperException):
 
 
 class UsageMistake(CliError):
-    """Options that exclude each other, or a setting that is not valid."""
+    """Options that exclude each other, a value that is refused, or an id without its workflow."""
 
     exit_code = ExitCode.USAGE
 
 
 class Missing(CliError):
-    """The instance is not tracked, or the token does not show it."""
+    """The instance or the run is not tracked, or the token does not show it."""
 
     exit_code = ExitCode.NOT_FOUND
 

@@ -46,6 +46,16 @@ instant_parser = parser_of(parse_instant)
 json_parser = parser_of(lambda text: Json(read_json(text)))
 
 InstanceId = Annotated[str, typer.Argument(metavar="ID", help="The instance's id.")]
+InstanceWorkflow = Annotated[
+    str | None,
+    typer.Option(
+        "--workflow",
+        "-w",
+        metavar="NAME",
+        help="The instance's workflow; needed only if several workflows use the id.",
+        show_default=False,
+    ),
+]
 Reference = Annotated[
     Pair | None,
     typer.Option(
@@ -233,7 +243,7 @@ class EventSelection(OptionGroup):
         ),
     ] = None
 
-    def filter(self, instance_id: str | None) -> EventFilter:
+    def filter(self, instance_id: str | None = None) -> EventFilter:
         """The API's filter."""
         from flowflare.client import EventFilter  # noqa: PLC0415 - heavy
 

@@ -1,20 +1,22 @@
-"""Lists, read page by page."""
+"""Lists, read page by page, and single runs of an instance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flowflare.cli.errors import UsageMistake
-from flowflare.cli.results import document
+from flowflare.cli.errors import Missing, UsageMistake
+from flowflare.cli.results import document, no_instance
 
 if TYPE_CHECKING:
     from flowflare.cli.options import Paging
     from flowflare.cli.session import Session
-    from flowflare.client import FlowflareClient
+    from flowflare.client import FlowflareClient, GetRunsInstance
 
 LARGEST_PAGE = 100
 """The API's limit (docs/limits.md)."""
+LAST_RUNS = 80
+"""Runs that one query may read with their steps, within the API's MAX_NODES."""
 
 
 class ReadPage(Protocol):
@@ -79,6 +81,32 @@ async def read_pages(client: FlowflareClient, read: ReadPage, paging: Paging) ->
         if not has_more or cursor in (None, before):
             break
     return found
+
+
+async def read_run(
+    client: FlowflareClient, instance_id: str, workflow: str | None, *, number: int
+) -> GetRunsInstance:
+    """Read an instance with one of its runs. Raises CliError if there is no such run."""
+    first = 1
+    while True:
+        instance = await client.get_runs(instance_id, workflow, first)
+        if instance is None:
+            raise no_instance(instance_id, workflow)
+        runs = [run for run in instance.runs if run.number == number]
+        if runs:
+            return instance.model_copy(update={"runs": runs})
+        # Runs come newest first.
+        wanted, first = first, instance.run - number + 1
+        if first <= wanted:
+            raise Missing(
+                f"There is no run {number} of {instance_id!r}",
+                hint=f"The current one is {instance.run}.",
+            )
+        if first > LAST_RUNS:
+            raise Missing(
+                f"Run {number} of {instance_id!r} cannot be read",
+                hint=f"The current one is {instance.run}, and only the last {LAST_RUNS} can.",
+            )
 
 
 def note_rest(session: Session, found: Found, paging: Paging) -> None:

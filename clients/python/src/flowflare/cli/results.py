@@ -11,6 +11,8 @@ from flowflare.cli.render.text import wire
 from flowflare.scalars import serialize_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import BaseModel
 
     from flowflare.client import InstanceSummary
@@ -36,6 +38,10 @@ def refusal(result: BaseModel, *, hint: str = "") -> CliError:
         return refused_value(result.message, ".".join(result.path))
     if isinstance(result, client.NotFound):
         return not_found(result.message)
+    if isinstance(result, client.AmbiguousInstance):
+        return ambiguous([instance.workflow.name for instance in result.instances])
+    if isinstance(result, client.UnboundWorkflow):
+        return UsageMistake(result.message, hint="The option for it is --track-only.")
     if isinstance(result, client.InstanceConflict):
         there = result.existing
         return CliError(
@@ -60,6 +66,21 @@ def refused_value(message: str, path: str) -> UsageMistake:
 def not_found(message: str) -> Missing:
     """The error for an instance that does not exist, or that the token does not show."""
     return Missing(message, hint="`flowflare list` shows the instances there are.")
+
+
+def no_instance(instance_id: str, workflow: str | None) -> Missing:
+    """The error for an id that no instance has, or none of the workflow."""
+    of_workflow = f" of {workflow!r}" if workflow is not None else ""
+    return not_found(f"There is no instance {instance_id!r}{of_workflow}")
+
+
+def ambiguous(workflows: Sequence[str]) -> UsageMistake:
+    """The error for an id that instances of several workflows have."""
+    names = ", ".join(map(repr, workflows))
+    return UsageMistake(
+        f"Instances of several workflows have this id: {names}",
+        hint="Add --workflow with one of these names.",
+    )
 
 
 def document(model: BaseModel) -> Any:

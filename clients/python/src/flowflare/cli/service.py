@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from flowflare.cli.errors import CliError, Denied, TimeIsUp, Unreachable, UsageMistake
-from flowflare.cli.results import refused_value
+from flowflare.cli.results import ambiguous, refused_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -85,6 +85,8 @@ def _translated(settings: Settings, timeout: timedelta | None) -> Iterator[None]
         raise Denied(error.message, hint=hint) from error
     except errors.Forbidden as error:
         raise Denied(error.message, hint="Use a key or token that allows it.") from error
+    except errors.Ambiguous as error:
+        raise ambiguous(error.workflows) from error
     except errors.GraphQLRequestError as error:
         raise _refused(error) from error
     except TimeoutError as error:

@@ -1,10 +1,14 @@
-"""Choices of the command line's own, and the statuses that count as finished."""
+"""Choices of the command line's own, and the meaning of statuses."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from flowflare.client import InstanceStatus
+
+if TYPE_CHECKING:
+    from flowflare.client import InstanceSummary
 
 FINISHED = frozenset({InstanceStatus.COMPLETED, InstanceStatus.ERRORED, InstanceStatus.TERMINATED})
 
@@ -22,3 +26,8 @@ class Page(StrEnum):
     GRAPHIQL = "graphiql"
     DASHBOARD = "dashboard"
     DOCS = "docs"
+
+
+def is_unbound(instance: InstanceSummary) -> bool:
+    """True for an instance that waits for its start although no Workflow is bound for it."""
+    return instance.status is InstanceStatus.QUEUED and not instance.bound

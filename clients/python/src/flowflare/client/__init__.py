@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowflare.client.generated import *  # noqa: F403
     from flowflare.client.subscriptions import Reconnect
     from flowflare.errors import (
+        Ambiguous,
         FlowflareError,
         Forbidden,
         GraphQLRequestError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Ambiguous",
     "FlowflareClient",  # noqa: F405
     "FlowflareError",
     "Forbidden",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowflare.cli.options import InstanceId, Json, json_parser
+from flowflare.cli.options import InstanceId, InstanceWorkflow, Json, json_parser
 from flowflare.cli.results import document, instance_of
 from flowflare.cli.service import ask
 from flowflare.cli.session import Session
@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     from flowflare.client import FlowflareClient
 
 
-def pause(session: Session, instance_id: InstanceId) -> None:
+def pause(session: Session, instance_id: InstanceId, *, workflow: InstanceWorkflow = None) -> None:
     """Pause an instance: the running step ends, and the next one does not begin."""
-    _act(session, lambda client: client.pause_workflow(instance_id=instance_id))
+    _act(session, lambda client: client.pause_workflow(instance_id, workflow))
 
 
-def resume(session: Session, instance_id: InstanceId) -> None:
+def resume(session: Session, instance_id: InstanceId, *, workflow: InstanceWorkflow = None) -> None:
     """Resume a paused instance."""
-    _act(session, lambda client: client.resume_workflow(instance_id=instance_id))
+    _act(session, lambda client: client.resume_workflow(instance_id, workflow))
 
 
-def terminate(session: Session, instance_id: InstanceId) -> None:
+def terminate(
+    session: Session, instance_id: InstanceId, *, workflow: InstanceWorkflow = None
+) -> None:
     """End an instance; it cannot be resumed."""
-    _act(session, lambda client: client.terminate_workflow(instance_id=instance_id))
+    _act(session, lambda client: client.terminate_workflow(instance_id, workflow))
 
 
-def restart(session: Session, instance_id: InstanceId) -> None:
-    """Start an instance again from its beginning, with the same input; its steps are removed."""
-    _act(session, lambda client: client.restart_workflow(instance_id=instance_id))
+def restart(
+    session: Session, instance_id: InstanceId, *, workflow: InstanceWorkflow = None
+) -> None:
+    """Start an instance again from its beginning, with the same input, as its next run."""
+    _act(session, lambda client: client.restart_workflow(instance_id, workflow))
 
 
 def send_event(
@@ -44,6 +48,7 @@ def send_event(
         str, typer.Argument(metavar="TYPE", help="Type of the event that the workflow waits for.")
     ],
     *,
+    workflow: InstanceWorkflow = None,
     payload: Annotated[
         Json | None,
         typer.Option(
@@ -60,9 +65,7 @@ def send_event(
     value = payload.value if payload is not None else None
     _act(
         session,
-        lambda client: client.send_workflow_event(
-            instance_id=instance_id, type=event_type, payload=value
-        ),
+        lambda client: client.send_workflow_event(instance_id, event_type, value, workflow),
     )
 
 
@@ -71,4 +74,5 @@ def _act(session: Session, action: Callable[[FlowflareClient], Awaitable[Any]]) 
     if session.output.as_json:
         session.output.document(document(instance))
     else:
-        session.output.line(f"{instance.instance_id}\t{instance.status.value}")
+        cells = [instance.instance_id, instance.workflow.name, instance.status.value]
+        session.output.rows([cells])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from flowflare.cli.errors import CliError, ExitCode, UsageMistake
 from flowflare.cli.options import EventSelection, Timeout
 from flowflare.cli.render.text import error_text
-from flowflare.cli.results import not_found
+from flowflare.cli.results import no_instance
 from flowflare.cli.service import ask
 from flowflare.cli.session import Session
 from flowflare.cli.vocabulary import FINISHED
@@ -49,8 +51,9 @@ def watch(
 ) -> None:
     """Print events as they happen, each once, even if the connection is lost.
 
-    With an ID it ends when the instance ends: with exit code 0 if it has completed, 1 if not.
-    Otherwise Ctrl-C ends it. --json writes one line for each event; --after with the cursor of
+    With an ID it ends when the instance ends: with exit code 0 if it has completed, 1 if not;
+    --workflow is needed if instances of several workflows have the ID. Without an ID, Ctrl-C ends
+    it. --json writes one line for each event; --after with the cursor of
     the last event continues where it stopped.
     """
     if after is not None and not _is_cursor(after):
@@ -58,27 +61,32 @@ def watch(
             f"--after must be a cursor of 16 digits, not {after!r}",
             hint="--json prints the cursor of each event.",
         )
-    chosen = selection.filter(instance_id)
     show = _shown_by(session)
     if instance_id is None:
+        chosen = selection.filter()
         ask(session.settings, lambda client: _follow(client, chosen, after, show), timeout=timeout)
         return
+
+    if len(selection.workflow or []) > 1:
+        raise UsageMistake("With an ID, --workflow may be given only once")
 
     async def follow(client: FlowflareClient) -> WorkflowInstance:
         # The head of the log is read first, so that no event is lost until the instance is read.
         head = after or (await client.get_log_head()).cursor
-        return await _follow_one(client, chosen, head=head, replays=after is not None, show=show)
+        return await _follow_one(
+            client, instance_id, selection, head=head, replays=after is not None, show=show
+        )
 
     end(session, ask(session.settings, follow, timeout=timeout))
 
 
 async def follow_to_its_end(
-    session: Session, client: FlowflareClient, instance_id: str, *, head: str
+    session: Session, client: FlowflareClient, instance: InstanceSummary, *, head: str
 ) -> WorkflowInstance:
     """Wait for the instance to finish, and return it; a terminal shows its events after `head`."""
-    selection = EventSelection().filter(instance_id)
+    selection = EventSelection(workflow=[instance.workflow.name])
     show = None if session.output.as_json else _shown_by(session)
-    return await _follow_one(client, selection, head=head, show=show)
+    return await _follow_one(client, instance.instance_id, selection, head=head, show=show)
 
 
 def end(session: Session, instance: InstanceSummary) -> None:
@@ -88,10 +96,8 @@ def end(session: Session, instance: InstanceSummary) -> None:
         session.note(f"{instance.instance_id} is {status}.")
         raise typer.Exit(ExitCode.OK)
     reason = f": {error_text(instance.error)}" if instance.error is not None else ""
-    raise CliError(
-        f"{instance.instance_id} is {status}{reason}",
-        hint=f"`flowflare get {instance.instance_id}` shows its steps.",
-    )
+    get = shlex.join(["flowflare", "get", instance.instance_id, "-w", instance.workflow.name])
+    raise CliError(f"{instance.instance_id} is {status}{reason}", hint=f"`{get}` shows its steps.")
 
 
 def _shown_by(session: Session) -> Callable[[WorkflowEvent], None]:
@@ -103,11 +109,11 @@ def _shown_by(session: Session) -> Callable[[WorkflowEvent], None]:
 
 async def _follow(
     client: FlowflareClient,
-    selection: EventFilter,
+    chosen: EventFilter,
     after: str | None,
     show: Callable[[WorkflowEvent], None],
 ) -> None:
-    async with aclosing(client.watch_events(filter=selection, after=after)) as pages:
+    async with aclosing(client.watch_events(filter=chosen, after=after)) as pages:
         async for page in pages:
             for event in page.events:
                 show(event)
@@ -115,7 +121,8 @@ async def _follow(
 
 async def _follow_one(
     client: FlowflareClient,
-    selection: EventFilter,
+    instance_id: str,
+    selection: EventSelection,
     *,
     head: str,
     replays: bool = False,
@@ -125,12 +132,13 @@ async def _follow_one(
 
     If it has finished already, nothing is shown unless the past is to be replayed.
     """
-    instance_id = selection.instance_id
-    assert isinstance(instance_id, str)
-    instance = await _instance(client, instance_id)
+    instance = await _instance(client, instance_id, next(iter(selection.workflow or []), None))
     if instance.status in FINISHED and not replays:
         return instance
-    async with aclosing(client.watch_events(filter=selection, after=head)) as pages:
+    # From here on the workflow is named: another one may get an instance with the id.
+    workflow = instance.workflow.name
+    chosen = replace(selection, workflow=[workflow]).filter(instance_id)
+    async with aclosing(client.watch_events(filter=chosen, after=head)) as pages:
         async for page in pages:
             for event in page.events:
                 if show is not None:
@@ -138,16 +146,18 @@ async def _follow_one(
                 if event.status not in FINISHED:
                     continue
                 # The instance may have been restarted after this event.
-                instance = await _instance(client, instance_id)
-                if instance.completed_at is not None and instance.completed_at <= event.at:
+                instance = await _instance(client, instance_id, workflow)
+                if instance.run == event.run:
                     return instance
     return instance
 
 
-async def _instance(client: FlowflareClient, instance_id: str) -> WorkflowInstance:
-    instance = await client.get_instance(instance_id)
+async def _instance(
+    client: FlowflareClient, instance_id: str, workflow: str | None
+) -> WorkflowInstance:
+    instance = await client.get_instance(instance_id, workflow)
     if instance is None:
-        raise not_found(f"There is no instance {instance_id!r}")
+        raise no_instance(instance_id, workflow)
     return instance
 
 

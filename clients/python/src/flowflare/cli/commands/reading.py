@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowflare.cli.options import InstanceId, Paging, Selection
-from flowflare.cli.pages import note_rest, read_pages
-from flowflare.cli.results import document, not_found
+from flowflare.cli.options import InstanceId, InstanceWorkflow, Paging, Selection
+from flowflare.cli.pages import note_rest, read_pages, read_run
+from flowflare.cli.results import document, no_instance
 from flowflare.cli.service import ask
 from flowflare.cli.session import Session
 from flowflare.cli.vocabulary import Order
@@ -21,20 +21,49 @@ def get(
     session: Session,
     instance_id: InstanceId,
     *,
+    workflow: InstanceWorkflow = None,
+    run: Annotated[
+        int | None,
+        typer.Option(
+            "--run",
+            min=1,
+            metavar="N",
+            help="Show this run, such as one before a restart. The current one by default.",
+            show_default=False,
+        ),
+    ] = None,
     stack: Annotated[
         bool, typer.Option("--stack", help="Show the stack traces of errors.")
     ] = False,
 ) -> None:
     """Show an instance, with its steps as bars over time and its failed attempts."""
-    instance = ask(session.settings, lambda client: client.get_instance(instance_id))
+    if run is not None:
+        _get_run(session, instance_id, workflow, number=run, stacks=stack)
+        return
+    instance = ask(session.settings, lambda client: client.get_instance(instance_id, workflow))
     if instance is None:
-        raise not_found(f"There is no instance {instance_id!r}")
+        raise no_instance(instance_id, workflow)
     if session.output.as_json:
         session.output.document(document(instance))
         return
     from flowflare.cli.render.timeline import show_instance  # noqa: PLC0415 - heavy
 
     show_instance(session.output, instance, stacks=stack)
+
+
+def _get_run(
+    session: Session, instance_id: str, workflow: str | None, *, number: int, stacks: bool
+) -> None:
+    """Print one run of an instance; as JSON, the instance with this run alone."""
+    found = ask(
+        session.settings, lambda client: read_run(client, instance_id, workflow, number=number)
+    )
+    if session.output.as_json:
+        session.output.document(document(found))
+        return
+    from flowflare.cli.render.timeline import show_run  # noqa: PLC0415 - heavy
+
+    show_run(session.output, found, stacks=stacks)
 
 
 def list_instances(

@@ -46,7 +46,7 @@ def token(
             "--workflow",
             "-w",
             metavar="NAME",
-            help="Restrict it to this workflow; may be repeated.",
+            help="Restrict it to this workflow; may be repeated. With --instance: its workflow.",
         ),
     ] = None,
     instance_id: Annotated[

@@ -13,6 +13,7 @@ from flowflare.cli.options import Json, Reference, Timeout, json_parser
 from flowflare.cli.results import document, instance_of
 from flowflare.cli.service import ask
 from flowflare.cli.session import Session
+from flowflare.cli.vocabulary import is_unbound
 
 if TYPE_CHECKING:
     from flowflare.client import FlowflareClient, InstanceSummary
@@ -45,6 +46,13 @@ def start(
     fail_if_exists: Annotated[
         bool, typer.Option("--fail-if-exists", help="Fail if the id exists already.")
     ] = False,
+    track_only: Annotated[
+        bool,
+        typer.Option(
+            "--track-only",
+            help="Record it although no Workflow is bound; whoever runs it reports its progress.",
+        ),
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Watch it until it has finished; exit as `watch` does.")
     ] = False,
@@ -52,8 +60,8 @@ def start(
 ) -> None:
     """Start a workflow.
 
-    With --id the call can be repeated: it returns the existing instance. A workflow that is not
-    bound to the service is only recorded; whoever runs it reports its progress.
+    With --id the call can be repeated: it returns the existing instance. A name that no Workflow
+    is bound for is refused, unless it is registered as only tracked or --track-only is given.
     """
     if timeout is not None and not wait:
         raise UsageMistake("--timeout needs --wait", hint="Add --wait, or leave out --timeout.")
@@ -72,6 +80,7 @@ def start(
         workflow=workflow,
         instance_id=wanted,
         on_conflict=ConflictPolicy.FAIL if fail_if_exists else ConflictPolicy.USE_EXISTING,
+        track_only=track_only,
         **given,
     )
     hint = f"It is recorded: repeat with --id {wanted}, or wait for the service to try again."
@@ -82,13 +91,14 @@ def start(
         started = instance_of(await client.start_workflow(input=request), hint=hint)
         if not wait:
             return started
-        return await follow_to_its_end(session, client, started.instance_id, head=head)
+        return await follow_to_its_end(session, client, started, head=head)
 
     instance = ask(session.settings, run, timeout=timeout)
     if session.output.as_json:
         session.output.document(document(instance))
     elif not wait:
         session.output.line(instance.instance_id)
-        session.note(f"{instance.workflow.name} is {instance.status.value}.")
+        tracked = ", and no Workflow is bound for it" if is_unbound(instance) else ""
+        session.note(f"{instance.workflow.name} is {instance.status.value}{tracked}.")
     if wait:
         end(session, instance)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from flowflare.cli.render.output import STATUS_STYLES
-from flowflare.cli.render.text import error_text, plain, wire
+from flowflare.cli.render.text import error_text, plain, step_text, wire
 from flowflare.cli.results import document
 
 if TYPE_CHECKING:
@@ -43,21 +43,26 @@ def event_row(event: WorkflowEvent) -> list[str]:
         event.cursor,
         wire(event.at),
         event.instance.instance_id,
+        event.instance.workflow.name,
+        str(event.run),
         event.type.value,
         event.status.value,
-        event.step.name if event.step else "",
+        step_text(event.step) if event.step else "",
         "" if event.attempt is None else str(event.attempt),
         error_of(event),
     ]
 
 
 def event_line(event: WorkflowEvent) -> Text:
-    """`12:30:01  order-1002  STEP_COMPLETED  charge card, try 3`."""
+    """`12:30:01  order-1002  order-processing  STEP_COMPLETED  charge card, try 3`."""
     line = Text.assemble((event.at.astimezone().strftime("%H:%M:%S"), "dim"))
-    line.append(f"  {plain(event.instance.instance_id)}  ")
+    line.append(f"  {plain(event.instance.instance_id)}")
+    line.append(f"  {plain(event.instance.workflow.name)}  ", style="dim")
     line.append(event.type.value, style=_STYLES.get(event.type.rpartition("_")[2], ""))
+    if event.type == "INSTANCE_RESTARTED":
+        line.append(f"  run {event.run}")
     if event.step is not None:
-        line.append(f"  {plain(event.step.name)}")
+        line.append(f"  {plain(step_text(event.step))}")
     if event.attempt is not None:
         line.append(f", try {event.attempt}", style="dim")
     if event.type == "INSTANCE_UPDATED":

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from flowflare.cli.render.output import STATUS_STYLES, status_text
 from flowflare.cli.render.text import ago, error_text, plain, span, wire
+from flowflare.cli.vocabulary import is_unbound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flowflare.cli.render.output import Output
-    from flowflare.client import InstanceSummary, StatusCount, WorkflowSummary
+    from flowflare.client import InstanceKey, InstanceSummary, StatusCount, WorkflowSummary
 
 NARROW = 72
 """Width of a terminal below which a table has fewer columns."""
@@ -37,25 +38,29 @@ def show_instances(output: Output, instances: Sequence[InstanceSummary]) -> None
     is_narrow = output.console.width < NARROW
     table = plain_table()
     table.add_column("Instance", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("Workflow", no_wrap=True, overflow="ellipsis", ratio=2)
     if not is_narrow:
-        table.add_column("Workflow", no_wrap=True, overflow="ellipsis", ratio=2)
         table.add_column("Reference", no_wrap=True, overflow="ellipsis", ratio=2)
     table.add_column("Status", no_wrap=True, min_width=10)
-    table.add_column("Created", no_wrap=True, min_width=7, justify="right")
     if not is_narrow:
+        table.add_column("Created", no_wrap=True, min_width=7, justify="right")
         table.add_column("Took", no_wrap=True, min_width=6, justify="right")
     now = datetime.now(UTC)
     for instance in instances:
-        middle = [plain(instance.workflow.name), plain(reference_text(instance))]
         took = span(instance.duration) if instance.duration is not None else ""
         table.add_row(
             plain(instance.instance_id),
-            *([] if is_narrow else middle),
-            status_text(instance.status.value),
-            ago(min(instance.created_at, now), now),
-            *([] if is_narrow else [took]),
+            plain(instance.workflow.name),
+            *([] if is_narrow else [plain(reference_text(instance))]),
+            _status(instance),
+            *([] if is_narrow else [ago(min(instance.created_at, now), now), took]),
         )
     output.show(table)
+
+
+def _status(instance: InstanceSummary) -> Text:
+    status = status_text(instance.status.value)
+    return status.append(", unbound", style="dim") if is_unbound(instance) else status
 
 
 def instance_row(instance: InstanceSummary) -> list[str]:
@@ -70,10 +75,11 @@ def instance_row(instance: InstanceSummary) -> list[str]:
         wire(instance.completed_at),
         "" if instance.duration is None else f"{instance.duration.total_seconds():.3f}",
         error_text(instance.error) if instance.error else "",
+        "unbound" if is_unbound(instance) else "",
     ]
 
 
-def reference_text(instance: InstanceSummary) -> str:
+def reference_text(instance: InstanceKey) -> str:
     """An instance's reference as commands accept it: `order 1001`."""
     if instance.reference is None:
         return ""
@@ -101,6 +107,7 @@ def show_workflows(output: Output, workflows: Sequence[WorkflowSummary]) -> None
                 workflow.latest_instance.instance_id if workflow.latest_instance else "",
                 "" if workflow.retention_days is None else str(workflow.retention_days),
                 workflow.description or "",
+                _bound(workflow),
             ]
             for workflow in workflows
         )
@@ -115,6 +122,7 @@ def show_workflows(output: Output, workflows: Sequence[WorkflowSummary]) -> None
     if not is_narrow:
         table.add_column("Latest", no_wrap=True, min_width=7)
         table.add_column("Kept", no_wrap=True, min_width=7)
+        table.add_column("Bound", no_wrap=True, min_width=5)
         table.add_column("Description", no_wrap=True, overflow="ellipsis", ratio=2)
     now = datetime.now(UTC)
     for workflow in workflows:
@@ -128,11 +136,16 @@ def show_workflows(output: Output, workflows: Sequence[WorkflowSummary]) -> None
                 else [
                     ago(min(latest.created_at, now), now) if latest else "",
                     _kept(workflow.retention_days),
+                    _bound(workflow),
                     plain(workflow.description or ""),
                 ]
             ),
         )
     output.show(table)
+
+
+def _bound(workflow: WorkflowSummary) -> str:
+    return "yes" if workflow.bound else "track only" if workflow.track_only else "no"
 
 
 def _kept(days: int | None) -> str:

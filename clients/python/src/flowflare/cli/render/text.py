@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowflare.scalars import serialize_datetime
 
 if TYPE_CHECKING:
-    from flowflare.client import WorkflowError
+    from flowflare.client import StepSummary, WorkflowError
 
 _LONGEST_ERROR = 300
 _SPANS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
@@ -71,6 +71,11 @@ def plain(text: str) -> str:
         else character
         for character in text
     )
+
+
+def step_text(step: StepSummary) -> str:
+    """A step by its name, with its occurrence from the second on: `load`, `load #3`."""
+    return step.name if step.occurrence == 1 else f"{step.name} #{step.occurrence}"
 
 
 def error_text(error: WorkflowError) -> str:

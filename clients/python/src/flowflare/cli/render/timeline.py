@@ -1,25 +1,39 @@
-"""The output of `get`: an instance's fields, its steps as bars over time, and failed attempts."""
+"""The output of `get`: an instance's fields, its steps as bars over time, and failed attempts,
+of the current run or of an earlier one."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from flowflare.cli.render.bars import Axis, Cell, Stretch
 from flowflare.cli.render.output import STATUS_STYLES, status_text
 from flowflare.cli.render.tables import plain_table, reference_text
-from flowflare.cli.render.text import ago, compact, error_text, local, plain, span
+from flowflare.cli.render.text import ago, compact, error_text, local, plain, span, step_text
+from flowflare.cli.vocabulary import is_unbound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
 
     from flowflare.cli.render.output import Output
-    from flowflare.client import StepAttempt, WorkflowError, WorkflowInstance, WorkflowStep
+    from flowflare.client import (
+        GetRunsInstance,
+        GetRunsInstanceRuns,
+        InstanceKey,
+        StepAttempt,
+        WorkflowError,
+        WorkflowInstance,
+        WorkflowStep,
+    )
+
+    Fact = tuple[str, Text]
+    Run = WorkflowInstance | GetRunsInstanceRuns
+    """An instance stands for its current run."""
 
 _BAR_FROM_WIDTH = 60
 _LONGEST_BAR = 60
@@ -30,41 +44,72 @@ _OTHER_COLUMNS = 46
 def show_instance(output: Output, instance: WorkflowInstance, *, stacks: bool = False) -> None:
     """Print an instance and its steps."""
     now = datetime.now(UTC)
-    width = output.console.width
+    _show_head(output, instance, instance, _facts(instance, now), stacks=stacks)
+    _show_steps(output, instance, now, stacks=stacks)
+
+
+def show_run(output: Output, instance: GetRunsInstance, *, stacks: bool = False) -> None:
+    """Print the one run that was read of an instance, and its steps."""
+    now = datetime.now(UTC)
+    [run] = instance.runs
+    facts = [
+        *_identity(instance),
+        ("run", Text(f"{run.number} of {instance.run}")),
+        *_times(run, now),
+        *_data(output=run.output),
+    ]
+    _show_head(output, instance, run, facts, stacks=stacks)
+    _show_steps(output, run, now, stacks=stacks)
+
+
+def _show_head(
+    output: Output, instance: InstanceKey, run: Run, facts: Iterable[Fact], *, stacks: bool
+) -> None:
+    """Print the id, the facts, and the error of the run."""
     title = Text.assemble((plain(instance.instance_id), "bold"), "  ")
-    title.append_text(status_text(instance.status.value))
+    title.append_text(status_text(run.status.value))
     output.show(title)
-    for label, value in _facts(instance, now):
+    for label, value in facts:
         line = Text.assemble((f"{label:<10}", "dim"), value)
-        line.truncate(width, overflow="ellipsis")
+        line.truncate(output.console.width, overflow="ellipsis")
         output.show(line)
-    if instance.error is not None:
-        output.show(Text(f"{'error':<10}{error_text(instance.error)}", style="red"))
+    if run.error is not None:
+        output.show(Text(f"{'error':<10}{error_text(run.error)}", style="red"))
         if stacks:
-            _show_whole(output, instance.error, indent=10)
-    if instance.steps:
-        output.show(Text())
-        _show_steps(output, instance, now, stacks=stacks)
+            _show_whole(output, run.error, indent=10)
 
 
-def _facts(instance: WorkflowInstance, now: datetime) -> Iterator[tuple[str, Text]]:
+def _facts(instance: WorkflowInstance, now: datetime) -> Iterator[Fact]:
+    yield from _identity(instance)
+    if is_unbound(instance):
+        yield "unbound", Text("no Workflow is bound, so it waits for reports of what runs it")
+    if instance.run > 1:
+        earlier = "1" if instance.run == 2 else f"1 to {instance.run - 1}"
+        yield "run", Text.assemble(str(instance.run), (f"  earlier ones: --run {earlier}", "dim"))
+    yield "created", _moment(instance.created_at, now)
+    yield from _times(instance, now)
+    if instance.sleep_until is not None:
+        yield "sleeps to", _moment(instance.sleep_until, now)
+    yield from _data(input=instance.input, output=instance.output, metadata=instance.metadata)
+
+
+def _identity(instance: InstanceKey) -> Iterator[Fact]:
     yield "workflow", Text(plain(instance.workflow.name))
     if instance.reference is not None:
         yield "reference", Text(plain(reference_text(instance)))
-    yield "created", _moment(instance.created_at, now)
-    if instance.started_at is not None:
-        yield "started", _moment(instance.started_at, now)
-    if instance.completed_at is not None:
-        yield "ended", _moment(instance.completed_at, now)
-    if instance.sleep_until is not None:
-        yield "sleeps to", _moment(instance.sleep_until, now)
-    if instance.duration is not None:
-        yield "took", Text(span(instance.duration))
-    for label, value in (
-        ("input", instance.input),
-        ("output", instance.output),
-        ("metadata", instance.metadata),
-    ):
+
+
+def _times(run: Run, now: datetime) -> Iterator[Fact]:
+    if run.started_at is not None:
+        yield "started", _moment(run.started_at, now)
+    if run.completed_at is not None:
+        yield "ended", _moment(run.completed_at, now)
+    if run.duration is not None:
+        yield "took", Text(span(run.duration))
+
+
+def _data(**values: Any) -> Iterator[Fact]:
+    for label, value in values.items():
         if value is not None:
             yield label, Text(plain(compact(value)))
 
@@ -73,8 +118,11 @@ def _moment(instant: datetime, now: datetime) -> Text:
     return Text.assemble(local(instant), (f"  {ago(instant, now)}", "dim"))
 
 
-def _show_steps(output: Output, instance: WorkflowInstance, now: datetime, *, stacks: bool) -> None:
-    axis = axis_of(instance, now)
+def _show_steps(output: Output, run: Run, now: datetime, *, stacks: bool) -> None:
+    if not run.steps:
+        return
+    output.show(Text())
+    axis = axis_of(run, now)
     bar_width = min(max(output.console.width - _OTHER_COLUMNS, 0), _LONGEST_BAR)
     has_bars = output.console.width >= _BAR_FROM_WIDTH and axis is not None
     table = plain_table()
@@ -84,9 +132,9 @@ def _show_steps(output: Output, instance: WorkflowInstance, now: datetime, *, st
     table.add_column("Took", justify="right", no_wrap=True, min_width=5)
     if has_bars and axis is not None:
         table.add_column(_scale(axis, bar_width), no_wrap=True, width=bar_width)
-    for step in instance.steps:
+    for step in run.steps:
         cells: list[RenderableType] = [
-            Text(f"{step.index} {plain(step.name)}"),
+            Text(_label(step)),
             status_text(step.status.value),
             str(step.attempt_count) if step.attempt_count else "",
             span(step.duration) if step.duration is not None else "",
@@ -96,21 +144,23 @@ def _show_steps(output: Output, instance: WorkflowInstance, now: datetime, *, st
             cells.append(_bar(axis.bar(stretches, bar_width), ascii_only=output.ascii_only))
         table.add_row(*cells)
     output.show(table)
-    _show_failures(output, instance.steps, now, stacks=stacks)
+    _show_failures(output, run.steps, now, stacks=stacks)
 
 
-def axis_of(instance: WorkflowInstance, now: datetime) -> Axis | None:
-    """The axis from the first start to the end of the instance, or to now if it has not ended."""
-    begun = [step.started_at for step in instance.steps if step.started_at is not None]
+def _label(step: WorkflowStep) -> str:
+    """A step by its index and name."""
+    return f"{step.index} {plain(step_text(step))}"
+
+
+def axis_of(run: Run, now: datetime) -> Axis | None:
+    """The axis from the first start to the end of the run, or to now if it has not ended."""
+    begun = [step.started_at for step in run.steps if step.started_at is not None]
     if not begun:
         return None
-    known = [*begun, *(step.completed_at for step in instance.steps if step.completed_at)]
-    known += [a.ended_at for step in instance.steps for a in step.attempts if a.ended_at]
-    if instance.completed_at is not None:
-        known.append(instance.completed_at)
-    else:
-        known.append(now)
-    start = min([*begun, instance.started_at] if instance.started_at else begun)
+    known = [*begun, *(step.completed_at for step in run.steps if step.completed_at)]
+    known += [a.ended_at for step in run.steps for a in step.attempts if a.ended_at]
+    known.append(run.completed_at if run.completed_at is not None else now)
+    start = min([*begun, run.started_at] if run.started_at else begun)
     return Axis(start, max(known))
 
 
@@ -163,7 +213,7 @@ def _show_failures(
         if not failed and error is None:
             continue
         output.show(Text())
-        head = Text.assemble((f"{step.index} {plain(step.name)}", "bold"))
+        head = Text.assemble((_label(step), "bold"))
         if step.retry_policy is not None:
             policy = step.retry_policy
             head.append(

@@ -956,7 +956,7 @@ fragment WorkflowKey on Workflow {
 """
 
 SEND_WORKFLOW_EVENT = """\
-mutation SendWorkflowEvent($instanceId: String!, $workflow: String, $type: String!, $payload: JSON) {
+mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON, $workflow: String) {
   sendWorkflowEvent(
     input: {instanceId: $instanceId, workflow: $workflow, type: $type, payload: $payload}
   ) {
