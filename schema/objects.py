@@ -179,6 +179,7 @@ class WorkflowInstance(Node):
         e.runs,
         "Runs, newest first, so the first is the current one",
         argument("first", int | None, "Number of runs, at most 100; 20 if absent"),
+        argument("before", int | None, "Return the runs before the one with this number"),
     )
     events: "WorkflowEventPage" = column(
         event_pages.of_instance, "Events of the instance, oldest first", *EVENT_PAGE_ARGUMENTS

@@ -13,7 +13,7 @@ from flowflare import client as api
 from flowflare import errors
 from flowflare.cli.errors import CliError, ExitCode, TimeIsUp, one_line
 from flowflare.cli.options import Paging
-from flowflare.cli.pages import LAST_RUNS, read_pages, read_run
+from flowflare.cli.pages import read_pages
 from flowflare.cli.results import document, instance_of, refusal
 from flowflare.cli.service import ask
 from flowflare.cli.settings import Settings
@@ -220,52 +220,3 @@ async def test_reading_continues_behind_an_empty_page_but_not_for_ever(stuck: bo
     client: Any = None
     found = await read_pages(client, read, Paging(everything=True))
     assert (asked, found.nodes) == (([None, "1"], []) if stuck else ([None, "1", "2"], ["last"]))
-
-
-@pytest.mark.parametrize(
-    ("number", "current", "asked"),
-    [(3, 3, [1]), (1, 3, [1, 3]), (1, LAST_RUNS, [1, LAST_RUNS])],
-)
-async def test_a_run_is_read_with_no_more_runs_than_are_needed(
-    number: int, current: int, asked: list[int]
-) -> None:
-    client = Runs(current)
-    found = await read_run(client, "order-1", None, number=number)  # type: ignore[arg-type] # as one
-    assert [run.number for run in found.runs] == [number]
-    assert client.asked == asked
-
-
-@pytest.mark.parametrize(
-    ("number", "current", "said"),
-    [
-        (4, 3, "There is no run 4 of 'order-1'. The current one is 3."),
-        (
-            1,
-            LAST_RUNS + 1,
-            f"The current one is {LAST_RUNS + 1}, and only the last {LAST_RUNS} can",
-        ),
-    ],
-)
-async def test_a_run_that_cannot_be_read_is_not_found(number: int, current: int, said: str) -> None:
-    client: Any = Runs(current)
-    with pytest.raises(CliError) as caught:
-        await read_run(client, "order-1", None, number=number)
-    assert caught.value.exit_code == ExitCode.NOT_FOUND
-    assert said in one_line(caught.value)
-
-
-class Runs:
-    """A client with one instance, of so many runs."""
-
-    def __init__(self, current: int) -> None:
-        self.current = current
-        self.asked: list[int] = []
-
-    async def get_runs(self, _: str, workflow: str | None, first: int) -> api.GetRunsInstance:
-        self.asked.append(first)
-        run = dict.fromkeys(("output", "error", "startedAt", "completedAt", "duration"))
-        runs: list[dict[str, Any]] = [
-            {**run, "number": number, "status": "ERRORED", "steps": []}
-            for number in range(self.current, max(self.current - first, 0), -1)
-        ]
-        return api.GetRunsInstance.model_validate({**SUMMARY, "run": self.current, "runs": runs})

@@ -146,6 +146,15 @@ def test_the_newest_runs_come_first_and_as_many_as_asked_for() -> None:
         assert [run["number"] for run in runs] == list(range(26, 26 - count, -1))
 
 
+def test_runs_are_paged_by_number() -> None:
+    writer = restarted()
+    query = """query ($n: Int) { instance(instanceId: "i") { runs(first: 1, before: $n) {
+      number steps { name } } } }"""
+    for before, numbers in ((None, [2]), (3, [2]), (2, [1]), (1, []), (MAX_RUN, [2])):
+        runs = writer.client(query, n=before)["instance"]["runs"]
+        assert [run["number"] for run in runs] == numbers
+
+
 def test_a_step_of_an_earlier_run_is_found_by_its_run_and_its_global_id() -> None:
     writer = restarted()
     query = """query ($r: Int) { instance(instanceId: "i") { step(name: "s5", run: $r) {

@@ -291,9 +291,9 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
     ("WorkflowInstance", "step"): lambda v, i, a: one(
         v.steps_of(i, a.get("run")), name=a["name"], occurrence=a["occurrence"]
     ),
-    ("WorkflowInstance", "runs"): lambda v, i, a: v.runs_of(i)[
-        : 20 if a.get("first") is None else a["first"]
-    ],
+    ("WorkflowInstance", "runs"): lambda v, i, a: [
+        run for run in v.runs_of(i) if a.get("before") is None or run["run"] < a["before"]
+    ][: 20 if a.get("first") is None else a["first"]],
     ("WorkflowRun", "number"): lambda v, r, a: r["run"],
     ("WorkflowRun", "duration"): lambda v, r, a: milliseconds(r["started_at"], r["completed_at"]),
     ("WorkflowRun", "steps"): lambda v, r, a: v.steps_of({"id": r["instance"]}, r["run"]),

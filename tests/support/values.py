@@ -141,6 +141,7 @@ def _scalar(
         "name": pool.steps if place[0] == "step" else pool.workflows,
         "occurrence": (1, 1, 2, 0),
         "run": (1, 1, 2, 3, 0),
+        **({"before": (1, 2, 3, 0)} if place[0] == "runs" else {}),
         "workflow": pool.workflows,
     }
     name = place[-1]

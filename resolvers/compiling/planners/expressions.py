@@ -148,7 +148,7 @@ def named_step(field: Field) -> str:
 
 
 def runs(field: Field) -> str:
-    """`runs(first:)`: the instance's current run and those before it, newest first."""
+    """`runs(first:, before:)`: the instance's runs, newest first."""
     size, limit = page_limit(field, "first", default=DEFAULT_RUNS, most=MAX_RUNS)
     owner, alias = field.alias, field.new_alias()
     columns = ("run", "status", "output", "error", "started_at", "completed_at")
@@ -157,7 +157,10 @@ def runs(field: Field) -> str:
         f"SELECT {owner}.id AS instance,{current}"
         f" UNION ALL SELECT instance,{','.join(columns)} FROM runs WHERE instance={owner}.id"
     )
-    newest = f"SELECT * FROM ({rows}) ORDER BY run DESC LIMIT {limit}"
+    where = "1"
+    if field.argument("before") is not None:
+        where = f"run<{field.parameter('before', convert=between(1, MAX_RUN + 1))}"
+    newest = f"SELECT * FROM ({rows}) WHERE {where} ORDER BY run DESC LIMIT {limit}"
     return sql.json_array(field.bodies(alias, size), f"({newest}) {alias}")
 
 

@@ -602,6 +602,7 @@ export type GetRunsQueryVariables = Exact<{
   instanceId: string;
   workflow?: string | null | undefined;
   first?: number | null | undefined;
+  before?: number | null | undefined;
 }>;
 
 
@@ -3091,10 +3092,10 @@ fragment StepAttempt on StepAttempt {
   retryAt
 }`) as unknown as TypedDocumentString<GetInstanceQuery, GetInstanceQueryVariables>;
 export const GetRunsDocument = /*#__PURE__*/ new TypedDocumentString(`
-    query GetRuns($instanceId: String!, $workflow: String, $first: Int) {
+    query GetRuns($instanceId: String!, $workflow: String, $first: Int, $before: Int) {
   instance(instanceId: $instanceId, workflow: $workflow) {
     ...InstanceKey
-    runs(first: $first) {
+    runs(first: $first, before: $before) {
       ...WorkflowRun
       steps {
         ...WorkflowStep

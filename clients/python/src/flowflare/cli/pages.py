@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 LARGEST_PAGE = 100
 """The API's limit (docs/limits.md)."""
-LAST_RUNS = 80
-"""Runs that one query may read with their steps, within the API's MAX_NODES."""
 
 
 class ReadPage(Protocol):
@@ -87,26 +85,15 @@ async def read_run(
     client: FlowflareClient, instance_id: str, workflow: str | None, *, number: int
 ) -> GetRunsInstance:
     """Read an instance with one of its runs. Raises CliError if there is no such run."""
-    first = 1
-    while True:
-        instance = await client.get_runs(instance_id, workflow, first)
-        if instance is None:
-            raise no_instance(instance_id, workflow)
-        runs = [run for run in instance.runs if run.number == number]
-        if runs:
-            return instance.model_copy(update={"runs": runs})
-        # Runs come newest first.
-        wanted, first = first, instance.run - number + 1
-        if first <= wanted:
-            raise Missing(
-                f"There is no run {number} of {instance_id!r}",
-                hint=f"The current one is {instance.run}.",
-            )
-        if first > LAST_RUNS:
-            raise Missing(
-                f"Run {number} of {instance_id!r} cannot be read",
-                hint=f"The current one is {instance.run}, and only the last {LAST_RUNS} can.",
-            )
+    instance = await client.get_runs(instance_id, workflow, 1, number + 1)
+    if instance is None:
+        raise no_instance(instance_id, workflow)
+    if [run.number for run in instance.runs] != [number]:
+        raise Missing(
+            f"There is no run {number} of {instance_id!r}",
+            hint=f"The current one is {instance.run}.",
+        )
+    return instance
 
 
 def note_rest(session: Session, found: Found, paging: Paging) -> None:

@@ -294,6 +294,7 @@ class FlowflareClient(BaseClient):
         instance_id: str,
         workflow: Union[Optional[str], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
+        before: Union[Optional[int], "UnsetType"] = UNSET,
     ) -> Optional["GetRunsInstance"]:
         """The instance with this id in the engine. Without `workflow` the error AMBIGUOUS
         if instances of several workflows have the id."""
@@ -303,6 +304,7 @@ class FlowflareClient(BaseClient):
             "instanceId": instance_id,
             "workflow": workflow,
             "first": first,
+            "before": before,
         }
         data = await self.execute(
             operations.GET_RUNS, variables, operation_name="GetRuns"

@@ -1230,10 +1230,10 @@ fragment WorkflowStep on WorkflowStep {
 """
 
 GET_RUNS = """\
-query GetRuns($instanceId: String!, $workflow: String, $first: Int) {
+query GetRuns($instanceId: String!, $workflow: String, $first: Int, $before: Int) {
   instance(instanceId: $instanceId, workflow: $workflow) {
     ...InstanceKey
-    runs(first: $first) {
+    runs(first: $first, before: $before) {
       ...WorkflowRun
       steps {
         ...WorkflowStep

@@ -220,12 +220,13 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         instance_id: str,
         workflow: Union[Optional[str], "UnsetType"] = UNSET,
         first: Union[Optional[int], "UnsetType"] = UNSET,
+        before: Union[Optional[int], "UnsetType"] = UNSET,
     ) -> Optional["GetRunsInstance"]:
         """The instance with this id in the engine. Without `workflow` the error AMBIGUOUS
         if instances of several workflows have the id."""
         return self._run(
             self._client.get_runs(
-                instance_id=instance_id, workflow=workflow, first=first
+                instance_id=instance_id, workflow=workflow, first=first, before=before
             )
         )
 
