@@ -565,9 +565,9 @@ export type RestartWorkflowMutation = { restartWorkflow:
 
 export type SendWorkflowEventMutationVariables = Exact<{
   instanceId: string;
-  workflow?: string | null | undefined;
   type: string;
   payload?: unknown;
+  workflow?: string | null | undefined;
 }>;
 
 
@@ -2852,9 +2852,9 @@ fragment ActionResult on InstanceActionResult {
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<RestartWorkflowMutation, RestartWorkflowMutationVariables>;
 export const SendWorkflowEventDocument = /*#__PURE__*/ new TypedDocumentString(`
-    mutation SendWorkflowEvent($instanceId: String!, $workflow: String, $type: String!, $payload: JSON) {
+    mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON, $workflow: String) {
   sendWorkflowEvent(
-    input: {instanceId: $instanceId, workflow: $workflow, type: $type, payload: $payload}
+    input: {instanceId: $instanceId, type: $type, payload: $payload, workflow: $workflow}
   ) {
     ...ActionResult
   }

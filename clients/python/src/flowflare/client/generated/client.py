@@ -237,8 +237,8 @@ class FlowflareClient(BaseClient):
         self,
         instance_id: str,
         type: str,
-        workflow: Union[Optional[str], "UnsetType"] = UNSET,
         payload: Union[Optional[Any], "UnsetType"] = UNSET,
+        workflow: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> Union[
         "InstancePayload",
         "NotFound",
@@ -251,9 +251,9 @@ class FlowflareClient(BaseClient):
 
         variables: dict[str, object] = {
             "instanceId": instance_id,
-            "workflow": workflow,
             "type": type,
             "payload": payload,
+            "workflow": workflow,
         }
         data = await self.execute(
             operations.SEND_WORKFLOW_EVENT,

@@ -184,8 +184,8 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self,
         instance_id: str,
         type: str,
-        workflow: Union[Optional[str], "UnsetType"] = UNSET,
         payload: Union[Optional[Any], "UnsetType"] = UNSET,
+        workflow: Union[Optional[str], "UnsetType"] = UNSET,
     ) -> Union[
         "InstancePayload",
         "NotFound",
@@ -196,7 +196,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         """Deliver an event to an instance that waits for it."""
         return self._run(
             self._client.send_workflow_event(
-                instance_id=instance_id, type=type, workflow=workflow, payload=payload
+                instance_id=instance_id, type=type, payload=payload, workflow=workflow
             )
         )
 
