@@ -72,7 +72,13 @@ async def start(client: FlowflareClient, name: str) -> None:
     """Start the test's instance, for an order of the same name."""
     reference = ReferenceInput(ref_type="order", ref_id=name)
     started = await client.start_workflow(
-        StartWorkflowInput(workflow=name, instance_id=name, reference=reference, input={"a": [1]})
+        StartWorkflowInput(
+            workflow=name,
+            instance_id=name,
+            reference=reference,
+            input={"a": [1]},
+            track_only=True,
+        )
     )
     assert isinstance(started, InstancePayload), started
 
@@ -131,7 +137,10 @@ async def test_absent_leaves_a_field_and_none_clears_it(client: FlowflareClient,
 
 
 async def test_lists_filter_order_page_and_count(client: FlowflareClient, name: str) -> None:
-    inputs = [StartWorkflowInput(workflow=name, instance_id=f"{name}-{n}") for n in range(5)]
+    inputs = [
+        StartWorkflowInput(workflow=name, instance_id=f"{name}-{n}", track_only=True)
+        for n in range(5)
+    ]
     results = await client.start_workflows(inputs)
     assert all(isinstance(result, InstancePayload) for result in results)
     order = InstanceOrder(field=InstanceOrderField.CREATED_AT, direction=OrderDirection.ASC)
@@ -297,7 +306,8 @@ def test_exactly_one_of_url_and_binding_must_be_given() -> None:
 def test_code_that_is_not_asynchronous_has_the_same_client(server: LocalServer, name: str) -> None:
     with SyncFlowflareClient(server.url, server.key) as client:
         head = client.get_log_head().cursor
-        started = client.start_workflow(StartWorkflowInput(workflow=name, instance_id=name))
+        start = StartWorkflowInput(workflow=name, instance_id=name, track_only=True)
+        started = client.start_workflow(start)
         assert isinstance(started, InstancePayload)
         pages = client.watch_events(EventFilter(workflow=[name]), after=head)
         page = next(pages)
