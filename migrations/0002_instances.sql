@@ -17,7 +17,7 @@ CREATE TABLE instances (
   error TEXT CONSTRAINT instance_error CHECK (json_valid(error) AND octet_length(error) <= 262144),
   metadata TEXT CONSTRAINT instance_metadata CHECK (json_valid(metadata) AND octet_length(metadata) <= 524288),
   created_at TEXT NOT NULL,
-  -- Those of the current run.
+  -- Start and end of the current run.
   started_at TEXT,
   completed_at TEXT,
   updated_at TEXT NOT NULL,

@@ -15,7 +15,7 @@ CREATE TABLE events (
   status TEXT NOT NULL CHECK (status IN (
     'QUEUED', 'RUNNING', 'SLEEPING', 'WAITING', 'WAITING_FOR_PAUSE', 'PAUSED',
     'COMPLETED', 'ERRORED', 'TERMINATED', 'UNKNOWN')),
-  -- Name and occurrence of the step.
+  -- Name and occurrence of the step that the event is about.
   step TEXT,
   occurrence INTEGER,
   attempt INTEGER,

@@ -29,7 +29,7 @@ BEGIN
   INSERT INTO status_counts (workflow, status, count)
     SELECT NEW.workflow, NEW.status, 1 WHERE OLD.status <> NEW.status
     ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
-  -- A restart ends a run that had not ended itself.
+  -- A restart keeps the run before it, as TERMINATED if it had not ended.
   INSERT INTO runs (instance, run, status, output, error, started_at, completed_at)
     SELECT OLD.id, OLD.run, iif(OLD.completed_at IS NULL, 'TERMINATED', OLD.status), OLD.output, OLD.error,
       OLD.started_at, coalesce(OLD.completed_at, NEW.updated_at)
@@ -144,7 +144,7 @@ BEGIN
     SELECT NEW.updated_at, 'STEP_' || NEW.status, NEW.instance, NEW.run, i.status, NEW.name, NEW.occurrence, nullif(NEW.attempt, 0),
       CASE NEW.status WHEN 'FAILED' THEN json_object('error', json_remove(NEW.error, '$.stack')) END
     FROM instances i WHERE i.id = NEW.instance AND NEW.status IN ('COMPLETED', 'FAILED');
-  -- The run has ended already, but the last event has the status that it ends.
+  -- The instance has its next status already; its last event has the one before.
   INSERT INTO events (at, type, instance, run, status, step, occurrence, attempt)
     SELECT NEW.updated_at, 'STEP_CANCELLED', NEW.instance, NEW.run,
       coalesce((SELECT status FROM events WHERE instance = NEW.instance ORDER BY id DESC LIMIT 1), i.status),

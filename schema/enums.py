@@ -19,7 +19,7 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
     vocabulary.ErrorCode: "Stable codes of a mutation's expected failures",
     vocabulary.InstanceOrderField: "Field that a list of instances is ordered by",
     vocabulary.OrderDirection: "Direction of an order",
-    vocabulary.ConflictPolicy: "Behaviour of startWorkflow if the instance id is taken",
+    vocabulary.ConflictPolicy: "Behaviour of startWorkflow if the workflow has such an instance",
     vocabulary.Scope: "Permission of a key or token; ADMIN includes WRITE, and WRITE includes READ",
 }
 
@@ -28,7 +28,7 @@ for _vocabulary, _description in _DESCRIPTIONS.items():
 
 _VALUES = {
     vocabulary.ConflictPolicy: {
-        "USE_EXISTING": "Return the instance that already has this id",
+        "USE_EXISTING": "Return the existing instance",
         "FAIL": "Return InstanceConflict",
     },
     vocabulary.StepKind: {
@@ -42,13 +42,13 @@ _VALUES = {
         "RETRYING": "The last attempt failed and another will follow",
         "COMPLETED": "Succeeded",
         "FAILED": "Failed, and will not be retried",
-        "CANCELLED": "The instance ended before the step did; set by Flowflare, never reported",
+        "CANCELLED": "The run ended before the step did; set by Flowflare, never reported",
     },
     vocabulary.AttemptStatus: {
         "RUNNING": "Running",
         "COMPLETED": "Succeeded",
         "FAILED": "Failed",
-        "CANCELLED": "The instance ended before the attempt did",
+        "CANCELLED": "The run ended before the attempt did",
     },
 }
 for _vocabulary, _values in _VALUES.items():

@@ -21,8 +21,8 @@ field = strawberry.field
 
 _WORKFLOW = "Name of the workflow; it is needed only if instances of several workflows have the id"
 _RUN = (
-    "Number of the run that the report is about; a report on another run than the current one"
-    " changes nothing and gets RunMismatch. The current run if absent"
+    "Number of the run that the report is about; the current run if absent. A report on another"
+    " run changes nothing, and the result is RunMismatch"
 )
 
 
@@ -129,25 +129,29 @@ class StartWorkflowInput:
     )
     on_conflict: ConflictPolicy = field(
         default=ConflictPolicy.USE_EXISTING,
-        description="Behaviour if an instance of the workflow has the id",
+        description="Behaviour if the workflow has an instance with the id",
     )
     track_only: bool = field(
         default=False,
-        description="Records the instance although no Workflow is bound for it; whatever executes"
-        " it has to report its progress",
+        description="True to record the instance although no Workflow is bound for it; the"
+        " program that executes it reports its progress",
     )
 
 
 @strawberry.input(
     description=(
         "Creates the instance if it is not tracked yet (`workflow` is required then), otherwise"
-        " changes the fields given: an absent field stays unchanged, null clears it. `workflow`"
-        " selects the instance and never changes"
+        " changes the fields given: an absent field stays unchanged, null clears it. The workflow"
+        " of an instance never changes"
     )
 )
 class UpdateWorkflowInstanceInput:
     instance_id: str = field(description="Id of the instance in the engine, at most 100 characters")
-    workflow: str | None = field(default=UNSET, description=_WORKFLOW)
+    workflow: str | None = field(
+        default=UNSET,
+        description="Name of the workflow; it is needed to create the instance, and if instances of"
+        " several workflows have the id",
+    )
     run: int | None = field(default=UNSET, description=_RUN)
     reference: ReferenceInput | None = field(default=UNSET, description="Reference of the instance")
     status: InstanceStatus | None = field(
@@ -268,9 +272,9 @@ class CreateAccessTokenInput:
     )
     workflow: str | None = field(
         default=UNSET,
-        description="With `instanceId`: the workflow of the instance. If it is absent, the token is"
-        " restricted to the workflow that has an instance with the id now, or to the id alone if"
-        " none has",
+        description="Workflow of the instance that `instanceId` names; not with `workflows`. If it"
+        " is absent, the token is restricted to the workflow that has an instance with the id now,"
+        " or to the id alone if none has",
     )
     unrestricted: bool | None = field(
         default=UNSET,

@@ -72,7 +72,7 @@ class Workflow(Node):
     )
     bound: bool = column(
         e.bound("name"),
-        "True if this service has a Workflow bound for it, so that the engine runs what is started",
+        "True if a Workflow is bound for it, so that the engine runs its instances",
     )
     track_only: bool = column(
         e.boolean("track_only"),
@@ -137,11 +137,11 @@ class WorkflowInstance(Node):
     workflow: Workflow = column(e.workflow_of_instance, "Workflow that it is an instance of")
     bound: bool = column(
         e.bound("workflow"),
-        "True if this service has a Workflow bound for its workflow, so that the engine runs it;"
-        " otherwise it is only tracked",
+        "True if a Workflow is bound for its workflow, so that the engine runs it; otherwise it is"
+        " only tracked",
     )
     run: int = column(
-        e.number("run"), "Number of the current run, from 1; a restart begins the next"
+        e.number("run"), "Number of the current run, from 1; a restart begins the next one"
     )
     reference: Reference | None = column(e.same_row("ref_type"), "Reference of the instance")
     status: InstanceStatus = column(e.word("status"), "Current status")
@@ -177,7 +177,7 @@ class WorkflowInstance(Node):
     )
     runs: "list[WorkflowRun]" = column(
         e.runs,
-        "Runs, newest first, so the first is the current one",
+        "Runs, newest first; the first is the current one",
         argument("first", int | None, "Number of runs, at most 100; 20 if absent"),
         argument("before", int | None, "Return the runs before the one with this number"),
     )

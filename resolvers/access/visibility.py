@@ -1,6 +1,6 @@
 """The SQL conditions that keep a statement about instances inside the caller's restrictions.
 
-Only visible instances count if an id alone names one: a caller does not learn of others.
+Only visible instances can make an id ambiguous, so a caller does not learn of others.
 """
 
 from collections.abc import Callable
@@ -38,11 +38,12 @@ def identified(
     by_workflow: str | None = None,
     ambiguous: str = "NULL",
 ) -> list[str]:
-    """Conditions for `alias`, a row of instances, to be the visible one with an id.
+    """Return the conditions that `alias`, a row of instances, is the visible one with an id.
 
     `by_id` and `by_workflow` are the parameters that bind its id and its workflow. If no workflow
-    is given and several instances have the id, the conditions select none of them: SQLite computes
-    `ambiguous` then, which may raise an error. Without restrictions they are
+    is given and several instances have the id, the conditions select none of them. SQLite then
+    evaluates `ambiguous`, which may raise an error. Without restrictions the conditions with and
+    without a workflow are
 
         i.instance_id=?1, i.workflow=?2
         i.id=(SELECT iif(count(*)<2,max(o.id),NULL) FROM instances o WHERE o.instance_id=?1)
@@ -63,7 +64,7 @@ def identified_value(
     by_workflow: str | None = None,
     ambiguous: str = "NULL",
 ) -> str:
-    """SQL of a column of the instance that `identified` selects, NULL if there is none."""
+    """Return SQL of a column of the instance that `identified` selects; NULL if there is none."""
     value = f"o.{column}"
     conditions = [f"o.instance_id={by_id}", *visible(shape, "o", number)]
     if by_workflow is None:

@@ -15,8 +15,7 @@ from resolvers.base.limits import (
 # Control characters, and halves of surrogate pairs, which D1 cannot store.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 UNPRINTABLE_MESSAGE = "must not contain control characters"
-# Hexadecimal digits after a step's name that was made readable.
-_CHECKSUM = 8
+_CHECKSUM_DIGITS = 8
 
 
 def _bounded(limit: int) -> Callable[[object], str]:
@@ -39,11 +38,12 @@ ref_id = _bounded(MAX_REF_ID)
 
 
 def step_name(value: object) -> str:
-    """Return the stored form of a step's name, which may be any text; ValueError if it is none.
+    """Return the stored form of a step's name, which may be any text.
 
-    The engine takes every name. One that is empty, too long or has control characters becomes a
-    readable text with a checksum of the name, so that different names stay different. The client
-    libraries repeat this rule, to find a step of their record again.
+    The engine accepts any text. A name that is empty, too long or has control characters becomes a
+    readable text that ends in a checksum of the name, which keeps such names apart. The client
+    libraries repeat this rule to find their steps in the record. Raises ValueError if the value is
+    not a text.
 
     "load\\nrows" → "load_rows~e30ba439", "" → "unnamed~00000000"
     """
@@ -52,5 +52,5 @@ def step_name(value: object) -> str:
     if 1 <= len(value) <= MAX_STEP_NAME and not UNPRINTABLE.search(value):
         return value
     checksum = binascii.crc32(value.encode("utf-16-le", "surrogatepass"))
-    readable = UNPRINTABLE.sub("_", value)[: MAX_STEP_NAME - 1 - _CHECKSUM]
-    return f"{readable or 'unnamed'}~{checksum:0{_CHECKSUM}x}"
+    readable = UNPRINTABLE.sub("_", value)[: MAX_STEP_NAME - 1 - _CHECKSUM_DIGITS]
+    return f"{readable or 'unnamed'}~{checksum:0{_CHECKSUM_DIGITS}x}"

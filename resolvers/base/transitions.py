@@ -33,8 +33,8 @@ TERMINABLE = UNFINISHED
 RESTARTABLE = frozenset(I) - {I.QUEUED}
 RECEIVES_EVENTS = UNFINISHED
 
-# A report of one of these ends a step for good. A CANCELLED step has ended with its instance, and
-# still takes them, because reports may be late.
+# A report of one of these ends a step for good. A CANCELLED step has ended with its run, and still
+# takes them, because reports may be late.
 STEP_TERMINAL = frozenset({S.COMPLETED, S.FAILED})
 STEP_ENDED = STEP_TERMINAL | {S.CANCELLED}
 

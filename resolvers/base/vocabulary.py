@@ -112,7 +112,7 @@ class OrderDirection(StrEnum):
 
 
 class ConflictPolicy(StrEnum):
-    """Result of `startWorkflow` if the instance id is taken."""
+    """Behaviour of `startWorkflow` if the workflow has an instance with the id."""
 
     USE_EXISTING = "USE_EXISTING"
     FAIL = "FAIL"

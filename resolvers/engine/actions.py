@@ -51,9 +51,9 @@ async def restart_workflow(context: MutationContext) -> Pieces:
     payload = _payload(context, instance)
     outcomes = await database.batch([records.begin_again(instance.key, allowed), payload])
     if not outcomes[0].changes:
-        # Another restart has begun the next run meanwhile.
-        now = await _find(context, instance.instance_id, instance.workflow)
-        raise _not_allowed(now, to=InstanceStatus.QUEUED)
+        # Another restart has begun the next run in the meantime.
+        current = await _find(context, instance.instance_id, instance.workflow)
+        raise _not_allowed(current, to=InstanceStatus.QUEUED)
     try:
         await engine.act(*instance.key, action="restart")
     except EngineError as error:

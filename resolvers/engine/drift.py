@@ -9,8 +9,8 @@ from resolvers.ports.engine import EngineState, Key
 
 # For each status of the engine, the tracked statuses that agree with it. The tracked one is often
 # more precise: the local engine reports `running` while an instance sleeps or waits for an event,
-# Cloudflare's reports `waiting` for both. A resumed instance is `queued` for a while; tracking that
-# would look like a restart, except after UNKNOWN.
+# Cloudflare's reports `waiting` for both. A resumed instance is `queued` for a while; that is
+# tracked only after UNKNOWN, the one status that may lead to QUEUED.
 _AGREES: dict[I, frozenset[I]] = {
     I.QUEUED: UNFINISHED - {I.UNKNOWN},
     I.RUNNING: frozenset({I.RUNNING, I.SLEEPING, I.WAITING}),

@@ -132,4 +132,5 @@ class _Run:
 
     def _count_failure(self, instance: Tracked, error: EngineError) -> None:
         self._counts["failed"] += 1
-        _log.warning("The engine failed for instance %s of %s: %s", *reversed(instance.key), error)
+        workflow, instance_id = instance.key
+        _log.warning("The engine failed for instance %s of %s: %s", instance_id, workflow, error)

@@ -1,4 +1,4 @@
-"""Writes that record actions of the engine on an instance, which its Key names.
+"""Writes that record actions of the engine on an instance, which is given by its Key.
 
 Example:
 
@@ -31,7 +31,7 @@ def move(key: Key, to: InstanceStatus, sources: frozenset[InstanceStatus]) -> St
     completed = NOW if to in TERMINAL else "NULL"
     return bound.statement(
         f"UPDATE instances SET status={bound.bind(to)},updated_at={NOW},completed_at={completed},"
-        f"sleep_until=NULL WHERE {_is(key, bound)} AND status IN {in_list(sorted(sources))}"
+        f"sleep_until=NULL WHERE {_identified(key, bound)} AND status IN {in_list(sorted(sources))}"
     )
 
 
@@ -49,19 +49,21 @@ def event_sent(key: Key, event_type: str, *, refused: str | None = None) -> list
         bound.statement(
             "INSERT INTO events (at,type,instance,run,status,data)"
             f" SELECT {NOW},'INSTANCE_UPDATED',id,run,status,{sent}"
-            f" FROM instances WHERE {_is(key, bound)}"
+            f" FROM instances WHERE {_identified(key, bound)}"
         ),
-        changed.statement(f"UPDATE instances SET updated_at={NOW} WHERE {_is(key, changed)}"),
+        changed.statement(
+            f"UPDATE instances SET updated_at={NOW} WHERE {_identified(key, changed)}"
+        ),
     ]
 
 
 def begin_again(key: Key, sources: frozenset[InstanceStatus]) -> Statement:
-    """Queue the instance for its next run; the triggers keep what the last one recorded."""
+    """Begin the next run of an instance, in QUEUED; the triggers keep the record of the last."""
     bound = Parameters()
     return bound.statement(
         "UPDATE instances SET run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
         f"completed_at=NULL,sleep_until=NULL,updated_at={NOW}"
-        f" WHERE {_is(key, bound)} AND status IN {in_list(sorted(sources))}"
+        f" WHERE {_identified(key, bound)} AND status IN {in_list(sorted(sources))}"
     )
 
 
@@ -71,10 +73,10 @@ def engine_failed(key: Key, message: str) -> Statement:
     error = bound.bind(engine_unavailable(message))
     return bound.statement(
         f"UPDATE instances SET status='ERRORED',error={error},completed_at={NOW},updated_at={NOW}"
-        f" WHERE {_is(key, bound)} AND status='QUEUED'"
+        f" WHERE {_identified(key, bound)} AND status='QUEUED'"
     )
 
 
-def _is(key: Key, bound: Parameters) -> str:
+def _identified(key: Key, bound: Parameters) -> str:
     workflow, instance_id = key
     return bound.instance("instances", instance_id, workflow)

@@ -78,7 +78,7 @@ class QueryPlan:
 
 
 class Executor:
-    """Executes the operations of one schema; `bound` are the names of the bound workflows."""
+    """Executes the operations of one schema; `bound` contains the names of the bound workflows."""
 
     def __init__(self, schema: GraphQLSchema, bound: Collection[str] = ()) -> None:
         self._schema = schema

@@ -271,11 +271,11 @@ class CreateAccessToken(Input):
     def _of_instance(cls, workflow: str | None, given: ValidationInfo) -> str | None:
         if workflow is not None:
             if given.data.get("instance_id") is None:
-                raise PydanticCustomError(
-                    "no_instance", "is the workflow of instanceId, which is absent"
-                )
+                raise PydanticCustomError("no_instance", "is accepted only with instanceId")
             if given.data.get("workflows") is not None:
-                raise PydanticCustomError("two_workflows", "give workflow or workflows, not both")
+                raise PydanticCustomError(
+                    "two_workflows", "cannot be given together with workflows"
+                )
         return workflow
 
     @model_validator(mode="after")

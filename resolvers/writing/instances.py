@@ -32,8 +32,8 @@ from resolvers.writing.statements import Parameters, several
 def select_identified(principal: Principal, instance_id: str, workflow: str | None) -> Statement:
     """Select the visible instances with an id, at most two, as a JSON array.
 
-    Each is an array of its row's id, workflow, status and last change. There are two only if no
-    workflow is given and several have the id.
+    Each is an array of its row's id, workflow, status and last change. There are two only if
+    instances of several workflows have the id and no workflow is given.
     """
     bound = Parameters(principal)
     named = "" if workflow is None else f" AND i.workflow={bound.bind(workflow)}"
@@ -47,7 +47,7 @@ def select_identified(principal: Principal, instance_id: str, workflow: str | No
 def insert_started(start: StartWorkflow, instance_id: str, *, is_bound: bool) -> Statement:
     """Insert a QUEUED instance, unless the workflow has one with the id.
 
-    If the workflow is neither bound nor `trackOnly` in the input, it must be registered as that.
+    Unless the workflow is bound or the input has `trackOnly`, it must be registered with that.
     """
     bound = Parameters()
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
@@ -188,12 +188,13 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
     too_large = "0"
     if update.metadata is not None:
         too_large = f"octet_length({_merged(update.metadata, bound)})>{MAX_JSON_BYTES}"
-    shape, named = principal.restrictions.shape, update.workflow is not None
+    is_several = several(
+        principal.restrictions.shape, bound, by_id=by_id, named=update.workflow is not None
+    )
     other_run = "" if update.run is None else f" OR run<>{run}"
     return bound.statement(
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},"
-        f"'several',{several(shape, bound, by_id=by_id, named=named)},"
-        f"'run',{run},'currentRun',run,'from',status,'to',{to},"
+        f"'several',{is_several},'run',{run},'currentRun',run,'from',status,'to',{to},"
         f"'metadata',metadata,'number',{bound.bind_integer(number)})"
         f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata FROM (SELECT 1)"
         f" LEFT JOIN instances i ON {found})"

@@ -111,7 +111,7 @@ class MutationExecution:
             return [self._render_too_large()]
 
     async def _read(self, refusal: Refusal) -> Pieces:
-        """Read a refusal's payload, which has rows of D1, from its fields as values."""
+        """Select the payload of a refusal that contains rows; its fields are the values."""
         values: dict[str, Any] = refusal.fields
         statement = self.select(refusal.type_name, **values)
         [outcome] = await self.services.database.batch([statement])

@@ -116,8 +116,8 @@ async def create_access_token(context: MutationContext) -> Pieces:
 async def _of_one_workflow(context: MutationContext, restrictions: Restrictions) -> Restrictions:
     """Restrict a token for an instance to the workflow that has one with the id now.
 
-    So it is never valid for an instance of another workflow that gets the same id later. If no
-    workflow has one yet, the restrictions stay as they are. Refusal if several have.
+    Then it is never valid for an instance of another workflow that gets the same id later. If no
+    workflow has one yet, the restrictions stay as they are. Raises Refusal if several have one.
     """
     if restrictions.instance_id is None:
         return restrictions

@@ -68,8 +68,8 @@ def unbound(message: str, workflow: str, bound: Iterable[str]) -> Refusal:
 
 
 def not_only_tracked(workflow: str, path: Sequence[str]) -> Refusal:
-    """Make an InvalidInput for `trackOnly` in the input at `path`, if the workflow is bound."""
-    message = f"trackOnly: a Workflow is bound for {workflow!r}, so the engine runs what is started"
+    """Make an InvalidInput for `trackOnly` of a bound workflow, in the input at `path`."""
+    message = f"trackOnly: must be false or absent, because a Workflow is bound for {workflow!r}"
     return invalid_input(message, [*path, "trackOnly"])
 
 

@@ -52,8 +52,8 @@ async def start_workflows(context: MutationContext) -> Pieces:
 class _Start:
     """One instance to start: its input, and the statements that record it.
 
-    The statements are the insert, the payload's SELECT, the conflict's SELECT if a taken id is
-    refused, and the SELECT of the input if the workflow is bound.
+    The statements are the insert, the payload's SELECT, the conflict's SELECT if an instance that
+    exists is refused, and the SELECT of the input if the workflow is bound.
     """
 
     def __init__(

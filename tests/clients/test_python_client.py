@@ -479,9 +479,8 @@ def test_exactly_one_of_url_and_binding_must_be_given() -> None:
 def test_code_that_is_not_asynchronous_has_the_same_client(server: LocalServer, name: str) -> None:
     with SyncFlowflareClient(server.url, server.key) as client:
         head = client.get_log_head().cursor
-        started = client.start_workflow(
-            StartWorkflowInput(workflow=name, instance_id=name, track_only=True)
-        )
+        start = StartWorkflowInput(workflow=name, instance_id=name, track_only=True)
+        started = client.start_workflow(start)
         assert isinstance(started, InstancePayload)
         pages = client.watch_events(EventFilter(workflow=[name]), after=head)
         page = next(pages)

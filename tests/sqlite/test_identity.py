@@ -149,11 +149,15 @@ _TOKEN = """mutation ($v: CreateAccessTokenInput!) { r: createAccessToken(input:
   ... on AmbiguousInstance { code instances { workflow { name } } } } }"""
 
 
-def seen_with_token(writer: Writer, **given: Any) -> list[str]:
-    """The workflows of the instances that the bearer of a new token sees."""
-    result = writer.client(_TOKEN, v=given)["r"]
-    authorization = f"Bearer {result['token']}"
-    caller = writer.client.services.gatekeeper.authenticate(authorization)
+def token_of(writer: Writer, **given: Any) -> str:
+    """A new token."""
+    token: str = writer.client(_TOKEN, v=given)["r"]["token"]
+    return token
+
+
+def seen_by(writer: Writer, token: str) -> list[str]:
+    """The workflows of the instances that the bearer of a token sees."""
+    caller = writer.client.services.gatekeeper.authenticate(f"Bearer {token}")
     page = writer.client.as_(caller)("{ instances { nodes { workflow { name } } } }")
     return sorted(node["workflow"]["name"] for node in page["instances"]["nodes"])
 
@@ -163,25 +167,23 @@ def test_a_token_by_id_is_refused_while_the_id_is_ambiguous() -> None:
     result = writer.client(_TOKEN, v={"instanceId": "i"})["r"]
     assert (result["__typename"], result["code"]) == ("AmbiguousInstance", "AMBIGUOUS")
     assert result["instances"] == [{"workflow": {"name": _ODD}}, {"workflow": {"name": "w"}}]
-    assert seen_with_token(writer, instanceId="i", workflow="w") == ["w"]
-    assert seen_with_token(writer, instanceId="i", workflows=["x", _ODD]) == [_ODD]
-    assert seen_with_token(writer, instanceId="i", reference={"refType": "t", "refId": "1"}) == [
-        "w"
+    given: list[tuple[dict[str, Any], str]] = [
+        ({"workflow": "w"}, "w"),
+        ({"workflows": ["x", _ODD]}, _ODD),
+        ({"reference": {"refType": "t", "refId": "1"}}, "w"),
     ]
+    for restriction, workflow in given:
+        assert seen_by(writer, token_of(writer, instanceId="i", **restriction)) == [workflow]
 
 
 def test_a_token_by_id_is_for_the_instance_that_has_it_at_the_time() -> None:
     writer = Writer()
     writer.create("RUNNING")
-    query = _TOKEN
-    token = writer.client(query, v={"instanceId": "i"})["r"]["token"]
-    early = writer.client(query, v={"instanceId": "later"})["r"]["token"]
+    token, early = (token_of(writer, instanceId=instance_id) for instance_id in ("i", "later"))
     writer.update(workflow="v")
     writer.update("later", workflow="v")
-    for text, workflow in ((token, "w"), (early, "v")):
-        caller = writer.client.services.gatekeeper.authenticate(f"Bearer {text}")
-        page = writer.client.as_(caller)("{ instances { nodes { workflow { name } } } }")
-        assert page["instances"]["nodes"] == [{"workflow": {"name": workflow}}]
+    assert seen_by(writer, token) == ["w"]
+    assert seen_by(writer, early) == ["v"]
 
 
 @pytest.mark.parametrize(

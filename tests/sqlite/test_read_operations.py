@@ -22,12 +22,15 @@ _INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCou
 _ROOTS = {
     "node": """{
       a: node(id: "Workflow:order") { __typename id ... on Workflow { name metadata } }
-      b: node(id: "WorkflowInstance:i-004") { id ... on WorkflowInstance { instanceId } }
+      b: node(id: "WorkflowInstance:[\\"order\\",\\"i-001\\"]") {
+        id ... on WorkflowInstance { instanceId } }
       c: node(id: "Reference:[\\"user\\",\\"1\\"]") { ... on Reference { refType refId id } }
-      d: node(id: "WorkflowStep:[\\"i-059\\",\\"wait\\"]") { ... on WorkflowStep { name index } }
-      e: node(id: "WorkflowInstance:absent") { id } }""",
-    "nodes": """{ nodes(ids: ["WorkflowInstance:i-004", "Workflow:absent", "Workflow:billing",
-      "WorkflowInstance:i-004", "Reference:[\\"never\\",\\"seen\\"]"]) {
+      d: node(id: "WorkflowStep:[\\"order-refund\\",\\"i-006\\",1,\\"wait\\",1]") {
+        ... on WorkflowStep { name index } }
+      e: node(id: "WorkflowInstance:[\\"order\\",\\"absent\\"]") { id } }""",
+    "nodes": """{ nodes(ids: ["WorkflowInstance:[\\"order\\",\\"i-001\\"]", "Workflow:absent",
+      "Workflow:billing", "WorkflowInstance:[\\"order\\",\\"i-001\\"]",
+      "Reference:[\\"never\\",\\"seen\\"]"]) {
         __typename ... on Node { id } ... on Reference { latestInstance { id } } } }""",
     "workflow": """{ workflow(name: "order") { id name description metadata retentionDays createdAt
       updatedAt latestInstance { id } statusCounts { status count } instances(first: 2) {
@@ -167,11 +170,6 @@ def test_every_event_filter_selects_what_the_reference_selects(given: dict[str, 
         ('query ($v: String!) { reference(refType: "t", refId: $v) { id } }', "refId", 256),
         ('query ($v: String!) { references(keys: {refType: "t", refId: $v}) { id } }', "keys", 256),
         (
-            'query ($v: String!) { instance(instanceId: "i-001") { step(name: $v) { id } } }',
-            "name",
-            256,
-        ),
-        (
             "query ($v: String!) { stats(filter: {workflow: [$v]}) { total } }",
             "filter.workflow",
             64,
@@ -212,16 +210,20 @@ def test_names_have_the_same_limits_in_reads_as_in_writes(
         "Workflow:",
         "Nothing:x",
         f"Workflow:{'x' * 65}",
-        f"WorkflowInstance:{'x' * 101}",
-        "WorkflowInstance:a\x00",
+        "WorkflowInstance:i",
+        f'WorkflowInstance:["w","{"x" * 101}"]',
+        'WorkflowInstance:["w","a\\u0000"]',
+        'WorkflowInstance:["w","i",1]',
         "WorkflowStep:i",
         "WorkflowStep:[]",
-        'WorkflowStep:["i"]',
-        'WorkflowStep:["i","s","t"]',
-        'WorkflowStep:["i",1]',
+        'WorkflowStep:["w","i",1,"s"]',
+        'WorkflowStep:["w","i",1,"s",1,1]',
+        'WorkflowStep:["w","i",0,"s",1]',
+        'WorkflowStep:["w","i",1,"s",0]',
+        'WorkflowStep:["w","i",1,2,1]',
+        'WorkflowStep:["w","i","1","s",1]',
         'WorkflowStep:{"i":1,"s":2}',
-        'WorkflowStep:[["i","s"]]',
-        f'WorkflowStep:["i","{"x" * 257}"]',
+        'WorkflowStep:[["w","i",1,"s",1]]',
         'Reference:["",""]',
         f'Reference:["{"x" * 65}","1"]',
         "WorkflowStep:" + "[" * 8_000,
@@ -325,7 +327,8 @@ _SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
         {},
     ),
     "fragments on an interface": (
-        """{ node(id: "Workflow:order") { ...N } nodes(ids: ["WorkflowInstance:i-004"]) { ...N } }
+        """{ node(id: "Workflow:order") { ...N }
+        nodes(ids: ["WorkflowInstance:[\\"order\\",\\"i-001\\"]"]) { ...N } }
         fragment N on Node { __typename id ... on Workflow { name instances(first: 1) { nodes {
           ...I } } } ... on WorkflowInstance { ...I workflow { ...W } } }
         fragment I on WorkflowInstance { instanceId workflow { ...W } }
@@ -431,7 +434,7 @@ def test_one_document_serves_variables_of_every_shape() -> None:
         ("{ events(first: 1001) { cursor } }", "first"),
         ('{ node(id: "nonsense") { id } }', "id"),
         ('{ node(id: "WorkflowStep:i-004") { id } }', "id"),
-        ('{ node(id: "WorkflowStep:[\\"i-004\\"]") { id } }', "id"),
+        ('{ node(id: "WorkflowStep:[\\"order\\",\\"i-001\\"]") { id } }', "id"),
         ("{ stats { timeline(slices: 0) { from } } }", "slices"),
         ('{ reference(refType: "", refId: "1") { id } }', "refType"),
     ],

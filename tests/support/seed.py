@@ -140,6 +140,11 @@ def instance(
     row = f"(SELECT id FROM instances {where})"
     run = 1
     yield from steps(row, run, chance, clock, year)
+    if path[0] in _FINISHED:
+        open_ = "status IN ('PENDING','RUNNING','RETRYING')"
+        ended: dict[str, str | int | None] = {"status": "CANCELLED", "completed_at": created}
+        ended["next_retry_at"] = None
+        yield update("steps", ended, f"WHERE instance={row} AND {open_}")
     for status in path[1:]:
         at = clock.now(year)
         changes: dict[str, str | int | None] = {"status": status, "updated_at": at}

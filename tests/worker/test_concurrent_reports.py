@@ -178,7 +178,7 @@ class Search:
         self._reasons: list[str] = []
 
     def explain(self) -> str | None:
-        """None if there is such an order; otherwise the reasons why the longest ones end."""
+        """Return None if there is such an order; otherwise the reasons why the longest ones end."""
         # Each entry: the number of calls taken of each reporter, the instance, the number of events
         # that the calls wrote, and whether the restart of the first reporter has read its status.
         waiting = [((0,) * len(self._calls), Instance(), 1, False)]
@@ -271,7 +271,7 @@ def log_of(events: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """A server with a Worker beside it whose Workflow reports nothing, so that tests may."""
+    """A server with a Worker beside it whose Workflow leaves the reports to the tests."""
     with LocalServer(beside=[Path(__file__).parent / "engine_worker"]) as running:
         yield running
 

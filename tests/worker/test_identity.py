@@ -513,7 +513,7 @@ def test_a_subscription_by_id_ends_once_a_second_instance_has_it(
             given = {"instanceId": unused, "workflow": workflow, "metadata": {"by": workflow}}
             api.data(UPDATE, input=given)
         server.tracker("notify")
-        # What `workflow` names goes on, and hears nothing of the other instance.
+        # The subscription with `workflow` goes on, and gets nothing about the other instance.
         [changed] = socket.flushed()
         assert changed["id"] == "named"
         found = changed["payload"]["data"]["instance"]

@@ -73,7 +73,7 @@ LATE: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """A server with a Worker beside it whose Workflow reports nothing, so that tests may."""
+    """A server with a Worker beside it whose Workflow leaves the reports to the tests."""
     with LocalServer(beside=[Path(__file__).parent / "engine_worker"]) as running:
         yield running
 

@@ -67,7 +67,7 @@ def register(api: Api, name: str, **given: Any) -> Any:
 
 
 def rows_about(server: LocalServer, name: str) -> list[Any]:
-    """What is stored about a workflow and its instances."""
+    """All rows about a workflow and its instances."""
     of = "SELECT id FROM instances WHERE workflow=?1"
     return [
         server.query("SELECT * FROM workflows WHERE name=?1", [name]),
@@ -139,7 +139,7 @@ def test_a_repeated_start_of_a_tracked_instance_is_idempotent(
 ) -> None:
     first = start(api, name, instanceId=name, trackOnly=True, input="first")
     before = rows_about(server, name)
-    # Whoever repeats it may leave trackOnly out: the instance exists, and nothing has to run it.
+    # A repeated start may leave trackOnly out: the instance exists, and nothing has to run it.
     for given in ({"trackOnly": True}, {"trackOnly": False}, {}):
         assert start(api, name, instanceId=name, input="second", **given) == first
         conflict = start(api, name, instanceId=name, onConflict="FAIL", **given)
@@ -159,12 +159,14 @@ def test_a_start_of_an_instance_that_was_reported_first_finds_it(api: Api, name:
     assert (found["instance"]["status"], found["instance"]["bound"]) == ("RUNNING", False)
 
 
-def test_a_registered_workflow_is_tracked_without_saying_so(api: Api, name: str) -> None:
+def test_a_workflow_registered_as_track_only_is_tracked_without_trackonly(
+    api: Api, name: str
+) -> None:
     assert start(api, name)["code"] == "UNBOUND_WORKFLOW"
     registered = register(api, name, trackOnly=True)["workflow"]
     assert registered == {"name": name, "bound": False, "trackOnly": True}
     assert start(api, name, instanceId=name)["instance"]["bound"] is False
-    # A change of another field keeps it; false and null take it back.
+    # A change of another field keeps trackOnly; false and null remove it.
     assert register(api, name, description="x")["workflow"]["trackOnly"] is True
     assert start(api, name)["instance"]["status"] == "QUEUED"
     for taken_back in (False, None):
@@ -222,7 +224,7 @@ def test_bound_is_true_of_bound_workflows_alone(api: Api, name: str) -> None:
     act(api, "terminateWorkflow", name, workflow=BOUND)
 
 
-def test_bound_is_told_over_sockets_too(server: LocalServer, api: Api, name: str) -> None:
+def test_bound_is_the_same_over_a_socket(server: LocalServer, api: Api, name: str) -> None:
     start(api, name, instanceId=name, trackOnly=True)
     query = """subscription($id: String!) {
       instance(instanceId: $id) { bound workflow { bound trackOnly createdAt } }

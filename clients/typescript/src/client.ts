@@ -18,7 +18,7 @@ export interface StartOptions {
   instanceId?: string;
   /** If the workflow has an instance with the id: return it (the default), or throw ConflictError. */
   onConflict?: "USE_EXISTING" | "FAIL";
-  /** Record the instance although no Workflow is bound; whoever executes it reports its progress. */
+  /** Record the instance although no Workflow is bound; the program that executes it reports. */
   trackOnly?: boolean;
 }
 
@@ -86,8 +86,8 @@ export class WorkflowClient {
   }
 
   /**
-   * Start a workflow. Throws UnboundWorkflowError if no Workflow is bound for the name, so that
-   * nothing would run the instance, unless `trackOnly` is given or registered. Throws
+   * Start a workflow. Throws UnboundWorkflowError if no Workflow is bound for the name, unless
+   * `trackOnly` is given or the workflow was registered with it. Throws
    * EngineUnavailableError if the instance was recorded but could not be started; call again with
    * its `workflowId`.
    */

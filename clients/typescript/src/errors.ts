@@ -84,7 +84,7 @@ export class ForbiddenError extends RequestError {
   override readonly name: string = "ForbiddenError";
 }
 
-/** A query or subscription without a workflow, and instances of several have the id. */
+/** A query or subscription gave no workflow, and instances of several have the id. */
 export class AmbiguousError extends RequestError {
   override readonly name: string = "AmbiguousError";
 
@@ -176,7 +176,7 @@ export class UnboundWorkflowError extends RefusedError {
   }
 }
 
-/** A report on a run that is no longer the current one (`RUN_MISMATCH`). */
+/** The report names another run than the current one (`RUN_MISMATCH`). */
 export class RunMismatchError extends RefusedError {
   override readonly name: string = "RunMismatchError";
 

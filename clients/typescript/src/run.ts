@@ -1,4 +1,4 @@
-/** One run of a workflow: turns its events into reports, in order. */
+/** A run of an instance: turns its events into reports, in order. */
 
 import type { Failure } from "./failures.ts";
 import type { JsonText } from "./json.ts";
@@ -49,7 +49,7 @@ export class Run {
     this.#key = key;
   }
 
-  /** Begin the next step. The engine takes names that are no text; replays give the same keys. */
+  /** Begin the next step; a replay gives the same key. The engine also takes names that are not texts. */
   step(given: unknown): StepKey {
     const name = textOf(given);
     const stored = storedName(name);

@@ -1,10 +1,10 @@
 /**
- * Names of steps. The service stores any name, but one that is empty, too long or not printable in
- * a readable form (`step_name` in resolvers/base/names.py). A replay has to find the step again
- * under the stored form.
+ * Names of steps. The service accepts any text, and stores a name that is empty, too long or not
+ * printable in a readable form (`step_name` in resolvers/base/names.py). A replay finds the step
+ * again under the stored form.
  */
 
-/** A step of a run is identified by its name and its number among the steps with that name. */
+/** The name and the occurrence that identify a step in its run. */
 export interface StepName {
   readonly name: string;
   /** From 1, which is the default. */
@@ -13,8 +13,7 @@ export interface StepName {
 
 /** Most characters of a stored name: `MAX_STEP_NAME` in docs/limits.md. */
 const MAX_STEP_NAME = 256;
-/** Hexadecimal digits of the checksum. */
-const CHECKSUM = 8;
+const CHECKSUM_DIGITS = 8;
 // Control characters, and halves of surrogate pairs.
 const UNPRINTABLE = /[\0-\x1f\x7f\ud800-\udfff]/gu;
 
@@ -38,8 +37,8 @@ export function storedName(name: string): string {
   const isLong = name.length > MAX_STEP_NAME && [...name].length > MAX_STEP_NAME;
   const printable = name.replaceAll(UNPRINTABLE, "_");
   if (name !== "" && !isLong && printable === name) return name;
-  const cut = [...printable].slice(0, MAX_STEP_NAME - 1 - CHECKSUM).join("");
-  return `${cut || "unnamed"}~${crc32(name).toString(16).padStart(CHECKSUM, "0")}`;
+  const cut = [...printable].slice(0, MAX_STEP_NAME - 1 - CHECKSUM_DIGITS).join("");
+  return `${cut || "unnamed"}~${crc32(name).toString(16).padStart(CHECKSUM_DIGITS, "0")}`;
 }
 
 /** The CRC-32 of a text in UTF-16, low bytes first. */

@@ -12,7 +12,7 @@ import type { Backoff } from "./statuses.ts";
 import { wait } from "./timers.ts";
 import type { RetryPolicy, StepUpdate } from "./updates.ts";
 
-/** Options of `trackStep`: its retries, and what identifies the step beside its name. */
+/** Options of `trackStep`: its retries, and the workflow, run and occurrence of the step. */
 export interface StepRetryConfig {
   /** Retries after the first attempt; 3 by default. */
   maxRetries?: number;
@@ -30,7 +30,7 @@ export interface StepRetryConfig {
   workflow?: string;
   /** Number of the step among those of the run with its name, from 1; 1 by default. */
   occurrence?: number;
-  /** Number of the run; then nothing is recorded once the instance has been restarted. */
+  /** Number of the run; if it is given, nothing is recorded after a restart of the instance. */
   run?: number;
 }
 

@@ -28,8 +28,8 @@ export interface WorkflowEventLike {
 /** Options of `trackWorkflow`, mostly for instances that were not started through Flowflare. */
 export interface TrackingOptions {
   /**
-   * Name of the workflow; the engine's by default. It has to be the name under which the service
-   * has the Workflow bound, because an instance is identified by its workflow and its id.
+   * Name of the workflow; the engine's by default. It must be the name that the service has the
+   * Workflow bound for, because an instance is identified by its workflow and its id.
    */
   workflow?: string;
   reference?: Reference;
@@ -118,7 +118,7 @@ export async function trackWorkflow<S extends StepLike, T>(
       // Whoever asked for an end records it. A pause begins when the running step has ended, which
       // only the run can see.
       if (isPause(error)) run.isPaused();
-      // Without a number yet, the reports would be taken for those of the next run.
+      // Reports without a number, because the record was not read yet, would be those of the next run.
       if (isRestart(error)) sender.drop("the run was restarted");
       await run.delivered(STOP_LIMIT_MS);
       throw error;

@@ -16,13 +16,13 @@ export interface WorkflowInstanceData {
   /** The instance's id. */
   id: string;
   /**
-   * Name of the workflow: creates the instance if that has none with the id. Otherwise it is only
-   * needed if instances of several workflows have the id.
+   * Name of the workflow: creates the instance if the workflow has none with the id. Otherwise it is
+   * needed only if instances of several workflows have the id.
    */
   workflow?: string | undefined;
   /** The same as `workflow`. */
   workflow_name?: string | undefined;
-  /** Number of the run: after a restart the report changes nothing. */
+  /** Number of the run; if it is given, the report changes nothing after a restart. */
   run?: number | undefined;
   ref_id?: string | null | undefined;
   ref_type?: string | null | undefined;
@@ -46,7 +46,7 @@ export interface WorkflowStepData {
   workflow_instance_id: string;
   /** Name of the workflow; needed if instances of several workflows have the id. */
   workflow?: string | undefined;
-  /** Number of the run: after a restart the report changes nothing. */
+  /** Number of the run; if it is given, the report changes nothing after a restart. */
   run?: number | undefined;
   step_name: string;
   /** Number of the step among those of the run with its name, from 1; 1 by default. */

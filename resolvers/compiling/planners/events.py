@@ -232,7 +232,7 @@ def _selected(field: Field, alias: str, *, narrow: bool) -> list[str]:
         if narrow:
             conditions.append(f"{instance}.instance_id={by_id}")
         else:
-            # An index finds the events of the instances in a window.
+            # An index finds the events of these instances in a window.
             selected.append(
                 f"{alias}.instance IN (SELECT id FROM instances WHERE instance_id={by_id})"
             )

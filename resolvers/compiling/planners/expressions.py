@@ -60,7 +60,7 @@ def member(column: str, name: str) -> Expression:
 
 
 def boolean(column: str) -> Expression:
-    """A column that is 0 or 1."""
+    """A column of 0 or 1, as a boolean."""
     return lambda field: f"iif({field.alias}.{column},'true','false')"
 
 
@@ -139,11 +139,11 @@ def named_step(field: Field) -> str:
     run = f"{field.alias}.run"
     if field.argument("run") is not None:
         run = sql.integer(field.parameter("run", convert=between(1, MAX_RUN)))
-    numbered = field.parameter("occurrence", convert=between(1, MAX_STEP_INDEX))
+    occurrence = sql.integer(field.parameter("occurrence", convert=between(1, MAX_STEP_INDEX)))
     return sql.row_or_null(
         field.body(alias),
         f"steps {alias} WHERE {alias}.instance={field.alias}.id AND {alias}.run={run}"
-        f" AND {alias}.name={name} AND {alias}.occurrence={sql.integer(numbered)}",
+        f" AND {alias}.name={name} AND {alias}.occurrence={occurrence}",
     )
 
 
@@ -165,7 +165,7 @@ def runs(field: Field) -> str:
 
 
 def instances_with_id(field: Field) -> str:
-    """`AmbiguousInstance.instances`: the visible ones with the id that the mutation supplies."""
+    """`AmbiguousInstance.instances`: visible instances with the id that the mutation supplies."""
     inner, alias = field.new_alias(), field.new_alias()
     where = filters.all_of(
         [f"{inner}.instance_id={field.supplied('instance_id')}", *filters.visible(field, inner)]

@@ -83,7 +83,7 @@ def instance(field: Field) -> str:
     """`instance(instanceId:, workflow:)`: the statement fails if the id is ambiguous."""
     alias = field.new_alias()
     by_id, by_workflow = _instance_key(field)
-    # SQLite has no function that raises an error, except for what is wrong with its arguments.
+    # Outside triggers SQLite raises errors only about arguments, so the reason is an invalid path.
     reason = (
         f"json_object('ambiguous',{by_id},'path','{field.root_key}',"
         "'workflows',json_group_array(o.workflow))"

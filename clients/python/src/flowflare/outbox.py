@@ -51,8 +51,8 @@ class Service(Protocol):
 
 class Outbox:
     """The updates of one run. There is one sender at a time, so that retries keep the order too; a
-    repeated update changes nothing in the service. After a restart of the instance, which begins
-    another run, all updates are dropped."""
+    repeated update changes nothing in the service. Once a restart of the instance has begun the
+    next run, all updates are dropped."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Outbox:
         self._queue.clear()
 
     def note_failure(self, error: Unreachable) -> None:
-        """Keep the updates, because a call was not answered."""
+        """Record that a call was not answered, so the updates are kept."""
         self._failures += 1
         if self._failures == 1:
             _log.warning("%s: the service is away, updates are kept: %s", self._subject, error)
@@ -192,7 +192,7 @@ class Outbox:
     async def _send_batch(self) -> None:
         """Send the oldest updates; raises Unreachable, and then they stay.
 
-        If they belong to another run than the current one, everything is dropped.
+        If the run is no longer the current one, all updates are dropped.
         """
         if not self._queue:
             return
@@ -215,7 +215,10 @@ class Outbox:
             self._in_flight = 0
 
     async def _is_refused(self, batch: Sequence[Update], *, logs: bool) -> bool:
-        """Send updates; raises Unreachable, or Refused if they belong to an earlier run."""
+        """Send updates; true if the service refuses one of them.
+
+        Raises Unreachable, or Refused if they belong to an earlier run.
+        """
         self.calls += 1
         try:
             await self._service.track(batch)
@@ -261,7 +264,7 @@ class Outbox:
         self._wake()
 
     def _supersede(self, error: Refused) -> None:
-        """Drop this run's updates, now and from now on: a restart has begun another run."""
+        """Drop the updates of this run, present and future: a restart has begun the next one."""
         _log.info(
             "%s: it was restarted, so %d updates of the run before are dropped: %s",
             self._subject,

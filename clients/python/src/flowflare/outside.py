@@ -35,9 +35,9 @@ async def track_step(
 ) -> Any:
     """Run `fn` as a step of an instance that the service tracks, and return its result.
 
-    `workflow` is needed only if instances of several workflows have the id; `occurrence` numbers
-    the steps of a run that have the same name. If the instance is restarted meanwhile, the step
-    stays one of the run before.
+    `workflow` is needed only if instances of several workflows have the id. `occurrence` numbers
+    the steps of a run that have the same name. If the instance is restarted before the step ends,
+    the step does not change the next run.
 
     `fn` takes nothing or the `Attempt`, and may be asynchronous. It is retried according to
     `retries` (by default five times, after 1, 2, 4, 8 and 16 seconds), unless it raises

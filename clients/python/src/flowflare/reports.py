@@ -1,4 +1,4 @@
-"""The way of a run's updates to the service: each names the workflow, the instance and the run."""
+"""Sends the updates of a run, which name its workflow, its instance and its number."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Reports:
     """Reads the service's record of an instance and sends the updates of one of its runs.
 
-    No update is sent before the record was read: only it has the number of the run, without which
-    late updates would change the run that a restart has begun meanwhile.
+    No update is sent before the record has been read, which has the number of the run. Without the
+    number, late updates would change the next run after a restart.
     """
 
     def __init__(self, service: Flowflare | Nowhere, run: Run) -> None:

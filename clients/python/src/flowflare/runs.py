@@ -31,8 +31,8 @@ _SHOWN_NAME = 80
 
 @dataclass(eq=False)
 class Step:
-    """A step of a run. `name` is the engine's, any text; the third `load` of a run has the
-    `occurrence` 3."""
+    """A step of a run. `name` is the engine's and may be any text; the third `load` of a run has
+    the `occurrence` 3."""
 
     name: str
     index: int | None
@@ -58,16 +58,16 @@ class Run:
 
     instance_id: str
     workflow: str | None
-    """Name of the workflow; if it is None, the record's is taken over."""
+    """Name of the workflow; if it is None, that of the record is used."""
     creation: str = ""
     """JSON of further members of the first update: `input`, `metadata`."""
     reference: str = ""
-    """JSON of its `reference`, unless the record has one."""
+    """JSON of the `reference` in the first update, unless the record has one."""
     reported: str | None = None
     """The instance's status as the service has it; None if it is not tracked yet."""
     begun: bool = False
     number: int | None = None
-    """Number of the run, 2 after the first restart; None until the service's record was read."""
+    """Number of the run, from 1; None until the service's record has been read."""
     known: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """The statuses of the steps in the service's record, by name and occurrence."""
     active: list[Step] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Run:
         }
 
     def text_of(self, update: Update) -> str:
-        """JSON text of an update as the service takes it, once the run has its number."""
+        """Return the JSON text of an update for the service; the run must have its number."""
         assert self.number is not None
         identity: dict[str, Any] = {"instanceId": self.instance_id, "run": self.number}
         if self.workflow is not None:
@@ -179,7 +179,7 @@ class Run:
         return self._ends("ERRORED", f',"error":{encode(error)}')
 
     def _beginning(self) -> list[Update]:
-        """The update that begins the run and creates an instance that is not tracked yet."""
+        """The update that begins the run, and creates the instance if it is not tracked yet."""
         if self.begun:
             return self._status() if self.reported == "UNKNOWN" else []
         self.begun = True
@@ -230,7 +230,7 @@ class Run:
             "status": status,
             **more,
         }
-        # The name with its lone surrogates, which only escapes can express.
+        # `json.dumps` escapes lone surrogates, which UTF-8 cannot encode.
         members = f'"name":{json.dumps(step.name)},{encode(fields)[1:-1]}'
         if output is not None:
             members += f',"output":{output}'

@@ -90,8 +90,8 @@ class Flowflare(TransportOwner):
 
     async def track(self, updates: Sequence[str]) -> None:
         """Apply `TrackingUpdate`s, each given as JSON text, in one transaction. Raises Refused if
-        one of them is refused; none is applied then. The code is RUN_MISMATCH if one names a `run`
-        that a restart has ended."""
+        one of them is refused; none is applied then. The code is RUN_MISMATCH if one names another
+        `run` than the current one."""
         query = json.dumps(_TRACK)
         body = f'{{"query":{query},"variables":{{"updates":[{",".join(updates)}]}}}}'
         result = (await self._execute(body))["track"]

@@ -175,7 +175,7 @@ class TrackedStep:
         )
 
     async def begin(self) -> None:
-        """Read the service's record: it has the run's number and what a replay need not report."""
+        """Read the service's record: the run's number, and the steps that are recorded already."""
         try:
             await self._reports.recall()
         except Unreachable as error:

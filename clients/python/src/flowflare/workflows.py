@@ -28,8 +28,8 @@ class TrackedWorkflow(WorkflowEntrypoint):
     """
 
     workflow: ClassVar[str | None] = None
-    """The name by which the service starts the workflow; by default the engine's, or the class name
-    in kebab-case."""
+    """The name under which the service starts the workflow; by default the engine's, or the class
+    name in kebab-case."""
     delivery: ClassVar[Retries] = DELIVERY
     """Retries of the delivery at the end of a run, if the service is away."""
 

@@ -10,7 +10,7 @@ export interface DocumentTypeDecoration<TResult, TVariables> {
 }
 /** State of one attempt at a step */
 export type AttemptStatus =
-  /** The instance ended before the attempt did */
+  /** The run ended before the attempt did */
   | 'CANCELLED'
   /** Succeeded */
   | 'COMPLETED'
@@ -25,11 +25,11 @@ export type Backoff =
   | 'EXPONENTIAL'
   | 'LINEAR';
 
-/** Behaviour of startWorkflow if the instance id is taken */
+/** Behaviour of startWorkflow if the workflow has such an instance */
 export type ConflictPolicy =
   /** Return InstanceConflict */
   | 'FAIL'
-  /** Return the instance that already has this id */
+  /** Return the existing instance */
   | 'USE_EXISTING';
 
 /** Permissions of a new token */
@@ -44,7 +44,7 @@ export type CreateAccessTokenInput = {
   scopes?: Array<Scope>;
   /** Must be true for a token without reference, workflows and instanceId, whose scopes then apply to everything; otherwise it must not be true */
   unrestricted?: boolean | null | undefined;
-  /** With `instanceId`: the workflow of the instance. If it is absent, the token is restricted to the workflow that has an instance with the id now, or to the id alone if none has */
+  /** Workflow of the instance that `instanceId` names; not with `workflows`. If it is absent, the token is restricted to the workflow that has an instance with the id now, or to the id alone if none has */
   workflow?: string | null | undefined;
   /** Restricts the token to these workflows; at most 100 */
   workflows?: Array<string> | null | undefined;
@@ -222,11 +222,11 @@ export type StartWorkflowInput = {
   instanceId?: string | null | undefined;
   /** Metadata of your own, at most 512 KiB as JSON */
   metadata?: unknown;
-  /** Behaviour if an instance of the workflow has the id */
+  /** Behaviour if the workflow has an instance with the id */
   onConflict?: ConflictPolicy;
   /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
-  /** Records the instance although no Workflow is bound for it; whatever executes it has to report its progress */
+  /** True to record the instance although no Workflow is bound for it; the program that executes it reports its progress */
   trackOnly?: boolean;
   /** Name of the workflow; an unknown one is registered */
   workflow: string;
@@ -243,7 +243,7 @@ export type StepKind =
 
 /** State of one step */
 export type StepStatus =
-  /** The instance ended before the step did; set by Flowflare, never reported */
+  /** The run ended before the step did; set by Flowflare, never reported */
   | 'CANCELLED'
   /** Succeeded */
   | 'COMPLETED'
@@ -263,7 +263,7 @@ export type TrackingUpdate =
   |  { instance?: never;   /** Input of updateWorkflowStep */
   step: UpdateWorkflowStepInput; };
 
-/** Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it. `workflow` selects the instance and never changes */
+/** Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it. The workflow of an instance never changes */
 export type UpdateWorkflowInstanceInput = {
   /** Error that it failed with */
   error?: ErrorInput | null | undefined;
@@ -277,13 +277,13 @@ export type UpdateWorkflowInstanceInput = {
   output?: unknown;
   /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
-  /** Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent */
+  /** Number of the run that the report is about; the current run if absent. A report on another run changes nothing, and the result is RunMismatch */
   run?: number | null | undefined;
   /** With SLEEPING: the end of the sleep */
   sleepUntil?: string | null | undefined;
   /** New status, by a legal transition; null changes nothing */
   status?: InstanceStatus | null | undefined;
-  /** Name of the workflow; it is needed only if instances of several workflows have the id */
+  /** Name of the workflow; it is needed to create the instance, and if instances of several workflows have the id */
   workflow?: string | null | undefined;
 };
 
@@ -309,7 +309,7 @@ export type UpdateWorkflowStepInput = {
   retryAt?: string | null | undefined;
   /** Retry policy of the step */
   retryPolicy?: RetryPolicyInput | null | undefined;
-  /** Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent */
+  /** Number of the run that the report is about; the current run if absent. A report on another run changes nothing, and the result is RunMismatch */
   run?: number | null | undefined;
   /** New status; CANCELLED cannot be reported */
   status: StepStatus;
@@ -2855,7 +2855,7 @@ fragment ActionResult on InstanceActionResult {
 export const SendWorkflowEventDocument = /*#__PURE__*/ new TypedDocumentString(`
     mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON, $workflow: String) {
   sendWorkflowEvent(
-    input: {instanceId: $instanceId, workflow: $workflow, type: $type, payload: $payload}
+    input: {instanceId: $instanceId, type: $type, payload: $payload, workflow: $workflow}
   ) {
     ...ActionResult
   }

@@ -32,7 +32,7 @@ class CreateAccessTokenInput(BaseModel):
     instance_id: Optional[str] = None
     "Restricts the token to one instance"
     workflow: Optional[str] = None
-    "With `instanceId`: the workflow of the instance. If it is absent, the token is restricted to the workflow that has an instance with the id now, or to the id alone if none has"
+    "Workflow of the instance that `instanceId` names; not with `workflows`. If it is absent, the token is restricted to the workflow that has an instance with the id now, or to the id alone if none has"
     unrestricted: Optional[bool] = None
     "Must be true for a token without reference, workflows and instanceId, whose scopes then apply to everything; otherwise it must not be true"
     expires_in: Annotated[timedelta, PlainSerializer(serialize_duration)] = timedelta(
@@ -192,9 +192,9 @@ class StartWorkflowInput(BaseModel):
     metadata: Optional[Any] = None
     "Metadata of your own, at most 512 KiB as JSON"
     on_conflict: ConflictPolicy = ConflictPolicy.USE_EXISTING
-    "Behaviour if an instance of the workflow has the id"
+    "Behaviour if the workflow has an instance with the id"
     track_only: bool = False
-    "Records the instance although no Workflow is bound for it; whatever executes it has to report its progress"
+    "True to record the instance although no Workflow is bound for it; the program that executes it reports its progress"
 
 
 class TrackingUpdate(BaseModel):
@@ -207,14 +207,14 @@ class TrackingUpdate(BaseModel):
 
 
 class UpdateWorkflowInstanceInput(BaseModel):
-    """Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it. `workflow` selects the instance and never changes"""
+    """Creates the instance if it is not tracked yet (`workflow` is required then), otherwise changes the fields given: an absent field stays unchanged, null clears it. The workflow of an instance never changes"""
 
     instance_id: str
     "Id of the instance in the engine, at most 100 characters"
     workflow: Optional[str] = None
-    "Name of the workflow; it is needed only if instances of several workflows have the id"
+    "Name of the workflow; it is needed to create the instance, and if instances of several workflows have the id"
     run: Optional[int] = None
-    "Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent"
+    "Number of the run that the report is about; the current run if absent. A report on another run changes nothing, and the result is RunMismatch"
     reference: Optional["ReferenceInput"] = None
     "Reference of the instance"
     status: Optional[InstanceStatus] = None
@@ -241,7 +241,7 @@ class UpdateWorkflowStepInput(BaseModel):
     workflow: Optional[str] = None
     "Name of the workflow; it is needed only if instances of several workflows have the id"
     run: Optional[int] = None
-    "Number of the run that the report is about; a report on another run than the current one changes nothing and gets RunMismatch. The current run if absent"
+    "Number of the run that the report is about; the current run if absent. A report on another run changes nothing, and the result is RunMismatch"
     name: str
     "Name of the step, any text. A name that is empty, has more than 256 characters or contains control characters is stored in a readable form that ends in a checksum"
     occurrence: int = 1

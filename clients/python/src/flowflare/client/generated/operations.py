@@ -958,7 +958,7 @@ fragment WorkflowKey on Workflow {
 SEND_WORKFLOW_EVENT = """\
 mutation SendWorkflowEvent($instanceId: String!, $type: String!, $payload: JSON, $workflow: String) {
   sendWorkflowEvent(
-    input: {instanceId: $instanceId, workflow: $workflow, type: $type, payload: $payload}
+    input: {instanceId: $instanceId, type: $type, payload: $payload, workflow: $workflow}
   ) {
     __typename
     ...ActionResult
