@@ -606,6 +606,17 @@ def test_the_workflow_of_a_token_belongs_to_an_instance_id(api: Api, given: dict
     assert refused["path"] == ["input", "workflow"]
 
 
+def test_an_ambiguous_token_lists_the_instances_within_its_other_restrictions(
+    api: Api, pair: Pair
+) -> None:
+    other = f"{pair.instance_id}-c"
+    start(api, other, pair.instance_id)
+    given = {"instanceId": pair.instance_id, "workflows": [pair.a, other]}
+    answer = api.data(CREATE_TOKEN, input=given)["answer"]
+    assert answer["__typename"] == "AmbiguousInstance"
+    assert [found["workflow"]["name"] for found in answer["instances"]] == [pair.a, other]
+
+
 def test_a_token_by_id_stays_with_the_workflow_that_had_it(
     api: Api, server: LocalServer, unused: str
 ) -> None:

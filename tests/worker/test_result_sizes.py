@@ -99,6 +99,26 @@ def test_a_mutation_with_too_large_a_result_changes_nothing_and_others_are_answe
     assert last["instance"] == {"metadata": {"from": "third"}}
 
 
+def test_a_list_of_instances_with_one_id_that_is_too_large_leaves_other_fields_alone(
+    api: Api,
+) -> None:
+    for number in range(5):
+        given = {"instanceId": "same", "workflow": f"same-{number}", "output": "x" * LARGE}
+        api.data(CREATE, input=given)
+    update = 'updateWorkflowInstance(input: {instanceId: "%s", metadata: {from: "%s"}})'
+    shown = """{ __typename ... on InvalidInput { code path }
+      ... on AmbiguousInstance { instances { output } } }"""
+    fields = [
+        f"{name}: {update % (instance, name)} {shown}"
+        for name, instance in (("first", "big-3"), ("second", "same"), ("third", "big-3"))
+    ]
+    answers = api.data("mutation { " + " ".join(fields) + " }")
+    assert answers["first"] == answers["third"] == {"__typename": "InstancePayload"}
+    assert (answers["second"]["code"], answers["second"]["path"]) == ("RESULT_TOO_LARGE", [])
+    last = api.data('{ instance(instanceId: "big-3") { metadata } }')
+    assert last["instance"] == {"metadata": {"from": "third"}}
+
+
 def test_large_objects_reach_all_subscribers(large: LocalServer, api: Api) -> None:
     # Each has its own subscription plan, so a single poll would have to read 15 MB.
     query = 'subscription { a%d: instance(instanceId: "big-0") { output metadata } }'

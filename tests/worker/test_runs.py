@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resolvers.base.limits import MAX_RUN
 from scripts.local_server import LocalServer
 from tests.worker.api import Api, act, run_cron
 from tests.worker.event_log import START, TRACK
@@ -406,6 +407,46 @@ def test_concurrent_restarts_number_the_runs_without_gaps(
     restart(api, instance_id)
     assert show(api, instance_id)["run"] == count + 1
     assert act(api, "terminateWorkflow", instance_id)["instance"] == {"status": "TERMINATED"}
+
+
+def test_no_run_begins_after_the_last_number_that_a_report_may_name(
+    api: Api, instance_id: str
+) -> None:
+    given = {"workflow": UNTRACKED, "instanceId": instance_id, "run": MAX_RUN}
+    assert report(api, "instance", **given)["__typename"] == "InstancePayload"
+    start(api, UNTRACKED, instance_id, event="never")
+    report(api, "instance", **given, status="RUNNING")
+    act(api, "restartWorkflow", instance_id)
+    run = api.data(RUNS, id=instance_id)["instance"]["run"]
+    step = {"name": "work", "status": "RUNNING"}
+    answer = report(api, "step", instanceId=instance_id, run=run, **step)
+    assert answer["__typename"] == "StepPayload", (run, answer)
+
+
+def test_a_run_that_is_recorded_as_terminated_has_ended_in_the_engine(
+    api: Api, server: LocalServer, instance_id: str
+) -> None:
+    names = [f"{instance_id}-{number}" for number in range(12)]
+    for name in names:
+        start(api, TRACKED, name, holdMs=600_000, failPayments=0)
+    with ThreadPoolExecutor(2) as pool, Api(server) as other:
+        for name in names:
+            api.until(SHOW, lambda data: data["instance"]["status"] == "SLEEPING", id=name)
+            begun = pool.submit(act, other, "restartWorkflow", name)
+            ended = pool.submit(act, api, "terminateWorkflow", name)
+            begun.result(), ended.result()
+    recorded = {name: show(api, name)["status"] for name in names}
+    terminated = [name for name in names if recorded[name] == "TERMINATED"]
+    # The cron trigger compares unfinished instances only.
+    for name in terminated:
+        server.query(
+            "UPDATE instances SET status='UNKNOWN',completed_at=NULL,"
+            "updated_at='2020-01-01T00:00:00.000Z' WHERE instance_id=?1",
+            [name],
+        )
+    run_cron(server)
+    in_engine = {name: show(api, name)["status"] for name in terminated}
+    assert in_engine == dict.fromkeys(terminated, "TERMINATED")
 
 
 def test_retention_removes_every_run(api: Api, server: LocalServer, instance_id: str) -> None:
