@@ -5,10 +5,13 @@ whose reported status differs is repaired first.
 """
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 
 from resolvers.base import transitions
 from resolvers.base.errors import Refusal, RequestError
 from resolvers.base.foreign_errors import NO_INSTANCE_MESSAGE
+from resolvers.base.limits import MAX_RUN
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import ErrorCode, InstanceStatus
 from resolvers.engine import records, repairs
@@ -20,6 +23,13 @@ from resolvers.writing import inputs
 from resolvers.writing.context import MutationContext, Pieces
 from resolvers.writing.instances import select_identified
 from resolvers.writing.refusals import ambiguous, illegal, not_found, unavailable
+
+# The action that leads to a recorded status.
+_RECORDED_ACTIONS = {
+    InstanceStatus.TERMINATED: "terminate",
+    InstanceStatus.PAUSED: "pause",
+    InstanceStatus.WAITING_FOR_PAUSE: "pause",
+}
 
 
 async def pause_workflow(context: MutationContext) -> Pieces:
@@ -46,20 +56,36 @@ async def restart_workflow(context: MutationContext) -> Pieces:
         context, _parse(context), allowed=allowed, to=InstanceStatus.QUEUED
     )
     database, engine = context.services.database, context.services.engine
+    if instance.run >= MAX_RUN:
+        message = f"{instance.instance_id!r} has had {MAX_RUN} runs (MAX_RUN)."
+        raise illegal(message, source=instance.status, target=InstanceStatus.QUEUED)
     # Check first, so that no run begins if the engine cannot restart it.
     await _get_state(context, instance, purpose="restart it")
     payload = _payload(context, instance)
     outcomes = await database.batch([records.begin_again(instance.key, allowed), payload])
     if not outcomes[0].changes:
         # Another restart has begun the next run in the meantime.
-        current = await _find(context, instance.instance_id, instance.workflow)
-        raise _not_allowed(current, to=InstanceStatus.QUEUED)
+        queued = replace(instance, status=InstanceStatus.QUEUED)
+        raise _not_allowed(queued, to=InstanceStatus.QUEUED)
     try:
         await engine.act(*instance.key, action="restart")
     except EngineError as error:
         await _undo_restart(context, instance, error)
         raise unavailable(f"The engine did not restart it: {error}.") from error
+    await _act_again(context, instance)
     return [outcomes[-1].text]
+
+
+async def _act_again(context: MutationContext, restarted: Tracked) -> None:
+    """Ask the engine again for an action that is recorded for the new run.
+
+    Between the record of a restart and the engine's, an action reaches the run before.
+    """
+    current = await _find(context, restarted.instance_id, restarted.workflow)
+    action = _RECORDED_ACTIONS.get(current.status)
+    if current.run == restarted.run + 1 and action is not None:
+        with suppress(EngineError):  # it reached the new run
+            await context.services.engine.act(*current.key, action=action)
 
 
 async def send_workflow_event(context: MutationContext) -> Pieces:
@@ -98,7 +124,7 @@ async def _act(
         state = await context.services.engine.act(*instance.key, action=action)
     except EngineError as error:
         raise await _refusal(context, instance, error, purpose=f"{action} it", to=to) from error
-    write = records.move(instance.key, _status_after(to, state), allowed)
+    write = records.move(instance, _status_after(to, state), allowed)
     if state.status in TERMINAL and state.status is not to:
         write = repairs.repair(instance, state)
     payload = _payload(context, instance)
@@ -113,6 +139,11 @@ async def _act(
             " the selected result is too large (MAX_RESULT_BYTES). Read it with a query.",
             code=ErrorCode.RESULT_TOO_LARGE,
         ) from error
+    if not outcomes[0].changes:
+        current = await _find(context, instance.instance_id, instance.workflow)
+        if current.run != instance.run:
+            message = f"{instance.instance_id!r} was restarted in the meantime."
+            raise illegal(message, source=current.status, target=to)
     # A resumed instance may end at once. One that did not pause or terminate had ended before.
     if state.status in TERMINAL - {to} and to is not InstanceStatus.RUNNING:
         raise _ended(instance, state, "it had already ended", to=to)
@@ -166,13 +197,14 @@ async def _find(context: MutationContext, instance_id: str, workflow: str | None
     found = json.loads(outcome.text)
     if len(found) != 1:
         raise ambiguous(instance_id) if found else not_found(instance_id)
-    [(number, its_workflow, status, updated_at)] = found
+    [(number, its_workflow, run, status, updated_at)] = found
     return Tracked(
         id=number,
         workflow=its_workflow,
         instance_id=instance_id,
         status=InstanceStatus(status),
         updated_at=updated_at,
+        run=run,
     )
 
 

@@ -30,6 +30,8 @@ class Tracked:
     instance_id: str
     status: I
     updated_at: str
+    # Number of its run; 0 if it was not read.
+    run: int = 0
     # It changed so recently that its reports may be newer than the engine's state.
     recent: bool = False
     # It has not changed for so long that no more reports are expected.

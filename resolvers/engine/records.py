@@ -7,12 +7,13 @@ Example:
 becomes
 
     UPDATE instances SET status=?1,updated_at=…,completed_at=NULL,sleep_until=NULL
-    WHERE instances.instance_id=?2 AND instances.workflow=?3
+    WHERE instances.instance_id=?2 AND instances.workflow=?3 AND run=CAST(?4 AS INTEGER)
     AND status IN ('QUEUED','RUNNING','SLEEPING','WAITING')
 """
 
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import InstanceStatus
+from resolvers.engine.drift import Tracked
 from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
 from resolvers.ports.sql import NOW, in_list
@@ -25,13 +26,14 @@ def engine_unavailable(message: str) -> str:
     return ErrorInput(name="EngineUnavailable", message=message).as_json
 
 
-def move(key: Key, to: InstanceStatus, sources: frozenset[InstanceStatus]) -> Statement:
-    """Change an instance's status to `to`, unless it is no longer in one of `sources`."""
+def move(instance: Tracked, to: InstanceStatus, sources: frozenset[InstanceStatus]) -> Statement:
+    """Change an instance's status to `to`, unless it has left its run or all of `sources`."""
     bound = Parameters()
     completed = NOW if to in TERMINAL else "NULL"
     return bound.statement(
         f"UPDATE instances SET status={bound.bind(to)},updated_at={NOW},completed_at={completed},"
-        f"sleep_until=NULL WHERE {_identified(key, bound)} AND status IN {in_list(sorted(sources))}"
+        f"sleep_until=NULL WHERE {_identified(instance.key, bound)}"
+        f" AND run={bound.bind_integer(instance.run)} AND status IN {in_list(sorted(sources))}"
     )
 
 

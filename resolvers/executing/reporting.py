@@ -62,10 +62,10 @@ def _cause(error: Exception) -> dict[str, Any]:
 
 
 def _ambiguous(found: Mapping[str, Any]) -> dict[str, Any]:
-    workflows = found["workflows"][:MAX_SAME_ID]
+    workflows = sorted(found["workflows"])[:MAX_SAME_ID]
     message = (
-        f"Instances of several workflows have the id {found['ambiguous']!r}. Give `workflow` as"
-        " well; `extensions.workflows` has their names."
+        f"Instances of several workflows have the id {found['ambiguous']!r}. Name one with"
+        " `workflow`; `extensions.workflows` has their names."
     )
     return {**error_of(message, "AMBIGUOUS", workflows=workflows), "path": [found["path"]]}
 

@@ -20,7 +20,7 @@ becomes
 """
 
 from resolvers.access.principals import Principal
-from resolvers.base.limits import MAX_JSON_BYTES
+from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.database import Statement
@@ -30,17 +30,17 @@ from resolvers.writing.statements import Parameters, several
 
 
 def select_identified(principal: Principal, instance_id: str, workflow: str | None) -> Statement:
-    """Select the visible instances with an id, at most two, as a JSON array.
+    """Select the visible instances with an id, at most MAX_SAME_ID, as a JSON array.
 
-    Each is an array of its row's id, workflow, status and last change. There are two only if
-    instances of several workflows have the id and no workflow is given.
+    Each is an array of its row's id, workflow, run, status and last change. There are several only
+    if instances of several workflows have the id and no workflow is given.
     """
     bound = Parameters(principal)
     named = "" if workflow is None else f" AND i.workflow={bound.bind(workflow)}"
     return bound.statement(
-        "SELECT json_group_array(json_array(id,workflow,status,updated_at)) FROM (SELECT *"
+        "SELECT json_group_array(json_array(id,workflow,run,status,updated_at)) FROM (SELECT *"
         f" FROM instances i WHERE i.instance_id={bound.bind(instance_id)}{named}"
-        f"{bound.within('i')} LIMIT 2)"
+        f"{bound.within('i')} LIMIT {MAX_SAME_ID})"
     )
 
 

@@ -100,15 +100,19 @@ class MutationExecution:
         Raises AccessError, RequestError and DatabaseError as the handler does.
         """
         try:
+            return await self._answer()
+        except DatabaseError as error:
+            if not error.is_too_big:
+                raise
+            return [self._render_too_large()]
+
+    async def _answer(self) -> Pieces:
+        try:
             return await self._field.handler(self)
         except Refusal as refusal:
             if refusal.type_name == "AmbiguousInstance":
                 return await self._read(refusal)
             return [self.render(refusal.type_name, refusal.fields)]
-        except DatabaseError as error:
-            if not error.is_too_big:
-                raise
-            return [self._render_too_large()]
 
     async def _read(self, refusal: Refusal) -> Pieces:
         """Select the payload of a refusal that contains rows; its fields are the values."""

@@ -125,7 +125,7 @@ async def _of_one_workflow(context: MutationContext, restrictions: Restrictions)
     [outcome] = await context.services.database.batch(
         [select_identified(holder, restrictions.instance_id, None)]
     )
-    found = json.loads(outcome.text)
-    if len(found) > 1:
-        raise ambiguous(restrictions.instance_id)
-    return replace(restrictions, workflows=(found[0][1],)) if found else restrictions
+    workflows = [workflow for _, workflow, *_ in json.loads(outcome.text)]
+    if len(workflows) > 1:
+        raise ambiguous(restrictions.instance_id, workflows)
+    return replace(restrictions, workflows=tuple(workflows)) if workflows else restrictions

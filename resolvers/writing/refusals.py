@@ -45,16 +45,18 @@ def not_found(instance_id: str) -> Refusal:
     return Refusal("NotFound", ErrorCode.NOT_FOUND, f"No instance {instance_id!r} is tracked.")
 
 
-def ambiguous(instance_id: str) -> Refusal:
+def ambiguous(instance_id: str, workflows: Sequence[str] | None = None) -> Refusal:
     """Make an AmbiguousInstance for an id that several visible instances have.
 
-    The instances are read for the response (see mutation_fields.py).
+    The instances are read for the response (see mutation_fields.py), all of them or those of some
+    workflows.
     """
     return Refusal(
         "AmbiguousInstance",
         ErrorCode.AMBIGUOUS,
-        f"Instances of several workflows have the id {instance_id!r}. Give `workflow` as well.",
+        f"Instances of several workflows have the id {instance_id!r}. Name one with `workflow`.",
         instance_id=instance_id,
+        workflows=None if workflows is None else json.dumps(workflows),
     )
 
 

@@ -14,6 +14,7 @@ from resolvers.writing import inputs
 from resolvers.writing.context import MutationContext, Pieces
 from resolvers.writing.instances import awaiting_engine, insert_started
 from resolvers.writing.refusals import not_only_tracked, unavailable, unbound
+from resolvers.writing.workflows import select_track_only
 
 # Instance ids that Cloudflare Workflows accepts.
 _ENGINE_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]*")
@@ -124,7 +125,7 @@ async def _start_recorded(
     """Start a recorded instance in the engine, if it is bound; return its payload or a Refusal."""
     inserted, payload = outcomes[0].changes > 0, outcomes[1].text
     if payload is None:
-        if not (start.is_bound or start.input.track_only):
+        if not (start.is_bound or start.input.track_only) and await _is_unbound(context, start):
             return _unbound(context, start.input.workflow)
         return invalid_input(
             "instanceId: the id belongs to an instance that the token may not see",
@@ -145,6 +146,12 @@ async def _start_recorded(
                 f" {error}. Send the mutation again with the same instanceId to retry."
             )
     return payload
+
+
+async def _is_unbound(context: MutationContext, start: _Start) -> bool:
+    """True unless the workflow is registered as `trackOnly`; the instance is hidden then."""
+    [registered] = await context.services.database.batch([select_track_only(start.input.workflow)])
+    return not registered.text
 
 
 def _unbound(context: MutationContext, workflow: str) -> Refusal:

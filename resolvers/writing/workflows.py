@@ -43,3 +43,8 @@ def register(workflow: RegisterWorkflow) -> Statement:
         f" VALUES ({bound.bind(workflow.name)},{','.join(values.values())},{NOW},{NOW})"
         f" ON CONFLICT (name) {conflict}"
     )
+
+
+def select_track_only(name: str) -> Statement:
+    """Select 1 if starts of the workflow are recorded although it is not bound, else 0."""
+    return Statement("SELECT track_only FROM workflows WHERE name=?1", (name,))

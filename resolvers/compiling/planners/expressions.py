@@ -167,13 +167,16 @@ def runs(field: Field) -> str:
 def instances_with_id(field: Field) -> str:
     """`AmbiguousInstance.instances`: visible instances with the id that the mutation supplies."""
     inner, alias = field.new_alias(), field.new_alias()
+    named = f"coalesce({field.supplied('workflows')},json_array({inner}.workflow))"
     where = filters.all_of(
-        [f"{inner}.instance_id={field.supplied('instance_id')}", *filters.visible(field, inner)]
+        [
+            f"{inner}.instance_id={field.supplied('instance_id')}",
+            f"{inner}.workflow IN (SELECT value FROM json_each({named}))",
+            *filters.visible(field, inner),
+        ]
     )
     rows = f"SELECT * FROM instances {inner} WHERE {where} ORDER BY {inner}.workflow"
-    return sql.json_array(
-        field.bodies(alias, lambda _: MAX_SAME_ID), f"({rows} LIMIT {MAX_SAME_ID}) {alias}"
-    )
+    return sql.json_array(field.bodies(alias, unpaged), f"({rows} LIMIT {MAX_SAME_ID}) {alias}")
 
 
 def latest_instance(on: str) -> Expression:

@@ -44,7 +44,8 @@ def start(
         Json | None, typer.Option("--metadata", "-m", help="Metadata to record.", **_json)
     ] = None,
     fail_if_exists: Annotated[
-        bool, typer.Option("--fail-if-exists", help="Fail if the id exists already.")
+        bool,
+        typer.Option("--fail-if-exists", help="Fail if the workflow has an instance with the id."),
     ] = False,
     track_only: Annotated[
         bool,
