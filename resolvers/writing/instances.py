@@ -44,7 +44,9 @@ def select_identified(principal: Principal, instance_id: str, workflow: str | No
     )
 
 
-def insert_started(start: StartWorkflow, instance_id: str, *, is_bound: bool) -> Statement:
+def insert_started(
+    start: StartWorkflow, instance_id: str, *, needs_registration: bool
+) -> Statement:
     """Insert a QUEUED instance, unless the workflow has one with the id.
 
     Unless the workflow is bound or the input has `trackOnly`, it must be registered with that.
@@ -56,7 +58,7 @@ def insert_started(start: StartWorkflow, instance_id: str, *, is_bound: bool) ->
         for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
     )
     where = "1"
-    if not (is_bound or start.track_only):
+    if needs_registration:
         name = bound.bind(start.workflow)
         where = f"EXISTS (SELECT 1 FROM workflows WHERE name={name} AND track_only)"
     return bound.statement(

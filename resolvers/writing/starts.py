@@ -54,7 +54,8 @@ class _Start:
     """One instance to start: its input, and the statements that record it.
 
     The statements are the insert, the payload's SELECT, the conflict's SELECT if an instance that
-    exists is refused, and the SELECT of the input if the workflow is bound.
+    exists is refused, and the SELECT of the input if the workflow is bound, or of its registration
+    if it needs one.
     """
 
     def __init__(
@@ -77,9 +78,11 @@ class _Start:
             )
         if self.is_bound and start.track_only:
             raise not_only_tracked(start.workflow, path)
+        # True if the start is refused unless the workflow is registered as `trackOnly`.
+        self.needs_registration = not (self.is_bound or start.track_only)
         key: dict[str, Value] = {"instance_id": self.instance_id, "workflow": start.workflow}
         self.statements = [
-            insert_started(start, self.instance_id, is_bound=self.is_bound),
+            insert_started(start, self.instance_id, needs_registration=self.needs_registration),
             context.select("InstancePayload", parts=parts, **key),
         ]
         if start.on_conflict is ConflictPolicy.FAIL:
@@ -96,6 +99,8 @@ class _Start:
         self.depends_on_outcomes = not start.track_only or start.on_conflict is ConflictPolicy.FAIL
         if self.is_bound:
             self.statements.append(awaiting_engine(start, self.instance_id))
+        elif self.needs_registration:
+            self.statements.append(select_track_only(start.workflow))
 
 
 async def _start(context: MutationContext, starts: Sequence[_Start | Refusal]) -> list[Any]:
@@ -125,7 +130,7 @@ async def _start_recorded(
     """Start a recorded instance in the engine, if it is bound; return its payload or a Refusal."""
     inserted, payload = outcomes[0].changes > 0, outcomes[1].text
     if payload is None:
-        if not (start.is_bound or start.input.track_only) and await _is_unbound(context, start):
+        if start.needs_registration and not outcomes[-1].text:
             return _unbound(context, start.input.workflow)
         return invalid_input(
             "instanceId: the id belongs to an instance that the token may not see",
@@ -146,12 +151,6 @@ async def _start_recorded(
                 f" {error}. Send the mutation again with the same instanceId to retry."
             )
     return payload
-
-
-async def _is_unbound(context: MutationContext, start: _Start) -> bool:
-    """True unless the workflow is registered as `trackOnly`; the instance is hidden then."""
-    [registered] = await context.services.database.batch([select_track_only(start.input.workflow)])
-    return not registered.text
 
 
 def _unbound(context: MutationContext, workflow: str) -> Refusal:
