@@ -257,7 +257,7 @@ async def test_an_ambiguous_id_is_an_error_that_names_the_workflows(
         client.get_runs(name),
         anext(client.watch_instance(name)),
     ):
-        with pytest.raises(Ambiguous, match=r"Give `workflow`") as refused:
+        with pytest.raises(Ambiguous, match=r"Name one with `workflow`") as refused:
             await read
         assert refused.value.workflows == refused.value.extensions["workflows"] == workflows
         assert (refused.value.code, refused.value.path) == ("AMBIGUOUS", ["instance"])
@@ -293,7 +293,7 @@ async def test_a_mutation_of_an_ambiguous_id_names_the_instances(
         assert isinstance(result, AmbiguousInstance), result
         assert result.code is ErrorCode.AMBIGUOUS
         assert [instance.workflow.name for instance in result.instances] == workflows
-        assert "Give `workflow`" in result.message
+        assert "Name one with `workflow`" in result.message
     chosen = step.model_copy(update={"workflow": workflows[1]})
     chosen.model_fields_set.add("workflow")
     assert isinstance(await client.update_workflow_step(chosen), StepPayload)
