@@ -1,0 +1,112 @@
+"""The statements that record a part of an instance's history, at most once.
+
+The instance's row has the position that its history was recorded to, and a batch is refused unless
+the row still has the position and the run that the part begins from. So two followers, or a part
+that is sent twice, end in the same rows.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resolvers.access.principals import Principal
+from resolvers.base.vocabulary import InstanceStatus, StepKind
+from resolvers.following.history import Event, Position, StepKey
+from resolvers.following.translation import Open, Translation, Update
+from resolvers.ports.database import Statement
+from resolvers.ports.engine import Key
+from resolvers.writing.inputs import UpdateStep
+from resolvers.writing.instances import change_instance
+from resolvers.writing.statements import Parameters
+from resolvers.writing.steps import update_step
+
+# Every instance is visible to the service itself.
+_SERVICE = Principal(frozenset())
+# The reason with which a batch is refused that does not begin where the row is.
+STALE = '{"refusal":"stale history"}'
+
+
+@dataclass(slots=True)
+class Followed:
+    """An instance as it was recorded: its row, its run, its position, and its open steps."""
+
+    row: int
+    run: int
+    # None if nothing of the run's history was recorded.
+    position: Position | None
+    # The time of the first event, which tells the history of one run from that of the next.
+    begun_ms: int
+    translation: Translation
+
+    @property
+    def stored(self) -> str | None:
+        """The text of the column `followed`."""
+        if self.position is None:
+            return json.dumps([0, 0, "", self.begun_ms]) if self.begun_ms else None
+        position = self.position
+        return json.dumps([position.number, position.at_ms, position.type, self.begun_ms])
+
+
+def select_followed(key: Key) -> Statement:
+    """Select an instance with its open steps, as JSON text that `parse_followed` takes."""
+    workflow, instance_id = key
+    bound = Parameters()
+    open_steps = (
+        "(SELECT json_group_array(json_array(name,occurrence,kind,iif(kind='SLEEP',i.sleep_until,"
+        "NULL))) FROM steps WHERE instance=i.id AND run=i.run"
+        " AND status IN ('PENDING','RUNNING','RETRYING'))"
+    )
+    return bound.statement(
+        f"SELECT json_array(i.id,i.run,i.status,json(i.followed),json({open_steps})) FROM instances i"
+        f" WHERE {bound.instance('i', instance_id, workflow)}"
+    )
+
+
+def parse_followed(text: str, key: Key) -> Followed:
+    """Parse the text of `select_followed`."""
+    workflow, instance_id = key
+    row, run, status, followed, steps = json.loads(text)
+    number, at_ms, type_, begun_ms = followed or (0, 0, "", 0)
+    translation = Translation(workflow, instance_id, InstanceStatus(status))
+    for name, occurrence, kind, until in steps:
+        translation.open[StepKey(name, occurrence)] = Open(StepKind(kind), until)
+    position = Position(number, at_ms, type_) if number else None
+    return Followed(row, run, position, begun_ms, translation)
+
+
+def record_part(
+    followed: Followed, before: str | None, updates: Sequence[tuple[Event, Update]]
+) -> list[Statement]:
+    """Make the statements of one part of the history.
+
+    `followed` is the instance afterwards, and `before` the text of its position before.
+    """
+    bound = Parameters()
+    row, run = bound.bind_integer(followed.row), bound.bind_integer(followed.run)
+    statements = [
+        bound.statement(
+            f"INSERT INTO refusals SELECT {bound.bind(STALE)} WHERE NOT EXISTS (SELECT 1"
+            f" FROM instances WHERE id={row} AND run={run} AND followed IS {bound.bind(before)})"
+        )
+    ]
+    for event, update in updates:
+        if isinstance(update, UpdateStep):
+            write, _, *late = update_step(update, _SERVICE, at=event.at)
+            statements += [write, *late]
+        elif (change := change_instance(update, _SERVICE, at=event.at)) is not None:
+            statements.append(change)
+    moved = Parameters()
+    stored, row = moved.bind(followed.stored), moved.bind_integer(followed.row)
+    statements.append(moved.statement(f"UPDATE instances SET followed={stored} WHERE id={row}"))
+    return statements
+
+
+def begin_next_run(followed: Followed, at: str) -> Statement:
+    """Begin the next run of an instance whose history began again."""
+    bound = Parameters()
+    now = bound.bind(at)
+    return bound.statement(
+        "UPDATE instances SET run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
+        f"completed_at=NULL,sleep_until=NULL,followed=NULL,updated_at={now}"
+        f" WHERE id={bound.bind_integer(followed.row)} AND run={bound.bind_integer(followed.run)}"
+    )
