@@ -110,6 +110,7 @@ export const OPERATIONS = {
         }
         ... on InvalidInput { code message path }
         ... on InstanceConflict { code message }
+        ... on UnboundWorkflow { code message suggestions }
       }
     }`,
     variables: (n) => ({
@@ -119,6 +120,7 @@ export const OPERATIONS = {
         reference: { refType: "measured", refId: `started-${n % 1000}` },
         input: { number: n, items: [{ sku: "A-1", quantity: 2 }], note: "as ordered" },
         metadata: { source: "benchmark" },
+        trackOnly: true,
       },
     }),
     writes: true,
@@ -134,6 +136,8 @@ export const OPERATIONS = {
         ... on StepPayload { step { ${STEP_FIELDS} } }
         ... on InvalidInput { code message path }
         ... on NotFound { code message }
+        ... on AmbiguousInstance { code message instances { workflow { name } } }
+        ... on RunMismatch { code message run }
         ... on IllegalTransition { code message from to }
       }
     }`,

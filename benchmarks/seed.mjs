@@ -113,9 +113,9 @@ const INSERT_INSTANCES = `INSERT INTO instances (instance_id, workflow, ref_type
     coalesce(value ->> 'completedAt', value ->> 'createdAt'), value ->> 'completedAt'
   FROM json_each(?)`;
 
-const INSERT_STEPS = `INSERT INTO steps (instance, step_index, name, kind, status, output, error,
-    attempt, started_at, completed_at, updated_at)
-  SELECT i.id, value ->> 'index', value ->> 'name', 'TASK', value ->> 'status',
+const INSERT_STEPS = `INSERT INTO steps (instance, run, step_index, name, occurrence, kind, status,
+    output, error, attempt, started_at, completed_at, updated_at)
+  SELECT i.id, i.run, value ->> 'index', value ->> 'name', 1, 'TASK', value ->> 'status',
     value ->> 'output', value ->> 'error', value ->> 'attempt', value ->> 'startedAt',
     value ->> 'completedAt', value ->> 'completedAt'
   FROM json_each(?) JOIN instances i ON i.instance_id = value ->> 'instance'`;

@@ -4,7 +4,7 @@
 /** @typedef {import("@cloudflare/workers-types").D1Database} Database */
 
 const INSTANCE = `json_object(
-  'id', 'WorkflowInstance:' || i.instance_id, 'instanceId', i.instance_id,
+  'id', 'WorkflowInstance:' || json_array(i.workflow, i.instance_id), 'instanceId', i.instance_id,
   'workflow', json_object('name', i.workflow),
   'reference', iif(i.ref_type IS NULL, NULL, json_object('refType', i.ref_type, 'refId', i.ref_id)),
   'status', i.status, 'input', json(i.input), 'output', json(i.output),
@@ -31,11 +31,11 @@ const STATEMENTS = {
             SELECT 1 FROM instances WHERE ref_type = ?1 AND ref_id = ?2 LIMIT 21)
         ) > 20, 'true', 'false')))))) AS body
     FROM (SELECT json_object(
-        'id', 'WorkflowInstance:' || i.instance_id, 'instanceId', i.instance_id,
+        'id', 'WorkflowInstance:' || json_array(i.workflow, i.instance_id), 'instanceId', i.instance_id,
         'workflow', json_object('name', i.workflow), 'status', i.status,
         'createdAt', i.created_at, 'startedAt', i.started_at, 'completedAt', i.completed_at,
         'steps', (SELECT json_group_array(${STEP}) FROM
-          (SELECT * FROM steps WHERE instance = i.id ORDER BY step_index) s)) AS node
+          (SELECT * FROM steps WHERE instance = i.id AND run = i.run ORDER BY step_index) s)) AS node
       FROM (SELECT * FROM instances WHERE ref_type = ?1 AND ref_id = ?2
         ORDER BY created_at DESC, id DESC LIMIT 20) i)`,
 };

@@ -1,7 +1,7 @@
 // The resolvers. Fields without a resolver are properties of the row (see rows.mjs).
 
-import { GraphQLScalarType } from "graphql";
-import { INSTANCE } from "./rows.mjs";
+import { GraphQLError, GraphQLScalarType } from "graphql";
+import { findInstances } from "./rows.mjs";
 import { instancePage } from "./pages.mjs";
 import { startWorkflow, updateWorkflowStep } from "./writes.mjs";
 
@@ -50,10 +50,15 @@ export const resolvers = {
 
   Query: {
     /** @type {(_: unknown, args: Row, context: Context) => Promise<Row | null>} */
-    instance: (_, { instanceId }, { env }) =>
-      env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`)
-        .bind(instanceId)
-        .first(),
+    async instance(_, { instanceId, workflow }, { env }) {
+      const { results } = await findInstances(env.DB, instanceId, workflow).all();
+      if (results.length > 1) {
+        throw new GraphQLError(`Instances of several workflows have the id '${instanceId}'.`, {
+          extensions: { code: "AMBIGUOUS", workflows: results.map((row) => row.workflowName) },
+        });
+      }
+      return results[0] ?? null;
+    },
     /** @type {(_: unknown, args: Row, context: Context) => Promise<Row>} */
     instances: (_, page, context) => instancePage(context, page),
     /** @type {(_: unknown, args: Row) => Row} */
@@ -70,6 +75,11 @@ export const resolvers = {
     metadata: async (row, _, { loaders }) =>
       json((await loaders.workflows.load(row.name))?.metadata ?? null),
     retentionDays: workflowField("retentionDays"),
+    // Nothing is bound here.
+    bound: () => false,
+    /** @type {(row: Row, _: unknown, context: Context) => Promise<boolean>} */
+    trackOnly: async (row, _, { loaders }) =>
+      (await loaders.workflows.load(row.name))?.trackOnly === 1,
     createdAt: workflowField("createdAt"),
     updatedAt: workflowField("updatedAt"),
   },
@@ -83,9 +93,10 @@ export const resolvers = {
 
   WorkflowInstance: {
     /** @param {Row} row */
-    id: (row) => `WorkflowInstance:${row.instanceId}`,
+    id: (row) => `WorkflowInstance:${JSON.stringify([row.workflowName, row.instanceId])}`,
     /** @param {Row} row */
     workflow: (row) => ({ name: row.workflowName }),
+    bound: () => false,
     /** @param {Row} row */
     reference: (row) => (row.refType === null ? null : { refType: row.refType, refId: row.refId }),
     /** @param {Row} row */
@@ -105,7 +116,8 @@ export const resolvers = {
     /** @type {(row: Row, _: unknown, context: Context) => Promise<string>} */
     id: async (row, _, { loaders }) => {
       const instance = await loaders.instances.load(row.instanceRow);
-      return `WorkflowStep:${JSON.stringify([instance?.instanceId, row.name])}`;
+      const key = [instance?.workflowName, instance?.instanceId, row.run, row.name, row.occurrence];
+      return `WorkflowStep:${JSON.stringify(key)}`;
     },
     /** @type {(row: Row, _: unknown, context: Context) => Promise<Row | undefined>} */
     instance: (row, _, { loaders }) => loaders.instances.load(row.instanceRow),

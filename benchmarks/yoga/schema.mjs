@@ -49,7 +49,10 @@ export const typeDefs = /* GraphQL */ `
   enum ErrorCode {
     INVALID_INPUT
     NOT_FOUND
+    AMBIGUOUS
     CONFLICT
+    UNBOUND_WORKFLOW
+    RUN_MISMATCH
     ILLEGAL_TRANSITION
     ENGINE_UNAVAILABLE
     PAYLOAD_TOO_LARGE
@@ -70,6 +73,8 @@ export const typeDefs = /* GraphQL */ `
     description: String
     metadata: JSON
     retentionDays: Int
+    bound: Boolean!
+    trackOnly: Boolean!
     createdAt: DateTime!
     updatedAt: DateTime!
   }
@@ -85,6 +90,8 @@ export const typeDefs = /* GraphQL */ `
     id: ID!
     instanceId: String!
     workflow: Workflow!
+    bound: Boolean!
+    run: Int!
     reference: Reference
     status: InstanceStatus!
     input: JSON
@@ -103,7 +110,9 @@ export const typeDefs = /* GraphQL */ `
   type WorkflowStep implements Node {
     id: ID!
     instance: WorkflowInstance!
+    run: Int!
     name: String!
+    occurrence: Int!
     index: Int!
     kind: StepKind!
     status: StepStatus!
@@ -181,11 +190,15 @@ export const typeDefs = /* GraphQL */ `
     input: JSON
     metadata: JSON
     onConflict: ConflictPolicy! = USE_EXISTING
+    trackOnly: Boolean! = false
   }
 
   input UpdateWorkflowStepInput {
     instanceId: String!
+    workflow: String
+    run: Int
     name: String!
+    occurrence: Int! = 1
     index: Int
     kind: StepKind
     status: StepStatus!
@@ -212,6 +225,24 @@ export const typeDefs = /* GraphQL */ `
     message: String!
   }
 
+  type AmbiguousInstance implements Error {
+    code: ErrorCode!
+    message: String!
+    instances: [WorkflowInstance!]!
+  }
+
+  type UnboundWorkflow implements Error {
+    code: ErrorCode!
+    message: String!
+    suggestions: [String!]!
+  }
+
+  type RunMismatch implements Error {
+    code: ErrorCode!
+    message: String!
+    run: Int!
+  }
+
   type InstanceConflict implements Error {
     code: ErrorCode!
     message: String!
@@ -233,11 +264,17 @@ export const typeDefs = /* GraphQL */ `
     step: WorkflowStep!
   }
 
-  union StartWorkflowResult = InstancePayload | InvalidInput | InstanceConflict
-  union UpdateWorkflowStepResult = StepPayload | InvalidInput | NotFound | IllegalTransition
+  union StartWorkflowResult = InstancePayload | InvalidInput | InstanceConflict | UnboundWorkflow
+  union UpdateWorkflowStepResult =
+    | StepPayload
+    | InvalidInput
+    | NotFound
+    | AmbiguousInstance
+    | RunMismatch
+    | IllegalTransition
 
   type Query {
-    instance(instanceId: String!): WorkflowInstance
+    instance(instanceId: String!, workflow: String): WorkflowInstance
     instances(first: Int, after: String): WorkflowInstanceConnection!
     reference(refType: String!, refId: String!): Reference!
   }

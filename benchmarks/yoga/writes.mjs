@@ -1,6 +1,6 @@
 // The mutations. Each is one upsert that returns the row; a second query is made only if it wrote none.
 
-import { INSTANCE, STEP } from "./rows.mjs";
+import { INSTANCE, STEP, findInstances } from "./rows.mjs";
 
 /** @typedef {import("./rows.mjs").Row} Row */
 /** @typedef {import("./worker.mjs").Context} Context */
@@ -66,8 +66,9 @@ export function startWorkflow(_, { input }, { env }) {
     const inserted = await env.DB.prepare(
       `INSERT INTO instances
         (instance_id, workflow, ref_type, ref_id, input, metadata, status, created_at, updated_at)
-      VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'QUEUED', ?7, ?7)
-      ON CONFLICT (instance_id) DO NOTHING RETURNING ${INSTANCE}`,
+      SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'QUEUED', ?7, ?7
+        WHERE ?8 OR EXISTS (SELECT 1 FROM workflows WHERE name = ?2 AND track_only)
+      ON CONFLICT (instance_id, workflow) DO NOTHING RETURNING ${INSTANCE}`,
     )
       .bind(
         instanceId,
@@ -77,12 +78,15 @@ export function startWorkflow(_, { input }, { env }) {
         jsonText(input.input, "input"),
         jsonText(input.metadata, "metadata"),
         now,
+        input.trackOnly ? 1 : 0,
       )
       .first();
     if (inserted) return { __typename: "InstancePayload", instance: inserted };
-    const existing = await env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`)
-      .bind(instanceId)
-      .first();
+    const existing = await findInstances(env.DB, instanceId, input.workflow).first();
+    if (!existing) {
+      const message = `No Workflow is bound for '${input.workflow}'.`;
+      throw new Refusal("UnboundWorkflow", "UNBOUND_WORKFLOW", message, { suggestions: [] });
+    }
     if (input.onConflict === "FAIL") {
       const message = `Instance '${instanceId}' exists already.`;
       throw new Refusal("InstanceConflict", "CONFLICT", message, { existing });
@@ -99,7 +103,11 @@ export function startWorkflow(_, { input }, { env }) {
 export function updateWorkflowStep(_, { input }, { env }) {
   return catchRefusal(async () => {
     checkText(input.instanceId, "instanceId", 100);
+    // The names that the service would store in another form are refused here.
     checkText(input.name, "name", 256);
+    if (input.workflow != null) checkText(input.workflow, "workflow", 64);
+    checkNumber(input.run, "run");
+    checkNumber(input.occurrence, "occurrence");
     checkNumber(input.index, "index");
     checkNumber(input.attempt, "attempt");
     const { sql, values } = stepUpsert(input);
@@ -149,21 +157,25 @@ function stepUpsert(input) {
     );
   }
   const alive = terminal ? "" : "AND i.status NOT IN ('COMPLETED', 'ERRORED', 'TERMINATED')";
-  const sql = `INSERT INTO steps (instance, step_index, name, kind, status, output, error,
-      retry_limit, retry_delay, retry_backoff, attempt, next_retry_at, started_at, completed_at,
-      updated_at)
-    SELECT i.id,
-      coalesce(?1,
-        (SELECT coalesce(max(s.step_index), 0) + 1 FROM steps s WHERE s.instance = i.id)),
-      ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
-    FROM instances i WHERE i.instance_id = ?15 ${alive}
-    ON CONFLICT (instance, name) DO UPDATE SET ${changes.join(", ")}
+  const sql = `INSERT INTO steps (instance, run, step_index, name, occurrence, kind, status,
+      output, error, retry_limit, retry_delay, retry_backoff, attempt, next_retry_at, started_at,
+      completed_at, updated_at)
+    SELECT i.id, i.run,
+      coalesce(?1, (SELECT coalesce(max(s.step_index), 0) + 1
+        FROM steps s WHERE s.instance = i.id AND s.run = i.run)),
+      ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+    FROM instances i WHERE i.id = (
+        SELECT iif(count(*) = 1, max(o.id), NULL) FROM instances o
+        WHERE o.instance_id = ?16 AND (?17 IS NULL OR o.workflow = ?17))
+      AND (?18 IS NULL OR i.run = ?18) ${alive}
+    ON CONFLICT (instance, run, name, occurrence) DO UPDATE SET ${changes.join(", ")}
       WHERE steps.status NOT IN ('COMPLETED', 'FAILED')
         AND (${attempt}, ${rank}) > (steps.attempt, ${RANK})
     RETURNING ${STEP}`;
   const values = [
     input.index ?? null,
     input.name,
+    input.occurrence,
     input.kind ?? "TASK",
     status,
     jsonText(input.output, "output"),
@@ -177,6 +189,8 @@ function stepUpsert(input) {
     terminal ? now : null,
     now,
     input.instanceId,
+    input.workflow ?? null,
+    input.run ?? null,
   ];
   return { sql, values };
 }
@@ -189,18 +203,26 @@ function stepUpsert(input) {
  */
 async function explainUnwritten(env, input) {
   const [instances, steps] = await env.DB.batch([
-    env.DB.prepare(`SELECT ${INSTANCE} FROM instances WHERE instance_id = ?`).bind(
-      input.instanceId,
-    ),
+    findInstances(env.DB, input.instanceId, input.workflow),
     env.DB.prepare(
       `SELECT ${STEP} FROM steps
-      WHERE instance = (SELECT id FROM instances WHERE instance_id = ?) AND name = ?`,
-    ).bind(input.instanceId, input.name),
+      WHERE (instance, run) = (SELECT id, run FROM instances
+          WHERE instance_id = ?1 AND (?2 IS NULL OR workflow = ?2))
+        AND name = ?3 AND occurrence = ?4`,
+    ).bind(input.instanceId, input.workflow ?? null, input.name, input.occurrence),
   ]);
   const instance = /** @type {Row | undefined} */ (instances.results[0]);
   const step = /** @type {Row | undefined} */ (steps.results[0]);
   if (!instance) {
     throw new Refusal("NotFound", "NOT_FOUND", `No instance '${input.instanceId}' is tracked.`);
+  }
+  if (instances.results.length > 1) {
+    const message = `Instances of several workflows have the id '${input.instanceId}'.`;
+    throw new Refusal("AmbiguousInstance", "AMBIGUOUS", message, { instances: instances.results });
+  }
+  if (input.run != null && input.run !== instance.run) {
+    const message = `'${input.instanceId}' is in run ${instance.run}.`;
+    throw new Refusal("RunMismatch", "RUN_MISMATCH", message, { run: instance.run });
   }
   if (step?.status === input.status) return { __typename: "StepPayload", step };
   const from = step ? AS_INSTANCE[step.status] : instance.status;

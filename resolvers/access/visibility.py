@@ -50,8 +50,24 @@ def identified(
     if by_workflow is not None:
         named = [f"{alias}.instance_id={by_id}", f"{alias}.workflow={by_workflow}"]
         return [*named, *visible(shape, alias, number)]
-    same_id = " AND ".join([f"o.instance_id={by_id}", *visible(shape, "o", number)])
-    return [
-        f"{alias}.id=(SELECT iif(count(*)<2,max(o.id),{ambiguous})"
-        f" FROM instances o WHERE {same_id})"
-    ]
+    row = identified_value(shape, "id", number, by_id=by_id, ambiguous=ambiguous)
+    return [f"{alias}.id={row}"]
+
+
+def identified_value(
+    shape: RestrictionsShape,
+    column: str,
+    number: Callable[[str], str],
+    *,
+    by_id: str,
+    by_workflow: str | None = None,
+    ambiguous: str = "NULL",
+) -> str:
+    """SQL of a column of the instance that `identified` selects, NULL if there is none."""
+    value = f"o.{column}"
+    conditions = [f"o.instance_id={by_id}", *visible(shape, "o", number)]
+    if by_workflow is None:
+        value = f"iif(count(*)<2,max({value}),{ambiguous})"
+    else:
+        conditions.append(f"o.workflow={by_workflow}")
+    return f"(SELECT {value} FROM instances o WHERE {' AND '.join(conditions)})"

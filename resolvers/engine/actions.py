@@ -50,6 +50,10 @@ async def restart_workflow(context: MutationContext) -> Pieces:
     await _get_state(context, instance, purpose="restart it")
     payload = _payload(context, instance)
     outcomes = await database.batch([records.begin_again(instance.key, allowed), payload])
+    if not outcomes[0].changes:
+        # Another restart has begun the next run meanwhile.
+        now = await _find(context, instance.instance_id, instance.workflow)
+        raise _not_allowed(now, to=InstanceStatus.QUEUED)
     try:
         await engine.act(*instance.key, action="restart")
     except EngineError as error:
@@ -141,12 +145,17 @@ async def _require_instance(
     """Read an instance; Refusal if its status does not allow the action, or no engine runs it."""
     instance = await _find(context, action.instance_id, action.workflow)
     if instance.status not in allowed:
-        message = f"{action.instance_id!r} is {instance.status}, which does not allow this."
-        raise illegal(message, source=instance.status, target=to or instance.status)
+        raise _not_allowed(instance, to=to)
     engine = context.services.engine
     if instance.workflow not in engine.workflows:
         raise unavailable(engine.unbound(instance.workflow))
     return instance
+
+
+def _not_allowed(instance: Tracked, *, to: InstanceStatus | None) -> Refusal:
+    """Make an IllegalTransition for an instance whose status does not allow the action."""
+    message = f"{instance.instance_id!r} is {instance.status}, which does not allow this."
+    return illegal(message, source=instance.status, target=to or instance.status)
 
 
 async def _find(context: MutationContext, instance_id: str, workflow: str | None) -> Tracked:

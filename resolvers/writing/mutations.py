@@ -77,8 +77,6 @@ async def track(context: MutationContext) -> Pieces:
 async def register_workflow(context: MutationContext) -> Pieces:
     """`registerWorkflow`."""
     workflow = inputs.parse(inputs.RegisterWorkflow, context.arguments["input"])
-    if workflow.track_only and workflow.name in context.services.engine.workflows:
-        raise not_only_tracked(workflow.name, ["input"])
     restrictions = context.principal.restrictions
     if (
         restrictions.reference is not None
@@ -86,6 +84,8 @@ async def register_workflow(context: MutationContext) -> Pieces:
         or (restrictions.workflows is not None and workflow.name not in restrictions.workflows)
     ):
         raise AccessError.forbidden("The token is restricted and does not allow this workflow.")
+    if workflow.track_only and workflow.name in context.services.engine.workflows:
+        raise not_only_tracked(workflow.name, ["input"])
     statements = [register(workflow), context.select("WorkflowPayload", name=workflow.name)]
     outcomes = await tracking.apply(
         context.services.database, statements, ("input",), final=context.last

@@ -62,6 +62,12 @@ class _Start:
         self.path = path
         self.input = start = inputs.parse(inputs.StartWorkflow, value, path)
         self.instance_id = start.instance_id or str(uuid.uuid4())
+        reference = start.reference.key if start.reference else None
+        # First, so that a caller does not learn which other workflows are bound.
+        if not context.principal.restrictions.allow(
+            instance_id=self.instance_id, workflow=start.workflow, reference=reference
+        ):
+            raise AccessError.forbidden("The token is restricted and does not allow this instance.")
         self.is_bound = start.workflow in context.services.engine.workflows
         if self.is_bound and not _ENGINE_ID.fullmatch(self.instance_id):
             raise invalid_input(
@@ -70,11 +76,6 @@ class _Start:
             )
         if self.is_bound and start.track_only:
             raise not_only_tracked(start.workflow, path)
-        reference = start.reference.key if start.reference else None
-        if not context.principal.restrictions.allow(
-            instance_id=self.instance_id, workflow=start.workflow, reference=reference
-        ):
-            raise AccessError.forbidden("The token is restricted and does not allow this instance.")
         key: dict[str, Value] = {"instance_id": self.instance_id, "workflow": start.workflow}
         self.statements = [
             insert_started(start, self.instance_id, is_bound=self.is_bound),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CHROMIUM = Path("/usr/bin/chromium")
 START = """mutation { startWorkflow(input: {
-  workflow: "seen-in-the-browser", instanceId: "shown-1", reference: {refType: "order", refId: "7"}
+  workflow: "seen-in-the-browser", instanceId: "shown-1", reference: {refType: "order", refId: "7"},
+  trackOnly: true
 }) { __typename } }"""
 
 

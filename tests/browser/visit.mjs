@@ -120,7 +120,7 @@ async function execute(page) {
  * @param {import("playwright-core").Page} page
  */
 async function liveEvents(page) {
-  const query = `mutation { startWorkflow(input: {workflow: "seen-live"}) { __typename } }`;
+  const query = `mutation { startWorkflow(input: {workflow: "seen-live", trackOnly: true}) { __typename } }`;
   const headers = { authorization: `Bearer ${key}` };
   for (let tries = 0; tries < 20; tries += 1) {
     await page.request.post(`${url}/graphql`, { headers, data: { query } });

@@ -46,5 +46,5 @@ def bystander(rough: LocalServer, bystanders: list[Bystander]) -> Bystander:
 def name(api: Api) -> str:
     """The id of an instance that only this test uses, and the name of its workflow."""
     name = f"own-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
+    api.data(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
     return name

@@ -83,9 +83,9 @@ def write_without_notifying(server: LocalServer, instance_id: str, note: str) ->
 def seed_events(server: LocalServer, instance_id: str, count: int) -> None:
     """Append events of an instance to the log without notifying a shard."""
     server.query(
-        "INSERT INTO events (at,type,instance,status)"
+        "INSERT INTO events (at,type,instance,run,status)"
         " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<?2)"
-        " SELECT '2026-01-01T00:00:00.000Z','INSTANCE_UPDATED',instances.id,status"
+        " SELECT '2026-01-01T00:00:00.000Z','INSTANCE_UPDATED',instances.id,run,status"
         " FROM n CROSS JOIN instances WHERE instance_id=?1",
         [instance_id, count],
     )

@@ -39,9 +39,14 @@ STRINGS: dict[str, str] = {
     **{name: name for name in OF_EVERY_OBJECT},
     **_NESTED,
     **{f"step of {name}": f"WorkflowStep:{text}" for name, text in _NESTED.items()},
+    **{f"instance of {name}": f"WorkflowInstance:{text}" for name, text in _NESTED.items()},
     "reference of open brackets": f"Reference:{_NESTED['open brackets']}",
-    "a step of nothing": 'WorkflowStep:["",""]',
-    "a step of no text": "WorkflowStep:[1e400,null]",
+    "a step of nothing": 'WorkflowStep:["","",1,"",1]',
+    "a step of no text": "WorkflowStep:[1e400,null,1,null,1]",
+    "a step of no run": 'WorkflowStep:["a","b",1e400,"c",1]',
+    "a step of a run without bounds": f'WorkflowStep:["a","b",{"9" * 5_000},"c",1]',
+    "a step of a negative occurrence": 'WorkflowStep:["a","b",1,"c",-1]',
+    "a step of true": 'WorkflowStep:["a","b",true,"c",true]',
     "an id of a prototype": "__proto__:constructor",
     "NUL": "a\x00b",
     "control characters": "".join(map(chr, range(1, 32))) + "\x7f\u2028\ufeff",
@@ -159,11 +164,16 @@ class Bystander(Closing):
         self.api = Api(server)
         self._logged = server.log
         given = {"workflow": NAME, "instanceId": NAME}
-        self.api.data(START, input={**given, "reference": {"refType": NAME, "refId": NAME}})
+        self.api.data(
+            START, input={**given, "reference": {"refType": NAME, "refId": NAME}, "trackOnly": True}
+        )
         self.api.data(STEP, input={"instanceId": NAME, "name": NAME, "status": "RUNNING"})
         # Hostile requests name the instance above, so this one has no events but its own.
         self.instance_id = f"{NAME}-bystander"
-        self.api.data(START, input={"workflow": self.instance_id, "instanceId": self.instance_id})
+        self.api.data(
+            START,
+            input={"workflow": self.instance_id, "instanceId": self.instance_id, "trackOnly": True},
+        )
         self._socket = self._subscriber("1", after=head(self.api))
 
     def _subscriber(self, operation_id: str, **variables: Any) -> RawSocket:

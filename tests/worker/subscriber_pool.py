@@ -252,7 +252,7 @@ class Writer:
         reference = choice.choice([*REFERENCES, None])
         of = {"instanceId": instance_id}
         wanted = {**of, "workflow": workflow, "reference": reference, "input": {"n": self._number}}
-        self._write(api, START, input=wanted)
+        self._write(api, START, input={**wanted, "trackOnly": True})
         self._write(api, UPDATE, input={**of, "status": "RUNNING"})
         for step in ("validate", "charge"):
             self._write(api, STEP, input={**of, "name": step, "status": "RUNNING"})

@@ -60,7 +60,7 @@ def ask(
 
 def start(server: LocalServer, instance_id: str) -> None:
     """Start an instance that no engine runs."""
-    tracked = {"workflow": "bound", "instanceId": instance_id}
+    tracked = {"workflow": "bound", "instanceId": instance_id, "trackOnly": True}
     assert ask(server, START, input=tracked) == (
         200,
         {"data": {"startWorkflow": {"__typename": "InstancePayload"}}},
@@ -90,7 +90,9 @@ def test_a_key_that_a_bound_worker_sends_takes_precedence(server: LocalServer) -
         )
     reader = {"authorization": f"Bearer {created['createAccessToken']['token']}"}
     assert ask(server, "{ __typename }", headers=reader)[0] == 200
-    status, body = ask(server, START, headers=reader, input={"workflow": "bound"})
+    status, body = ask(
+        server, START, headers=reader, input={"workflow": "bound", "trackOnly": True}
+    )
     assert (status, body["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
     status, body = ask(server, "{ __typename }", headers={"authorization": "Bearer wrong"})
     assert (status, body["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")

@@ -40,10 +40,10 @@ SELECT printf('cost-%06d', i), 'flow-'||(i % {FLOWS}), 'order', ''||(i % {REFERE
     THEN strftime('%Y-%m-%dT%H:%M:%fZ', '2026-02-01', '+'||(i*7919 % 100003)||' seconds') END,
   i%100 >= 95 AND i%1000 < 100
 FROM n"""
-SEED_STEPS = f"""INSERT INTO steps (instance, step_index, name, kind, status, output, attempt,
-  started_at, completed_at, updated_at)
+SEED_STEPS = f"""INSERT INTO steps (instance, run, step_index, name, occurrence, kind, status,
+  output, attempt, started_at, completed_at, updated_at)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < {STEPS})
-SELECT x.id, i, 'step '||i, 'TASK', 'COMPLETED', '{{"ok":true}}', 1,
+SELECT x.id, x.run, i, 'step '||i, 1, 'TASK', 'COMPLETED', '{{"ok":true}}', 1,
   x.created_at, x.created_at, x.updated_at
 FROM instances x, n WHERE x.id > {INSTANCES - REFERENCES} AND CAST(x.ref_id AS INTEGER) < 20"""
 
@@ -182,16 +182,34 @@ def test_20_references_with_10_steps_each_read_their_rows_and_index_entries(
 
 
 def test_one_instance_reads_two_rows(caller: Api) -> None:
-    query = """query($id: String!) { instance(instanceId: $id) {
-      instanceId status input output error { message } createdAt
-    } }"""
-    found, read = measured(caller, query, id="cost-050000")
-    assert found["instance"]["input"] == {"n": 50_000}
-    # The index entry and the row.
-    assert read <= 2
-    found, read = measured(caller, query, id="none")
-    assert found["instance"] is None
-    assert read == 0
+    query = """query($id: String!, $workflow: String) {
+      instance(instanceId: $id, workflow: $workflow) {
+        instanceId status input output error { message } createdAt
+      }
+    }"""
+    # The index entry and the row; without a workflow, the entry that would show another instance.
+    for workflow, most in (("flow-0", 2), (None, 3)):
+        found, read = measured(caller, query, id="cost-050000", workflow=workflow)
+        assert found["instance"]["input"] == {"n": 50_000}
+        assert read <= most
+        found, read = measured(caller, query, id="none", workflow=workflow)
+        assert found["instance"] is None
+        assert read <= most - 2
+
+
+@pytest.mark.parametrize(
+    ("id_", "most"),
+    [
+        ('WorkflowInstance:["flow-3","cost-095003"]', 2),
+        # The index entry and the row of the instance and of the step.
+        ('WorkflowStep:["flow-3","cost-095003",1,"step 4",1]', 4),
+    ],
+)
+def test_a_node_reads_its_own_rows(caller: Api, id_: str, most: int) -> None:
+    query = "query($id: ID!) { node(id: $id) { __typename ... on WorkflowStep { output } } }"
+    found, read = measured(caller, query, id=id_)
+    assert found["node"]["__typename"] == id_.partition(":")[0]
+    assert read <= most
 
 
 @pytest.mark.parametrize(
@@ -236,8 +254,9 @@ def test_an_instances_log_reads_its_events(caller: Api) -> None:
         "{ instances { nodes { workflow { name } steps { attempts { number } }"
         " events { events { type step { name } } } reference { statusCounts { count } } } }"
         " stats { total } workflows { nodes { latestInstance { id } } } }",
-        'mutation { startWorkflow(input: {workflow: "flow-1"}) { ... on InstancePayload'
-        " { instance { id steps { name } events { events { type } } } } } }",
+        'mutation { startWorkflow(input: {workflow: "flow-1", trackOnly: true})'
+        " { ... on InstancePayload { instance { id steps { name }"
+        " events { events { type } } } } } }",
         'mutation { updateWorkflowInstance(input: {instanceId: "cost-000099", metadata: {a: 1}})'
         " { ... on InstancePayload { instance { metadata workflow { name } } } } }",
         'mutation { updateWorkflowStep(input: {instanceId: "cost-000099", name: "s",'
@@ -247,7 +266,8 @@ def test_an_instances_log_reads_its_events(caller: Api) -> None:
         " { ... on TrackPayload { applied } } }",
         'mutation { registerWorkflow(input: {name: "flow-1", description: "x"})'
         " { ... on WorkflowPayload { workflow { latestInstance { id } } } } }",
-        'mutation { startWorkflows(inputs: [{workflow: "a"}, {workflow: "b"}])'
+        'mutation { startWorkflows(inputs: [{workflow: "a", trackOnly: true},'
+        ' {workflow: "b", trackOnly: true}])'
         " { ... on InstancePayload { instance { id } } } }",
     ],
 )
@@ -259,10 +279,22 @@ def test_every_operation_is_one_round_trip(caller: Api, query: str) -> None:
 @pytest.mark.parametrize(
     ("mutation", "read_most", "written_most"),
     [
-        ('startWorkflow(input: {workflow: "flow-1", input: {a: 1}})', 20, 20),
+        ('startWorkflow(input: {workflow: "flow-1", trackOnly: true, input: {a: 1}})', 20, 20),
         ('updateWorkflowInstance(input: {instanceId: "cost-000299", status: RUNNING})', 20, 20),
         (
             'updateWorkflowStep(input: {instanceId: "cost-000299", name: "t", status: RUNNING})',
+            40,
+            20,
+        ),
+        (
+            'updateWorkflowInstance(input: {instanceId: "cost-000399", workflow: "flow-19",'
+            " run: 1, status: RUNNING})",
+            20,
+            20,
+        ),
+        (
+            'updateWorkflowStep(input: {instanceId: "cost-000399", workflow: "flow-19", run: 1,'
+            ' name: "t", occurrence: 7, status: RUNNING})',
             40,
             20,
         ),

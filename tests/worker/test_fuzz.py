@@ -29,7 +29,9 @@ OPERATIONS = [
     "query($id: ID!) { node(id: $id) { id ... on WorkflowStep { name } } }",
     "query($ids: [ID!]!) { nodes(ids: $ids) { id } }",
     "query($name: String!) { workflow(name: $name) { statusCounts { status count } } }",
-    "query($i: String!, $s: String!) { instance(instanceId: $i) { step(name: $s) { id } } }",
+    "query($i: String!, $w: String, $s: String!, $o: Int!, $r: Int, $n: Int)"
+    " { instance(instanceId: $i, workflow: $w) { step(name: $s, occurrence: $o, run: $r) { id }"
+    " runs(first: $n) { number steps { id } } } }",
     "query($s: String, $n: Int, $a: String) { workflows(search: $s, first: $n, after: $a)"
     " { nodes { name } pageInfo { endCursor hasNextPage } } }",
     "query($filter: InstanceFilter, $orderBy: InstanceOrder, $first: Int, $after: String,"
@@ -61,7 +63,8 @@ OPERATIONS = [
 TEXTS = st.one_of(
     st.sampled_from([
         "fuzz", "fuzz-1", "fuzz-2", "order-processing", "RUNNING", "COMPLETED", "RETRYING", "ASC",
-        "Workflow:fuzz", 'WorkflowStep:["fuzz-1","a"]', 'Reference:["a","b"]', "0000000000000001",
+        "Workflow:fuzz", 'WorkflowInstance:["fuzz","fuzz-1"]', "0000000000000001",
+        'WorkflowStep:["fuzz","fuzz-1",1,"a",1]', 'Reference:["a","b"]',
         "C2026-01-01T00:00:00.000Z,1", "Nfuzz", "2026-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59",
         "0001-01-01T00:00:00+23:59", "\x00", "\ud800", "é☃\U0001f600", "x" * 300, "'\"\\;--", "%_*",
     ]),

@@ -338,6 +338,13 @@ def test_an_operation_that_would_take_seconds_is_refused_at_once(api: Api, query
         ('node(id: "No:1") { id }', "id"),
         ('node(id: "WorkflowStep:a") { id }', "id"),
         ('node(id: "WorkflowStep:[1,2]") { id }', "id"),
+        ('node(id: "WorkflowStep:[\\"w\\",\\"i\\",0,\\"s\\",1]") { id }', "id"),
+        ('node(id: "WorkflowInstance:i") { id }', "id"),
+        ('instance(instanceId: "i") { runs(first: 101) { number } }', "first"),
+        ('instance(instanceId: "i") { runs(first: -1) { number } }', "first"),
+        ('instance(instanceId: "i") { step(name: "s", occurrence: 0) { id } }', "occurrence"),
+        ('instance(instanceId: "i") { step(name: "s", run: 0) { id } }', "run"),
+        ('instance(instanceId: "i", workflow: "") { id }', "workflow"),
         ('nodes(ids: ["Workflow:a", "no"]) { id }', "ids"),
         ('reference(refType: "", refId: "1") { id }', "refType"),
         (f'reference(refType: "order", refId: "{"x" * 257}") {{ id }}', "refId"),
@@ -464,7 +471,8 @@ def test_a_mutation_takes_100_updates_and_no_more(api: Api) -> None:
 
 
 def test_a_mutation_takes_100_starts_and_no_more(api: Api) -> None:
-    inputs = [{"workflow": "limits-starts", "instanceId": f"limits-s-{n}"} for n in range(101)]
+    given = {"workflow": "limits-starts", "trackOnly": True}
+    inputs = [{**given, "instanceId": f"limits-s-{n}"} for n in range(101)]
     refused = api.ask(START, inputs=inputs)
     error = only_error(refused)
     assert error["extensions"] == {"code": "INVALID_ARGUMENT", "argument": "inputs"}

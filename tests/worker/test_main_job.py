@@ -85,6 +85,7 @@ def test_an_instance_is_started_reported_and_read_back(api: Api, name: str) -> N
             "reference": {"refType": "order", "refId": name},
             "input": {"items": ["book"]},
             "metadata": {"channel": "web"},
+            "trackOnly": True,
         },
     )["startWorkflow"]
     assert started["__typename"] == "InstancePayload"
@@ -155,7 +156,7 @@ def test_an_instance_is_started_reported_and_read_back(api: Api, name: str) -> N
 
 
 def test_20_starts_of_one_id_make_one_instance(server: LocalServer, name: str) -> None:
-    given = {"workflow": name, "instanceId": name, "input": {"n": 1}}
+    given = {"workflow": name, "instanceId": name, "input": {"n": 1}, "trackOnly": True}
     answers = at_once(20, server, lambda api, _: api.data(START, input=given)["startWorkflow"])
     assert [answer["__typename"] for answer in answers] == ["InstancePayload"] * 20
     where = "(SELECT id FROM instances WHERE instance_id=?)"
@@ -167,7 +168,7 @@ def test_20_starts_of_one_id_make_one_instance(server: LocalServer, name: str) -
 
 
 def test_one_of_20_starts_with_on_conflict_fail_succeeds(server: LocalServer, name: str) -> None:
-    given = {"workflow": name, "instanceId": name, "onConflict": "FAIL"}
+    given = {"workflow": name, "instanceId": name, "onConflict": "FAIL", "trackOnly": True}
     answers = at_once(20, server, lambda api, _: api.data(START, input=given)["startWorkflow"])
     kinds = sorted(answer["__typename"] for answer in answers)
     assert kinds == ["InstanceConflict"] * 19 + ["InstancePayload"]
@@ -178,7 +179,7 @@ def test_one_of_20_starts_with_on_conflict_fail_succeeds(server: LocalServer, na
 
 def test_concurrent_steps_get_different_indexes(server: LocalServer, name: str) -> None:
     with Api(server) as api:
-        api.data(START, input={"workflow": name, "instanceId": name})
+        api.data(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
 
     def report(api: Api, number: int) -> Any:
         step = {"instanceId": name, "name": f"step {number}", "status": "RUNNING"}
@@ -189,7 +190,7 @@ def test_concurrent_steps_get_different_indexes(server: LocalServer, name: str) 
 
 def test_concurrent_reports_of_one_step_count_once(server: LocalServer, name: str) -> None:
     with Api(server) as api:
-        api.data(START, input={"workflow": name, "instanceId": name})
+        api.data(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
 
     def report(status: str, attempt: int) -> set[str]:
         step = {"instanceId": name, "name": "s", "status": status, "attempt": attempt}
@@ -227,14 +228,17 @@ def test_a_restart_keeps_everything(start_server: StartServer, name: str) -> Non
       stats { total retryCount }
     }"""
     with Api(server) as api:
-        api.data(START, input={"workflow": name, "instanceId": name, "input": {"a": "☃"}})
+        api.data(
+            START,
+            input={"workflow": name, "instanceId": name, "input": {"a": "☃"}, "trackOnly": True},
+        )
         step = {"instanceId": name, "name": "s", "output": [1]}
         api.data(STEP, input={**step, "status": "RUNNING"})
         api.data(STEP, input={**step, "status": "COMPLETED"})
         before = api.data(everything)
         server.restart()
         assert api.data(everything) == before
-        api.data(START, input={"workflow": name, "instanceId": f"{name}-2"})
+        api.data(START, input={"workflow": name, "instanceId": f"{name}-2", "trackOnly": True})
         after = api.data(everything)["events"]
     assert after["events"][: len(before["events"]["events"])] == before["events"]["events"]
     assert after["cursor"] > before["events"]["cursor"]
@@ -243,7 +247,7 @@ def test_a_restart_keeps_everything(start_server: StartServer, name: str) -> Non
 def test_an_unexpected_failure_is_masked_and_logged(start_server: StartServer, name: str) -> None:
     server = start_server()
     with Api(server) as api:
-        api.data(START, input={"workflow": name, "instanceId": name})
+        api.data(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
         server.query("DROP TABLE attempts")
         step = f'{{instanceId: "{name}", name: "s", status: RUNNING}}'
         for query in (

@@ -122,6 +122,8 @@ def test_lists_and_counts_contain_only_allowed_instances(caller: Api, case: Toke
 def test_lookups_find_only_allowed_objects(caller: Api, case: TokenCase) -> None:
     for instance_id, (workflow, _) in INSTANCES.items():
         inside = instance_id in case.instances
+        node = f'WorkflowInstance:["{workflow}","{instance_id}"]'
+        step = f'WorkflowStep:["{workflow}","{instance_id}",1,"step-{instance_id}",1]'
         found = caller.data(
             """query($id: String!, $node: ID!, $step: ID!, $both: [ID!]!) {
               instance(instanceId: $id) { input events { events { type } } steps { name } }
@@ -130,12 +132,9 @@ def test_lookups_find_only_allowed_objects(caller: Api, case: TokenCase) -> None
               nodes(ids: $both) { id }
             }""",
             id=instance_id,
-            node=f"WorkflowInstance:{instance_id}",
-            step=f'WorkflowStep:["{instance_id}","step-{instance_id}"]',
-            both=[
-                f"WorkflowInstance:{instance_id}",
-                f'WorkflowStep:["{instance_id}","step-{instance_id}"]',
-            ],
+            node=node,
+            step=step,
+            both=[node, step],
         )
         assert (found["instance"] is not None) is inside
         assert (found["node"] is not None) is inside
@@ -263,6 +262,7 @@ def test_a_start_with_the_id_of_a_hidden_instance_reveals_nothing(
       ... on InstanceConflict { existing { instanceId input workflow { name } } }
     } }"""
     for instance_id in set(INSTANCES) - case.instances:
+        own, _ = INSTANCES[instance_id]
         for workflow in ("alpha", "beta"):
             for policy in ("USE_EXISTING", "FAIL"):
                 given = {
@@ -270,13 +270,16 @@ def test_a_start_with_the_id_of_a_hidden_instance_reveals_nothing(
                     "instanceId": instance_id,
                     "reference": case.restrictions.get("reference"),
                     "onConflict": policy,
+                    # In the other workflow the id is free, and nothing must be started here.
+                    "trackOnly": workflow == own,
                 }
                 response = caller.ask(query, input=given)
                 assert "secret" not in response.text
                 if may_start(case, workflow, instance_id):
                     # The result says only that the id cannot be used.
                     answer = response.json()["data"]["startWorkflow"]
-                    assert answer == {"__typename": "InvalidInput"}
+                    refusal = "InvalidInput" if workflow == own else "UnboundWorkflow"
+                    assert answer == {"__typename": refusal}
                 else:
                     assert code(response) == "FORBIDDEN"
 

@@ -60,7 +60,7 @@ def name() -> str:
 def start(api: Api, instance_id: str, workflow: str, ref_id: str | None = None) -> None:
     reference = {"refType": "order", "refId": ref_id} if ref_id else None
     given = {"workflow": workflow, "instanceId": instance_id, "reference": reference}
-    api.data(START, input={**given, "input": {"secret": instance_id}})
+    api.data(START, input={**given, "input": {"secret": instance_id}, "trackOnly": True})
 
 
 @pytest.mark.parametrize("key", [READ_KEY, WRITE_KEY])
@@ -76,7 +76,7 @@ def test_read_and_write_keys_may_subscribe(
 
 def test_a_read_key_does_not_write_over_a_socket(keyed: LocalServer, api: Api, name: str) -> None:
     with RawSocket(keyed).init(key=READ_KEY) as socket:
-        got = socket.ask(START, input={"workflow": name, "instanceId": name})
+        got = socket.ask(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
         [errors] = [
             m["payload"] if m["type"] == "error" else m["payload"]["errors"]
             for m in got

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 30
 WRITTEN_FOR = "ws://127.0.0.1:8787/graphql"
 START = """mutation Start($id: String!) {
-  startWorkflow(input: {workflow: "documented", instanceId: $id}) { __typename }
+  startWorkflow(input: {workflow: "documented", instanceId: $id, trackOnly: true}) { __typename }
 }"""
 COMMANDS = {
     "python": [str(VENV_BIN / "python"), "-"],

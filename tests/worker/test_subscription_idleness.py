@@ -36,7 +36,7 @@ LATE_S = 8
 def start_workflow(api: Api) -> str:
     """Start an instance that only this test uses and return the name of it and its workflow."""
     name = f"idle-{uuid.uuid4().hex[:8]}"
-    api.data(START, input={"workflow": name, "instanceId": name})
+    api.data(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
     return name
 
 

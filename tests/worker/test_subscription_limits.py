@@ -204,7 +204,8 @@ def test_more_subscription_plans_than_fit_one_batch_each_get_their_events(
         assert one.receive()["payload"]["data"] == {"instance": None}
         rough.tracker("notify")
         for number in range(0, count, 7):
-            given = {"workflow": f"{name}-{number}", "instanceId": f"{name}-{number}"}
+            one_of_many = f"{name}-{number}"
+            given = {"workflow": one_of_many, "instanceId": one_of_many, "trackOnly": True}
             api.data(START, input=given)
         rough.tracker("notify")
         got = one.flushed() + two.flushed()
@@ -243,7 +244,10 @@ def test_a_page_too_large_for_the_database_comes_in_several(
 ) -> None:
     query = WORKFLOW_EVENTS.replace("cursor type", "cursor type instance { input }")
     large = f"{name}-large"
-    api.data(START, input={"workflow": large, "instanceId": large, "input": "x" * LARGE})
+    api.data(
+        START,
+        input={"workflow": large, "instanceId": large, "input": "x" * LARGE, "trackOnly": True},
+    )
     after = head(api)
     seed_events(rough, large, 40)
     expected = [event["cursor"] for event in events_after(api, after)]

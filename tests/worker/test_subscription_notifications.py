@@ -122,7 +122,7 @@ def test_an_event_that_no_subscription_selects_sends_nothing_and_needs_no_poll(
     socket = sockets()
     follow(socket, name)
     before = prime(rough, api, name, [socket])
-    api.data(START, input={"workflow": f"{name}-other"})
+    api.data(START, input={"workflow": f"{name}-other", "trackOnly": True})
     assert socket.flushed() == []
     status = rough.tracker("status")
     assert status["prefetched"] == before["prefetched"] + 1

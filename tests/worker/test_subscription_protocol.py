@@ -123,7 +123,8 @@ def test_an_authorization_that_is_not_a_string_closes_with_4400(socket: RawSocke
 def test_frames_after_a_close_are_ignored(server: LocalServer, api: Api, name: str) -> None:
     with RawSocket(server) as socket:
         socket.init()
-        start = {"query": START, "variables": {"input": {"workflow": name, "instanceId": name}}}
+        given = {"workflow": name, "instanceId": name, "trackOnly": True}
+        start = {"query": START, "variables": {"input": given}}
         socket.send_all("no", {"type": "subscribe", "id": "1", "payload": start}, SUBSCRIBE)
         assert socket.closed()[0] == 4400
     assert api.data("query($id: String!) { instance(instanceId: $id) { id } }", id=name) == {
@@ -255,12 +256,12 @@ def test_complete_stops_delivery(server: LocalServer, api: Api, name: str) -> No
             socket.subscribe(operation_id, WORKFLOW_EVENTS, variables={"filter": filter_})
         server.tracker("notify")
         socket.flushed()
-        api.data(START, input={"workflow": name, "instanceId": f"{name}-1"})
+        api.data(START, input={"workflow": name, "instanceId": f"{name}-1", "trackOnly": True})
         both = socket.receive_until(lambda got: len(got) == 2)
         assert {message["id"] for message in both} == {"ends", "stays"}
         socket.send({"type": "complete", "id": "ends"})
         assert socket.flushed() == []
-        api.data(START, input={"workflow": name, "instanceId": f"{name}-2"})
+        api.data(START, input={"workflow": name, "instanceId": f"{name}-2", "trackOnly": True})
         assert socket.receive()["id"] == "stays"
         server.tracker("notify")
         assert socket.flushed() == []
@@ -270,7 +271,7 @@ def test_every_payload_has_the_cursor_that_it_reaches(
     server: LocalServer, api: Api, name: str
 ) -> None:
     after = head(api)
-    api.data(START, input={"workflow": name, "instanceId": name})
+    api.data(START, input={"workflow": name, "instanceId": name, "trackOnly": True})
     with RawSocket(server) as socket:
         socket.init()
         filter_ = {"workflow": [name]}
@@ -301,7 +302,7 @@ def test_queries_and_mutations_go_over_the_socket(server: LocalServer, name: str
     with RawSocket(server) as socket:
         socket.init()
         start = {"workflow": name, "instanceId": name, "input": {"text": "é\u2028'\"\\"}}
-        [started, over] = socket.ask(START, input=start)
+        [started, over] = socket.ask(START, input={**start, "trackOnly": True})
         assert started["payload"] == {"data": {"startWorkflow": {"__typename": "InstancePayload"}}}
         assert over == {"id": "ask", "type": "complete"}
         ask = "query Of($id: String!) { instance(instanceId: $id) { input } __typename }"

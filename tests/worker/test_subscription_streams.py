@@ -119,7 +119,7 @@ def test_a_query_is_one_event_and_complete(server: LocalServer, method: str) -> 
 def test_a_mutation_is_accepted_by_post_and_refused_by_get(
     server: LocalServer, api: Api, name: str
 ) -> None:
-    given = {"input": {"workflow": name, "instanceId": f"{name}-2"}}
+    given = {"input": {"workflow": name, "instanceId": f"{name}-2", "trackOnly": True}}
     with EventStream(server, START, variables=given, method="GET") as refused:
         refused.response.read()
         assert (refused.response.status_code, code(refused.response)) == (405, "METHOD_NOT_ALLOWED")

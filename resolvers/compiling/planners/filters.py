@@ -50,6 +50,17 @@ def identified(
     )
 
 
+def identified_value(field: Field, column: str, *, by_id: str, by_workflow: str | None) -> str:
+    """SQL of a column of the visible instance with an id (see visibility.py)."""
+    return visibility.identified_value(
+        field.principal.restrictions.shape,
+        column,
+        field.restriction,
+        by_id=by_id,
+        by_workflow=by_workflow,
+    )
+
+
 def was_visible(field: Field, alias: str, *, ref_type: str, ref_id: str) -> list[str]:
     """Like `visible`, for an instance while it belonged to the reference of these parameters."""
     by_reference, workflows, instance = field.principal.restrictions.shape

@@ -16,7 +16,6 @@ becomes, after the statements of the write,
 
 from resolvers.compiling.fields import Field
 from resolvers.compiling.planners import filters
-from resolvers.ports.sql import integer
 
 
 def payload(field: Field, type_name: str, *, by_workflow: bool) -> tuple[str, str]:
@@ -30,31 +29,33 @@ def payload(field: Field, type_name: str, *, by_workflow: bool) -> tuple[str, st
         case "WorkflowPayload":
             source = f"workflows {row} WHERE {row}.name={field.supplied('name')}"
         case "StepPayload":
-            source = _step(field, row, by_workflow=by_workflow)
+            source = f"steps {row} WHERE {_step(field, row, by_workflow=by_workflow)}"
         case "AmbiguousInstance":
             source = f"(SELECT 1) {row}"  # the list is selected by its field
         case _:
-            source = f"instances {row} WHERE {_instance(field, row, by_workflow=by_workflow)}"
+            by_id, workflow = _key(field, by_workflow=by_workflow)
+            conditions = filters.identified(field, row, by_id=by_id, by_workflow=workflow)
+            source = f"instances {row} WHERE {filters.all_of(conditions)}"
     return field.body(row, type_name), source
 
 
-def _instance(field: Field, row: str, *, by_workflow: bool) -> str:
+def _key(field: Field, *, by_workflow: bool) -> tuple[str, str | None]:
+    """The parameters that bind the id and the workflow of the instance."""
     by_id = field.supplied("instance_id")
-    workflow = field.supplied("workflow") if by_workflow else None
-    return filters.all_of(filters.identified(field, row, by_id=by_id, by_workflow=workflow))
+    return by_id, field.supplied("workflow") if by_workflow else None
 
 
 def _step(field: Field, row: str, *, by_workflow: bool) -> str:
-    """The step of a report, in the run and with the status and attempt that are not null."""
-    instance = field.new_alias()
-    run, status = integer(field.supplied("run")), field.supplied("status")
-    attempt, occurrence = (integer(field.supplied(name)) for name in ("attempt", "occurrence"))
-    # CROSS makes SQLite begin with the instance.
-    return (
-        f"instances {instance} CROSS JOIN steps {row}"
-        f" WHERE {_instance(field, instance, by_workflow=by_workflow)}"
-        f" AND {row}.instance={instance}.id AND {row}.run={instance}.run"
-        f" AND {row}.name={field.supplied('name')} AND {row}.occurrence={occurrence}"
-        f" AND {row}.run=coalesce({run},{row}.run) AND {row}.status=coalesce({status},{row}.status)"
-        f" AND {row}.attempt=coalesce({attempt},{row}.attempt)"
+    """Conditions for the step of a report, with the run, status and attempt that are not null."""
+    by_id, workflow = _key(field, by_workflow=by_workflow)
+    # SQLite plans subqueries in half the time that it takes for a join.
+    instance, run = (
+        filters.identified_value(field, column, by_id=by_id, by_workflow=workflow)
+        for column in ("id", "run")
     )
+    required = [
+        f"{row}.{column}=coalesce({field.supplied(column)},{row}.{column})"
+        for column in ("run", "status", "attempt")
+    ]
+    named = [f"{row}.{column}={field.supplied(column)}" for column in ("name", "occurrence")]
+    return filters.all_of([f"{row}.instance={instance}", f"{row}.run={run}", *named, *required])

@@ -21,7 +21,7 @@ def between(least: int, most: int) -> Callable[[object], int]:
     """Make a converter that raises ValueError outside the bounds; one function for each pair."""
 
     def convert(value: object) -> int:
-        if not isinstance(value, int) or not least <= value <= most:
+        if type(value) is not int or not least <= value <= most:  # true is an int, too
             raise ValueError(f"must be from {least} to {most}")
         return value
 

@@ -83,7 +83,7 @@ export type ErrorInput = {
 
 /** Selects the events that match every field given */
 export type EventFilter = {
-  /** Events of the instances with this id */
+  /** Events of the instances with this id, of any workflow */
   instanceId?: string | null | undefined;
   /** Events of instances with this reference */
   reference?: ReferenceFilter | null | undefined;

@@ -67,7 +67,7 @@ class EventFilter(BaseModel):
     """Selects the events that match every field given"""
 
     instance_id: Optional[str] = None
-    "Events of the instances with this id"
+    "Events of the instances with this id, of any workflow"
     reference: Optional["ReferenceFilter"] = None
     "Events of instances with this reference"
     workflow: Optional[list[str]] = None
