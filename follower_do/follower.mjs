@@ -1,14 +1,16 @@
 // A shard of the follower: the instances that it follows, and when each is due.
 //
-// A busy instance has an open history. It is closed when nothing has come for a while; the alarm reads
-// on when a sleep ends, or after a while. The alarm also opens the histories that an eviction has
-// closed.
+// A busy instance has an open history. It is closed when nothing has come for a while. The alarm opens it
+// again when a sleep ends, after a while if nothing is known, and soon after an eviction has closed it.
 
 import { env as bindings } from "cloudflare:workers";
 import { History } from "./history.mjs";
 import { begin, record, settings } from "./python.mjs";
 
-/** @typedef {{ workflow: string, binding: string, id: string }} Instance */
+/**
+ * @typedef {{ workflow: string, binding: string, id: string }} Instance
+ * @typedef {number | null} Due when an instance is due again, null if it has ended
+ */
 
 /** @type {Record<string, any>} */
 const env = bindings;
@@ -16,6 +18,7 @@ const env = bindings;
 const TABLE = `
   CREATE TABLE IF NOT EXISTS instances (
     workflow TEXT NOT NULL, id TEXT NOT NULL, binding TEXT NOT NULL, due INTEGER NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (workflow, id)
   ) STRICT, WITHOUT ROWID;
 `;
@@ -69,24 +72,38 @@ export class Follower {
     if (this.#open.has(key)) return;
     this.#open.set(key, instance);
     this.#read(instance)
-      .catch((error) => {
-        console.warn(
-          `The history of ${instance.id} of ${instance.workflow} was not read: ${error}`,
-        );
-        return Date.now() + settings.retryMs;
-      })
-      .then((due) => {
+      .then(
+        (due) => (due === null ? this.#forget(instance) : this.#store(instance, due)),
+        (error) => this.#fails(instance, error),
+      )
+      .finally(() => {
         this.#open.delete(key);
-        if (due === null) this.#forget(instance);
-        else this.#store(instance, due);
         return this.#watch();
       });
   }
 
   /**
+   * Read on later, after a time that doubles with each failure in turn.
+   * @param {Instance} instance
+   * @param {unknown} error
+   */
+  #fails({ workflow, id }, error) {
+    console.warn(`The history of ${id} of ${workflow} was not read: ${error}`);
+    this.#sql.exec(
+      "UPDATE instances SET failures = failures + 1, due = ? + min(?, ? << min(failures, 20))" +
+        " WHERE workflow = ? AND id = ?",
+      Date.now(),
+      settings.restMs,
+      settings.retryMs,
+      workflow,
+      id,
+    );
+  }
+
+  /**
    * Read and record the history of an instance until nothing comes for a while.
    * @param {Instance} instance
-   * @returns {Promise<number | null>} when it is due again, null if it has ended
+   * @returns {Promise<Due>}
    */
   async #read({ workflow, binding, id }) {
     for (;;) {
@@ -108,7 +125,7 @@ export class Follower {
    * @param {string} workflow
    * @param {string} id
    * @param {number} next the number of the last recorded event
-   * @returns {Promise<number | null | "again">}
+   * @returns {Promise<Due | "again">} "again" to open the history again
    */
   async #recordAll(history, workflow, id, next) {
     let overlaps = next > 0;
@@ -140,8 +157,8 @@ export class Follower {
    */
   #store({ workflow, binding, id }, due) {
     this.#sql.exec(
-      "INSERT INTO instances VALUES (?, ?, ?, ?)" +
-        " ON CONFLICT DO UPDATE SET binding = excluded.binding, due = excluded.due",
+      "INSERT INTO instances (workflow, id, binding, due) VALUES (?, ?, ?, ?) ON CONFLICT" +
+        " DO UPDATE SET binding = excluded.binding, due = excluded.due, failures = 0",
       workflow,
       id,
       binding,

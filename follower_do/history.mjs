@@ -67,7 +67,8 @@ export class History {
   /** Close the history. */
   close() {
     this.#pending?.catch(() => {});
-    this.#subscription[Symbol.dispose]?.();
+    const { dispose } = /** @type {any} */ (Symbol);
+    this.#subscription[dispose]?.();
   }
 }
 

@@ -15,7 +15,7 @@ from resolvers.following.records import (
     record_part,
     select_followed,
 )
-from resolvers.following.translation import Update
+from resolvers.following.translation import Update  # noqa: TC001
 from resolvers.ports.database import Database, DatabaseError
 from resolvers.ports.engine import Key
 

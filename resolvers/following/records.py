@@ -57,8 +57,8 @@ def select_followed(key: Key) -> Statement:
         " AND status IN ('PENDING','RUNNING','RETRYING'))"
     )
     return bound.statement(
-        f"SELECT json_array(i.id,i.run,i.status,json(i.followed),json({open_steps})) FROM instances i"
-        f" WHERE {bound.instance('i', instance_id, workflow)}"
+        f"SELECT json_array(i.id,i.run,i.status,json(i.followed),json({open_steps}))"
+        f" FROM instances i WHERE {bound.instance('i', instance_id, workflow)}"
     )
 
 

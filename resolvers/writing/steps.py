@@ -266,7 +266,8 @@ def _late_failure(shape: _Shape) -> Template:
     names = Names()
     attempt = names.integer("attempt")
     return names.template(
-        f"UPDATE attempts SET error={names.add('error')},ended_at=coalesce(ended_at,{_now(shape, names)}),"
+        f"UPDATE attempts SET error={names.add('error')},"
+        f"ended_at=coalesce(ended_at,{_now(shape, names)}),"
         f"retry_at=coalesce(retry_at,{names.add('retry_at')})"
         " WHERE step=(SELECT s.id FROM instances i JOIN steps s ON s.instance=i.id AND s.run=i.run"
         f" WHERE {_instance(shape, names)} AND s.name={names.add('name')}"
