@@ -12,7 +12,9 @@ export { install } from "./python.mjs";
 export function open(ctx) {
   const follower = new Follower(ctx);
   return {
-    follow: asPythonHandler((workflow, binding, id) => follower.follow({ workflow, binding, id })),
+    follow: asPythonHandler((workflow, binding, id, toEnd) =>
+      follower.follow({ workflow, binding, id }, toEnd),
+    ),
     onAlarm: asPythonHandler(() => follower.onAlarm()),
     status: () => follower.status(),
   };

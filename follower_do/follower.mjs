@@ -1,7 +1,7 @@
 // A shard of the follower: the instances that it follows, and when each is due.
 //
-// A busy instance has an open history. It is closed when nothing has come for a while. The alarm opens it
-// again when a sleep ends, after a while if nothing is known, and soon after an eviction has closed it.
+// A busy instance has an open history. It is closed while nothing can happen, and opened again when the
+// instance is due: when a sleep ends, after a while if nothing is known, or soon if an eviction has closed it.
 
 import { env as bindings } from "cloudflare:workers";
 import { History } from "./history.mjs";
@@ -9,7 +9,10 @@ import { begin, record, settings } from "./python.mjs";
 
 /**
  * @typedef {{ workflow: string, binding: string, id: string }} Instance
- * @typedef {number | null} Due when an instance is due again, null if it has ended
+ *
+ * @typedef {object} Reading the reading of an instance's history
+ * @property {Promise<void>} done
+ * @property {boolean} isAsked true if the instance was to be followed once more meanwhile
  */
 
 /** @type {Record<string, any>} */
@@ -21,12 +24,13 @@ const TABLE = `
     failures INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (workflow, id)
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS instances_by_due ON instances (due);
 `;
 
 export class Follower {
   #storage;
   #sql;
-  /** @type {Map<string, Instance>} those whose history is open */
+  /** @type {Map<string, Reading>} of the instances whose history is open */
   #open = new Map();
 
   /** @param {DurableObjectState} ctx */
@@ -39,26 +43,31 @@ export class Follower {
   /**
    * Follow an instance to its end; one that is followed is read at once.
    * @param {Instance} instance
+   * @param {boolean} [toEnd] true to wait until the end is recorded
    */
-  async follow(instance) {
-    this.#store(instance, 0);
-    this.#start(instance);
-    await this.#watch();
+  async follow(instance, toEnd) {
+    this.#store(instance, watchTime());
+    const reading = this.#start(instance, true);
+    await this.#setAlarm();
+    if (toEnd) await reading.done;
   }
 
-  /** Read on with all instances that are due. */
+  /** Read the histories that are due, and those that an eviction has closed. */
   async onAlarm() {
     const due = this.#sql.exec(
-      "SELECT workflow, binding, id FROM instances WHERE due <= ?",
+      "UPDATE instances SET due = ? WHERE due <= ? RETURNING workflow, binding, id",
+      watchTime(),
       Date.now(),
     );
-    for (const row of due.toArray()) this.#start(/** @type {any} */ (row));
-    await this.#watch();
+    for (const row of due.toArray()) this.#start(/** @type {any} */ (row), false);
+    await this.#setAlarm();
   }
 
   /** The followed instances, JSON text. */
   status() {
-    const rows = this.#sql.exec("SELECT workflow, id, due FROM instances ORDER BY workflow, id");
+    const rows = this.#sql.exec(
+      "SELECT workflow, id, due, failures FROM instances ORDER BY workflow, id",
+    );
     return JSON.stringify(
       rows
         .toArray()
@@ -66,24 +75,49 @@ export class Follower {
     );
   }
 
-  /** @param {Instance} instance */
-  #start(instance) {
+  /**
+   * Start to read the history of an instance, unless it is open.
+   * @param {Instance} instance
+   * @param {boolean} isAsked
+   * @returns {Reading}
+   */
+  #start(instance, isAsked) {
     const key = keyOf(instance);
-    if (this.#open.has(key)) return;
-    this.#open.set(key, instance);
-    this.#read(instance)
-      .then(
-        (due) => (due === null ? this.#forget(instance) : this.#store(instance, due)),
-        (error) => this.#fails(instance, error),
-      )
-      .finally(() => {
-        this.#open.delete(key);
-        return this.#watch();
-      });
+    const open = this.#open.get(key);
+    if (open) {
+      open.isAsked ||= isAsked;
+      return open;
+    }
+    /** @type {Reading} */
+    const reading = { done: Promise.resolve(), isAsked: false };
+    this.#open.set(key, reading);
+    reading.done = this.#readUntilDue(instance, reading).finally(() => {
+      this.#open.delete(key);
+      return this.#setAlarm();
+    });
+    return reading;
   }
 
   /**
-   * Read on later, after a time that doubles with each failure in turn.
+   * @param {Instance} instance
+   * @param {Reading} reading
+   */
+  async #readUntilDue(instance, reading) {
+    do {
+      reading.isAsked = false;
+      try {
+        const due = await this.#read(instance);
+        if (due === undefined) return this.#forget(instance);
+        this.#store(instance, due);
+      } catch (error) {
+        this.#fails(instance, error);
+      }
+      // An action may have closed the history, so it has something to tell.
+    } while (reading.isAsked);
+  }
+
+  /**
+   * Read later, after a time that doubles with each failure in turn.
    * @param {Instance} instance
    * @param {unknown} error
    */
@@ -93,7 +127,7 @@ export class Follower {
       "UPDATE instances SET failures = failures + 1, due = ? + min(?, ? << min(failures, 20))" +
         " WHERE workflow = ? AND id = ?",
       Date.now(),
-      settings.restMs,
+      settings.maxRetryMs,
       settings.retryMs,
       workflow,
       id,
@@ -103,51 +137,21 @@ export class Follower {
   /**
    * Read and record the history of an instance until nothing comes for a while.
    * @param {Instance} instance
-   * @returns {Promise<Due>}
+   * @returns {Promise<number | undefined>} when it is due again; undefined if it has ended
    */
   async #read({ workflow, binding, id }) {
+    let isSearch = false;
     for (;;) {
-      const { next = 0, gone } = await begin(workflow, id);
-      if (gone) return null;
-      // From the last recorded event on: if it is another one now, the history has begun again.
-      const history = await History.open(env[binding], id, Math.max(0, next - 1));
+      const { reading, after, ended } = await begin(workflow, id, isSearch);
+      if (ended) return undefined;
+      const history = await History.open(env[binding], id, after);
       try {
-        const outcome = await this.#recordAll(history, workflow, id, next);
-        if (outcome !== "again") return outcome;
+        const { again, search, due } = await recordAll(history, reading);
+        if (!again) return due;
+        isSearch = search ?? false;
       } finally {
         history.close();
       }
-    }
-  }
-
-  /**
-   * @param {History} history
-   * @param {string} workflow
-   * @param {string} id
-   * @param {number} next the number of the last recorded event
-   * @returns {Promise<Due | "again">} "again" to open the history again
-   */
-  async #recordAll(history, workflow, id, next) {
-    let overlaps = next > 0;
-    /** @type {number | null | undefined} */
-    let until;
-    for (;;) {
-      let { events, isOver } = await history.read();
-      if (events.length === 0 && !overlaps) {
-        // A history that is over without an end was cut off by a restart.
-        if (isOver) return Date.now() + settings.retryMs;
-        return until ?? Date.now() + settings.restMs;
-      }
-      do {
-        const course = await record(workflow, id, events, overlaps);
-        if (course.gone || course.ended) return null;
-        if (course.again) return "again";
-        if (course.later) return Date.now() + settings.retryMs;
-        overlaps = false;
-        until = course.until;
-        const last = course.next ?? 0;
-        events = events.filter((event) => event.id > last);
-      } while (events.length > 0);
     }
   }
 
@@ -171,13 +175,34 @@ export class Follower {
     this.#sql.exec("DELETE FROM instances WHERE workflow = ? AND id = ?", workflow, id);
   }
 
-  /** Have the alarm fire when the next instance is due, and soon while a history is open. */
-  async #watch() {
+  /** Have the alarm fire when the next instance is due. */
+  async #setAlarm() {
     const { due } = this.#sql.exec("SELECT min(due) AS due FROM instances").one();
     if (due === null) return this.#storage.deleteAlarm();
-    const soon = Date.now() + settings.watchMs;
-    await this.#storage.setAlarm(this.#open.size > 0 ? soon : Math.max(Number(due), Date.now()));
+    await this.#storage.setAlarm(Math.max(Number(due), Date.now()));
   }
+}
+
+/**
+ * Record a history until Python decides otherwise.
+ * @param {History} history
+ * @param {number} reading
+ */
+async function recordAll(history, reading) {
+  for (;;) {
+    let { events, isOver } = await history.read();
+    do {
+      const course = await record(reading, events, isOver);
+      const { next } = course;
+      if (next === undefined) return course;
+      events = events.filter((event) => event.id > next);
+    } while (events.length > 0);
+  }
+}
+
+/** When an instance whose history is open is due: the alarm is the same for all. */
+function watchTime() {
+  return (Math.floor(Date.now() / settings.watchMs) + 2) * settings.watchMs;
 }
 
 /** @param {Instance} instance */

@@ -11,6 +11,7 @@ from resolvers.base.json_text import decode
 from resolvers.following.follower import Follower
 from resolvers.runtime.database import CommandDatabase
 from resolvers.runtime.runner import Runner
+from resolvers.runtime.settings import SETTINGS
 
 _EDGE = import_from_javascript("follower_do/edge.mjs")
 _RUNNER = Runner()
@@ -19,11 +20,13 @@ _SETTINGS = {
     "events": limits.MAX_FOLLOW_UPDATES,
     "bytes": limits.MAX_FOLLOW_BYTES,
     "valueBytes": limits.MAX_JSON_BYTES,
+    "valueDepth": limits.MAX_JSON_DEPTH,
     "lingerMs": limits.FOLLOW_LINGER_MS,
     "quietMs": limits.FOLLOW_QUIET_MS,
-    "restMs": limits.FOLLOW_REST_MS,
     "watchMs": limits.FOLLOW_WATCH_MS,
     "retryMs": limits.FOLLOW_RETRY_MS,
+    "maxRetryMs": limits.FOLLOW_REST_MS,
+    "commands": SETTINGS,
 }
 
 
@@ -51,12 +54,13 @@ def _install() -> None:
     follower = Follower(CommandDatabase())
     _followers.append(follower)
 
-    def begin(workflow: str, instance_id: str) -> str:
-        return _RUNNER.start(follower.begin((workflow, instance_id)))
+    def begin(workflow: str, instance_id: str, search: bool) -> str:
+        return _RUNNER.start(follower.begin((workflow, instance_id), search=search))
 
-    def record(workflow: str, instance_id: str, events: str, overlaps: bool) -> str:
-        key = (workflow, instance_id)
-        return _RUNNER.start(follower.record(key, decode(events), overlaps=overlaps))
+    def record(reading: int, events: str, is_over: bool, now_ms: float) -> str:
+        return _RUNNER.start(
+            follower.record(reading, decode(events), is_over=is_over, now_ms=int(now_ms))
+        )
 
     functions = (begin, record, _RUNNER.resume)
     _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))

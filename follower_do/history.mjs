@@ -52,7 +52,14 @@ export class History {
     let waitMs = settings.quietMs;
     while (events.length < settings.events && bytes < settings.bytes) {
       this.#pending ??= this.#subscription.next();
-      const result = await within(waitMs, /** @type {Promise<any>} */ (this.#pending));
+      let result;
+      try {
+        result = await within(waitMs, /** @type {Promise<any>} */ (this.#pending));
+      } catch (error) {
+        // What came before is recorded first; the next call throws.
+        if (events.length > 0) break;
+        throw error;
+      }
       if (result === undefined) break;
       this.#pending = undefined;
       if (result.done) return { events, isOver: true };
@@ -89,7 +96,9 @@ export function describe(given) {
     ...(step !== undefined && { step }),
     ...(attempt !== undefined && { attempt }),
     ...(("output" in given || "params" in given) && { value: jsonOf(value) }),
-    ...(error && { error: [`${error.name ?? "Error"}`, `${error.message ?? error}`] }),
+    ...(error !== undefined && {
+      error: [`${error?.name ?? "Error"}`, `${error?.message ?? error}`],
+    }),
     ...(Object.keys(details).length > 0 && { details }),
   };
 }
@@ -102,14 +111,46 @@ export function describe(given) {
 function jsonOf(value) {
   let text;
   try {
-    text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? String(item) : item));
+    text = JSON.stringify(value, asJson) ?? "null";
   } catch {
-    text = JSON.stringify({ unserializable: typeof value });
+    return JSON.stringify({ unserializable: typeof value });
   }
-  text ??= "null";
   const bytes = text.length * 3 > settings.valueBytes ? new TextEncoder().encode(text).length : 0;
-  if (bytes <= settings.valueBytes) return text;
-  return JSON.stringify({ truncated: true, bytes, preview: text.slice(0, PREVIEW_CHARACTERS) });
+  if (bytes <= settings.valueBytes && !isDeep(text)) return text;
+  return JSON.stringify({
+    truncated: true,
+    bytes: bytes || new TextEncoder().encode(text).length,
+    preview: text.slice(0, PREVIEW_CHARACTERS),
+  });
+}
+
+/**
+ * Conversions of values that the engine can store and JSON cannot, as the tracking libraries do them.
+ * @param {string} _
+ * @param {unknown} value
+ */
+function asJson(_, value) {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof Map) return Object.fromEntries(value);
+  if (value instanceof Set) return [...value];
+  if (value instanceof Error) return { name: value.name, message: value.message };
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { bytes: value.byteLength };
+  if (value instanceof ReadableStream) return { stream: true };
+  return value;
+}
+
+/**
+ * True if JSON text is nested more deeply than a value may be.
+ * @param {string} text
+ */
+function isDeep(text) {
+  let depth = 0;
+  for (const [found] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
+    if (found === "[" || found === "{") depth += 1;
+    else if (found === "]" || found === "}") depth -= 1;
+    if (depth > settings.valueDepth) return true;
+  }
+  return false;
 }
 
 /**

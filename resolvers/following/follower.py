@@ -1,12 +1,18 @@
 """Records the history of instances, part by part, as a follower reads it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from resolvers.base.cache import Cache
-from resolvers.base.limits import MAX_FOLLOW_UPDATES, MAX_FOLLOWED
-from resolvers.base.transitions import TERMINAL
-from resolvers.following.history import Event, epoch_ms, parse_event
+from resolvers.base.limits import (
+    FOLLOW_REST_MS,
+    FOLLOW_RETRY_MS,
+    MAX_FOLLOW_UPDATES,
+    MAX_FOLLOWED,
+)
+from resolvers.following.history import Event, parse_event
 from resolvers.following.records import (
     STALE,
     Followed,
@@ -15,95 +21,149 @@ from resolvers.following.records import (
     record_part,
     select_followed,
 )
-from resolvers.following.translation import Update  # noqa: TC001
+from resolvers.following.translation import ENDS, Update
 from resolvers.ports.database import Database, DatabaseError
 from resolvers.ports.engine import Key
 
 
+@dataclass(slots=True)
+class _Reading:
+    """One reading of a history, with the state of the instance that its next part continues."""
+
+    followed: Followed
+    # The first event must be the last that was recorded, unless the history has begun again.
+    overlaps: bool
+    # The history is read from its beginning to find the last recorded event in it.
+    is_search: bool
+    # The time of the first event of a search.
+    begins_at: str | None = None
+
+
 class Follower:
-    """Keeps the state of the instances that it follows; it reads again what it has forgotten."""
+    """Records what readers of histories send; each reading has a state of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: Cache[Key, Followed] = Cache(MAX_FOLLOWED)
+        self._readings: Cache[int, _Reading] = Cache(MAX_FOLLOWED)
+        self._numbers = count(1)
 
-    async def begin(self, key: Key) -> dict[str, Any]:
-        """Return the number of the event to read from, which is the last one that was recorded.
+    async def begin(self, key: Key, *, search: bool) -> dict[str, Any]:
+        """Begin to read the history of an instance: `{"reading": 3, "after": 6}`.
 
-        `{"next": 7}`, with 0 to read from the beginning, or `{"gone": true}`, as `record` does.
+        It is read behind the event `after`, so that the last recorded event comes first, or with
+        `search` from its beginning. The result is `{"ended": true}` if the instance is not tracked.
         """
-        self._known.forget(key)
-        followed = await self._get(key)
-        if followed is None:
-            return {"gone": True}
-        return {"next": followed.position.number if followed.position else 0}
+        [outcome] = await self._database.batch([select_followed(key)])
+        if outcome.text is None:
+            return {"ended": True}
+        followed = parse_followed(outcome.text, key)
+        position = followed.position
+        is_search = search and position is not None
+        number = next(self._numbers)
+        self._readings.put(number, _Reading(followed, position is not None, is_search))
+        return {
+            "reading": number,
+            "after": 0 if position is None or is_search else position.number - 1,
+        }
 
     async def record(
-        self, key: Key, given: Sequence[Mapping[str, Any]], *, overlaps: bool
+        self, number: int, given: Sequence[Mapping[str, Any]], *, is_over: bool, now_ms: int
     ) -> dict[str, Any]:
         """Record events, in order, and return how to go on.
 
-        With `overlaps` the first event is the last one that was recorded before, unless a restart
-        has begun the history again. The result has one of the members
+        No events mean that none have come for a while, or with `is_over` that none follow. The
+        result has one of the members
 
-            next      the number of the last event that is recorded; `ended` is true if the
-                      instance has ended with it, `until` the end of a sleep, in milliseconds
-                      since 1970, if the instance does nothing else
-            again     true if the history is to be read from the last recorded event again
-            later     true if the history is still that of the run before
-            gone      true if the instance is not tracked any more
+            next      the number of the last event that is recorded: read on behind it
+            again     true to begin another reading; `search` is true if it is to be a search
+            due       the time at which to read again, in milliseconds since 1970
+            ended     true if the instance has ended, and nothing is left to read
         """
-        followed = await self._get(key)
-        if followed is None:
-            return {"gone": True}
-        before, events = followed.stored, [parse_event(event) for event in given]
+        reading = self._readings.get(number)
+        if reading is None:
+            return {"again": True}
+        # If the batch fails, the state is ahead of the rows.
+        self._readings.forget(number)
+        events = [parse_event(event) for event in given]
+        if reading.is_search:
+            result = await self._search(reading, events, now_ms)
+        elif not events:
+            return _rest(reading, is_over=is_over, now_ms=now_ms)
+        else:
+            result = await self._record(reading, events, now_ms)
+        if "next" in result:
+            self._readings.put(number, reading)
+        return result
+
+    async def _record(
+        self, reading: _Reading, events: Sequence[Event], now_ms: int
+    ) -> dict[str, Any]:
+        followed, before = reading.followed, reading.followed.stored
         if followed.position is None:
-            if not events or events[0].position.at_ms == followed.begun_ms:
-                return {"later": True}
+            if events[0].position.at_ms == followed.begun_ms:
+                # It is still the history of the run before.
+                return {"due": now_ms + FOLLOW_RETRY_MS}
             followed.begun_ms = events[0].position.at_ms
-        elif overlaps:
-            if not events or events[0].position != followed.position:
-                return await self._begin_again(key, followed, events)
-            events = events[1:]
+        elif reading.overlaps:
+            if events[0].position != followed.position:
+                return await self._begin_next_run(followed, events[0].at)
+            reading.overlaps, events = False, events[1:]
+        reading.overlaps = False
         updates: list[tuple[Event, Update]] = []
         for event in events:
             updates += [(event, update) for update in followed.translation.updates(event)]
             followed.position = event.position
             if len(updates) >= MAX_FOLLOW_UPDATES:
                 break
-        # If the batch fails, the state is ahead of the rows.
-        self._known.forget(key)
-        try:
-            await self._database.batch(record_part(followed, before, updates))
-        except DatabaseError as error:
-            if STALE not in str(error):
-                raise
-            return {"again": True}
-        self._known.put(key, followed)
+        if events:
+            try:
+                await self._database.batch(record_part(followed, before, updates))
+            except DatabaseError as error:
+                if STALE not in str(error):
+                    raise
+                return {"again": True}
         assert followed.position is not None
-        _, until = followed.translation.status_of_steps()
-        return {
-            "next": followed.position.number,
-            "ended": followed.translation.status in TERMINAL,
-            "until": None if until is None else epoch_ms(until),
-        }
+        if followed.position.type in ENDS:
+            return {"ended": True}
+        return {"next": followed.position.number}
 
-    async def _begin_again(
-        self, key: Key, followed: Followed, events: Sequence[Event]
+    async def _search(
+        self, reading: _Reading, events: Sequence[Event], now_ms: int
     ) -> dict[str, Any]:
+        """Begin the next run unless the last recorded event is still in the history."""
+        position = reading.followed.position
+        assert position is not None
+        later = {"due": now_ms + FOLLOW_RETRY_MS}
+        if any(event.position == position for event in events):
+            return later
+        if events:
+            reading.begins_at = reading.begins_at or events[0].at
+            last = events[-1].position.number
+            if last < position.number:
+                return {"next": last}
+        if reading.begins_at is None:
+            return later
+        return await self._begin_next_run(reading.followed, reading.begins_at)
+
+    async def _begin_next_run(self, followed: Followed, at: str) -> dict[str, Any]:
         """Begin the next run, because the history is no longer the one that was recorded."""
-        self._known.forget(key)
-        if not events:
-            return {"later": True}
-        await self._database.batch([begin_next_run(followed, events[0].at)])
+        await self._database.batch([begin_next_run(followed, at)])
         return {"again": True}
 
-    async def _get(self, key: Key) -> Followed | None:
-        known = self._known.get(key)
-        if known is None:
-            [outcome] = await self._database.batch([select_followed(key)])
-            if outcome.text is None:
-                return None
-            known = parse_followed(outcome.text, key)
-            self._known.put(key, known)
-        return known
+
+def _rest(reading: _Reading, *, is_over: bool, now_ms: int) -> dict[str, Any]:
+    """Decide how to go on if no event has come for a while."""
+    if reading.overlaps:
+        # The last recorded event is gone.
+        return {"again": True, "search": True}
+    if is_over:
+        # A history that is over without an end was cut off by a restart.
+        return {"due": now_ms + FOLLOW_RETRY_MS}
+    translation = reading.followed.translation
+    if translation.is_busy:
+        return {"again": True}
+    latest = now_ms + FOLLOW_REST_MS
+    until_ms = translation.rests_until_ms
+    if until_ms is None or until_ms <= now_ms:
+        return {"due": latest}
+    return {"due": until_ms if translation.is_timed else min(until_ms, latest)}

@@ -4,6 +4,7 @@ The engine numbers the events of an instance from 1 (developers.cloudflare.com/w
 to events"). A restart begins the history again, so a number may come to stand for another event.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ from resolvers.base.instants import format_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The step's occurrence follows its name: the third `load` is `load-3`.
-_SEPARATOR = "-"
+_STEP = re.compile(r"(.*)-([1-9]\d{0,5})", re.DOTALL | re.ASCII)
+# The end of the year 9999, after which instants have no text.
+_LAST_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Event:
 
 def instant(epoch_ms: float) -> str:
     """The text of an instant, from the milliseconds since 1970."""
-    return format_instant(_EPOCH + timedelta(milliseconds=epoch_ms))
+    return format_instant(_EPOCH + timedelta(milliseconds=min(epoch_ms, _LAST_MS)))
 
 
 def epoch_ms(text: str) -> int:
@@ -73,16 +76,17 @@ def epoch_ms(text: str) -> int:
 
 def parse_event(given: Mapping[str, Any]) -> Event:
     """Parse an event as history.mjs describes it."""
-    step = None
-    if (name := given.get("step")) is not None:
-        text, _, number = name.rpartition(_SEPARATOR)
-        step = StepKey(text, int(number))
-    error = given.get("error")
+    name, error = given.get("step"), given.get("error")
     return Event(
         Position(given["id"], given["at"], given["type"]),
-        step,
+        None if name is None else _parse_step(name),
         given.get("attempt"),
         given.get("value"),
         (error[0], error[1]) if error else None,
         given.get("details") or {},
     )
+
+
+def _parse_step(name: str) -> StepKey:
+    found = _STEP.fullmatch(name)
+    return StepKey(found[1], int(found[2])) if found else StepKey(name, 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from resolvers.access.principals import Principal
 from resolvers.base.vocabulary import InstanceStatus, StepKind
 from resolvers.following.history import Event, Position, StepKey
-from resolvers.following.translation import Open, Translation, Update
+from resolvers.following.translation import ENDS, Open, Translation, Update
 from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
 from resolvers.writing.inputs import UpdateStep
@@ -53,11 +53,12 @@ def select_followed(key: Key) -> Statement:
     bound = Parameters()
     open_steps = (
         "(SELECT json_group_array(json_array(name,occurrence,kind,iif(kind='SLEEP',i.sleep_until,"
-        "NULL))) FROM steps WHERE instance=i.id AND run=i.run"
+        "next_retry_at))) FROM steps WHERE instance=i.id AND run=i.run"
         " AND status IN ('PENDING','RUNNING','RETRYING'))"
     )
     return bound.statement(
-        f"SELECT json_array(i.id,i.run,i.status,json(i.followed),json({open_steps}))"
+        "SELECT json_array(i.id,i.run,i.status,i.sleep_until,i.input IS NOT NULL,json(i.followed),"
+        f"json({open_steps}))"
         f" FROM instances i WHERE {bound.instance('i', instance_id, workflow)}"
     )
 
@@ -65,9 +66,15 @@ def select_followed(key: Key) -> Statement:
 def parse_followed(text: str, key: Key) -> Followed:
     """Parse the text of `select_followed`."""
     workflow, instance_id = key
-    row, run, status, followed, steps = json.loads(text)
+    row, run, status, sleep_until, has_input, followed, steps = json.loads(text)
     number, at_ms, type_, begun_ms = followed or (0, 0, "", 0)
-    translation = Translation(workflow, instance_id, InstanceStatus(status))
+    translation = Translation(
+        workflow,
+        instance_id,
+        InstanceStatus(status),
+        sleep_until=sleep_until,
+        has_input=bool(has_input),
+    )
     for name, occurrence, kind, until in steps:
         translation.open[StepKey(name, occurrence)] = Open(StepKind(kind), until)
     position = Position(number, at_ms, type_) if number else None
@@ -82,11 +89,10 @@ def record_part(
     `followed` is the instance afterwards, and `before` the text of its position before.
     """
     bound = Parameters()
-    row, run = bound.bind_integer(followed.row), bound.bind_integer(followed.run)
     statements = [
         bound.statement(
             f"INSERT INTO refusals SELECT {bound.bind(STALE)} WHERE NOT EXISTS (SELECT 1"
-            f" FROM instances WHERE id={row} AND run={run} AND followed IS {bound.bind(before)})"
+            f" FROM instances WHERE {_stands(followed, before, bound)})"
         )
     ]
     for event, update in updates:
@@ -95,6 +101,8 @@ def record_part(
             statements += [write, *late]
         elif (change := change_instance(update, _SERVICE, at=event.at)) is not None:
             statements.append(change)
+        if event.type in ENDS:
+            statements += _end(followed, event.at)
     moved = Parameters()
     stored, row = moved.bind(followed.stored), moved.bind_integer(followed.row)
     statements.append(moved.statement(f"UPDATE instances SET followed={stored} WHERE id={row}"))
@@ -108,5 +116,33 @@ def begin_next_run(followed: Followed, at: str) -> Statement:
     return bound.statement(
         "UPDATE instances SET run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
         f"completed_at=NULL,sleep_until=NULL,followed=NULL,updated_at={now}"
-        f" WHERE id={bound.bind_integer(followed.row)} AND run={bound.bind_integer(followed.run)}"
+        f" WHERE {_stands(followed, followed.stored, bound)}"
     )
+
+
+def _stands(followed: Followed, before: str | None, bound: Parameters) -> str:
+    """SQL that is true of the instance's row if it is in this run, and recorded to `before`."""
+    row, run = bound.bind_integer(followed.row), bound.bind_integer(followed.run)
+    return f"id={row} AND run={run} AND followed IS {bound.bind(before)}"
+
+
+def _end(followed: Followed, at: str) -> list[Statement]:
+    """Give a run that has ended the engine's time, if an action recorded its end before.
+
+    Steps whose beginning was recorded after that action end as well.
+    """
+    steps, instance = Parameters(), Parameters()
+    now = steps.bind(at)
+    row, run = steps.bind_integer(followed.row), steps.bind_integer(followed.run)
+    at, its_row = instance.bind(at), instance.bind_integer(followed.row)
+    return [
+        steps.statement(
+            f"UPDATE steps SET status='CANCELLED',next_retry_at=NULL,completed_at={now},"
+            f"updated_at={now} WHERE instance={row} AND run={run}"
+            " AND status IN ('PENDING','RUNNING','RETRYING')"
+        ),
+        instance.statement(
+            f"UPDATE instances SET completed_at={at} WHERE id={its_row}"
+            " AND completed_at IS NOT NULL"
+        ),
+    ]

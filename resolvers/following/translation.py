@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from resolvers.base.names import step_name
+from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import Backoff, InstanceStatus, StepKind, StepStatus
-from resolvers.following.history import Event, StepKey
+from resolvers.following.history import Event, StepKey, epoch_ms
 from resolvers.writing.inputs import ErrorInput, RetryPolicyInput, UpdateInstance, UpdateStep
 
 Update: TypeAlias = UpdateInstance | UpdateStep
@@ -29,19 +30,21 @@ _STATUSES = {
     "workflow_errored": InstanceStatus.ERRORED,
     "workflow_terminated": InstanceStatus.TERMINATED,
 }
+# The types of the events that end a run.
+ENDS = frozenset(type_ for type_, status in _STATUSES.items() if status in TERMINAL)
 _KINDS = {
     "step": StepKind.TASK,
     "attempt": StepKind.TASK,
     "sleep": StepKind.SLEEP,
     "wait": StepKind.WAIT_FOR_EVENT,
 }
-# The types that begin or end a step or an attempt, by the word behind the kind.
+_CHANGES = frozenset({"started", "completed", "errored", "timed_out"})
 _TIMED_OUT = ("WorkflowTimeoutError", "No event arrived in time.")
 
 
 @dataclass(slots=True)
 class Open:
-    """A step that has begun and not ended, and the end of its sleep."""
+    """A step that has begun and not ended, and when its sleep or its retry delay ends."""
 
     kind: StepKind
     until: str | None = None
@@ -54,6 +57,8 @@ class Translation:
     workflow: str
     instance_id: str
     status: InstanceStatus
+    sleep_until: str | None = None
+    has_input: bool = True
     # The open steps, by name and occurrence.
     open: dict[StepKey, Open] = field(default_factory=dict)
 
@@ -63,21 +68,27 @@ class Translation:
             return self._of_instance(event)
         kind_name, _, change = event.type.partition("_")
         kind = _KINDS.get(kind_name)
-        if kind is None:
+        if kind is None or change not in _CHANGES:
             return []
         updates = self._of_step(event, event.step, kind, change)
         return [*updates, *self._derived(event)] if updates else []
 
     def _of_instance(self, event: Event) -> list[Update]:
         if event.type == "workflow_started":
-            return [self._instance(input=event.value)] if event.value is not None else []
+            # Flowflare has the input of the instances that it has started.
+            if self.has_input or event.value in (None, "null"):
+                return []
+            self.has_input = True
+            return [self._instance(input=event.value)]
         status = _STATUSES.get(event.type)
         if status is None:
             return []
-        if status is InstanceStatus.RUNNING:
-            status = self.status_of_steps()[0]
-        self.status = status
         more: dict[str, Any] = {}
+        if status is InstanceStatus.RUNNING:
+            status, until = self.status_of_steps()
+            if status is InstanceStatus.SLEEPING:
+                more["sleep_until"] = until
+        self.status, self.sleep_until = status, more.get("sleep_until")
         if status is InstanceStatus.COMPLETED:
             more["output"] = event.value
         if event.error is not None:
@@ -115,27 +126,45 @@ class Translation:
         error = _error(event.error or ("Error", ""))
         delay = event.details.get("retryDelayMs")
         if delay is None:
+            self.open.pop(key, None)
             return self._step(key, StepStatus.FAILED, attempt=event.attempt, error=error)
+        retry_at = event.after(delay)
+        self.open[key] = Open(StepKind.TASK, retry_at)
         return self._step(
-            key,
-            StepStatus.RETRYING,
-            attempt=event.attempt,
-            error=error,
-            retry_at=event.after(delay),
+            key, StepStatus.RETRYING, attempt=event.attempt, error=error, retry_at=retry_at
         )
 
     def _derived(self, event: Event) -> list[Update]:
         """The update of the instance's status, if the open steps have changed it."""
         status, until = self.status_of_steps()
-        if status is self.status or self.status not in _ACTIVE:
+        if self.status not in _ACTIVE or (status, until) == (self.status, self.sleep_until):
             return []
-        self.status = status
+        self.status, self.sleep_until = status, until
         more = {"sleep_until": until} if status is InstanceStatus.SLEEPING else {}
         return [self._instance(status=status, **more)]
 
     def status_of_steps(self) -> tuple[InstanceStatus, str | None]:
         """The status for the open steps, and the end of the sleep if nothing else is open."""
         return status_of(self.open.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """True if the instance runs code, so that an event may come at any time."""
+        if self.status not in _ACTIVE:
+            return False
+        runs = any(s.kind is StepKind.TASK and s.until is None for s in self.open.values())
+        return runs or not self.open
+
+    @property
+    def is_timed(self) -> bool:
+        """True if nothing happens before a sleep or a retry delay ends."""
+        return self.status in _ACTIVE and all(step.until for step in self.open.values())
+
+    @property
+    def rests_until_ms(self) -> int | None:
+        """The first end of a sleep or a retry delay, in milliseconds since 1970."""
+        ends = [step.until for step in self.open.values() if step.until]
+        return epoch_ms(min(ends)) if ends else None
 
     def _instance(self, **changes: Any) -> UpdateInstance:
         return UpdateInstance.model_construct(

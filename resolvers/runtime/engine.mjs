@@ -70,7 +70,7 @@ async function send(request, { timeoutMs, settleMs }) {
   try {
     const work = METHODS[method in METHODS ? method : "act"];
     const result = await within(timeoutMs, work(workflow, id, values, known, { method, settleMs }));
-    if (method !== "getStatus") waitUntil(follow(request));
+    if (method !== "getStatus") await follow(request, settleMs);
     return result;
   } catch (error) {
     return { error: messageOf(error), ...(known.state && { state: known.state }) };
@@ -78,14 +78,30 @@ async function send(request, { timeoutMs, settleMs }) {
 }
 
 /**
- * Have the follower read the history of an instance now.
+ * Have the follower read the history of an instance now. What led to a termination is recorded before it.
  * @param {Request} request
+ * @param {number} settleMs
  */
-async function follow({ workflow, binding, id }) {
+async function follow({ workflow, binding, id, method }, settleMs) {
   const shards = Math.floor(Number(env.FOLLOWER_SHARDS)) || 0;
   if (shards < 1) return;
-  const shard = env.FOLLOWER.idFromName(`shard-${hashOf(workflow + id) % shards}`);
-  await env.FOLLOWER.get(shard).follow(workflow, binding, id);
+  const name = env.FOLLOWER.idFromName(`shard-${hashOf(workflow + id) % shards}`);
+  const toEnd = method === "terminate";
+  const following = handOver(() => env.FOLLOWER.get(name).follow(workflow, binding, id, toEnd));
+  waitUntil(following);
+  if (toEnd) await within(settleMs, following).catch(() => {});
+}
+
+/**
+ * Call the follower, and once more if it cannot be reached.
+ * @param {() => Promise<void>} call
+ */
+async function handOver(call) {
+  try {
+    await call();
+  } catch {
+    await call().catch((error) => console.error(`The follower was not reached: ${error}`));
+  }
 }
 
 /** @param {string} text */

@@ -186,10 +186,13 @@ def _upsert(shape: _Shape) -> Template:
         succeeds = f" AND ({attempt}>steps.attempt OR NOT {_HAS_FAILED})"
     elif status in (StepStatus.RUNNING, StepStatus.COMPLETED):
         succeeds = f" AND {attempt}<={MAX_ATTEMPT}"
-    # The end of a step may be reported after that of its instance, but none may begin.
+    # The end of a step may be reported after that of its instance, but none may begin. With the
+    # engine's time, it has begun before.
     alive, ended = "", _STEP_TERMINAL
     if status not in STEP_TERMINAL:
-        alive, ended = f" AND i.status NOT IN {_TERMINAL}", _STEP_ENDED
+        ended = _STEP_ENDED
+        if not shape.at:
+            alive = f" AND i.status NOT IN {_TERMINAL}"
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
         f" FROM instances i WHERE {_instance(shape, names)}{alive}"

@@ -39,6 +39,7 @@ beforeEach(() => {
 const send = (requests, limits) =>
   sendRequests({
     requests: requests.map((request) => ({
+      workflow: "order",
       binding: "ORDER",
       id: "i-1",
       arguments: [],
