@@ -22,6 +22,7 @@ _SETTINGS = {
     "valueBytes": limits.MAX_JSON_BYTES,
     "valueDepth": limits.MAX_JSON_DEPTH,
     "lingerMs": limits.FOLLOW_LINGER_MS,
+    "openMs": limits.FOLLOW_OPEN_MS,
     "quietMs": limits.FOLLOW_QUIET_MS,
     "watchMs": limits.FOLLOW_WATCH_MS,
     "retryMs": limits.FOLLOW_RETRY_MS,

@@ -22,6 +22,7 @@ const PREVIEW_CHARACTERS = 1000;
 /** An open history. */
 export class History {
   #subscription;
+  #quietMs = settings.openMs;
   /** @type {Promise<IteratorResult<any>> | undefined} of the event that is waited for */
   #pending;
 
@@ -49,7 +50,8 @@ export class History {
     /** @type {HistoryEvent[]} */
     const events = [];
     let bytes = 0;
-    let waitMs = settings.quietMs;
+    let waitMs = this.#quietMs;
+    this.#quietMs = settings.quietMs;
     while (events.length < settings.events && bytes < settings.bytes) {
       this.#pending ??= this.#subscription.next();
       let result;

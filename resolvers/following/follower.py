@@ -156,8 +156,8 @@ def _rest(reading: _Reading, *, is_over: bool, now_ms: int) -> dict[str, Any]:
     if reading.overlaps:
         # The last recorded event is gone.
         return {"again": True, "search": True}
-    if is_over:
-        # A history that is over without an end was cut off by a restart.
+    if is_over or reading.followed.position is None:
+        # A history without an end or a beginning was cut off by a restart.
         return {"due": now_ms + FOLLOW_RETRY_MS}
     translation = reading.followed.translation
     if translation.is_busy:

@@ -8,6 +8,7 @@ otherwise a wait makes it WAITING, otherwise a sleep SLEEPING. The engine itself
 during sleeps and waits.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -39,6 +40,16 @@ _KINDS = {
     "wait": StepKind.WAIT_FOR_EVENT,
 }
 _CHANGES = frozenset({"started", "completed", "errored", "timed_out"})
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) +(second|minute|hour|day|week|month|year)s?", re.ASCII)
+_UNITS_MS = {
+    "second": 1000,
+    "minute": 60_000,
+    "hour": 3_600_000,
+    "day": 86_400_000,
+    "week": 604_800_000,
+    "month": 2_592_000_000,
+    "year": 31_557_600_000,
+}
 _TIMED_OUT = ("WorkflowTimeoutError", "No event arrived in time.")
 
 
@@ -199,12 +210,21 @@ def _error(error: tuple[str, str]) -> ErrorInput:
 
 
 def _policy(details: Mapping[str, Any]) -> RetryPolicyInput | None:
-    """The retry policy of a step's configuration; None if its delay is not a fixed time."""
+    """The retry policy of a step's configuration; None if it is not one that can be recorded."""
     retries = (details.get("config") or {}).get("retries") or {}
     limit, delay, backoff = (retries.get(name) for name in ("limit", "delay", "backoff"))
     try:
         return RetryPolicyInput(
-            limit=limit, delay=delay, backoff=Backoff(str(backoff or "exponential").upper())
+            limit=limit,
+            delay=_milliseconds(delay),
+            backoff=Backoff(str(backoff or "exponential").upper()),
         )
     except ValueError:
         return None
+
+
+def _milliseconds(duration: object) -> object:
+    """Convert a duration as Workflows write it: 5000, "5000" or "5 seconds"."""
+    if not isinstance(duration, str) or (found := _DURATION.fullmatch(duration)) is None:
+        return duration
+    return round(float(found[1]) * _UNITS_MS[found[2]])
