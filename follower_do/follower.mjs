@@ -13,6 +13,7 @@ import { begin, record, settings } from "./python.mjs";
  * @typedef {object} Reading the reading of an instance's history
  * @property {Promise<void>} done
  * @property {boolean} isAsked true if the instance was to be followed once more meanwhile
+ * @property {boolean} toEnd true if it is about to end
  */
 
 /** @type {Record<string, any>} */
@@ -48,6 +49,7 @@ export class Follower {
   async follow(instance, toEnd) {
     this.#store(instance, watchTime());
     const reading = this.#start(instance, true);
+    reading.toEnd ||= toEnd ?? false;
     await this.#setAlarm();
     if (toEnd) await reading.done;
   }
@@ -89,7 +91,7 @@ export class Follower {
       return open;
     }
     /** @type {Reading} */
-    const reading = { done: Promise.resolve(), isAsked: false };
+    const reading = { done: Promise.resolve(), isAsked: false, toEnd: false };
     this.#open.set(key, reading);
     reading.done = this.#readUntilDue(instance, reading).finally(() => {
       this.#open.delete(key);
@@ -111,8 +113,12 @@ export class Follower {
         this.#store(instance, due);
       } catch (error) {
         this.#fails(instance, error);
+        // The engine closes the histories of an instance that it terminates. One that restarts needs
+        // a moment.
+        if (!reading.toEnd) return;
+        reading.toEnd = false;
+        reading.isAsked = true;
       }
-      // An action may have closed the history, so it has something to tell.
     } while (reading.isAsked);
   }
 

@@ -38,8 +38,15 @@ export class History {
    * @param {number} after the number of the event, 0 for the beginning
    */
   static async open(workflow, id, after) {
-    const instance = await workflow.get(id);
-    return new History(await instance.subscribe(after > 0 ? { cursor: after } : {}));
+    const opening = (async () => {
+      const instance = await workflow.get(id);
+      return new History(await instance.subscribe(after > 0 ? { cursor: after } : {}));
+    })();
+    // While an instance restarts, this call may never return.
+    const history = await within(settings.openMs, opening);
+    if (history) return history;
+    opening.then((late) => late.close()).catch(() => {});
+    throw new Error(`the engine did not open it within ${settings.openMs} ms`);
   }
 
   /**

@@ -14,7 +14,7 @@ import { configure, newExecution, runTask } from "../resolvers/runtime/commands.
  * @property {number} valueBytes the most bytes of one value
  * @property {number} valueDepth the most levels of one value
  * @property {number} lingerMs the time that a part waits for further events
- * @property {number} openMs the time without events after which a history that was just opened has none
+ * @property {number} openMs the time until a history is open, and until its first event
  * @property {number} quietMs the time without events after which Python decides how to go on
  * @property {number} watchMs the time after which the alarm opens histories that an eviction has closed
  * @property {number} retryMs the time after a failure; it doubles with each failure in turn

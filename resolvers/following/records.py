@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resolvers.access.principals import Principal
+from resolvers.base.json_text import encode
 from resolvers.base.vocabulary import InstanceStatus, StepKind
 from resolvers.following.history import Event, Position, StepKey
 from resolvers.following.translation import ENDS, Open, Translation, Update
@@ -41,10 +42,11 @@ class Followed:
     @property
     def stored(self) -> str | None:
         """The text of the column `followed`."""
-        if self.position is None:
-            return json.dumps([0, 0, "", self.begun_ms]) if self.begun_ms else None
-        position = self.position
-        return json.dumps([position.number, position.at_ms, position.type, self.begun_ms])
+        if self.position is None and not self.begun_ms:
+            return None
+        position = self.position or Position(0, 0, "")
+        # Texts are compared, so this is the form that SQLite writes, too.
+        return encode([position.number, position.at_ms, position.type, self.begun_ms])
 
 
 def select_followed(key: Key) -> Statement:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FOLDER = ROOT / "tests" / "worker" / "workflows" / "plain"
-DEADLINE_S = 60.0
+DEADLINE_S = 25.0
 PROMPTLY_S = 2.0
 RETRIES = [
     {"limit": 3, "delay": 100, "backoff": backoff}
