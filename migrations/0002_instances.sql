@@ -23,7 +23,7 @@ CREATE TABLE instances (
   updated_at TEXT NOT NULL,
   sleep_until TEXT,
   -- The position that the engine's history of the run was recorded to, a JSON array of the number, time
-  -- (milliseconds) and type of that event, and of the time of the history's first event.
+  -- (milliseconds) and type of that event, of the time of the history's first event, and of the open steps.
   followed TEXT CHECK (json_valid(followed)),
   -- When the instance was last given the status that the engine had for it.
   reconciled_at TEXT,

@@ -44,23 +44,20 @@ class Followed:
         """The text of the column `followed`."""
         if self.position is None and not self.begun_ms:
             return None
-        position = self.position or Position(0, 0, "")
         # Texts are compared, so this is the form that SQLite writes, too.
-        return encode([position.number, position.at_ms, position.type, self.begun_ms])
+        if self.position is None:
+            return encode([0, 0, "", self.begun_ms])
+        position, steps = self.position, self.translation.open.items()
+        open_steps = [[key.name, key.occurrence, step.kind, step.until] for key, step in steps]
+        return encode([position.number, position.at_ms, position.type, self.begun_ms, open_steps])
 
 
 def select_followed(key: Key) -> Statement:
-    """Select an instance with its open steps, as JSON text that `parse_followed` takes."""
+    """Select an instance as JSON text that `parse_followed` takes."""
     workflow, instance_id = key
     bound = Parameters()
-    open_steps = (
-        "(SELECT json_group_array(json_array(name,occurrence,kind,iif(kind='SLEEP',i.sleep_until,"
-        "next_retry_at))) FROM steps WHERE instance=i.id AND run=i.run"
-        " AND status IN ('PENDING','RUNNING','RETRYING'))"
-    )
     return bound.statement(
-        "SELECT json_array(i.id,i.run,i.status,i.sleep_until,i.input IS NOT NULL,json(i.followed),"
-        f"json({open_steps}))"
+        "SELECT json_array(i.id,i.run,i.status,i.sleep_until,i.input IS NOT NULL,json(i.followed))"
         f" FROM instances i WHERE {bound.instance('i', instance_id, workflow)}"
     )
 
@@ -68,8 +65,8 @@ def select_followed(key: Key) -> Statement:
 def parse_followed(text: str, key: Key) -> Followed:
     """Parse the text of `select_followed`."""
     workflow, instance_id = key
-    row, run, status, sleep_until, has_input, followed, steps = json.loads(text)
-    number, at_ms, type_, begun_ms = followed or (0, 0, "", 0)
+    row, run, status, sleep_until, has_input, followed = json.loads(text)
+    number, at_ms, type_, begun_ms, *steps = followed or (0, 0, "", 0)
     translation = Translation(
         workflow,
         instance_id,
@@ -77,7 +74,7 @@ def parse_followed(text: str, key: Key) -> Followed:
         sleep_until=sleep_until,
         has_input=bool(has_input),
     )
-    for name, occurrence, kind, until in steps:
+    for name, occurrence, kind, until in steps[0] if steps else ():
         translation.open[StepKey(name, occurrence)] = Open(StepKind(kind), until)
     position = Position(number, at_ms, type_) if number else None
     return Followed(row, run, position, begun_ms, translation)

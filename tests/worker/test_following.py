@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FOLDER = ROOT / "tests" / "worker" / "workflows" / "plain"
-DEADLINE_S = 25.0
+DEADLINE_S = 75.0
 PROMPTLY_S = 2.0
 RETRIES = [
     {"limit": 3, "delay": 100, "backoff": backoff}
@@ -92,12 +92,21 @@ def send(api: Api, instance_id: str, type_: str, payload: object = None) -> None
     assert answer["__typename"] == "InstancePayload", answer
 
 
+def whole_history(server: LocalServer, instance_id: str) -> list[dict[str, Any]]:
+    """The history of an instance whose run has ended, which a busy machine may read in parts."""
+    for _ in range(10):
+        history = read_history(server, instance_id)
+        if is_over(history):
+            return history
+    raise AssertionError(f"the history has not ended: {history[-1:]}")
+
+
 def assert_followed(
     server: LocalServer, api: Api, instance_id: str, status: str = "COMPLETED"
 ) -> Any:
     """Wait for the end of the first run, and compare it with the engine's history."""
     instance = until_status(api, instance_id, status)
-    assert_recorded(instance, read_history(server, instance_id))
+    assert_recorded(instance, whole_history(server, instance_id))
     return instance
 
 
@@ -198,7 +207,7 @@ def test_a_restart_while_running_begins_a_second_run(
     until_step(api, instance_id, "hold", "RUNNING", run=2)
     send(api, instance_id, "go")
     instance = until_status(api, instance_id, "COMPLETED", run=2)
-    assert_recorded(instance, read_history(server, instance_id), run=2)
+    assert_recorded(instance, whole_history(server, instance_id), run=2)
     before = instance["runs"][1]
     assert (before["number"], before["status"]) == (1, "TERMINATED")
     *done, hold = before["steps"]
@@ -209,10 +218,10 @@ def test_a_restart_while_running_begins_a_second_run(
 def test_a_restart_after_the_end_begins_a_second_run(server: LocalServer, api: Api) -> None:
     instance_id = start(api, [["caught", "risky"], ["do", "one", 1]])
     assert_followed(server, api, instance_id)
-    first = read_history(server, instance_id)
+    first = whole_history(server, instance_id)
     assert act(api, "restartWorkflow", instance_id)["__typename"] == "InstancePayload"
     instance = until_status(api, instance_id, "COMPLETED", run=2)
-    second = read_history(server, instance_id)
+    second = whole_history(server, instance_id)
     assert second[0]["timestamp"] > first[0]["timestamp"]
     assert_recorded(instance, first, run=1)
     assert_recorded(instance, second, run=2)
@@ -275,7 +284,7 @@ def test_a_history_is_closed_during_a_long_sleep_and_opened_when_it_ends(
     recorded = time.time()
     [nap] = [step for step in instance["steps"] if step["name"] == "nap"]
     assert nap["status"] == "COMPLETED"
-    ended = read_history(server, instance_id)[-1]["timestamp"] / 1000
+    ended = whole_history(server, instance_id)[-1]["timestamp"] / 1000
     assert recorded - ended < PROMPTLY_S
     for other in others:
         assert_followed(server, api, other)
@@ -309,7 +318,7 @@ def test_a_thousand_steps_while_others_are_answered(server: LocalServer, api: Ap
         count += 1
         assert time.monotonic() < deadline
     assert slowest < 1, f"the slowest of {count} requests took {slowest:.2f} s"
-    history = read_history(server, instance_id)
+    history = whole_history(server, instance_id)
     names = server.query(
         "SELECT name,occurrence,status FROM steps WHERE instance=(SELECT id FROM instances"
         " WHERE instance_id=?1) ORDER BY step_index",
@@ -354,8 +363,7 @@ def test_instances_survive_kills_of_everything(prepared: None, tmp_path: Any) ->
                 send(api, instance_id, "go")
                 until_status(api, instance_id, "COMPLETED")
             for instance_id in started:
-                history = read_history(server, instance_id)
-                assert is_over(history)
+                history = whole_history(server, instance_id)
                 assert_recorded(show(api, instance_id), history)
             log = events_after(api, after, query=QUERY, filter_={"workflow": ["plain"]})
             inbox.until(lambda inbox: len(inbox.events) >= len(log))

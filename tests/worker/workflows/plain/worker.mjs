@@ -119,7 +119,7 @@ async function read(instance) {
   const subscription = await instance.subscribe();
   const events = [];
   for (;;) {
-    const late = scheduler.wait(SECOND_MS / 2).then(() => ({ done: true, value: null }));
+    const late = scheduler.wait(2 * SECOND_MS).then(() => ({ done: true, value: null }));
     const { done, value } = await Promise.race([subscription.next(), late]);
     if (done) break;
     // The values are compared with what the test expects.
