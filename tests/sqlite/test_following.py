@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -22,7 +22,9 @@ NOW_MS = 1_800_000_000_000
 KEY = ("w", "i")
 CONFIG = {"config": {"retries": {"limit": 3, "delay": "2 seconds", "backoff": "linear"}}}
 
-Event = dict[str, Any]
+Event: TypeAlias = dict[str, Any]
+Line: TypeAlias = tuple[str, str, dict[str, Any]]
+"""Type and step of an event, and what else it has."""
 
 
 class History:
@@ -420,7 +422,7 @@ def test_the_input_is_taken_if_none_is_known() -> None:
     assert recording.writer.read()["input"] == {"a": 1}
 
 
-def _rests(*events: tuple[str, str, dict[str, Any]], status: str = "") -> Any:
+def _rests(*events: Line, status: str = "") -> Any:
     """The result after a while without events, behind a history with these."""
     recording, history = Recording(), History()
     for type_, step, more in events:
@@ -432,11 +434,11 @@ def _rests(*events: tuple[str, str, dict[str, Any]], status: str = "") -> Any:
     return recording.record(reading, [])
 
 
-SLEEP = ("sleep_started", "nap-1", {"details": {"durationMs": 5_000_000}})
-WAIT = ("wait_started", "hear-1", {})
-TASK = ("step_started", "work-1", {})
-FAILED = ("attempt_errored", "work-1", {"attempt": 1, "details": {"retryDelayMs": 7_000_000}})
-SHORT = ("sleep_started", "wink-1", {"details": {"durationMs": 9_000}})
+SLEEP: Line = ("sleep_started", "nap-1", {"details": {"durationMs": 5_000_000}})
+WAIT: Line = ("wait_started", "hear-1", {})
+TASK: Line = ("step_started", "work-1", {})
+FAILED: Line = ("attempt_errored", "work-1", {"attempt": 1, "details": {"retryDelayMs": 7_000_000}})
+SHORT: Line = ("sleep_started", "wink-1", {"details": {"durationMs": 9_000}})
 REST = NOW_MS + FOLLOW_REST_MS
 
 

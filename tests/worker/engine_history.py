@@ -136,7 +136,8 @@ def log_of(history: Iterable[dict[str, Any]]) -> list[LogEvent]:
     open_steps: dict[str, int | None] = {}
     has_started = False
     for event in history:
-        type_, time, name = event["type"], at(event["timestamp"]), event.get("stepName")
+        type_, time = event["type"], at(event["timestamp"])
+        name: str = event.get("stepName", "")
         attempt = event.get("attempt")
         if type_ == "workflow_running" and not has_started:
             has_started = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -34,7 +34,7 @@ RETRIES = [
     for backoff in ("constant", "linear", "exponential")
 ]
 
-Deed = list[object]
+Deed: TypeAlias = list[object]
 """A line of a plan: see `DEEDS` in workflows/plain/worker.mjs."""
 
 
@@ -95,10 +95,9 @@ def send(api: Api, instance_id: str, type_: str, payload: object = None) -> None
 def whole_history(server: LocalServer, instance_id: str) -> list[dict[str, Any]]:
     """The history of an instance whose run has ended, which a busy machine may read in parts."""
     for _ in range(10):
-        history = read_history(server, instance_id)
-        if is_over(history):
+        if is_over(history := read_history(server, instance_id)):
             return history
-    raise AssertionError(f"the history has not ended: {history[-1:]}")
+    raise AssertionError(f"the history of {instance_id} has not ended")
 
 
 def assert_followed(

@@ -51,7 +51,7 @@ const DEEDS = {
     for (let n = 1; n <= count; n += 1) await step.do(name, async () => n);
   },
   retry: (step, name, retries, failures) =>
-    step.do(name, { retries }, async ({ attempt }) => {
+    step.do(name, { retries }, async (/** @type {{ attempt: number }} */ { attempt }) => {
       if (attempt <= failures) throw new TypeError(`attempt ${attempt} fails`);
       return attempt;
     }),
@@ -60,7 +60,9 @@ const DEEDS = {
     const fail = async () => {
       throw new RangeError("no");
     };
-    return step.do(name, config, fail).catch((error) => `caught ${error.message}`);
+    return step
+      .do(name, config, fail)
+      .catch((/** @type {Error} */ error) => `caught ${error.message}`);
   },
   stop: (step, name) =>
     step.do(name, async () => {
@@ -126,6 +128,6 @@ async function read(instance) {
     const { output, params, ...event } = value;
     events.push(event);
   }
-  subscription[Symbol.dispose]();
+  subscription[/** @type {any} */ (Symbol).dispose]();
   return events;
 }
