@@ -100,6 +100,10 @@ def _attempt(step: dict[str, Any], event: dict[str, Any], time: str) -> None:
     if change == "started":
         # An attempt that a crash has cut off begins again.
         if len(attempts) < event["attempt"]:
+            # A crash may also have cut it off without its end.
+            for attempt in attempts[-1:]:
+                if attempt["status"] == "RUNNING":
+                    attempt |= {"status": "FAILED", "endedAt": time}
             begun = step["startedAt"] if event["attempt"] == 1 else time
             attempts.append(
                 {
@@ -134,6 +138,7 @@ def log_of(history: Iterable[dict[str, Any]]) -> list[LogEvent]:
     """The events of the log that a history amounts to, without those that are DERIVED."""
     log: list[LogEvent] = []
     open_steps: dict[str, int | None] = {}
+    failed: set[tuple[str, int | None]] = set()
     has_started = False
     for event in history:
         type_, time = event["type"], at(event["timestamp"])
@@ -154,10 +159,13 @@ def log_of(history: Iterable[dict[str, Any]]) -> list[LogEvent]:
                 open_steps[name] = 1
                 log.append(("ATTEMPT_STARTED", name, 1, time))
         elif type_ == "attempt_started" and attempt != open_steps[name]:
+            if (name, open_steps[name]) not in failed:
+                log.append(("ATTEMPT_FAILED", name, open_steps[name], time))
             open_steps[name] = attempt
             log.append(("ATTEMPT_STARTED", name, attempt, time))
         elif type_ == "attempt_errored":
             log.append(("ATTEMPT_FAILED", name, attempt, time))
+            failed.add((name, attempt))
             if "retryDelayMs" not in event:
                 log.append(("STEP_FAILED", name, attempt, time))
                 del open_steps[name]
