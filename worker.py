@@ -7,6 +7,7 @@ from typing import Any
 from workers import WorkerEntrypoint
 
 from examples.order_processing.workflow import OrderProcessing
+from follower_do.follower import WorkflowFollower
 from resolvers.engine.reconciliation import reconcile, renotify_trackers
 from resolvers.writing.retention import remove_expired
 from schema.edge import application, fetch_handler, perform, serve_bound
@@ -14,7 +15,14 @@ from tracker_do import tracker
 
 _log = logging.getLogger("flowflare")
 
-__all__ = ["FlowflareService", "OrderProcessing", "WorkflowTracker", "on_fetch", "on_scheduled"]
+__all__ = [
+    "FlowflareService",
+    "OrderProcessing",
+    "WorkflowFollower",
+    "WorkflowTracker",
+    "on_fetch",
+    "on_scheduled",
+]
 
 
 class WorkflowTracker(tracker.WorkflowTracker):

@@ -22,6 +22,9 @@ CREATE TABLE instances (
   completed_at TEXT,
   updated_at TEXT NOT NULL,
   sleep_until TEXT,
+  -- The position that the engine's history of the run was recorded to, a JSON array of the number, time
+  -- (milliseconds) and type of that event, of the time of the history's first event, and of the open steps.
+  followed TEXT CHECK (json_valid(followed)),
   -- When the instance was last given the status that the engine had for it.
   reconciled_at TEXT,
   -- Steps of the current run that wait for their next attempt; the triggers keep it.

@@ -18,6 +18,7 @@ PYTHON_SOURCES = (
     "schema",
     "resolvers",
     "tracker_do",
+    "follower_do",
     "scripts",
     "tests",
     "examples",

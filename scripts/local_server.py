@@ -172,6 +172,10 @@ class LocalServer:
         answer = self._call("object", binding="TRACKER", name=shard, method=method)
         return None if answer is None else json.loads(answer)
 
+    def follower(self, method: str, shard: str = "shard-0") -> Any:
+        """Call a method of a shard of the follower: `status` (see follower_do/follower.py)."""
+        return json.loads(self._call("object", binding="FOLLOWER", name=shard, method=method))
+
     def fetch(
         self,
         worker: str,

@@ -18,7 +18,7 @@ from scripts import pages
 from scripts.project import BUILD, NODE_MODULES, ROOT, fail, is_stamped, say, write_stamp
 
 MODULES = ("worker.py", "examples/__init__.py")
-PACKAGES = ("schema", "resolvers", "tracker_do", "examples/order_processing")
+PACKAGES = ("schema", "resolvers", "tracker_do", "follower_do", "examples/order_processing")
 """Only one example runs in the service's Worker; the others are Workers of their own."""
 CLIENT = "clients/python/src/flowflare"
 """The package that tracks this example. Only its top modules are staged: the typed client, the

@@ -25,6 +25,11 @@ class Cache(Generic[K, V]):
         self._entries.move_to_end(key)
         return entry[0]
 
+    def forget(self, key: K) -> None:
+        """Remove an entry, if there is one."""
+        _, freed = self._entries.pop(key, (None, 0))
+        self._free += freed
+
     def put(self, key: K, value: V, weight: int = 1) -> None:
         """Keep the value; entries are evicted until all weigh no more than the capacity."""
         _, freed = self._entries.pop(key, (None, 0))

@@ -86,6 +86,17 @@ ENGINE_TIMEOUT_MS = 10_000
 ENGINE_SETTLE_MS = 1_000
 ENGINE_CONCURRENCY = 10
 
+# Following. A part of a history is one batch of D1; each update is one or two statements of it.
+MAX_FOLLOWED = 1_000
+MAX_FOLLOW_UPDATES = 100
+MAX_FOLLOW_BYTES = 1024 * 1024
+FOLLOW_LINGER_MS = 20
+FOLLOW_OPEN_MS = 5_000
+FOLLOW_QUIET_MS = 10_000
+FOLLOW_REST_MS = 60_000
+FOLLOW_WATCH_MS = 5_000
+FOLLOW_RETRY_MS = 1_000
+
 # Work of one cron run. Getting a status takes two of the 1,000 subrequests of an invocation.
 RECONCILE_AFTER_SECONDS = 60
 RECONCILE_GIVE_UP_SECONDS = 24 * 60 * 60

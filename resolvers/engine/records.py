@@ -64,6 +64,8 @@ def begin_again(key: Key, sources: frozenset[InstanceStatus]) -> Statement:
     bound = Parameters()
     return bound.statement(
         "UPDATE instances SET run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
+        # The history of the next run begins at another time.
+        "followed=iif(followed IS NULL,NULL,json_array(0,0,'',followed->3)),"
         f"completed_at=NULL,sleep_until=NULL,updated_at={NOW}"
         f" WHERE {_identified(key, bound)} AND status IN {in_list(sorted(sources))}"
     )

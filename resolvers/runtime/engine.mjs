@@ -1,13 +1,13 @@
 // Sends requests to the engine, Cloudflare Workflows, through the binding of each Workflow (see
 // engine.py).
 
-import { env as bindings } from "cloudflare:workers";
+import { env as bindings, waitUntil } from "cloudflare:workers";
 
 /**
  * The engine's state of an instance; `status` is null if it has no instance of this id.
  * @typedef {{ status: string | null, output?: string, error?: [string, string] }} State
  * @typedef {{ error?: string, state?: State }} Result
- * @typedef {{ binding: string, method: string, id: string, arguments: string[] }} Request
+ * @typedef {{ workflow: string, binding: string, method: string, id: string, arguments: string[] }} Request
  * @typedef {{ requests: Request[], timeoutMs: number, settleMs: number,
  *   concurrency: number }} Requests
  */
@@ -59,7 +59,8 @@ export async function sendRequests(command) {
  * @param {Requests} limits
  * @returns {Promise<Result>}
  */
-async function send({ binding, method, id, arguments: values }, { timeoutMs, settleMs }) {
+async function send(request, { timeoutMs, settleMs }) {
+  const { binding, method, id, arguments: values } = request;
   const workflow = env[binding];
   if (workflow === undefined) {
     return { error: `the Worker has no binding ${binding}, which WORKFLOWS names` };
@@ -68,10 +69,46 @@ async function send({ binding, method, id, arguments: values }, { timeoutMs, set
   const known = {};
   try {
     const work = METHODS[method in METHODS ? method : "act"];
-    return await within(timeoutMs, work(workflow, id, values, known, { method, settleMs }));
+    const result = await within(timeoutMs, work(workflow, id, values, known, { method, settleMs }));
+    if (method !== "getStatus") await follow(request, settleMs);
+    return result;
   } catch (error) {
     return { error: messageOf(error), ...(known.state && { state: known.state }) };
   }
+}
+
+/**
+ * Have the follower read the history of an instance now. What led to a termination is recorded before it.
+ * @param {Request} request
+ * @param {number} settleMs
+ */
+async function follow({ workflow, binding, id, method }, settleMs) {
+  const shards = Math.floor(Number(env.FOLLOWER_SHARDS)) || 0;
+  if (shards < 1) return;
+  const name = env.FOLLOWER.idFromName(`shard-${hashOf(workflow + id) % shards}`);
+  const toEnd = method === "terminate";
+  const following = handOver(() => env.FOLLOWER.get(name).follow(workflow, binding, id, toEnd));
+  waitUntil(following);
+  if (toEnd) await within(settleMs, following).catch(() => {});
+}
+
+/**
+ * Call the follower, and once more if it cannot be reached.
+ * @param {() => Promise<void>} call
+ */
+async function handOver(call) {
+  try {
+    await call();
+  } catch {
+    await call().catch((error) => console.error(`The follower was not reached: ${error}`));
+  }
+}
+
+/** @param {string} text */
+function hashOf(text) {
+  let hash = 0;
+  for (let n = 0; n < text.length; n += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(n)) >>> 0;
+  return hash;
 }
 
 /**

@@ -56,7 +56,13 @@ class CommandEngine:
     def _describe(self, instance: Key, method: str, *arguments: str) -> dict[str, Any]:
         workflow, instance_id = instance
         binding = self._bindings[workflow]
-        return {"binding": binding, "method": method, "id": instance_id, "arguments": arguments}
+        return {
+            "workflow": workflow,
+            "binding": binding,
+            "method": method,
+            "id": instance_id,
+            "arguments": arguments,
+        }
 
     @staticmethod
     async def _send(requests: Sequence[Mapping[str, Any]]) -> list[EngineState | EngineError]:

@@ -91,7 +91,7 @@ def update_instance(
     of a refusal.
     """
     statements = [_insert(update)] if create else []
-    if (change := _change(update, principal)) is not None:
+    if (change := change_instance(update, principal)) is not None:
         statements.append(change)
     statements.append(_guard(update, principal, number))
     return statements
@@ -130,8 +130,15 @@ def _insert(update: UpdateInstance) -> Statement:
     )
 
 
-def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
+def change_instance(
+    update: UpdateInstance, principal: Principal, *, at: str | None = None
+) -> Statement | None:
+    """Make the statement that changes an instance, unless its status does not allow that.
+
+    `at` is the time of the change, by default the present.
+    """
     bound = Parameters(principal)
+    now = NOW if at is None else bound.bind(at)
     changes: dict[str, str] = {}
     allowed = ""
     if update.has("reference"):
@@ -157,12 +164,12 @@ def _change(update: UpdateInstance, principal: Principal) -> Statement | None:
     if update.run is not None:
         allowed += f" AND run={bound.bind_integer(update.run)}"
     assignments = [f"{column}={value}" for column, value in changes.items()]
-    assignments.append(f"updated_at={NOW}")
+    assignments.append(f"updated_at={now}")
     if update.status is not None:
         if update.status not in UNSTARTED:
-            assignments.append(f"started_at=coalesce(started_at,{NOW})")
+            assignments.append(f"started_at=coalesce(started_at,{now})")
         if update.status in TERMINAL:
-            assignments.append(f"completed_at=coalesce(completed_at,{NOW})")
+            assignments.append(f"completed_at=coalesce(completed_at,{now})")
     before = ",".join(changes)
     after = ",".join(changes.values())
     # An update that changes nothing succeeds, but must not set a time or add an event.

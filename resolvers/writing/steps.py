@@ -64,17 +64,23 @@ class _Shape:
     output: bool
     error: bool
     failed_attempt: bool
+    at: bool
     restrictions: RestrictionsShape
 
 
 def update_step(
-    update: UpdateStep, principal: Principal, *, number: int | None = None
+    update: UpdateStep,
+    principal: Principal,
+    *,
+    number: int | None = None,
+    at: str | None = None,
 ) -> list[Statement]:
     """Make the statements of an update: the upsert of the step, and the guard.
 
     The guard refuses the transaction unless the step then is as requested. `number` is the
-    update's index in a batch, for the path of a refusal. If the update has the error of a failed
-    attempt, a third statement gives the error to that attempt if a later one began before.
+    update's index in a batch, for the path of a refusal, and `at` the time of the change, by
+    default the present. If the update has the error of a failed attempt, a third statement gives
+    the error to that attempt if a later one began before.
     """
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
@@ -93,6 +99,7 @@ def update_step(
         output=update.has("output"),
         error=update.has("error"),
         failed_attempt=update.failed_attempt is not None,
+        at=at is not None,
         restrictions=principal.restrictions.shape,
     )
     values = {
@@ -113,6 +120,7 @@ def update_step(
         "first_attempt": first,
         "retry_at": update.retry_at if status is StepStatus.RETRYING else None,
         "number": number,
+        "at": at,
         **restriction_values(principal.restrictions),
     }
     templates = [_upsert(shape), _guard(shape)]
@@ -124,7 +132,7 @@ def update_step(
 @lru_cache(WRITE_CACHE_SIZE)
 def _upsert(shape: _Shape) -> Template:
     names = Names()
-    status = shape.status
+    status, now = shape.status, _now(shape, names)
     columns = {
         "instance": "i.id",
         "run": "i.run",
@@ -146,9 +154,9 @@ def _upsert(shape: _Shape) -> Template:
         "retry_backoff": names.add("retry_backoff"),
         "attempt": names.integer("first_attempt"),
         "next_retry_at": names.add("retry_at"),
-        "started_at": "NULL" if status is StepStatus.PENDING else NOW,
-        "completed_at": NOW if status in STEP_TERMINAL else "NULL",
-        "updated_at": NOW,
+        "started_at": "NULL" if status is StepStatus.PENDING else now,
+        "completed_at": now if status in STEP_TERMINAL else "NULL",
+        "updated_at": now,
     }
     attempt = _attempt(shape, names)
     changes = {
@@ -178,10 +186,13 @@ def _upsert(shape: _Shape) -> Template:
         succeeds = f" AND ({attempt}>steps.attempt OR NOT {_HAS_FAILED})"
     elif status in (StepStatus.RUNNING, StepStatus.COMPLETED):
         succeeds = f" AND {attempt}<={MAX_ATTEMPT}"
-    # The end of a step may be reported after that of its instance, but none may begin.
+    # The end of a step may be reported after that of its instance, but none may begin. With the
+    # engine's time, it has begun before.
     alive, ended = "", _STEP_TERMINAL
     if status not in STEP_TERMINAL:
-        alive, ended = f" AND i.status NOT IN {_TERMINAL}", _STEP_ENDED
+        ended = _STEP_ENDED
+        if not shape.at:
+            alive = f" AND i.status NOT IN {_TERMINAL}"
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
         f" FROM instances i WHERE {_instance(shape, names)}{alive}"
@@ -191,6 +202,10 @@ def _upsert(shape: _Shape) -> Template:
         # The guard reports that another step has the index.
         " ON CONFLICT (instance,run,step_index) DO NOTHING"
     )
+
+
+def _now(shape: _Shape, names: Names) -> str:
+    return names.add("at") if shape.at else NOW
 
 
 def _instance(shape: _Shape, names: Names, *, any_run: bool = False) -> str:
@@ -254,7 +269,8 @@ def _late_failure(shape: _Shape) -> Template:
     names = Names()
     attempt = names.integer("attempt")
     return names.template(
-        f"UPDATE attempts SET error={names.add('error')},ended_at=coalesce(ended_at,{NOW}),"
+        f"UPDATE attempts SET error={names.add('error')},"
+        f"ended_at=coalesce(ended_at,{_now(shape, names)}),"
         f"retry_at=coalesce(retry_at,{names.add('retry_at')})"
         " WHERE step=(SELECT s.id FROM instances i JOIN steps s ON s.instance=i.id AND s.run=i.run"
         f" WHERE {_instance(shape, names)} AND s.name={names.add('name')}"

@@ -394,7 +394,7 @@ async def test_actions_reach_the_engine(client: FlowflareClient, name: str) -> N
         client.restart_workflow,
     ):
         assert isinstance(await act(f"{name}-unknown"), NotFound)
-    sent = await client.send_workflow_event(f"{name}-unknown", "approved", {"by": "me"})
+    sent = await client.send_workflow_event(f"{name}-unknown", "approved", payload={"by": "me"})
     assert isinstance(sent, NotFound)
 
 

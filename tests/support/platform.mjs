@@ -20,6 +20,10 @@ export class ObjectStorage {
   async setAlarm(at) {
     this.alarm = at;
   }
+
+  async deleteAlarm() {
+    this.alarm = null;
+  }
 }
 
 class Sql {
@@ -54,6 +58,10 @@ class Rows {
   one() {
     if (this.#rows.length !== 1) throw new Error(`${this.#rows.length} rows, not one`);
     return this.#rows[0];
+  }
+
+  toArray() {
+    return this.#rows;
   }
 
   raw() {

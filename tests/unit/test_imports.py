@@ -19,6 +19,7 @@ _PACKAGES = {
     "resolvers.subscriptions": {"base", "ports", "access", "compiling"},
     "resolvers.writing": {"base", "ports", "access", "compiling"},
     "resolvers.engine": {"base", "ports", "access", "writing"},
+    "resolvers.following": {"base", "ports", "access", "writing"},
     "resolvers.executing": {"base", "ports", "access", "compiling", "writing", "subscriptions"},
 }
 # The folders of the Worker, with the folders that each may import.
@@ -26,9 +27,10 @@ _BELOW = {
     "resolvers": set[str](),
     "schema": {"resolvers"},
     "tracker_do": {"resolvers"},
+    "follower_do": {"resolvers"},
 }
 # The modules that use the platform.
-_EDGES = {"worker.py", "schema/edge.py", "tracker_do/tracker.py"}
+_EDGES = {"worker.py", "schema/edge.py", "tracker_do/tracker.py", "follower_do/follower.py"}
 
 
 def modules(folder: str) -> list[Path]:

@@ -65,7 +65,13 @@ def test_a_refusal_of_the_engine_is_raised_with_its_message_and_state() -> None:
     engine = CommandEngine({"order": "ORDER"})
     step = json.loads(runner.start(engine.act("order", "i-1", action="pause")))
     [request] = step["engine"]["requests"]
-    assert request == {"binding": "ORDER", "method": "pause", "id": "i-1", "arguments": []}
+    assert request == {
+        "workflow": "order",
+        "binding": "ORDER",
+        "method": "pause",
+        "id": "i-1",
+        "arguments": [],
+    }
     result = {"error": "instance is busy", "state": {"status": "waitingForPause"}}
     with pytest.raises(EngineError, match="instance is busy") as refused:
         runner.resume(step["task"], json.dumps({"results": [result]}))

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { configure, sendRequests } from "../../../resolvers/runtime/engine.mjs";
-import { env } from "../../support/cloudflare_workers.mjs";
+import { background, env } from "../../support/cloudflare_workers.mjs";
 
 /** @type {string[]} the calls of the binding */
 let calls;
@@ -18,6 +18,7 @@ beforeEach(() => {
     exists: "already exists",
   });
   calls = [];
+  env.FOLLOWER_SHARDS = 0;
   statusOf = () => ({ status: "running" });
   const record = (/** @type {string} */ name) => async () => void calls.push(name);
   env.ORDER = {
@@ -25,6 +26,7 @@ beforeEach(() => {
     get: async (/** @type {string} */ id) => ({
       status: async () => statusOf(id),
       pause: record("pause"),
+      terminate: record("terminate"),
       restart: record("restart"),
       sendEvent: async (/** @type {object} */ event) => void calls.push(JSON.stringify(event)),
     }),
@@ -39,6 +41,7 @@ beforeEach(() => {
 const send = (requests, limits) =>
   sendRequests({
     requests: requests.map((request) => ({
+      workflow: "order",
       binding: "ORDER",
       id: "i-1",
       arguments: [],
@@ -182,4 +185,87 @@ test("a request that fails does not prevent the others", async () => {
     { error: "broken" },
     { state: { status: "running" } },
   ]);
+});
+
+/**
+ * Have a follower in `shards` objects; what it was handed.
+ * @param {unknown} shards
+ * @param {(call: number) => Promise<void>} [follow]
+ */
+function withFollower(shards, follow = async () => {}) {
+  /** @type {any[][]} */
+  const handed = [];
+  env.FOLLOWER_SHARDS = shards;
+  env.FOLLOWER = {
+    idFromName: (/** @type {string} */ name) => name,
+    get: (/** @type {string} */ name) => ({
+      follow: (/** @type {any[]} */ ...values) => (
+        handed.push([name, ...values]),
+        follow(handed.length)
+      ),
+    }),
+  };
+  return handed;
+}
+
+test("the follower gets the instances that are started and acted on, always in the same object", async () => {
+  const handed = withFollower("8");
+  await send(
+    [{ method: "create", arguments: ["1"] }, { method: "pause" }, { method: "getStatus" }],
+    { concurrency: 1 },
+  );
+  await background();
+  assert.deepEqual(
+    handed.map((call) => call.slice(1)),
+    [
+      ["order", "ORDER", "i-1", false],
+      ["order", "ORDER", "i-1", false],
+    ],
+  );
+  assert.equal(handed[0][0], handed[1][0]);
+});
+
+for (const shards of [undefined, "0", 0, "none", -1]) {
+  test(`nothing is followed with ${shards} as FOLLOWER_SHARDS`, async () => {
+    const handed = withFollower(shards);
+    await send([{ method: "create", arguments: ["1"] }]);
+    await background();
+    assert.deepEqual(handed, []);
+  });
+}
+
+test("instances are spread over the followers", async () => {
+  const handed = withFollower(4);
+  const requests = Array.from({ length: 40 }, (_, n) => ({
+    method: "create",
+    id: `i-${n}`,
+    arguments: ["1"],
+  }));
+  await send(requests);
+  await background();
+  assert.deepEqual([...new Set(handed.map(([name]) => name))].sort(), [
+    "shard-0",
+    "shard-1",
+    "shard-2",
+    "shard-3",
+  ]);
+});
+
+test("a follower that is not reached is called once more, and the action succeeds", async (t) => {
+  const errors = t.mock.method(console, "error", () => {});
+  const handed = withFollower(1, () => Promise.reject(new Error("overloaded")));
+  assert.deepEqual(await send([{ method: "create", arguments: ["1"] }]), [{}]);
+  await background();
+  assert.equal(handed.length, 2);
+  assert.equal(errors.mock.callCount(), 1);
+});
+
+test("a termination waits for the follower, but not longer than for its effect", async () => {
+  /** @type {() => void} */
+  let recorded = () => {};
+  const handed = withFollower(1, () => new Promise((done) => (recorded = done)));
+  await send([{ method: "terminate" }], { settleMs: 20 });
+  assert.deepEqual(handed, [["shard-0", "order", "ORDER", "i-1", true]]);
+  recorded();
+  await background();
 });

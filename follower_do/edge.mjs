@@ -1,0 +1,21 @@
+// The functions of the follower that the runtime calls.
+
+import { asPythonHandler } from "../resolvers/runtime/handlers.mjs";
+import { Follower } from "./follower.mjs";
+
+export { install } from "./python.mjs";
+
+/**
+ * Open a shard. Its handlers have the form in which the runtime calls Python functions.
+ * @param {DurableObjectState} ctx
+ */
+export function open(ctx) {
+  const follower = new Follower(ctx);
+  return {
+    follow: asPythonHandler((workflow, binding, id, toEnd) =>
+      follower.follow({ workflow, binding, id }, toEnd),
+    ),
+    onAlarm: asPythonHandler(() => follower.onAlarm()),
+    status: () => follower.status(),
+  };
+}

@@ -1,0 +1,476 @@
+"""A history, in whatever parts it is read, becomes the same rows once."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, TypeAlias
+
+import pytest
+
+from resolvers.base.limits import FOLLOW_REST_MS, FOLLOW_RETRY_MS, MAX_FOLLOW_UPDATES
+from resolvers.base.vocabulary import InstanceStatus, StepKind
+from resolvers.following.follower import Follower
+from resolvers.following.history import instant, parse_event
+from resolvers.following.translation import Open, status_of
+from resolvers.ports.database import DatabaseError
+from tests.support.client import finished
+from tests.support.d1 import SqliteD1
+from tests.support.engines import RecordingEngine
+from tests.support.writing import Writer
+
+NOW_MS = 1_800_000_000_000
+KEY = ("w", "i")
+CONFIG = {"config": {"retries": {"limit": 3, "delay": "2 seconds", "backoff": "linear"}}}
+
+Event: TypeAlias = dict[str, Any]
+Line: TypeAlias = tuple[str, str, dict[str, Any]]
+"""Type and step of an event, and what else it has."""
+
+
+class History:
+    """Builds a history, one event after the other, a millisecond apart."""
+
+    def __init__(self, begins_ms: int = NOW_MS) -> None:
+        self.events: list[Event] = []
+        self._now_ms = begins_ms
+        for type_ in ("workflow_queued", "workflow_started", "workflow_running"):
+            self.add(type_)
+
+    def add(self, type_: str, step: str | None = None, **more: Any) -> History:
+        """Append an event."""
+        named = {} if step is None else {"step": step}
+        event = {"id": len(self.events) + 1, "at": self._now_ms, "type": type_, **named, **more}
+        self.events.append(event)
+        self._now_ms += 1
+        return self
+
+    def task(self, step: str, failures: int = 0) -> History:
+        """Append a task that succeeds after some failures."""
+        self.add("step_started", step, details=CONFIG)
+        for attempt in range(1, failures + 1):
+            self.add("attempt_started", step, attempt=attempt)
+            error, details = ("TypeError", f"no {attempt}"), {"retryDelayMs": 50}
+            self.add("attempt_errored", step, attempt=attempt, error=error, details=details)
+        self.add("attempt_started", step, attempt=failures + 1)
+        self.add("attempt_completed", step, attempt=failures + 1)
+        return self.add("step_completed", step, value='"done"')
+
+    def end(self, type_: str = "workflow_completed", **more: Any) -> History:
+        return self.add(type_, **more)
+
+
+def journey() -> History:
+    """A history with every kind of step."""
+    history = History().task("pack-1").task("pack-2", failures=2)
+    history.add("sleep_started", "nap-1", details={"durationMs": 5_000})
+    history.add("sleep_completed", "nap-1")
+    history.add("wait_started", "hear-1", details={"eventType": "go"})
+    history.add("step_started", "beside-1", details=CONFIG)
+    history.add("attempt_started", "beside-1", attempt=1)
+    history.add("wait_timed_out", "hear-1")
+    history.add("attempt_errored", "beside-1", attempt=1, error=("E", "last"))
+    history.add("step_errored", "beside-1", error=("E", "last"))
+    history.add("step_started", "open-1").add("attempt_started", "open-1", attempt=1)
+    return history.end(value='{"all":1}')
+
+
+class Recording:
+    """An instance on a database of its own, and what follows it."""
+
+    def __init__(self, follower: Follower | None = None) -> None:
+        self.writer = Writer(engine=RecordingEngine("w"))
+        self.database = self.writer.database
+        self.writer.start(instanceId="i", input=[1])
+        self.follower = follower or Follower(self.database)
+
+    def begin(self, *, search: bool = False, follower: Follower | None = None) -> dict[str, Any]:
+        return finished((follower or self.follower).begin(KEY, search=search))
+
+    def record(
+        self,
+        reading: int,
+        events: list[Event],
+        *,
+        is_over: bool = False,
+        follower: Follower | None = None,
+    ) -> dict[str, Any]:
+        return finished(
+            (follower or self.follower).record(reading, events, is_over=is_over, now_ms=NOW_MS)
+        )
+
+    def follow(self, history: History, *parts: int) -> dict[str, Any]:
+        """Read a history as follower.mjs does, in parts of these sizes and then at once.
+
+        After each part another reading begins.
+        """
+        sizes = [*parts, len(history.events)]
+        result: dict[str, Any] = {}
+        is_search = False
+        for size in sizes:
+            begun = self.begin(search=is_search)
+            events = history.events[begun["after"] :][: size + 1]
+            while events:
+                result = self.record(begun["reading"], events)
+                if "next" not in result:
+                    break
+                events = [event for event in events if event["id"] > result["next"]]
+            is_search = bool(result.get("search"))
+            if "ended" in result:
+                break
+        return result
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that is recorded, with its times."""
+        select = self.database.rows
+        columns = "instance,run,name,occurrence,status,output,error,attempt,started_at,completed_at"
+        return {
+            **self.writer.state(),
+            "times": select("SELECT started_at,completed_at,followed FROM instances"),
+            "steps": select(f"SELECT {columns},next_retry_at FROM steps ORDER BY id"),
+            "attempts": select("SELECT * FROM attempts ORDER BY step,number"),
+            "events": select(
+                "SELECT type,run,status,step,occurrence,attempt,data,iif(id=1,NULL,at)"
+                " FROM events ORDER BY id"
+            ),
+        }
+
+
+def followed(history: History, *parts: int) -> dict[str, list[tuple[Any, ...]]]:
+    recording = Recording()
+    recording.follow(history, *parts)
+    return recording.rows()
+
+
+def test_a_history_becomes_steps_attempts_and_events_with_its_times() -> None:
+    recording = Recording()
+    assert recording.follow(journey()) == {"ended": True}
+    steps = recording.database.rows(
+        "SELECT name,occurrence,kind,status,attempt,retry_limit,retry_delay,retry_backoff"
+        " FROM steps ORDER BY step_index"
+    )
+    policy = (3, 2000, "LINEAR")
+    none = (None, None, None)
+    assert steps == [
+        ("pack", 1, "TASK", "COMPLETED", 1, *policy),
+        ("pack", 2, "TASK", "COMPLETED", 3, *policy),
+        ("nap", 1, "SLEEP", "COMPLETED", 0, *none),
+        ("hear", 1, "WAIT_FOR_EVENT", "FAILED", 0, *none),
+        ("beside", 1, "TASK", "FAILED", 1, *policy),
+        ("open", 1, "TASK", "CANCELLED", 1, *none),
+    ]
+    attempts = recording.database.rows(
+        "SELECT number,a.status,a.started_at,a.ended_at,retry_at FROM attempts a"
+        " JOIN steps s ON s.id=step WHERE name='pack' AND occurrence=2 ORDER BY number"
+    )
+    times = {event["id"]: instant(event["at"]) for event in journey().events}
+    assert attempts == [
+        (1, "FAILED", times[8], times[10], instant(NOW_MS + 9 + 50)),
+        (2, "FAILED", times[11], times[12], instant(NOW_MS + 11 + 50)),
+        (3, "COMPLETED", times[13], times[15], None),
+    ]
+    [instance] = recording.database.rows(
+        "SELECT status,input,output,started_at,completed_at FROM instances"
+    )
+    last = journey().events[-1]["at"]
+    assert instance == ("COMPLETED", "[1]", '{"all":1}', times[3], instant(last))
+
+
+NAMES = ("plain", "two\nlines", "n" * 300)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_parts_of_any_history_give_the_same_rows(seed: int) -> None:
+    chance = random.Random(seed)
+    history = History()
+    open_steps: list[tuple[str, str]] = []
+    for number in range(chance.randrange(5, 60)):
+        if open_steps and chance.random() < 0.5:
+            kind, name = open_steps.pop(chance.randrange(len(open_steps)))
+            history.add(f"{kind}_completed", name, value="1")
+            continue
+        kind, name = chance.choice(("step", "sleep", "wait")), f"{NAMES[number % 3]}-{number + 1}"
+        if chance.random() < 0.3:
+            history.task(name, failures=chance.randrange(3))
+            continue
+        history.add(f"{kind}_started", name, details={"durationMs": chance.randrange(10_000)})
+        if kind == "step":
+            history.add("attempt_started", name, attempt=1)
+        open_steps.append((kind, name))
+    history.end(chance.choice(("workflow_completed", "workflow_errored", "workflow_terminated")))
+    whole = followed(history)
+    parts = [chance.randrange(1, 6) for _ in range(len(history.events))]
+    assert followed(history, *parts) == whole
+
+
+def test_a_part_that_is_recorded_twice_changes_nothing() -> None:
+    recording = Recording()
+    history = journey().events
+    first = recording.begin()["reading"]
+    second = recording.begin()["reading"]
+    assert recording.record(first, history[:12]) == {"next": 12}
+    rows = recording.rows()
+    assert recording.record(second, history[:12]) == {"again": True}
+    assert recording.record(second, history[:12]) == {"again": True}
+    assert recording.rows() == rows
+
+
+def test_two_followers_in_turn_give_the_rows_of_one() -> None:
+    recording = Recording()
+    other = Follower(recording.database)
+    history = journey().events
+    begun = [(follower, recording.begin(follower=follower)) for follower in (None, other)]
+    for turn in range(400):
+        follower, result = begun[turn % 2]
+        after = result["after"]
+        answer = recording.record(result["reading"], history[after:][:4], follower=follower)
+        if "ended" in answer:
+            break
+        if "again" in answer:
+            begun[turn % 2] = (follower, recording.begin(follower=follower))
+        else:
+            begun[turn % 2] = (follower, {**result, "after": answer["next"]})
+    assert recording.rows() == followed(journey())
+
+
+def test_a_batch_that_fails_changes_nothing_and_is_made_again() -> None:
+    recording = Recording()
+    history = journey().events
+    broken = "CREATE TRIGGER broken BEFORE INSERT ON steps WHEN NEW.name='nap'"
+    recording.database.connection.execute(f"{broken} BEGIN SELECT raise(ABORT,'D1 is down'); END")
+    rows = recording.rows()
+    begun = recording.begin()
+    with pytest.raises(DatabaseError, match="D1 is down"):
+        recording.record(begun["reading"], history)
+    assert recording.rows() == rows
+    # The state of that reading is lost, so another begins.
+    assert recording.record(begun["reading"], history) == {"again": True}
+    recording.database.connection.execute("DROP TRIGGER broken")
+    assert recording.follow(journey()) == {"ended": True}
+    assert recording.rows() == followed(journey())
+
+
+def test_a_long_history_is_recorded_in_several_batches() -> None:
+    history = History()
+    for number in range(1, 2 * MAX_FOLLOW_UPDATES):
+        history.task(f"s-{number}")
+    recording = Recording()
+    before = len(recording.database.batches)
+    assert recording.follow(history.end()) == {"ended": True}
+    sizes = [len(batch) for batch in recording.database.batches[before + 1 :]]
+    assert len(sizes) > 2
+    assert max(sizes) <= 3 * MAX_FOLLOW_UPDATES
+    [(count,)] = recording.database.rows("SELECT count(*) FROM steps WHERE status='COMPLETED'")
+    assert count == 2 * MAX_FOLLOW_UPDATES - 1
+
+
+def test_a_history_that_begins_again_is_the_next_run() -> None:
+    recording = Recording()
+    first = History().task("old-1").task("old-2")
+    recording.follow(first)
+    second = History(NOW_MS + 60_000).task("new-1").task("new-2").end()
+    assert recording.follow(second, 1, 1) == {"ended": True}
+    steps = recording.database.rows("SELECT run,name,status FROM steps ORDER BY id")
+    assert steps == [(1, "old", "COMPLETED")] * 2 + [(2, "new", "COMPLETED")] * 2
+    [(status,)] = recording.database.rows("SELECT status FROM runs WHERE run=1")
+    assert status == "TERMINATED"
+
+
+def test_a_history_that_is_shorter_than_the_position_is_the_next_run() -> None:
+    recording = Recording()
+    recording.follow(History().task("old-1").task("old-2"))
+    second = History(NOW_MS + 60_000).task("new-1")
+    begun = recording.begin()
+    assert begun["after"] > len(second.events)
+    assert recording.record(begun["reading"], []) == {"again": True, "search": True}
+    search = recording.begin(search=True)
+    assert search["after"] == 0
+    assert recording.record(search["reading"], second.events[:2]) == {"next": 2}
+    assert recording.record(search["reading"], second.events[2:])["next"] == len(second.events)
+    assert recording.record(search["reading"], []) == {"again": True}
+    assert "next" in recording.follow(second)
+    assert recording.database.rows("SELECT run,name FROM steps WHERE run=2") == [(2, "new")]
+
+
+def test_a_search_that_finds_the_position_changes_nothing() -> None:
+    recording = Recording()
+    history = History().task("one-1")
+    recording.follow(history)
+    rows = recording.rows()
+    search = recording.begin(search=True)
+    later = {"due": NOW_MS + FOLLOW_RETRY_MS}
+    assert recording.record(search["reading"], history.events) == later
+    search = recording.begin(search=True)
+    assert recording.record(search["reading"], []) == later
+    assert recording.rows() == rows
+
+
+def test_after_a_restart_the_old_history_is_not_recorded_as_the_new_run() -> None:
+    recording = Recording()
+    first = journey()
+    recording.follow(first)
+    assert recording.writer.act("restart")["__typename"] == "InstancePayload"
+    rows = recording.rows()
+    later = {"due": NOW_MS + FOLLOW_RETRY_MS}
+    assert recording.follow(first) == later
+    begun = recording.begin()
+    assert recording.record(begun["reading"], []) == later
+    assert recording.rows() == rows
+    second = History(NOW_MS + 60_000).task("again-1").end()
+    assert recording.follow(second) == {"ended": True}
+    assert recording.writer.read()["run"] == 2
+    assert recording.writer.read()["status"] == "COMPLETED"
+
+
+def test_a_part_of_the_run_before_is_refused_after_a_restart() -> None:
+    recording = Recording()
+    history = journey().events
+    reading = recording.begin()["reading"]
+    recording.record(reading, history[:8])
+    recording.writer.act("restart")
+    rows = recording.rows()
+    assert recording.record(reading, history[8:]) == {"again": True}
+    assert recording.rows() == rows
+
+
+def test_what_came_before_a_recorded_termination_is_recorded() -> None:
+    recording = Recording()
+    history = History().task("one-1").add("step_started", "two-1")
+    history.add("attempt_started", "two-1", attempt=1).end("workflow_terminated")
+    recording.follow(History())
+    assert recording.writer.act("terminate")["instance"]["status"] == "TERMINATED"
+    assert recording.follow(history) == {"ended": True}
+    steps = recording.database.rows("SELECT name,status,completed_at FROM steps ORDER BY id")
+    end = instant(history.events[-1]["at"])
+    assert [step[:2] for step in steps] == [("one", "COMPLETED"), ("two", "CANCELLED")]
+    assert steps[1][2] == end
+    assert recording.writer.read()["completedAt"] == end
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "workflow_waiting",
+        "workflow_unheard_of",
+        "rollback_started",
+        "rollback_step_started",
+        "rollback_attempt_errored",
+        "step_paused",
+        "sleep_extended",
+        "unheard",
+        "",
+    ],
+)
+def test_types_that_are_not_known_change_nothing(type_: str) -> None:
+    history, plain = History(), History()
+    for events in (history, plain):
+        events.add("step_started", "s-1").add("attempt_started", "s-1", attempt=1)
+    history.add(type_, "s-1" if not type_.startswith("workflow") else None)
+    rows, expected = followed(history), followed(plain)
+    for each in (rows, expected):
+        del each["times"]
+    assert rows == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("load-3", ("load", 3)),
+        ("a-b-12", ("a-b", 12)),
+        ("-1", ("", 1)),
+        ("--2", ("-", 2)),
+        ("line\nbreak-1", ("line\nbreak", 1)),
+        ("no number", ("no number", 1)),
+        ("zero-0", ("zero-0", 1)),
+        ("arabic-٣", ("arabic-٣", 1)),
+        ("huge-12345678901234567890", ("huge-12345678901234567890", 1)),
+    ],
+)
+def test_a_step_is_its_name_and_its_occurrence(name: str, key: tuple[str, int]) -> None:
+    step = parse_event({"id": 1, "at": 1, "type": "step_started", "step": name}).step
+    assert step is not None
+    assert (step.name, step.occurrence) == key
+
+
+def test_odd_details_are_recorded_as_far_as_they_can_be() -> None:
+    history = History()
+    for number, config in enumerate(
+        (None, {}, {"retries": None}, {"retries": {"limit": None, "delay": 1}}), 1
+    ):
+        history.add("step_started", f"s-{number}", details={"config": config})
+        history.add("attempt_started", f"s-{number}", attempt=1)
+        history.add("attempt_errored", f"s-{number}", attempt=1, details={"retryDelayMs": 1e300})
+    history.add("sleep_started", "nap-1", details={"durationMs": 1e300}).add("sleep_started", "n-1")
+    history.end("workflow_errored")
+    recording = Recording()
+    assert recording.follow(history) == {"ended": True}
+    [(retry_at,)] = recording.database.rows("SELECT DISTINCT retry_at FROM attempts")
+    assert retry_at == "9999-12-31T23:59:59.999Z"
+    assert recording.writer.read()["error"] is None
+
+
+def test_an_instance_that_is_not_tracked_has_ended() -> None:
+    follower = Follower(SqliteD1())
+    assert finished(follower.begin(KEY, search=False)) == {"ended": True}
+
+
+def test_the_input_is_taken_if_none_is_known() -> None:
+    recording = Recording()
+    recording.database.connection.execute("UPDATE instances SET input=NULL")
+    history = History()
+    history.events[1]["value"] = '{"a":1}'
+    recording.follow(history)
+    assert recording.writer.read()["input"] == {"a": 1}
+
+
+def _rests(*events: Line, status: str = "") -> Any:
+    """The result after a while without events, behind a history with these."""
+    recording, history = Recording(), History()
+    for type_, step, more in events:
+        history.add(type_, step, **more)
+    if status:
+        history.add(status)
+    reading = recording.begin()["reading"]
+    assert "next" in recording.record(reading, history.events)
+    return recording.record(reading, [])
+
+
+SLEEP: Line = ("sleep_started", "nap-1", {"details": {"durationMs": 5_000_000}})
+WAIT: Line = ("wait_started", "hear-1", {})
+TASK: Line = ("step_started", "work-1", {})
+FAILED: Line = ("attempt_errored", "work-1", {"attempt": 1, "details": {"retryDelayMs": 7_000_000}})
+SHORT: Line = ("sleep_started", "wink-1", {"details": {"durationMs": 9_000}})
+REST = NOW_MS + FOLLOW_REST_MS
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (_rests(SLEEP), {"due": NOW_MS + 3 + 5_000_000}),
+        (_rests(TASK, FAILED), {"due": NOW_MS + 4 + 7_000_000}),
+        (_rests(TASK, FAILED, SLEEP), {"due": NOW_MS + 5 + 5_000_000}),
+        (_rests(WAIT), {"due": REST}),
+        (_rests(WAIT, SLEEP), {"due": REST}),
+        (_rests(WAIT, SHORT), {"due": NOW_MS + 4 + 9_000}),
+        (_rests(SLEEP, status="workflow_paused"), {"due": REST}),
+        (_rests(status="workflow_queued"), {"due": REST}),
+        (_rests(SLEEP, TASK), {"again": True}),
+        (_rests(), {"again": True}),
+    ],
+)
+def test_a_history_is_closed_while_nothing_can_happen(result: Any, expected: Any) -> None:
+    assert result == expected
+
+
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [
+        ([], InstanceStatus.RUNNING),
+        ([StepKind.SLEEP], InstanceStatus.SLEEPING),
+        ([StepKind.SLEEP, StepKind.WAIT_FOR_EVENT], InstanceStatus.WAITING),
+        ([StepKind.SLEEP, StepKind.WAIT_FOR_EVENT, StepKind.TASK], InstanceStatus.RUNNING),
+    ],
+)
+def test_the_status_follows_from_the_open_steps(
+    kinds: list[StepKind], status: InstanceStatus
+) -> None:
+    assert status_of([Open(kind) for kind in kinds])[0] is status
