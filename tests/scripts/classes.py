@@ -9,6 +9,10 @@ class WorkflowTracker(DurableObject):
     pass
 
 
+class WorkflowFollower(DurableObject):
+    pass
+
+
 class OrderProcessing(WorkflowEntrypoint):
     async def run(self, event, step):
         return None

@@ -104,8 +104,8 @@ _LIMITS: dict[str, _Accepts] = {
     "MAX_TOKEN_LIFETIME_MS": writes(lambda w, n: token(w, {"expiresIn": n})),
 }
 # Tested elsewhere: in tests/unit (documents, variables, reporting, runner, frames, protocol), in
-# test_writes.py, test_identity.py, test_costs.py, test_polls.py, test_poll_costs.py and
-# tests/worker.
+# test_writes.py, test_identity.py, test_following.py, test_costs.py, test_polls.py,
+# test_poll_costs.py and tests/worker.
 _ELSEWHERE = {
     "MAX_BODY_BYTES", "MAX_BODY_DEPTH", "MAX_BODY_VALUES", "MAX_KNOWN_CALLERS",
     "MAX_INIT_FRAME_BYTES", "MAX_INIT_FRAMES", "MAX_CONCURRENT_OPERATIONS", "MAX_RESULT_BYTES",
@@ -119,7 +119,8 @@ _ELSEWHERE = {
     "MAX_POLL_EVENTS", "MAX_POLL_REPLAYS", "MAX_POLL_STATEMENTS", "MAX_SOCKETS",
     "MAX_RETRY_MS", "MAX_UNREAD_CHARACTERS", "MAX_PREFETCH_STATEMENTS", "MAX_PREFETCH_NODES",
     "MAX_PREFETCH_WRITE_STATEMENTS", "MAX_PREFETCH_CHARACTERS", "MAX_FILLED_ATTEMPTS",
-    "MAX_STEP_NAME", "MAX_SAME_ID", "MAX_SUGGESTIONS",
+    "MAX_STEP_NAME", "MAX_SAME_ID", "MAX_SUGGESTIONS", "MAX_FOLLOWED", "MAX_FOLLOW_UPDATES",
+    "MAX_FOLLOW_BYTES",
 }  # fmt: skip
 
 
