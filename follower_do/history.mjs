@@ -65,7 +65,7 @@ export class History {
       try {
         result = await within(waitMs, /** @type {Promise<any>} */ (this.#pending));
       } catch (error) {
-        // What came before is recorded first; the next call throws.
+        // The events before the error are recorded first; the next call throws.
         if (events.length > 0) break;
         throw error;
       }

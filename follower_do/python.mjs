@@ -3,7 +3,7 @@
 import { configure, newExecution, runTask } from "../resolvers/runtime/commands.mjs";
 
 /**
- * How to go on with a history (see Follower in following/follower.py).
+ * Python's decision after each part of a history (see Follower in following/follower.py).
  * @typedef {{ reading: number, after: number, ended?: boolean }} Beginning
  * @typedef {{ next?: number, again?: boolean, search?: boolean, due?: number,
  *   ended?: boolean }} Course

@@ -1,4 +1,7 @@
-"""What a history of the engine, as a Worker beside the service reads it, should be recorded as."""
+"""The rows and events that a history of the engine should be recorded as.
+
+A Worker beside the service reads the history.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Reporters:
         self._server = server
         self._instance_id = instance_id
         self._seed = seed
-        # What a reporter knows of the others: the run that it was told last, and their reports.
+        # The last run and the reports of the others that a reporter knows.
         self._run = 1
         self._sent: list[dict[str, Any]] = []
         self._together = threading.Barrier(REPORTERS)
