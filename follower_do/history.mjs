@@ -1,6 +1,7 @@
 // Reads the history of an instance from the engine
 // (https://developers.cloudflare.com/workflows/, "Subscribe to events").
 
+import { excessOf, isLonger } from "../resolvers/runtime/json_text.mjs";
 import { settings } from "./python.mjs";
 
 /**
@@ -124,13 +125,10 @@ function jsonOf(value) {
   } catch {
     return JSON.stringify({ unserializable: typeof value });
   }
-  const bytes = text.length * 3 > settings.valueBytes ? new TextEncoder().encode(text).length : 0;
-  if (bytes <= settings.valueBytes && !isDeep(text)) return text;
-  return JSON.stringify({
-    truncated: true,
-    bytes: bytes || new TextEncoder().encode(text).length,
-    preview: text.slice(0, PREVIEW_CHARACTERS),
-  });
+  const limits = { depth: settings.valueDepth, values: Infinity };
+  if (!isLonger(text, settings.valueBytes) && !excessOf(text, limits)) return text;
+  const bytes = new TextEncoder().encode(text).length;
+  return JSON.stringify({ truncated: true, bytes, preview: text.slice(0, PREVIEW_CHARACTERS) });
 }
 
 /**
@@ -146,20 +144,6 @@ function asJson(_, value) {
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { bytes: value.byteLength };
   if (value instanceof ReadableStream) return { stream: true };
   return value;
-}
-
-/**
- * True if JSON text is nested more deeply than a value may be.
- * @param {string} text
- */
-function isDeep(text) {
-  let depth = 0;
-  for (const [found] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
-    if (found === "[" || found === "{") depth += 1;
-    else if (found === "]" || found === "}") depth -= 1;
-    if (depth > settings.valueDepth) return true;
-  }
-  return false;
 }
 
 /**

@@ -18,6 +18,7 @@ from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
 from resolvers.ports.sql import NOW, in_list
 from resolvers.writing.inputs import ErrorInput
+from resolvers.writing.instances import NEXT_RUN
 from resolvers.writing.statements import Parameters
 
 
@@ -63,10 +64,9 @@ def begin_again(key: Key, sources: frozenset[InstanceStatus]) -> Statement:
     """Begin the next run of an instance, in QUEUED; the triggers keep the record of the last."""
     bound = Parameters()
     return bound.statement(
-        "UPDATE instances SET run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
         # The history of the next run begins at another time.
-        "followed=iif(followed IS NULL,NULL,json_array(0,0,'',followed->3)),"
-        f"completed_at=NULL,sleep_until=NULL,updated_at={NOW}"
+        f"UPDATE instances SET {NEXT_RUN},updated_at={NOW},"
+        "followed=iif(followed IS NULL,NULL,json_array(0,0,'',followed->3))"
         f" WHERE {_identified(key, bound)} AND status IN {in_list(sorted(sources))}"
     )
 

@@ -17,7 +17,7 @@ from resolvers.following.translation import ENDS, Open, Translation, Update
 from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
 from resolvers.writing.inputs import UpdateStep
-from resolvers.writing.instances import change_instance
+from resolvers.writing.instances import NEXT_RUN, change_instance
 from resolvers.writing.statements import Parameters
 from resolvers.writing.steps import update_step
 
@@ -113,8 +113,7 @@ def begin_next_run(followed: Followed, at: str) -> Statement:
     bound = Parameters()
     now = bound.bind(at)
     return bound.statement(
-        "UPDATE instances SET run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,"
-        f"completed_at=NULL,sleep_until=NULL,followed=NULL,updated_at={now}"
+        f"UPDATE instances SET {NEXT_RUN},followed=NULL,updated_at={now}"
         f" WHERE {_stands(followed, followed.stored, bound)}"
     )
 

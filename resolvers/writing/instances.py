@@ -28,6 +28,12 @@ from resolvers.ports.sql import NOW, in_list
 from resolvers.writing.inputs import StartWorkflow, UpdateInstance
 from resolvers.writing.statements import Parameters, several
 
+# The assignments that begin the next run of an instance; the triggers keep the one before.
+NEXT_RUN = (
+    "run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
+    "sleep_until=NULL"
+)
+
 
 def select_identified(principal: Principal, instance_id: str, workflow: str | None) -> Statement:
     """Select the visible instances with an id, at most MAX_SAME_ID, as a JSON array.

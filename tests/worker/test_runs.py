@@ -178,7 +178,7 @@ def test_a_restart_begins_the_next_run_and_keeps_the_ones_before(
         current, *before = instance["runs"]
         for field in ("status", "output", "error", "startedAt", "completedAt", "steps"):
             assert current[field] == instance[field], field
-        # What a run has recorded stays as it was.
+        # The rows of the run stay as they were.
         assert before == [earlier["runs"][0] for earlier in reversed(ended[: number - 1])]
         assert [step["name"] for step in current["steps"]] == [
             "validate",

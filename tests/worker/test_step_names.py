@@ -220,7 +220,7 @@ def test_any_other_name_is_stored_in_a_readable_form(api: Api, instance_id: str,
     assert 1 <= len(stored) <= MAX_NAME
     assert re.search(r"~[0-9a-f]{8}$", stored)
     assert not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", stored)
-    # What can be read of the name is kept.
+    # The readable part of the name is kept.
     readable = [word for word in re.split(r"[^ -~]+", name) if word]
     assert all(word[: MAX_NAME - 9] in stored for word in readable)
     # It is found by the name as it was given, and as it is stored.
