@@ -15,6 +15,7 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
     vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
     vocabulary.Backoff: "Growth of the delay between attempts",
+    vocabulary.Following: "State of the record of an instance's history in the engine",
     vocabulary.EventType: "Type of an event in the log",
     vocabulary.ErrorCode: "Stable codes of a mutation's expected failures",
     vocabulary.InstanceOrderField: "Field that a list of instances is ordered by",
@@ -43,6 +44,11 @@ _VALUES = {
         "COMPLETED": "Succeeded",
         "FAILED": "Failed, and will not be retried",
         "CANCELLED": "The run ended before the step did; set by Flowflare, never reported",
+    },
+    vocabulary.Following: {
+        "FOLLOWED": "The history is recorded, so reports have no effect",
+        "BEHIND": "The history was recorded, but cannot be read at present; reports have effect",
+        "NOT_FOLLOWED": "Nothing of the run's history is recorded; reports have effect",
     },
     vocabulary.AttemptStatus: {
         "RUNNING": "Running",

@@ -63,6 +63,16 @@ class RunMismatch(Error):
     run: int = given("Number of the current run")
 
 
+@strawberry.type(
+    description="The engine's history of the instance is recorded, so reports on it have no effect:"
+    " only reference, metadata and the stack of an error were taken"
+)
+class InstanceFollowed(Error):
+    code: ErrorCode = column(e.supplied("code"), _CODE)
+    message: str = column(e.supplied("message"), _MESSAGE)
+    instance: WorkflowInstance = column(e.same_row(), "The instance")
+
+
 @strawberry.type(description="The workflow has an instance with the id and onConflict was FAIL")
 class InstanceConflict(Error):
     code: ErrorCode = column(e.supplied("code"), _CODE)
@@ -110,6 +120,9 @@ class TrackPayload:
     applied: int = given(
         "Number of updates that changed something; the batch is applied completely or not at all"
     )
+    followed: bool = given(
+        "True if an update was about an instance that is followed, on which reports have no effect"
+    )
     cursor: EventCursor = given(
         "Head of the log after the batch; for a token with restrictions, its own last event"
     )
@@ -126,13 +139,25 @@ StartWorkflowResult = Annotated[
     strawberry.union("StartWorkflowResult", description="Result of startWorkflow"),
 ]
 UpdateWorkflowInstanceResult = Annotated[
-    InstancePayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
+    InstancePayload
+    | InstanceFollowed
+    | InvalidInput
+    | NotFound
+    | AmbiguousInstance
+    | RunMismatch
+    | IllegalTransition,
     strawberry.union(
         "UpdateWorkflowInstanceResult", description="Result of updateWorkflowInstance"
     ),
 ]
 UpdateWorkflowStepResult = Annotated[
-    StepPayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
+    StepPayload
+    | InstanceFollowed
+    | InvalidInput
+    | NotFound
+    | AmbiguousInstance
+    | RunMismatch
+    | IllegalTransition,
     strawberry.union("UpdateWorkflowStepResult", description="Result of updateWorkflowStep"),
 ]
 TrackResult = Annotated[

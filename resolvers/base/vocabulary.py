@@ -60,6 +60,14 @@ class Backoff(StrEnum):
     EXPONENTIAL = "EXPONENTIAL"
 
 
+class Following(StrEnum):
+    """State of the record of an instance's history in the engine."""
+
+    FOLLOWED = "FOLLOWED"
+    BEHIND = "BEHIND"
+    NOT_FOLLOWED = "NOT_FOLLOWED"
+
+
 class EventType(StrEnum):
     """Type of an entry of the log."""
 
@@ -91,6 +99,7 @@ class ErrorCode(StrEnum):
     CONFLICT = "CONFLICT"
     UNBOUND_WORKFLOW = "UNBOUND_WORKFLOW"
     RUN_MISMATCH = "RUN_MISMATCH"
+    FOLLOWED = "FOLLOWED"
     ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
     ENGINE_UNAVAILABLE = "ENGINE_UNAVAILABLE"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"

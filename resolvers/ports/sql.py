@@ -30,6 +30,14 @@ def integer(parameter: str) -> str:
     return f"CAST({parameter} AS INTEGER)"
 
 
+def is_followed(alias: str) -> str:
+    """SQL that is true if the engine's history of `alias`, a row of instances, is recorded.
+
+    Reports have no effect on such an instance, because the engine's history is the truth.
+    """
+    return f"({alias}.followed IS NOT NULL AND {alias}.behind_since IS NULL)"
+
+
 def literal(text: str) -> str:
     """`text` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

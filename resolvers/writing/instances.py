@@ -12,11 +12,12 @@ becomes
     WHERE instances.id=(SELECT iif(count(*)<2,max(o.id),NULL)
         FROM instances o WHERE o.instance_id=?2)
     AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
-    AND (status,sleep_until) IS NOT (?1,NULL);
+    AND (status,sleep_until) IS NOT (?1,NULL)
+    AND NOT (instances.followed IS NOT NULL AND instances.behind_since IS NULL);
     INSERT INTO refusals SELECT json_object('refusal',?2,…,'from',status,'to',?5,…)
-    FROM (SELECT i.status AS status,i.run AS run,0 AS metadata
+    FROM (SELECT i.status AS status,i.run AS run,0 AS metadata,(…) AS followed
         FROM (SELECT 1) LEFT JOIN instances i ON i.id=(…))
-    WHERE status IS NOT ?4 OR metadata
+    WHERE (status IS NOT ?4 AND NOT followed) OR metadata
 """
 
 from resolvers.access.principals import Principal
@@ -24,7 +25,7 @@ from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.database import Statement
-from resolvers.ports.sql import NOW, in_list
+from resolvers.ports.sql import NOW, in_list, is_followed
 from resolvers.writing.inputs import StartWorkflow, UpdateInstance
 from resolvers.writing.statements import Parameters, several
 
@@ -33,6 +34,12 @@ NEXT_RUN = (
     "run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
     "sleep_until=NULL"
 )
+
+
+# The fields besides `status` that reports cannot change while the instance is followed, and those
+# that they can.
+_PROGRESS = ("input", "output", "error", "sleep_until")
+_TAKEN = ("instance_id", "workflow", "run", "reference", "metadata")
 
 
 def select_identified(principal: Principal, instance_id: str, workflow: str | None) -> Statement:
@@ -95,12 +102,32 @@ def update_instance(
     The guard refuses the transaction unless the instance then exists with the requested status,
     and in the run that the update names. `number` is the update's index in a batch, for the path
     of a refusal.
+
+    If the instance is followed, only reference, metadata and the stack of the error are taken, and
+    its status is no reason to refuse.
     """
     statements = [_insert(update)] if create else []
-    if (change := change_instance(update, principal)) is not None:
-        statements.append(change)
+    if not reports_progress(update):
+        statements += _change(update, principal)
+    else:
+        statements += _change(update, principal, condition=f" AND NOT {is_followed('instances')}")
+        statements += _change(
+            _taken(update), principal, condition=f" AND {is_followed('instances')}"
+        )
+        statements += _stack(update, principal)
     statements.append(_guard(update, principal, number))
     return statements
+
+
+def reports_progress(update: UpdateInstance) -> bool:
+    """True if the update has fields that an instance that is followed gets from its history."""
+    return update.status is not None or any(map(update.has, _PROGRESS))
+
+
+def _taken(update: UpdateInstance) -> UpdateInstance:
+    """The part of an update that has an effect on an instance that is followed."""
+    given = {name: getattr(update, name) for name in _TAKEN if update.has(name)}
+    return UpdateInstance.model_construct(**given)
 
 
 def _insert(update: UpdateInstance) -> Statement:
@@ -143,6 +170,16 @@ def change_instance(
 
     `at` is the time of the change, by default the present.
     """
+    return next(iter(_change(update, principal, at=at)), None)
+
+
+def _change(
+    update: UpdateInstance, principal: Principal, *, at: str | None = None, condition: str = ""
+) -> list[Statement]:
+    """Make the statement of `change_instance`, if the update has anything to change.
+
+    `condition` is SQL about the row of the instance.
+    """
     bound = Parameters(principal)
     now = NOW if at is None else bound.bind(at)
     changes: dict[str, str] = {}
@@ -166,7 +203,7 @@ def change_instance(
         if update.status is not InstanceStatus.SLEEPING and not update.has("sleep_until"):
             changes["sleep_until"] = "NULL"
     if not changes:
-        return None
+        return []
     if update.run is not None:
         allowed += f" AND run={bound.bind_integer(update.run)}"
     assignments = [f"{column}={value}" for column, value in changes.items()]
@@ -179,11 +216,33 @@ def change_instance(
     before = ",".join(changes)
     after = ",".join(changes.values())
     # An update that changes nothing succeeds, but must not set a time or add an event.
-    return bound.statement(
-        f"UPDATE instances SET {','.join(assignments)}"
-        f" WHERE {bound.instance('instances', update.instance_id, update.workflow)}"
-        f"{allowed} AND ({before}) IS NOT ({after})"
-    )
+    return [
+        bound.statement(
+            f"UPDATE instances SET {','.join(assignments)}"
+            f" WHERE {bound.instance('instances', update.instance_id, update.workflow)}"
+            f"{allowed} AND ({before}) IS NOT ({after}){condition}"
+        )
+    ]
+
+
+def _stack(update: UpdateInstance, principal: Principal) -> list[Statement]:
+    """Keep the stack of the error of a followed instance, whose history has none."""
+    error = update.error
+    if error is None or error.stack is None:
+        return []
+    bound = Parameters(principal)
+    found = bound.instance("i", update.instance_id, update.workflow)
+    if update.run is not None:
+        found += f" AND i.run={bound.bind_integer(update.run)}"
+    values = ",".join(bound.bind(value) for value in (error.name, error.message, error.stack))
+    return [
+        bound.statement(
+            "INSERT INTO stacks (instance,run,step,occurrence,attempt,name,message,stack)"
+            f" SELECT i.id,i.run,'',0,0,{values} FROM instances i"
+            f" WHERE {found} AND {is_followed('i')}"
+            " ON CONFLICT (instance,run,step,occurrence,attempt) DO NOTHING"
+        )
+    ]
 
 
 def _merged(patch: str | None, bound: Parameters) -> str:
@@ -197,7 +256,9 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
     bound = Parameters(principal)
     found = bound.instance("i", update.instance_id, update.workflow)
     by_id, run = bound.bind(update.instance_id), bound.bind_integer(update.run)
-    wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
+    wanted = "status IS NULL"
+    if update.status is not None:
+        wanted = f"(status IS NOT {bound.bind(update.status)} AND NOT followed)"
     to = bound.bind(update.status or InstanceStatus.UNKNOWN)
     # The patch may have been merged already; merging it again changes nothing.
     too_large = "0"
@@ -211,7 +272,7 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},"
         f"'several',{is_several},'run',{run},'currentRun',run,'from',status,'to',{to},"
         f"'metadata',metadata,'number',{bound.bind_integer(number)})"
-        f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata FROM (SELECT 1)"
-        f" LEFT JOIN instances i ON {found})"
-        f" WHERE status {wanted} OR metadata{other_run}"
+        f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata,"
+        f"{is_followed('i')} AS followed FROM (SELECT 1) LEFT JOIN instances i ON {found})"
+        f" WHERE {wanted} OR metadata{other_run}"
     )

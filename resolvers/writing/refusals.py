@@ -60,6 +60,15 @@ def ambiguous(instance_id: str, workflows: Sequence[str] | None = None) -> Refus
     )
 
 
+def followed(instance_id: str) -> dict[str, str]:
+    """The values of an InstanceFollowed, whose instance is read in the batch of the update."""
+    return {
+        "code": ErrorCode.FOLLOWED,
+        "message": f"{instance_id!r} is followed: the engine's history is recorded, so only"
+        " reference, metadata and the stack of an error are taken from reports.",
+    }
+
+
 def unbound(message: str, workflow: str, bound: Iterable[str]) -> Refusal:
     """Make an UnboundWorkflow; `bound` are the bound names that the caller may start."""
     suggestions = suggestion_list(workflow, list(bound))[:MAX_SUGGESTIONS]

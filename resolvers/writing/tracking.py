@@ -1,6 +1,7 @@
 """Records the progress of instances and steps, for all mutations that do so."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from resolvers.base.errors import AccessError
 from resolvers.base.limits import MAX_BATCH_ITEMS
 from resolvers.compiling.planners.events import cursor_text, own_head
 from resolvers.ports.database import Database, DatabaseError, Outcome, Statement
+from resolvers.ports.sql import is_followed
 from resolvers.writing import inputs
 from resolvers.writing.instances import update_instance
 from resolvers.writing.refusals import refusal_of
@@ -18,9 +20,13 @@ from resolvers.writing.steps import update_step
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The number of updates that changed something, and the head of the log after them."""
+    """The number of updates that changed something, and the head of the log after them.
+
+    `followed` is true if one of the updates was about an instance that is followed.
+    """
 
     applied: int
+    followed: bool
     cursor: str
 
 
@@ -32,12 +38,18 @@ async def record(
         raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
     groups = [_statements(update, principal, number) for number, update in enumerate(updates)]
     statements = [statement for group in groups for statement in group]
-    outcomes = await apply(database, [*statements, _head(principal)], ("updates",))
+    instances = {
+        (value["instanceId"], value.get("workflow"))
+        for update in updates
+        for value in update.values()
+    }
+    outcomes = await apply(database, [*statements, _head(principal, instances)], ("updates",))
     applied, start = 0, 0
     for group in groups:
         applied += any(o.changes for o in outcomes[start : start + len(group)])
         start += len(group)
-    return Recorded(applied, outcomes[-1].text)
+    cursor, followed = json.loads(outcomes[-1].text)
+    return Recorded(applied, bool(followed), cursor)
 
 
 async def apply(
@@ -92,11 +104,20 @@ def instance_statements(
     return update_instance(update, principal, create=may_create, number=number)
 
 
-def _head(principal: Principal) -> Statement:
-    """Select the head of the log, or the last event of a caller with restrictions."""
+def _head(principal: Principal, instances: Iterable[tuple[str, str | None]]) -> Statement:
+    """Select the head of the log, or the last event of a caller with restrictions.
+
+    The text is a JSON array of its cursor and 1 if one of the instances is followed, else 0.
+    """
     bound = Parameters(principal)
     head = own_head(principal, "i", [f"1{bound.within('i')}"])
-    return bound.statement(f"SELECT {cursor_text(head)}")
+    followed = (
+        f"EXISTS (SELECT 1 FROM json_each({bound.bind(json.dumps(list(instances)))}) k"
+        " CROSS JOIN instances i ON i.instance_id=k.value->>0"
+        f" AND i.workflow=coalesce(k.value->>1,i.workflow) WHERE {is_followed('i')}"
+        f"{bound.within('i')})"
+    )
+    return bound.statement(f"SELECT json_array({cursor_text(head)},{followed})")
 
 
 def _statements(update: Mapping[str, Any], principal: Principal, number: int) -> list[Statement]:

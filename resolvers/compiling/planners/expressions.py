@@ -17,7 +17,7 @@ becomes
 
 from resolvers.base.limits import DEFAULT_RUNS, MAX_RUN, MAX_RUNS, MAX_SAME_ID, MAX_STEP_INDEX
 from resolvers.base.names import step_name
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import Following, InstanceStatus
 from resolvers.compiling.binding import Binding
 from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
@@ -88,6 +88,59 @@ def status_in(statuses: frozenset[InstanceStatus]) -> Expression:
     """True if the row's status is one of these."""
     listed = sql.in_list(sorted(statuses))
     return lambda field: f"iif({field.alias}.status IN {listed},'true','false')"
+
+
+def following(field: Field) -> str:
+    """`WorkflowInstance.following`: the word of the enum Following."""
+    row = field.alias
+    behind = sql.json_literal(Following.BEHIND)
+    not_followed = sql.json_literal(Following.NOT_FOLLOWED)
+    otherwise = f"iif({row}.followed IS NULL,{not_followed},{behind})"
+    return f"iif({sql.is_followed(row)},{sql.json_literal(Following.FOLLOWED)},{otherwise})"
+
+
+# The errors in `stacks` that may be a row's own, with `{t}` for the alias of the row.
+_OF_RUN = "k.step='' AND k.run={t}.run AND k.instance="
+_STACKS = {
+    "instances": "stacks k WHERE " + _OF_RUN + "{t}.id",
+    "runs": "stacks k WHERE " + _OF_RUN + "{t}.instance",
+    "steps": (
+        "stacks k WHERE k.instance={t}.instance AND k.run={t}.run AND k.step={t}.name"
+        " AND k.occurrence={t}.occurrence AND k.attempt<={t}.attempt"
+    ),
+    "attempts": (
+        "steps s JOIN stacks k ON k.instance=s.instance AND k.run=s.run AND k.step=s.name"
+        " AND k.occurrence=s.occurrence AND k.attempt IN (0,{t}.number) WHERE s.id={t}.step"
+    ),
+}
+
+
+def error(table: str) -> Expression:
+    """The error of a row of `table`, null if it has none.
+
+    An error without a stack gets the one that was reported for it. The engine may give an error's
+    name as the beginning of its message.
+    """
+
+    def expression(field: Field) -> str:
+        row, alias = field.alias, field.new_alias()
+        if all(part.name != "stack" for _, part in field.subfields()):
+            return same_row("error")(field)
+        message = f"{row}.error->>'$.message'"
+        reported = (
+            f"SELECT k.stack FROM {_STACKS[table].replace('{t}', row)}"
+            f" AND {message} IN (k.message,k.name||': '||k.message)"
+            " ORDER BY k.attempt DESC LIMIT 1"
+        )
+        # The LIMIT has SQLite make the text once for all members.
+        source = (
+            f"SELECT iif({row}.error->>'$.stack' IS NULL,"
+            f"json_set({row}.error,'$.stack',({reported})),{row}.error) AS error LIMIT 1"
+        )
+        body = sql.subquery(field.body(alias), f"({source}) {alias}")
+        return f"iif({row}.error IS NULL,'null',{body})"
+
+    return expression
 
 
 def same_row(null_unless: str | None = None) -> Expression:

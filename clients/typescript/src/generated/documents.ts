@@ -63,6 +63,7 @@ export type ErrorCode =
   | 'AMBIGUOUS'
   | 'CONFLICT'
   | 'ENGINE_UNAVAILABLE'
+  | 'FOLLOWED'
   | 'ILLEGAL_TRANSITION'
   | 'INVALID_INPUT'
   | 'NOT_FOUND'
@@ -467,6 +468,7 @@ export type UpdateWorkflowInstanceMutation = { updateWorkflowInstance:
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
     | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
+    | Record<PropertyKey, never>
    };
 
 export type UpdateWorkflowStepMutationVariables = Exact<{
@@ -481,6 +483,7 @@ export type UpdateWorkflowStepMutation = { updateWorkflowStep:
     | { __typename: 'NotFound', code: ErrorCode, message: string }
     | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
     | { __typename: 'StepPayload', step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } }
+    | Record<PropertyKey, never>
    };
 
 export type TrackMutationVariables = Exact<{

@@ -47,6 +47,12 @@ if TYPE_CHECKING:
         UpdateWorkflowInstanceInput,
         UpdateWorkflowStepInput,
     )
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed,
+    )
 
 
 class FlowflareClient(BaseClient):
@@ -94,6 +100,7 @@ class FlowflareClient(BaseClient):
         self, input: "UpdateWorkflowInstanceInput"
     ) -> Union[
         "InstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
@@ -115,6 +122,7 @@ class FlowflareClient(BaseClient):
         self, input: "UpdateWorkflowStepInput"
     ) -> Union[
         "StepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",

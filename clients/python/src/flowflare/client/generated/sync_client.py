@@ -46,6 +46,12 @@ if TYPE_CHECKING:
         UpdateWorkflowInstanceInput,
         UpdateWorkflowStepInput,
     )
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed,
+    )
 
 
 class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
@@ -83,6 +89,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self, input: "UpdateWorkflowInstanceInput"
     ) -> Union[
         "InstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
@@ -96,6 +103,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self, input: "UpdateWorkflowStepInput"
     ) -> Union[
         "StepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
