@@ -46,15 +46,23 @@ export class Known {
   #status: InstanceStatus | undefined;
   readonly #steps: Map<string, KnownStep>;
   readonly #run: number | undefined;
+  /** True if the service records the engine's history of the instance, so that it needs no reports. */
+  isFollowed: boolean;
 
   /**
    * `status` is undefined for an instance that is not tracked. `steps` are those of the run, by
    * their `stepKey`. Updates get the number `run`, unless it is undefined.
    */
-  constructor(status?: InstanceStatus, steps: Iterable<[string, KnownStep]> = [], run?: number) {
+  constructor(
+    status?: InstanceStatus,
+    steps: Iterable<[string, KnownStep]> = [],
+    run?: number,
+    isFollowed = false,
+  ) {
     this.#status = status;
     this.#steps = new Map(steps);
     this.#run = run;
+    this.isFollowed = isFollowed;
   }
 
   get status(): InstanceStatus | undefined {
@@ -71,7 +79,7 @@ export class Known {
   }
 
   copy(): Known {
-    return new Known(this.#status, this.#steps, this.#run);
+    return new Known(this.#status, this.#steps, this.#run, this.isFollowed);
   }
 
   /** Add an update that the service has accepted. */

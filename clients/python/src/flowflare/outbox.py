@@ -24,6 +24,8 @@ LINGER_S = 0.25
 """Time that the end of a step waits for the start of the next, to travel in one call."""
 FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 10.0
+HOLD_S = 30.0
+"""Time after which the service is asked again whether it follows the instance."""
 _RUN_MISMATCH = "RUN_MISMATCH"
 
 _log = logging.getLogger("flowflare")
@@ -40,19 +42,29 @@ class Update:
     ends_step: bool = False
     creates: bool = False
     """True if the service would refuse all later updates without this one; never dropped then."""
+    has_stack: bool = False
+    """True if it has the stack of an error, which the engine's history lacks."""
 
 
 class Service(Protocol):
     """Accepts updates."""
 
-    async def track(self, updates: Sequence[Update]) -> None:
-        """Apply them all, or raise a FlowflareError."""
+    async def track(self, updates: Sequence[Update]) -> bool:
+        """Apply them all, or raise a FlowflareError. True if the service follows the instance."""
+        ...
+
+    async def follows(self) -> bool:
+        """True if the service follows the instance; may raise a FlowflareError."""
+        ...
 
 
 class Outbox:
     """The updates of one run. There is one sender at a time, so that retries keep the order too; a
     repeated update changes nothing in the service. Once a restart of the instance has begun the
-    next run, all updates are dropped."""
+    next run, all updates are dropped.
+
+    If the service follows the instance, it has the updates from the engine's history. They are then
+    held until the service is asked again: if it still follows, they are dropped, else sent."""
 
     def __init__(
         self,
@@ -62,6 +74,7 @@ class Outbox:
         max_updates: int = MAX_UPDATES,
         max_bytes: int = MAX_BYTES,
         linger_s: float = LINGER_S,
+        hold_s: float = HOLD_S,
         first_retry_s: float = FIRST_RETRY_S,
     ) -> None:
         self._service = service
@@ -69,6 +82,7 @@ class Outbox:
         self._max_updates = max_updates
         self._max_bytes = max_bytes
         self._linger_s = linger_s
+        self._hold_s = hold_s
         self._first_retry_s = first_retry_s
         self._queue: list[Update] = []
         self._bytes = 0
@@ -81,6 +95,11 @@ class Outbox:
         self._uncertain = 0
         self._failures = 0
         self._is_superseded = False
+        # True if the service follows the instance, the time at which it said so last, and the
+        # number of updates that were dropped since then.
+        self._is_followed = False
+        self._followed_at = 0.0
+        self._spilled = 0
         self._one_at_a_time = asyncio.Lock()
         self._sender: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -107,9 +126,14 @@ class Outbox:
         self._drop_excess()
         self._linger()
 
+    def hold(self) -> None:
+        """Hold updates, because the service follows the instance."""
+        self._answered(True)
+
     async def flush(self) -> None:
-        """Send the queue and wait until it has arrived; does not wait while the service is away."""
-        if not self._queue:
+        """Send the queue and wait until it has arrived; does not wait while the service is away, or
+        for updates that are held."""
+        if not self._queue or (self._is_followed and not any(u.has_stack for u in self._queue)):
             return
         self._start()
         if self.is_away:
@@ -165,7 +189,10 @@ class Outbox:
         """Send the queue after a short time, unless a `flush` sends it first."""
         if self._queue and self._timer is None and self._sender is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._linger_s, self._start)
+            delay = self._linger_s
+            if self._is_followed:
+                delay = max(0, self._followed_at + self._hold_s - loop.time())
+            self._timer = loop.call_later(delay, self._start)
 
     def _start(self) -> None:
         self._cancel_timer()
@@ -192,10 +219,50 @@ class Outbox:
     async def _send_batch(self) -> None:
         """Send the oldest updates; raises Unreachable, and then they stay.
 
-        If the run is no longer the current one, all updates are dropped.
+        If the run is no longer the current one, all updates are dropped. If the service follows the
+        instance, those without a stack are dropped: they are sent only if they come before one.
         """
         if not self._queue:
             return
+        if self._is_followed and not any(update.has_stack for update in self._queue):
+            await self._ask()
+        else:
+            await self._send_next()
+        if self._is_followed:
+            self._drop_held()
+        elif self._spilled:
+            self._lose(self._spilled)
+            self._spilled = 0
+
+    async def _ask(self) -> None:
+        """Ask whether the service still follows the instance; raises Unreachable."""
+        self.calls += 1
+        try:
+            follows = await self._service.follows()
+        except Unreachable:
+            raise
+        except Exception:
+            # The updates are sent then, which shows what is wrong.
+            follows = False
+        self._failures = 0
+        self._answered(follows)
+
+    def _answered(self, follows: bool) -> None:
+        self._is_followed = follows
+        if follows:
+            self._followed_at = asyncio.get_running_loop().time()
+
+    def _drop_held(self) -> None:
+        """Drop the updates that the service has from the history."""
+        kept = [update for update in self._queue if update.has_stack]
+        self._gone += len(self._queue) - len(kept)
+        self._queue = kept
+        self._bytes = sum(len(update.members) for update in kept)
+        self._spilled = 0
+        self._wake()
+
+    async def _send_next(self) -> None:
+        """Send the oldest updates; raises Unreachable, and then they stay."""
         batch = self._batch()
         self._in_flight = len(batch)
         try:
@@ -221,7 +288,7 @@ class Outbox:
         """
         self.calls += 1
         try:
-            await self._service.track(batch)
+            self._answered(await self._service.track(batch))
         except Unreachable:
             self._uncertain = max(self._uncertain, self._gone + len(batch))
             raise
@@ -305,11 +372,14 @@ class Outbox:
             self._bytes -= len(self._queue.pop(oldest).members)
             self._gone += 1
             dropped += 1
-        if dropped:
-            self.lost += dropped
-            _log.error(
-                "%s: too many updates are waiting; dropped the oldest %d", self._subject, dropped
-            )
+        if self._is_followed:
+            self._spilled += dropped
+        elif dropped:
+            self._lose(dropped)
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        _log.error("%s: too many updates are waiting; dropped the oldest %d", self._subject, count)
 
     def _stop(self) -> None:
         """Cancel the sender; called between two calls, or when the last call no longer matters."""

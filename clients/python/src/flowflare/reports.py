@@ -22,14 +22,22 @@ class Reports:
         self._service = service
         self._run = run
 
-    async def recall(self) -> None:
-        """Continue the run from the record. Raises FlowflareError if it cannot be read."""
+    async def recall(self) -> bool:
+        """Continue the run from the record; True if the service follows the instance. Raises
+        FlowflareError if the record cannot be read."""
         run = self._run
-        run.recall(await self._service.look(run.instance_id, workflow=run.workflow))
+        found = await self._service.look(run.instance_id, workflow=run.workflow)
+        run.recall(found)
+        return found is not None and found.get("following") == "FOLLOWED"
 
-    async def track(self, updates: Sequence[Update]) -> None:
-        """Apply updates, all of them or none. Raises FlowflareError."""
+    async def track(self, updates: Sequence[Update]) -> bool:
+        """Apply updates, all of them or none; True if the service follows the instance. Raises
+        FlowflareError."""
         run = self._run
         if run.number is None:
             run.identify(await self._service.look(run.instance_id, workflow=run.workflow))
-        await self._service.track([run.text_of(update) for update in updates])
+        return await self._service.track([run.text_of(update) for update in updates])
+
+    async def follows(self) -> bool:
+        """True if the service follows the instance. Raises FlowflareError."""
+        return await self._service.follows(self._run.instance_id, workflow=self._run.workflow)

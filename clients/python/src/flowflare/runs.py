@@ -176,7 +176,7 @@ class Run:
 
     def fails(self, error: Described) -> list[Update]:
         """The run has raised."""
-        return self._ends("ERRORED", f',"error":{encode(error)}')
+        return self._ends("ERRORED", f',"error":{encode(error)}', has_stack="stack" in error)
 
     def _beginning(self) -> list[Update]:
         """The update that begins the run, and creates the instance if it is not tracked yet."""
@@ -215,10 +215,10 @@ class Run:
         until_text = f',"sleepUntil":"{serialize_datetime(until)}"' if until is not None else ""
         return [_instance(status, until_text)]
 
-    def _ends(self, status: str, more: str) -> list[Update]:
+    def _ends(self, status: str, more: str, *, has_stack: bool = False) -> list[Update]:
         updates = self._beginning()
         self.reported = status
-        return [*updates, _instance(status, more)]
+        return [*updates, _instance(status, more, has_stack=has_stack)]
 
     def _moved(
         self, step: Step, status: str, more: Mapping[str, Any], *, output: str | None = None
@@ -234,12 +234,18 @@ class Run:
         members = f'"name":{json.dumps(step.name)},{encode(fields)[1:-1]}'
         if output is not None:
             members += f',"output":{output}'
-        ends_step = status in _STEP_TERMINAL
-        return Update("step", members, f"{_shown(step)} {status}", ends_step=ends_step)
+        return Update(
+            "step",
+            members,
+            f"{_shown(step)} {status}",
+            ends_step=status in _STEP_TERMINAL,
+            has_stack="stack" in more.get("error", ()),
+        )
 
 
-def _instance(status: str, more: str) -> Update:
-    return Update("instance", f'"status":"{status}"{more}', f"the instance's status {status}")
+def _instance(status: str, more: str, *, has_stack: bool = False) -> Update:
+    label = f"the instance's status {status}"
+    return Update("instance", f'"status":"{status}"{more}', label, has_stack=has_stack)
 
 
 def _shown(step: Step) -> str:
