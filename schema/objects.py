@@ -11,6 +11,7 @@ from resolvers.base.vocabulary import (
     AttemptStatus,
     Backoff,
     EventType,
+    Following,
     InstanceStatus,
     StepKind,
     StepStatus,
@@ -139,6 +140,10 @@ class WorkflowInstance(Node):
         e.bound("workflow"),
         "True if a Workflow is bound for its workflow, so that the engine runs it; otherwise it is"
         " only tracked",
+    )
+    following: Following = column(
+        e.following(),
+        "State of the recording of the history that the engine keeps of its current run",
     )
     run: int = column(
         e.number("run"), "Number of the current run, from 1; a restart begins the next one"

@@ -24,6 +24,14 @@ class InstanceStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Following(StrEnum):
+    """State of the recording of an instance's history in the engine."""
+
+    FOLLOWED = "FOLLOWED"
+    BEHIND = "BEHIND"
+    NOT_FOLLOWED = "NOT_FOLLOWED"
+
+
 class StepStatus(StrEnum):
     """State of one step."""
 

@@ -104,7 +104,12 @@ def record_part(
             statements += _end(followed, event.at)
     moved = Parameters()
     stored, row = moved.bind(followed.stored), moved.bind_integer(followed.row)
-    statements.append(moved.statement(f"UPDATE instances SET followed={stored} WHERE id={row}"))
+    changes = f"followed={stored},behind_since=NULL"
+    if begun := [event.at for event, _ in updates if event.type == "workflow_running"]:
+        # A report may have come first, and a resumption comes later.
+        at = moved.bind(begun[0])
+        changes += f",started_at=min(coalesce(started_at,{at}),{at})"
+    statements.append(moved.statement(f"UPDATE instances SET {changes} WHERE id={row}"))
     return statements
 
 

@@ -25,6 +25,11 @@ def now_shifted(modifier: str) -> str:
     return NOW.replace("'now'", f"'now',{modifier}")
 
 
+def is_followed(alias: str) -> str:
+    """SQL that is true if the engine's history of an instance, a row `alias`, is recorded."""
+    return f"({alias}.followed IS NOT NULL AND {alias}.behind_since IS NULL)"
+
+
 def integer(parameter: str) -> str:
     """SQL of a parameter as an integer: D1 binds every number as a REAL."""
     return f"CAST({parameter} AS INTEGER)"

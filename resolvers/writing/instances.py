@@ -19,6 +19,8 @@ becomes
     WHERE status IS NOT ?4 OR metadata
 """
 
+from dataclasses import replace
+
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
@@ -96,14 +98,16 @@ def update_instance(
     and in the run that the update names. `number` is the update's index in a batch, for the path
     of a refusal.
     """
-    statements = [_insert(update)] if create else []
+    statements = [insert_reported(update)] if create else []
     if (change := change_instance(update, principal)) is not None:
         statements.append(change)
     statements.append(_guard(update, principal, number))
     return statements
 
 
-def _insert(update: UpdateInstance) -> Statement:
+def insert_reported(update: UpdateInstance) -> Statement:
+    """Insert an instance as an update describes it, unless the workflow has one with the id."""
+    assert update.workflow is not None
     bound = Parameters()
     ref_type, ref_id = update.reference.key if update.reference else (None, None)
     status = update.status or InstanceStatus.QUEUED
@@ -128,12 +132,13 @@ def _insert(update: UpdateInstance) -> Statement:
     run = bound.bind_integer(update.run or 1)
     started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
-    return bound.statement(
+    statement = bound.statement(
         "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
         "sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
         f" VALUES ({values},{metadata},{run},{NOW},{NOW},{started},{completed})"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
+    return replace(statement, inserts=(update.workflow, update.instance_id))
 
 
 def change_instance(

@@ -280,6 +280,13 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         "WorkflowInstance", i["workflow"], i["instance_id"]
     ),
     ("WorkflowInstance", "bound"): lambda v, i, a: False,
+    ("WorkflowInstance", "following"): lambda v, i, a: (
+        "NOT_FOLLOWED"
+        if i["followed"] is None
+        else "FOLLOWED"
+        if i["behind_since"] is None
+        else "BEHIND"
+    ),
     ("WorkflowInstance", "workflow"): lambda v, i, a: one(v.data.workflows, name=i["workflow"]),
     ("WorkflowInstance", "reference"): lambda v, i, a: (
         reference_row(i["ref_type"], i["ref_id"]) if i["ref_type"] is not None else None

@@ -69,6 +69,14 @@ def bound(column: str) -> Expression:
     return lambda field: f"iif({field.alias}.{column} IN {field.bound_workflows()},'true','false')"
 
 
+def following() -> Expression:
+    """The state of the recording of an instance's history."""
+    return lambda field: (
+        f"iif({sql.is_followed(field.alias)},'\"FOLLOWED\"',"
+        f"iif({field.alias}.followed IS NULL,'\"NOT_FOLLOWED\"','\"BEHIND\"'))"
+    )
+
+
 def supplied(name: str) -> Expression:
     """A value that the mutation supplies."""
     return lambda field: f"json_quote({field.supplied(name)})"

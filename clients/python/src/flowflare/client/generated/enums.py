@@ -54,6 +54,12 @@ class EventType(str, Enum):
     ATTEMPT_FAILED = "ATTEMPT_FAILED"
 
 
+class Following(str, Enum):
+    FOLLOWED = "FOLLOWED"
+    BEHIND = "BEHIND"
+    NOT_FOLLOWED = "NOT_FOLLOWED"
+
+
 class InstanceOrderField(str, Enum):
     CREATED_AT = "CREATED_AT"
     UPDATED_AT = "UPDATED_AT"

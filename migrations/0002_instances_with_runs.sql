@@ -25,6 +25,8 @@ CREATE TABLE instances (
   -- The position that the engine's history of the run was recorded to, a JSON array of the number, time
   -- (milliseconds) and type of that event, of the time of the history's first event, and of the open steps.
   followed TEXT CHECK (json_valid(followed)),
+  -- Since when the history could not be read, if that is so at present.
+  behind_since TEXT,
   -- When the instance was last given the status that the engine had for it.
   reconciled_at TEXT,
   -- Steps of the current run that wait for their next attempt; the triggers keep it.
