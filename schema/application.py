@@ -25,9 +25,9 @@ VARIABLES = (
     "WORKFLOWS",
     "MAX_SOCKETS",
     "FOLLOWER_SHARDS",
-    # A binding: its value is of no interest, only its presence.
-    "FOLLOWER",
 )
+# The bindings of which it reads only whether the Worker has them.
+BINDINGS = ("FOLLOWER",)
 # The headers with the cost of a request: batches sent to D1, rows read, rows written.
 COST_HEADERS = ("D1-Round-Trips", "D1-Rows-Read", "D1-Rows-Written")
 # Also fails if the migrations have not been applied.

@@ -10,6 +10,7 @@ from resolvers.base.vocabulary import InstanceStatus, Scope
 from resolvers.engine.reconciliation import reconcile
 from resolvers.executing.executor import ExecutionFailed
 from resolvers.ports.engine import EngineError, EngineState
+from schema.application import Services
 from tests.support.client import finished
 from tests.support.engines import RecordingEngine
 from tests.support.writing import Writer, failure
@@ -270,3 +271,18 @@ def test_a_repeated_page_of_unfollowed_instances_stays_one_batch_more() -> None:
     assert len(writer.handed_over) == limits.RECONCILE_PAGE
     pages = 3  # one of queued instances, one full, and one behind it
     assert len(writer.database.batches) == 2 * pages
+
+
+# --- the configuration
+
+
+@pytest.mark.parametrize(
+    ("shards", "follows"), [(1, True), ("2", True), (0, False), (None, False), ("many", False)]
+)
+def test_nothing_is_followed_without_shards_or_their_binding(shards: object, follows: bool) -> None:
+    configuration = {"WORKFLOWS": {"w": "W"}, "FOLLOWER_SHARDS": shards}
+    assert Services({**configuration, "FOLLOWER": {}}).engine.follows is follows
+    engine = Services(configuration).engine
+    assert engine.follows is False
+    # Without a command, which this would suspend on.
+    finished(engine.follow([("w", "i")]))
