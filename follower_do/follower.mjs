@@ -112,6 +112,8 @@ export class Follower {
         if (due === undefined) return this.#forget(instance);
         this.#store(instance, due);
       } catch (error) {
+        // A report may be about an instance that the engine does not have, or no longer has.
+        if (isMissing(error)) return this.#forget(instance);
         this.#fails(instance, error);
         // The engine closes the histories of an instance that it terminates. One that restarts needs
         // a moment.
@@ -204,6 +206,14 @@ async function recordAll(history, reading) {
       events = events.filter((event) => event.id > next);
     } while (events.length > 0);
   }
+}
+
+/**
+ * True if the engine does not have the instance.
+ * @param {unknown} error
+ */
+function isMissing(error) {
+  return new RegExp(settings.commands.engine.noInstance).test(String(error));
 }
 
 /** When an instance whose history is open is due: the alarm is the same for all. */

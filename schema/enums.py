@@ -11,11 +11,11 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
         "State of one workflow instance."
         " Every status Cloudflare Workflows reports maps to one of these without loss"
     ),
+    vocabulary.Following: "State of the recording of an instance's history in the engine",
     vocabulary.StepStatus: "State of one step",
     vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
     vocabulary.Backoff: "Growth of the delay between attempts",
-    vocabulary.Following: "State of the record of an instance's history in the engine",
     vocabulary.EventType: "Type of an event in the log",
     vocabulary.ErrorCode: "Stable codes of a mutation's expected failures",
     vocabulary.InstanceOrderField: "Field that a list of instances is ordered by",
@@ -32,6 +32,13 @@ _VALUES = {
         "USE_EXISTING": "Return the existing instance",
         "FAIL": "Return InstanceConflict",
     },
+    vocabulary.Following: {
+        "FOLLOWED": "Its history is recorded",
+        "BEHIND": "Its history was recorded, but cannot be read at present; its status is compared"
+        " with the engine's instead",
+        "NOT_FOLLOWED": "Nothing of its history is recorded: no Workflow is bound for its workflow,"
+        " its engine does not tell histories, or it has not begun yet",
+    },
     vocabulary.StepKind: {
         "TASK": "Work, done in attempts",
         "SLEEP": "A sleep",
@@ -44,11 +51,6 @@ _VALUES = {
         "COMPLETED": "Succeeded",
         "FAILED": "Failed, and will not be retried",
         "CANCELLED": "The run ended before the step did; set by Flowflare, never reported",
-    },
-    vocabulary.Following: {
-        "FOLLOWED": "The history is recorded, so reports have no effect",
-        "BEHIND": "The history was recorded, but cannot be read at present; reports have effect",
-        "NOT_FOLLOWED": "Nothing of the run's history is recorded; reports have effect",
     },
     vocabulary.AttemptStatus: {
         "RUNNING": "Running",

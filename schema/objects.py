@@ -142,7 +142,8 @@ class WorkflowInstance(Node):
         " only tracked",
     )
     following: Following = column(
-        e.following, "State of the record of its current run's history in the engine"
+        e.following(),
+        "State of the recording of the history that the engine keeps of its current run",
     )
     run: int = column(
         e.number("run"), "Number of the current run, from 1; a restart begins the next one"

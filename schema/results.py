@@ -27,7 +27,10 @@ class InvalidInput(Error):
     path: list[str] = given("Path of the invalid field, outermost first")
 
 
-@strawberry.type(description="No such instance is tracked, or it is not visible to the token")
+@strawberry.type(
+    description="No such instance is tracked, or it is not visible to the token. For"
+    " followWorkflow: the engine has no such instance"
+)
 class NotFound(Error):
     code: ErrorCode = given(_CODE)
     message: str = given(_MESSAGE)
@@ -137,6 +140,10 @@ class AccessTokenPayload:
 StartWorkflowResult = Annotated[
     InstancePayload | InvalidInput | InstanceConflict | UnboundWorkflow | EngineUnavailable,
     strawberry.union("StartWorkflowResult", description="Result of startWorkflow"),
+]
+FollowWorkflowResult = Annotated[
+    InstancePayload | InvalidInput | NotFound | UnboundWorkflow | EngineUnavailable,
+    strawberry.union("FollowWorkflowResult", description="Result of followWorkflow"),
 ]
 UpdateWorkflowInstanceResult = Annotated[
     InstancePayload

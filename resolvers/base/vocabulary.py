@@ -24,6 +24,14 @@ class InstanceStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Following(StrEnum):
+    """State of the recording of an instance's history in the engine."""
+
+    FOLLOWED = "FOLLOWED"
+    BEHIND = "BEHIND"
+    NOT_FOLLOWED = "NOT_FOLLOWED"
+
+
 class StepStatus(StrEnum):
     """State of one step."""
 
@@ -58,14 +66,6 @@ class Backoff(StrEnum):
     CONSTANT = "CONSTANT"
     LINEAR = "LINEAR"
     EXPONENTIAL = "EXPONENTIAL"
-
-
-class Following(StrEnum):
-    """State of the record of an instance's history in the engine."""
-
-    FOLLOWED = "FOLLOWED"
-    BEHIND = "BEHIND"
-    NOT_FOLLOWED = "NOT_FOLLOWED"
 
 
 class EventType(StrEnum):

@@ -16,6 +16,7 @@ from resolvers.following.history import Event, Position, StepKey
 from resolvers.following.translation import ENDS, Open, Translation, Update
 from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
+from resolvers.ports.sql import UNREAD, literal
 from resolvers.writing.inputs import UpdateStep
 from resolvers.writing.instances import NEXT_RUN, change_instance
 from resolvers.writing.statements import Parameters
@@ -33,17 +34,15 @@ class Followed:
 
     row: int
     run: int
-    # None if nothing of the run's history was recorded.
+    # None if nothing of the run's history is recorded.
     position: Position | None
     # The time of the first event, which tells the history of one run from that of the next.
     begun_ms: int
     translation: Translation
 
     @property
-    def stored(self) -> str | None:
-        """The text of the column `followed`."""
-        if self.position is None and not self.begun_ms:
-            return None
+    def stored(self) -> str:
+        """The text of the column `followed`; for UNREAD the column may be null, too."""
         # Texts are compared, so this is the form that SQLite writes, too.
         if self.position is None:
             return encode([0, 0, "", self.begun_ms])
@@ -81,7 +80,7 @@ def parse_followed(text: str, key: Key) -> Followed:
 
 
 def record_part(
-    followed: Followed, before: str | None, updates: Sequence[tuple[Event, Update]]
+    followed: Followed, before: str, updates: Sequence[tuple[Event, Update]]
 ) -> list[Statement]:
     """Make the statements of one part of the history.
 
@@ -104,7 +103,12 @@ def record_part(
             statements += _end(followed, event.at)
     moved = Parameters()
     stored, row = moved.bind(followed.stored), moved.bind_integer(followed.row)
-    statements.append(moved.statement(f"UPDATE instances SET followed={stored} WHERE id={row}"))
+    changes = f"followed={stored},behind_since=NULL"
+    if begun := [event.at for event, _ in updates if event.type == "workflow_running"]:
+        # A report may have come first, and a resumption comes later.
+        at = moved.bind(begun[0])
+        changes += f",started_at=min(coalesce(started_at,{at}),{at})"
+    statements.append(moved.statement(f"UPDATE instances SET {changes} WHERE id={row}"))
     return statements
 
 
@@ -118,10 +122,11 @@ def begin_next_run(followed: Followed, at: str) -> Statement:
     )
 
 
-def _stands(followed: Followed, before: str | None, bound: Parameters) -> str:
+def _stands(followed: Followed, before: str, bound: Parameters) -> str:
     """SQL that is true of the instance's row if it is in this run, and recorded to `before`."""
     row, run = bound.bind_integer(followed.row), bound.bind_integer(followed.run)
-    return f"id={row} AND run={run} AND followed IS {bound.bind(before)}"
+    stored = f"coalesce(followed,{literal(UNREAD)})"
+    return f"id={row} AND run={run} AND {stored}={bound.bind(before)}"
 
 
 def _end(followed: Followed, at: str) -> list[Statement]:

@@ -20,12 +20,15 @@ becomes
     WHERE (status IS NOT ?4 AND NOT followed) OR metadata
 """
 
+from dataclasses import replace
+
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports import sql
 from resolvers.ports.database import Statement
-from resolvers.ports.sql import NOW, in_list, is_followed
+from resolvers.ports.sql import NOW, UNREAD, in_list, literal
 from resolvers.writing.inputs import StartWorkflow, UpdateInstance
 from resolvers.writing.statements import Parameters, several
 
@@ -58,11 +61,12 @@ def select_identified(principal: Principal, instance_id: str, workflow: str | No
 
 
 def insert_started(
-    start: StartWorkflow, instance_id: str, *, needs_registration: bool
+    start: StartWorkflow, instance_id: str, *, needs_registration: bool, is_followed: bool
 ) -> Statement:
     """Insert a QUEUED instance, unless the workflow has one with the id.
 
-    Unless the workflow is bound or the input has `trackOnly`, it must be registered with that.
+    Unless the workflow is bound or the input has `trackOnly`, it must be registered with that. One
+    that `is_followed` is so from the beginning: reports come before the follower has read anything.
     """
     bound = Parameters()
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
@@ -70,14 +74,17 @@ def insert_started(
         bound.bind(value)
         for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
     )
+    followed = literal(UNREAD) if is_followed else "NULL"
     where = "1"
     if needs_registration:
         name = bound.bind(start.workflow)
         where = f"EXISTS (SELECT 1 FROM workflows WHERE name={name} AND track_only)"
     return bound.statement(
         "INSERT INTO instances"
-        " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at)"
-        f" SELECT {values},'QUEUED',{NOW},{NOW} WHERE {where}"
+        " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at,"
+        "followed)"
+        f" SELECT {values},'QUEUED',{NOW},{NOW},{followed}"
+        f" WHERE {where}"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
 
@@ -106,13 +113,15 @@ def update_instance(
     If the instance is followed, only reference, metadata and the stack of the error are taken, and
     its status is no reason to refuse.
     """
-    statements = [_insert(update)] if create else []
+    statements = [insert_reported(update)] if create else []
     if not reports_progress(update):
         statements += _change(update, principal)
     else:
-        statements += _change(update, principal, condition=f" AND NOT {is_followed('instances')}")
         statements += _change(
-            _taken(update), principal, condition=f" AND {is_followed('instances')}"
+            update, principal, condition=f" AND NOT {sql.is_followed('instances')}"
+        )
+        statements += _change(
+            _taken(update), principal, condition=f" AND {sql.is_followed('instances')}"
         )
         statements += _stack(update, principal)
     statements.append(_guard(update, principal, number))
@@ -130,7 +139,9 @@ def _taken(update: UpdateInstance) -> UpdateInstance:
     return UpdateInstance.model_construct(**given)
 
 
-def _insert(update: UpdateInstance) -> Statement:
+def insert_reported(update: UpdateInstance) -> Statement:
+    """Insert an instance as an update describes it, unless the workflow has one with the id."""
+    assert update.workflow is not None
     bound = Parameters()
     ref_type, ref_id = update.reference.key if update.reference else (None, None)
     status = update.status or InstanceStatus.QUEUED
@@ -155,12 +166,13 @@ def _insert(update: UpdateInstance) -> Statement:
     run = bound.bind_integer(update.run or 1)
     started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
-    return bound.statement(
+    statement = bound.statement(
         "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
         "sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
         f" VALUES ({values},{metadata},{run},{NOW},{NOW},{started},{completed})"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
+    return replace(statement, inserts=(update.workflow, update.instance_id))
 
 
 def change_instance(
@@ -239,7 +251,7 @@ def _stack(update: UpdateInstance, principal: Principal) -> list[Statement]:
         bound.statement(
             "INSERT INTO stacks (instance,run,step,occurrence,attempt,name,message,stack)"
             f" SELECT i.id,i.run,'',0,0,{values} FROM instances i"
-            f" WHERE {found} AND {is_followed('i')}"
+            f" WHERE {found} AND {sql.is_followed('i')}"
             " ON CONFLICT (instance,run,step,occurrence,attempt) DO NOTHING"
         )
     ]
@@ -273,6 +285,6 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
         f"'several',{is_several},'run',{run},'currentRun',run,'from',status,'to',{to},"
         f"'metadata',metadata,'number',{bound.bind_integer(number)})"
         f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata,"
-        f"{is_followed('i')} AS followed FROM (SELECT 1) LEFT JOIN instances i ON {found})"
+        f"{sql.is_followed('i')} AS followed FROM (SELECT 1) LEFT JOIN instances i ON {found})"
         f" WHERE {wanted} OR metadata{other_run}"
     )

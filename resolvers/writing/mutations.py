@@ -37,9 +37,11 @@ async def update_workflow_instance(context: MutationContext) -> Pieces:
         **followed(update.instance_id),
     )
     statements = [*tracking.instance_statements(update, context.principal, ("input",)), payload]
-    outcomes = await tracking.apply(
-        context.services.database, statements, ("input",), final=context.last
-    )
+    database, engine = context.services.database, context.services.engine
+    # Only the outcome of the insert tells whether the instance is new.
+    final = context.last and not tracking.may_be_followed(engine, statements)
+    outcomes = await tracking.apply(database, statements, ("input",), final=final)
+    await tracking.follow_inserted(engine, statements, outcomes)
     return [outcomes[-1].text]
 
 
@@ -82,7 +84,7 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
 async def track(context: MutationContext) -> Pieces:
     """`track`: several updates in one transaction."""
     updates = context.arguments["updates"]
-    recorded = await tracking.record(context.services.database, context.principal, updates)
+    recorded = await tracking.record(context.services, context.principal, updates)
     values = {
         "applied": recorded.applied,
         "followed": recorded.followed,

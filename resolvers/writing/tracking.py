@@ -10,8 +10,10 @@ from resolvers.base.errors import AccessError
 from resolvers.base.limits import MAX_BATCH_ITEMS
 from resolvers.compiling.planners.events import cursor_text, own_head
 from resolvers.ports.database import Database, DatabaseError, Outcome, Statement
+from resolvers.ports.engine import Engine
 from resolvers.ports.sql import is_followed
 from resolvers.writing import inputs
+from resolvers.writing.context import Services
 from resolvers.writing.instances import update_instance
 from resolvers.writing.refusals import refusal_of
 from resolvers.writing.statements import Parameters
@@ -31,7 +33,7 @@ class Recorded:
 
 
 async def record(
-    database: Database, principal: Principal, updates: Sequence[Mapping[str, Any]]
+    services: Services, principal: Principal, updates: Sequence[Mapping[str, Any]]
 ) -> Recorded:
     """Apply `TrackingUpdate`s in one transaction; Refusal if one of them is refused."""
     if len(updates) > MAX_BATCH_ITEMS:
@@ -43,7 +45,10 @@ async def record(
         for update in updates
         for value in update.values()
     }
-    outcomes = await apply(database, [*statements, _head(principal, instances)], ("updates",))
+    outcomes = await apply(
+        services.database, [*statements, _head(principal, instances)], ("updates",)
+    )
+    await follow_inserted(services.engine, statements, outcomes)
     applied, start = 0, 0
     for group in groups:
         applied += any(o.changes for o in outcomes[start : start + len(group)])
@@ -70,6 +75,22 @@ async def apply(
         if refusal is None:
             raise
         raise refusal from error
+
+
+def may_be_followed(engine: Engine, statements: Sequence[Statement]) -> bool:
+    """True if a statement may insert an instance whose history the engine has."""
+    inserted = [statement.inserts for statement in statements if statement.inserts]
+    return engine.follows and any(workflow in engine.workflows for workflow, _ in inserted)
+
+
+async def follow_inserted(
+    engine: Engine, statements: Sequence[Statement], outcomes: Sequence[Outcome]
+) -> None:
+    """Have the instances followed that the first report on them has inserted."""
+    pairs = zip(statements, outcomes, strict=False)
+    inserted = [s.inserts for s, outcome in pairs if s.inserts and outcome.changes]
+    if inserted:
+        await engine.follow(inserted)
 
 
 def instance_statements(

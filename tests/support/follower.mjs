@@ -20,7 +20,7 @@ const SETTINGS = {
       hasOutput: "",
       hasError: "",
       leadsTo: {},
-      noInstance: "^$",
+      noInstance: "instance.not_found",
       exists: "^$",
     },
     notifications: {

@@ -242,13 +242,6 @@ def _allows(*statuses: str) -> Resolver:
     return lambda view, row, args: row["status"] in statuses
 
 
-def following(instance: Row) -> str:
-    """The state of the record of an instance's history."""
-    if instance["followed"] is None:
-        return "NOT_FOLLOWED"
-    return "FOLLOWED" if instance["behind_since"] is None else "BEHIND"
-
-
 _UNFINISHED = [status for status in STATUSES if status not in _FINISHED]
 
 RESOLVERS: dict[tuple[str, str], Resolver] = {
@@ -287,7 +280,13 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         "WorkflowInstance", i["workflow"], i["instance_id"]
     ),
     ("WorkflowInstance", "bound"): lambda v, i, a: False,
-    ("WorkflowInstance", "following"): lambda v, i, a: following(i),
+    ("WorkflowInstance", "following"): lambda v, i, a: (
+        "NOT_FOLLOWED"
+        if i["followed"] is None
+        else "FOLLOWED"
+        if i["behind_since"] is None
+        else "BEHIND"
+    ),
     ("WorkflowInstance", "error"): lambda v, i, a: v.error_of(i),
     ("WorkflowRun", "error"): lambda v, r, a: v.error_of(r),
     ("WorkflowStep", "error"): lambda v, s, a: v.error_of(

@@ -6,8 +6,9 @@ from resolvers.ports.engine import Engine
 from resolvers.ports.sql import HEAD
 from tests.support.client import Client
 
-INSTANCE = """id instanceId run status input output error { name message stack } metadata createdAt
-  startedAt updatedAt completedAt sleepUntil workflow { name } reference { refType refId }"""
+INSTANCE = """id instanceId run status following input output error { name message stack } metadata
+  createdAt startedAt updatedAt completedAt sleepUntil workflow { name }
+  reference { refType refId }"""
 STEP = """run name occurrence index kind status output error { name message stack } attemptCount
   nextRetryAt
   retryPolicy { limit delay backoff } startedAt completedAt
@@ -30,6 +31,11 @@ START = f"mutation ($v: StartWorkflowInput!) {{ r: startWorkflow(input: $v) {{ {
 STARTS = (
     f"mutation ($v: [StartWorkflowInput!]!) {{ r: startWorkflows(inputs: $v) {{ {_STARTED} }} }}"
 )
+FOLLOW = f"""mutation ($v: FollowWorkflowInput!) {{ r: followWorkflow(input: $v) {{ __typename
+  ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
+  ... on InvalidInput {{ code message path }} ... on NotFound {{ code message }}
+  ... on UnboundWorkflow {{ code message suggestions }}
+  ... on EngineUnavailable {{ code message }} }} }}"""
 UPDATE = f"""mutation ($v: UpdateWorkflowInstanceInput!) {{ r: updateWorkflowInstance(input: $v) {{
   {_FAILURES} {_FOLLOWED} ... on InstancePayload {{ instance {{ {INSTANCE} }} }} }} }}"""
 UPDATE_STEP = f"""mutation ($v: UpdateWorkflowStepInput!) {{ r: updateWorkflowStep(input: $v) {{
@@ -77,6 +83,10 @@ class Writer:
         bound = self.client.services.engine.workflows
         given = [{"trackOnly": start.get("workflow") not in bound, **start} for start in inputs]
         return self._call(STARTS, given)
+
+    def follow(self, instance_id: str = "i", workflow: str = "w", **given: Any) -> Any:
+        """followWorkflow."""
+        return self._call(FOLLOW, {"instanceId": instance_id, "workflow": workflow, **given})
 
     def update(self, instance_id: str = "i", **given: Any) -> Any:
         """updateWorkflowInstance."""

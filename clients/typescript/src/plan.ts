@@ -17,6 +17,12 @@ export interface Entry {
   readonly begins?: InstanceUpdate;
 }
 
+/**
+ * State of the service's record of the engine's history of an instance. With a history it needs no
+ * reports. One that is `awaited` will be recorded, unless its first part cannot be read.
+ */
+export type History = "none" | "awaited" | "recorded";
+
 /** A step in the service's record. */
 export interface KnownStep {
   readonly status: StepStatus;
@@ -46,8 +52,8 @@ export class Known {
   #status: InstanceStatus | undefined;
   readonly #steps: Map<string, KnownStep>;
   readonly #run: number | undefined;
-  /** True if the service records the engine's history of the instance, so that it needs no reports. */
-  isFollowed: boolean;
+  /** State of the service's record of the engine's history. */
+  history: History;
 
   /**
    * `status` is undefined for an instance that is not tracked. `steps` are those of the run, by
@@ -57,12 +63,12 @@ export class Known {
     status?: InstanceStatus,
     steps: Iterable<[string, KnownStep]> = [],
     run?: number,
-    isFollowed = false,
+    history: History = "none",
   ) {
     this.#status = status;
     this.#steps = new Map(steps);
     this.#run = run;
-    this.isFollowed = isFollowed;
+    this.history = history;
   }
 
   get status(): InstanceStatus | undefined {
@@ -79,7 +85,7 @@ export class Known {
   }
 
   copy(): Known {
-    return new Known(this.#status, this.#steps, this.#run, this.isFollowed);
+    return new Known(this.#status, this.#steps, this.#run, this.history);
   }
 
   /** Add an update that the service has accepted. */

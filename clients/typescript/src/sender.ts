@@ -21,7 +21,7 @@ import {
 import type { FlowflareError, Refusal } from "./errors.ts";
 import { byteLength } from "./json.ts";
 import { Known } from "./plan.ts";
-import type { Entry } from "./plan.ts";
+import type { Entry, History } from "./plan.ts";
 import type { StepName } from "./step-names.ts";
 import { hasStack, shortened, updateText } from "./updates.ts";
 import type { Update } from "./updates.ts";
@@ -59,7 +59,7 @@ interface Waiting {
 export class Sender {
   readonly #connection: Connection;
   readonly #load: () => Promise<Known>;
-  readonly #ask: (() => Promise<boolean>) | undefined;
+  readonly #ask: (() => Promise<History>) | undefined;
   #known: Known | undefined;
   #queue: Waiting[] = [];
   #sending: Waiting[] = [];
@@ -73,16 +73,18 @@ export class Sender {
   #problem: string | undefined;
   #refused: string | undefined;
   #stopped = false;
-  // When the service last said that it follows the instance, and the reports dropped since then.
+  // When the service last said that it has the history, the reports dropped since then, and how
+  // often its first part was waited for.
   #followedAt = 0;
   #spilled = 0;
+  #waits = 0;
   #isEnding = false;
 
   /**
-   * `load` reads the service's record before the first report is sent. `ask` is true if the service
-   * follows the instance; without it all reports are sent.
+   * `load` reads the service's record before the first report is sent, `ask` its part on the
+   * engine's history. Without `ask` all reports are sent.
    */
-  constructor(connection: Connection, load: () => Promise<Known>, ask?: () => Promise<boolean>) {
+  constructor(connection: Connection, load: () => Promise<Known>, ask?: () => Promise<History>) {
     this.#connection = connection;
     this.#load = load;
     this.#ask = ask;
@@ -157,7 +159,7 @@ export class Sender {
   }
 
   get #isHolding(): boolean {
-    return this.#ask !== undefined && this.#known?.isFollowed === true;
+    return this.#ask !== undefined && this.#known !== undefined && this.#known.history !== "none";
   }
 
   get #holdMs(): number {
@@ -222,25 +224,22 @@ export class Sender {
 
   async #begun(): Promise<Known> {
     this.#known = await this.#load();
-    this.#answered(this.#known, this.#known.isFollowed);
+    this.#followedAt = Date.now();
     return this.#known;
   }
 
-  /** The service has said whether it follows the instance. */
-  #answered(known: Known, isFollowed: boolean): void {
-    known.isFollowed = isFollowed;
-    if (isFollowed) this.#followedAt = Date.now();
-  }
-
   /**
-   * Ask whether the service still follows the instance; if a stack is to be sent, its answer says
-   * that, too. The reports before the stack are sent as well, in case they are needed. If it
-   * follows, drop the reports that are left, except stacks: it has them from the history.
+   * Ask whether the service still has the history; if a stack is to be sent, its answer says that,
+   * too. The reports before the stack are sent as well, in case they are needed. If it has the
+   * history, drop the reports that are left, except stacks.
    */
   async #settle(known: Known): Promise<void> {
-    const isAnswered = this.#queue.some(isUrgent) && (await this.#deliverBatch(known));
-    if (!isAnswered) this.#answered(known, await this.#ask!());
-    if (known.isFollowed) {
+    const sendsStack = known.history === "recorded" && this.#queue.some(isUrgent);
+    const isAnswered = sendsStack && (await this.#deliverBatch(known));
+    if (!isAnswered) known.history = await this.#ask!();
+    if (known.history === "awaited") return this.#pause(backoff(this.#waits++) / 5);
+    this.#followedAt = Date.now();
+    if (known.history === "recorded") {
       for (const waiting of this.#queue.filter((one) => !isUrgent(one))) {
         for (const update of known.news(waiting.entry)) known.note(update);
         this.#bytes -= waiting.bytes;
@@ -311,7 +310,12 @@ export class Sender {
         track: Refusal | { followed?: boolean };
       };
       if ("code" in data.track) return refusedError(data.track);
-      this.#answered(known, data.track.followed ?? false);
+      if (!data.track.followed) known.history = "none";
+      else if (known.history === "none") {
+        // The first part of the history has just been recorded.
+        known.history = "recorded";
+        this.#followedAt = Date.now();
+      }
       return undefined;
     } catch (error) {
       const isRefusal = error instanceof RequestError && !isTemporary(error) && !isDenial(error);

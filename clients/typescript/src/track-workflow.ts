@@ -7,7 +7,7 @@ import { describe, isEngineStop, isPause, isRestart } from "./failures.ts";
 import type { Failure } from "./failures.ts";
 import { objectText, snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
-import type { KnownStep } from "./plan.ts";
+import type { History, KnownStep } from "./plan.ts";
 import { Run } from "./run.ts";
 import type { InstanceKey } from "./run.ts";
 import { Sender } from "./sender.ts";
@@ -57,17 +57,21 @@ const STATUS = `query Status($instanceId: String!, $workflow: String!) {
   instance(instanceId: $instanceId, workflow: $workflow) { run status following }
 }`;
 const FOLLOWING = `query Following($instanceId: String!, $workflow: String!) {
-  instance(instanceId: $instanceId, workflow: $workflow) { following }
+  instance(instanceId: $instanceId, workflow: $workflow) { status following }
 }`;
-const FOLLOWED = "FOLLOWED";
+
+interface Followed {
+  status: InstanceStatus;
+  following: "FOLLOWED" | "BEHIND" | "NOT_FOLLOWED";
+}
 
 interface State {
-  instance: {
-    run: number;
-    status: InstanceStatus;
-    following: string;
-    steps?: { name: string; occurrence: number; status: StepStatus; attemptCount: number }[];
-  } | null;
+  instance:
+    | (Followed & {
+        run: number;
+        steps?: { name: string; occurrence: number; status: StepStatus; attemptCount: number }[];
+      })
+    | null;
 }
 
 /**
@@ -104,7 +108,7 @@ export async function trackWorkflow<S extends StepLike, T>(
   const sender = new Sender(
     connection,
     () => recordOf(connection, key),
-    () => isFollowed(connection, key),
+    () => historyOf(connection, key),
   );
   const run = new Run(sender, key);
   const failures = new WeakMap<object, Failure>();
@@ -175,13 +179,21 @@ async function recordOf(connection: Connection, key: InstanceKey): Promise<Known
       { status, attempt: attemptCount },
     ],
   );
-  return new Known(instance.status, steps, instance.run, instance.following === FOLLOWED);
+  return new Known(instance.status, steps, instance.run, history(instance));
 }
 
-/** True if the service records the engine's history of the instance; throws FlowflareError. */
-async function isFollowed(connection: Connection, key: InstanceKey): Promise<boolean> {
-  const state = (await connection.request(FOLLOWING, objectText(key))) as State;
-  return state.instance?.following === FOLLOWED;
+/** State of the service's record of the engine's history; throws FlowflareError. */
+async function historyOf(connection: Connection, key: InstanceKey): Promise<History> {
+  const state = (await connection.request(FOLLOWING, objectText(key))) as {
+    instance: Followed | null;
+  };
+  return state.instance ? history(state.instance) : "none";
+}
+
+function history({ following, status }: Followed): History {
+  if (following !== "FOLLOWED") return "none";
+  // The first part of a history begins the run.
+  return status === "QUEUED" ? "awaited" : "recorded";
 }
 
 /** The engine's error for the result of a run; undefined if the engine accepts it. */

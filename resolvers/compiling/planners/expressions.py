@@ -17,7 +17,7 @@ becomes
 
 from resolvers.base.limits import DEFAULT_RUNS, MAX_RUN, MAX_RUNS, MAX_SAME_ID, MAX_STEP_INDEX
 from resolvers.base.names import step_name
-from resolvers.base.vocabulary import Following, InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus
 from resolvers.compiling.binding import Binding
 from resolvers.compiling.fields import Expression, Field
 from resolvers.compiling.planners import filters
@@ -69,6 +69,14 @@ def bound(column: str) -> Expression:
     return lambda field: f"iif({field.alias}.{column} IN {field.bound_workflows()},'true','false')"
 
 
+def following() -> Expression:
+    """The state of the recording of an instance's history."""
+    return lambda field: (
+        f"iif({sql.is_followed(field.alias)},'\"FOLLOWED\"',"
+        f"iif({field.alias}.followed IS NULL,'\"NOT_FOLLOWED\"','\"BEHIND\"'))"
+    )
+
+
 def supplied(name: str) -> Expression:
     """A value that the mutation supplies."""
     return lambda field: f"json_quote({field.supplied(name)})"
@@ -88,15 +96,6 @@ def status_in(statuses: frozenset[InstanceStatus]) -> Expression:
     """True if the row's status is one of these."""
     listed = sql.in_list(sorted(statuses))
     return lambda field: f"iif({field.alias}.status IN {listed},'true','false')"
-
-
-def following(field: Field) -> str:
-    """`WorkflowInstance.following`: the word of the enum Following."""
-    row = field.alias
-    behind = sql.json_literal(Following.BEHIND)
-    not_followed = sql.json_literal(Following.NOT_FOLLOWED)
-    otherwise = f"iif({row}.followed IS NULL,{not_followed},{behind})"
-    return f"iif({sql.is_followed(row)},{sql.json_literal(Following.FOLLOWED)},{otherwise})"
 
 
 # The errors in `stacks` that may be a row's own, with `{t}` for the alias of the row.

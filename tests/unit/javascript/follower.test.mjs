@@ -120,6 +120,18 @@ test("a search begins another reading", async () => {
   assert.deepEqual(searches, [false, true, false]);
 });
 
+test("an instance that the engine does not have is forgotten", async () => {
+  const { get } = env.W;
+  env.W.get = () => Promise.reject(new Error("(instance.not_found) Provided id does not exist"));
+  await follower.follow(INSTANCE);
+  await settled();
+  assert.deepEqual(rows(), []);
+  assert.equal(storage.alarm, null);
+  env.W.get = get;
+  await follower.follow(INSTANCE, true);
+  assert.deepEqual(calls.at(-1), ["record", [1, 2], false]);
+});
+
 test("an instance that is due later is closed, and the alarm opens it again", async () => {
   const due = Date.now() + 60_000;
   courses = [{ due }];

@@ -26,9 +26,16 @@ FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 10.0
 HOLD_S = 30.0
 """Time after which the service is asked again whether it follows the instance."""
+_WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Times to wait, one after the other, for the first part of a history."""
 _RUN_MISMATCH = "RUN_MISMATCH"
 
 _log = logging.getLogger("flowflare")
+
+
+History = Literal["none", "awaited", "recorded"]
+"""State of the service's record of the engine's history of an instance. With a history it needs no
+updates. One that is `awaited` will be recorded, unless its first part cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,8 @@ class Service(Protocol):
         """Apply them all, or raise a FlowflareError. True if the service follows the instance."""
         ...
 
-    async def follows(self) -> bool:
-        """True if the service follows the instance; may raise a FlowflareError."""
+    async def history(self) -> History:
+        """State of the service's record of the engine's history; may raise a FlowflareError."""
         ...
 
 
@@ -95,9 +102,9 @@ class Outbox:
         self._uncertain = 0
         self._failures = 0
         self._is_superseded = False
-        # True if the service follows the instance, the time at which it said so last, and the
-        # number of updates that were dropped since then.
-        self._is_followed = False
+        # The history, the time at which the service said last that it has it, and the number of
+        # updates that were dropped since then.
+        self._history: History = "none"
         self._followed_at = 0.0
         self._spilled = 0
         self._one_at_a_time = asyncio.Lock()
@@ -115,6 +122,14 @@ class Outbox:
         """True if the last call failed, so that no caller should wait for the next one."""
         return self._failures > 0
 
+    @property
+    def _holds(self) -> bool:
+        return self._history != "none"
+
+    @property
+    def _has_stack(self) -> bool:
+        return any(update.has_stack for update in self._queue)
+
     def put(self, *updates: Update) -> None:
         """Queue updates; they are sent with the next `flush`, or after a short time without one."""
         if self._is_superseded:
@@ -126,14 +141,15 @@ class Outbox:
         self._drop_excess()
         self._linger()
 
-    def hold(self) -> None:
-        """Hold updates, because the service follows the instance."""
-        self._answered(True)
+    def note_history(self, history: History) -> None:
+        """Record what the service has said of the engine's history."""
+        self._history = history
+        self._followed_at = asyncio.get_running_loop().time()
 
     async def flush(self) -> None:
         """Send the queue and wait until it has arrived; does not wait while the service is away, or
         for updates that are held."""
-        if not self._queue or (self._is_followed and not any(u.has_stack for u in self._queue)):
+        if not self._queue or (self._holds and not self._has_stack):
             return
         self._start()
         if self.is_away:
@@ -190,7 +206,7 @@ class Outbox:
         if self._queue and self._timer is None and self._sender is None:
             loop = asyncio.get_running_loop()
             delay = self._linger_s
-            if self._is_followed:
+            if self._holds:
                 delay = max(0, self._followed_at + self._hold_s - loop.time())
             self._timer = loop.call_later(delay, self._start)
 
@@ -224,33 +240,35 @@ class Outbox:
         """
         if not self._queue:
             return
-        if self._is_followed and not any(update.has_stack for update in self._queue):
-            await self._ask()
-        else:
+        if self._history == "none" or (self._history == "recorded" and self._has_stack):
             await self._send_next()
-        if self._is_followed:
+        else:
+            await self._ask()
+        if self._holds:
             self._drop_held()
         elif self._spilled:
             self._lose(self._spilled)
             self._spilled = 0
 
     async def _ask(self) -> None:
-        """Ask whether the service still follows the instance; raises Unreachable."""
-        self.calls += 1
-        try:
-            follows = await self._service.follows()
-        except Unreachable:
-            raise
-        except Exception:
-            # The updates are sent then, which shows what is wrong.
-            follows = False
-        self._failures = 0
-        self._answered(follows)
-
-    def _answered(self, follows: bool) -> None:
-        self._is_followed = follows
-        if follows:
-            self._followed_at = asyncio.get_running_loop().time()
+        """Ask whether the service still has the history; raises Unreachable, also if the first part
+        of it is awaited for too long."""
+        for pause in (*_WAITS_S, None):
+            self.calls += 1
+            try:
+                history = await self._service.history()
+            except Unreachable:
+                raise
+            except Exception:
+                # The updates are sent then, which shows what is wrong.
+                history = "none"
+            self._failures = 0
+            if history != "awaited":
+                self.note_history(history)
+                return
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise Unreachable("the engine's history is not recorded yet")
 
     def _drop_held(self) -> None:
         """Drop the updates that the service has from the history."""
@@ -288,7 +306,8 @@ class Outbox:
         """
         self.calls += 1
         try:
-            self._answered(await self._service.track(batch))
+            # Without a history before, it is now that its first part is recorded.
+            self.note_history("recorded" if await self._service.track(batch) else "none")
         except Unreachable:
             self._uncertain = max(self._uncertain, self._gone + len(batch))
             raise
@@ -372,7 +391,7 @@ class Outbox:
             self._bytes -= len(self._queue.pop(oldest).members)
             self._gone += 1
             dropped += 1
-        if self._is_followed:
+        if self._holds:
             self._spilled += dropped
         elif dropped:
             self._lose(dropped)

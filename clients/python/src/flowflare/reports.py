@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowflare.outbox import Update
+    from flowflare.outbox import History, Update
     from flowflare.runs import Run
     from flowflare.service import Flowflare, Nowhere
 
@@ -22,13 +22,13 @@ class Reports:
         self._service = service
         self._run = run
 
-    async def recall(self) -> bool:
-        """Continue the run from the record; True if the service follows the instance. Raises
-        FlowflareError if the record cannot be read."""
+    async def recall(self) -> History:
+        """Continue the run from the record, and return its part on the engine's history. Raises
+        FlowflareError if it cannot be read."""
         run = self._run
         found = await self._service.look(run.instance_id, workflow=run.workflow)
         run.recall(found)
-        return found is not None and found.get("following") == "FOLLOWED"
+        return _history(found)
 
     async def track(self, updates: Sequence[Update]) -> bool:
         """Apply updates, all of them or none; True if the service follows the instance. Raises
@@ -38,6 +38,14 @@ class Reports:
             run.identify(await self._service.look(run.instance_id, workflow=run.workflow))
         return await self._service.track([run.text_of(update) for update in updates])
 
-    async def follows(self) -> bool:
-        """True if the service follows the instance. Raises FlowflareError."""
-        return await self._service.follows(self._run.instance_id, workflow=self._run.workflow)
+    async def history(self) -> History:
+        """State of the service's record of the engine's history. Raises FlowflareError."""
+        run = self._run
+        return _history(await self._service.following(run.instance_id, workflow=run.workflow))
+
+
+def _history(found: Mapping[str, Any] | None) -> History:
+    if found is None or found.get("following") != "FOLLOWED":
+        return "none"
+    # The first part of a history begins the run.
+    return "awaited" if found["status"] == "QUEUED" else "recorded"

@@ -31,7 +31,7 @@ _LOOK = (
 )
 _FOLLOWING = (
     "query Following($id: String!, $workflow: String) {"
-    " instance(instanceId: $id, workflow: $workflow) { following } }"
+    " instance(instanceId: $id, workflow: $workflow) { status following } }"
 )
 
 
@@ -104,12 +104,13 @@ class Flowflare(TransportOwner):
             raise Refused(result["code"], result["message"])
         return bool(result.get("followed"))
 
-    async def follows(self, instance_id: str, *, workflow: str | None = None) -> bool:
-        """True if the service records the engine's history of an instance, so that reports on it
-        have no effect."""
+    async def following(
+        self, instance_id: str, *, workflow: str | None = None
+    ) -> dict[str, Any] | None:
+        """Read `status` and `following` of an instance; None if it is not tracked."""
         variables = {"id": instance_id, "workflow": workflow}
-        found = (await self.execute(_FOLLOWING, variables))["instance"]
-        return found is not None and found["following"] == "FOLLOWED"
+        found: dict[str, Any] | None = (await self.execute(_FOLLOWING, variables))["instance"]
+        return found
 
     async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
         """Read the current state of an instance; None if it is not tracked.
@@ -151,9 +152,11 @@ class Nowhere:
         """Drop the updates."""
         return False
 
-    async def follows(self, instance_id: str, *, workflow: str | None = None) -> bool:
-        """No instance is followed."""
-        return False
+    async def following(
+        self, instance_id: str, *, workflow: str | None = None
+    ) -> dict[str, Any] | None:
+        """No instance is known."""
+        return None
 
     async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
         """No instance is known."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
+        FollowWorkflowInput,
         InstanceFilter,
         InstanceOrder,
         ReferenceInput,
@@ -95,6 +96,24 @@ class FlowflareClient(BaseClient):
             operations.START_WORKFLOWS, variables, operation_name="StartWorkflows"
         )
         return self.parse(StartWorkflows, data).start_workflows
+
+    async def follow_workflow(
+        self, input: "FollowWorkflowInput"
+    ) -> Union[
+        "InstancePayload",
+        "InvalidInput",
+        "NotFound",
+        "UnboundWorkflow",
+        "EngineUnavailable",
+    ]:
+        """Follow an instance that somebody else has started in the engine; idempotent."""
+        from .follow_workflow import FollowWorkflow
+
+        variables: dict[str, object] = {"input": input}
+        data = await self.execute(
+            operations.FOLLOW_WORKFLOW, variables, operation_name="FollowWorkflow"
+        )
+        return self.parse(FollowWorkflow, data).follow_workflow
 
     async def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
