@@ -9,8 +9,7 @@ CREATE TABLE stacks (
   occurrence INTEGER NOT NULL,
   -- 0 if the report did not name it.
   attempt INTEGER NOT NULL,
-  -- Those of the error, which tell whether it is the recorded one.
-  name TEXT NOT NULL,
+  -- That of the error. The engine's own may have more before and after it.
   message TEXT NOT NULL,
   stack TEXT NOT NULL,
   PRIMARY KEY (instance, run, step, occurrence, attempt)

@@ -246,10 +246,10 @@ def _stack(update: UpdateInstance, principal: Principal) -> list[Statement]:
     found = bound.instance("i", update.instance_id, update.workflow)
     if update.run is not None:
         found += f" AND i.run={bound.bind_integer(update.run)}"
-    values = ",".join(bound.bind(value) for value in (error.name, error.message, error.stack))
+    values = f"{bound.bind(error.message)},{bound.bind(error.stack)}"
     return [
         bound.statement(
-            "INSERT INTO stacks (instance,run,step,occurrence,attempt,name,message,stack)"
+            "INSERT INTO stacks (instance,run,step,occurrence,attempt,message,stack)"
             f" SELECT i.id,i.run,'',0,0,{values} FROM instances i"
             f" WHERE {found} AND {sql.is_followed('i')}"
             " ON CONFLICT (instance,run,step,occurrence,attempt) DO NOTHING"

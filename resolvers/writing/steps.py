@@ -120,7 +120,6 @@ def update_step(
         "kind": kind,
         "output": update.output,
         "error": update.error.as_json if update.error else None,
-        "error_name": update.error.name if update.error else None,
         "message": update.error.message if update.error else None,
         "stack": update.error.stack if update.error else None,
         "retry_limit": policy.limit if policy else None,
@@ -306,7 +305,6 @@ def _stack(shape: _Shape) -> Template:
         "step": names.add("name"),
         "occurrence": names.integer("occurrence"),
         "attempt": names.integer("attempt") if shape.attempt else "0",
-        "name": names.add("error_name"),
         "message": names.add("message"),
         "stack": names.add("stack"),
     }

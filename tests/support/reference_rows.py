@@ -19,7 +19,7 @@ _COLUMNS = {
     " retry_delay retry_backoff attempt next_retry_at started_at completed_at",
     "attempts": "step number status error started_at ended_at retry_at",
     "events": "id at type instance run status step occurrence attempt data",
-    "stacks": "instance run step occurrence attempt name message stack",
+    "stacks": "instance run step occurrence attempt message stack",
 }
 _TYPES = {
     "workflows": "Workflow",
@@ -117,10 +117,7 @@ class View:
                 occurrence=step["occurrence"] if step else 0,
                 attempt=attempt,
             )
-            if found and error["message"] in (
-                found["message"],
-                f"{found['name']}: {found['message']}",
-            ):
+            if found and found["message"] in error["message"]:
                 return {**error, "stack": found["stack"]}
         return error
 

@@ -113,7 +113,7 @@ def statements(instances: int = 60, seed: int = 7) -> Iterator[str]:
 def stacks() -> Iterator[str]:
     """Stacks that were reported for errors, some of other messages than the recorded ones."""
     message = "iif(id%3=0,'other','boom')"
-    error = f"'Error',{message},'at reported '||id"
+    error = f"{message},'at reported '||id"
     yield f"INSERT INTO stacks SELECT id,run,'',0,0,{error} FROM instances"
     yield f"INSERT INTO stacks SELECT id,1,'',0,0,{error} FROM instances WHERE run>1"
     attempt = "iif(id%2=0,0,max(attempt-id%5,0))"

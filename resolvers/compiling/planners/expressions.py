@@ -117,18 +117,17 @@ _STACKS = {
 def error(table: str) -> Expression:
     """The error of a row of `table`, null if it has none.
 
-    An error without a stack gets the one that was reported for it. The engine may give an error's
-    name as the beginning of its message.
+    An error without a stack gets the one that was reported for it. The engine's message contains
+    the reported one: it may begin with the name of the error.
     """
 
     def expression(field: Field) -> str:
         row, alias = field.alias, field.new_alias()
         if all(part.name != "stack" for _, part in field.subfields()):
             return same_row("error")(field)
-        message = f"{row}.error->>'$.message'"
         reported = (
             f"SELECT k.stack FROM {_STACKS[table].replace('{t}', row)}"
-            f" AND {message} IN (k.message,k.name||': '||k.message)"
+            f" AND instr({row}.error->>'$.message',k.message)>0"
             " ORDER BY k.attempt DESC LIMIT 1"
         )
         # The LIMIT has SQLite make the text once for all members.
