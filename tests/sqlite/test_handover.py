@@ -253,7 +253,7 @@ def test_an_instance_whose_history_is_recorded_meanwhile_is_not_behind() -> None
     statuses = writer.runs.get_statuses
 
     async def late(instances: Any) -> Any:
-        writer.update(status="SLEEPING")
+        writer.database.rows("UPDATE instances SET status='SLEEPING'")
         return await statuses(instances)
 
     writer.runs.get_statuses = late  # type: ignore[method-assign]  # the follower is quicker
