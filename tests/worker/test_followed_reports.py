@@ -120,6 +120,14 @@ def test_reports_bring_the_stacks_of_errors(api: Api, workflow: str) -> None:
         assert f"attempt {number} fails" in error["stack"]
 
 
+def test_a_reference_that_the_workflow_gives_is_taken(api: Api) -> None:
+    instance_id = start(api, "wrapped-python", [["do", "one", 1]])
+    until_status(api, instance_id, "COMPLETED")
+    query = "query ($id: String!) { instance(instanceId: $id) { reference { refType refId } } }"
+    reference = api.data(query, id=instance_id)["instance"]["reference"]
+    assert reference == {"refType": "plan", "refId": instance_id}
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_step_that_stops_the_run_has_its_stack(api: Api, workflow: str) -> None:
     instance_id = start(api, workflow, [["stop", "charge"]])

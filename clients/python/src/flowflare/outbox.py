@@ -49,8 +49,8 @@ class Update:
     ends_step: bool = False
     creates: bool = False
     """True if the service would refuse all later updates without this one; never dropped then."""
-    has_stack: bool = False
-    """True if it has the stack of an error, which the engine's history lacks."""
+    is_needed: bool = False
+    """True if it has what the engine's history lacks: a stack, a reference, or metadata."""
 
 
 class Service(Protocol):
@@ -70,8 +70,9 @@ class Outbox:
     repeated update changes nothing in the service. Once a restart of the instance has begun the
     next run, all updates are dropped.
 
-    If the service follows the instance, it has the updates from the engine's history. They are then
-    held until the service is asked again: if it still follows, they are dropped, else sent."""
+    If the service follows the instance, it has most updates from the engine's history. They are
+    then held until the service is asked again: if it still follows, they are dropped, else sent.
+    Those that it needs are sent at once, after the updates before them."""
 
     def __init__(
         self,
@@ -127,8 +128,8 @@ class Outbox:
         return self._history != "none"
 
     @property
-    def _has_stack(self) -> bool:
-        return any(update.has_stack for update in self._queue)
+    def _has_needed(self) -> bool:
+        return any(update.is_needed for update in self._queue)
 
     def put(self, *updates: Update) -> None:
         """Queue updates; they are sent with the next `flush`, or after a short time without one."""
@@ -149,7 +150,7 @@ class Outbox:
     async def flush(self) -> None:
         """Send the queue and wait until it has arrived; does not wait while the service is away, or
         for updates that are held."""
-        if not self._queue or (self._holds and not self._has_stack):
+        if not self._queue or (self._holds and not self._has_needed):
             return
         self._start()
         if self.is_away:
@@ -236,11 +237,11 @@ class Outbox:
         """Send the oldest updates; raises Unreachable, and then they stay.
 
         If the run is no longer the current one, all updates are dropped. If the service follows the
-        instance, those without a stack are dropped: they are sent only if they come before one.
+        instance, those that it does not need are dropped.
         """
         if not self._queue:
             return
-        if self._history == "none" or (self._history == "recorded" and self._has_stack):
+        if self._history == "none" or (self._history == "recorded" and self._has_needed):
             await self._send_next()
         else:
             await self._ask()
@@ -272,7 +273,7 @@ class Outbox:
 
     def _drop_held(self) -> None:
         """Drop the updates that the service has from the history."""
-        kept = [update for update in self._queue if update.has_stack]
+        kept = [update for update in self._queue if update.is_needed]
         self._gone += len(self._queue) - len(kept)
         self._queue = kept
         self._bytes = sum(len(update.members) for update in kept)

@@ -22,6 +22,9 @@ _QUIET_S = 2
 class WrappedPython(TrackedWorkflow):
     """Each line of the plan is a kind of deed with its arguments."""
 
+    def reference(self, event: Any) -> tuple[str, str]:
+        return "plan", event["instanceId"]
+
     async def run(self, event: Any, step: TrackedStep) -> Any:
         last = None
         for kind, *values in event["payload"]:
