@@ -24,7 +24,10 @@ VARIABLES = (
     "ALLOWED_ORIGINS",
     "WORKFLOWS",
     "MAX_SOCKETS",
+    "FOLLOWER_SHARDS",
 )
+# The bindings of which it reads only whether the Worker has them.
+BINDINGS = ("FOLLOWER",)
 # The headers with the cost of a request: batches sent to D1, rows read, rows written.
 COST_HEADERS = ("D1-Round-Trips", "D1-Rows-Read", "D1-Rows-Written")
 # Also fails if the migrations have not been applied.
@@ -53,7 +56,11 @@ class Services:
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.database: Database = CommandDatabase()
-        self.engine: Engine = CommandEngine(*bound_workflows(configuration.get("WORKFLOWS")))
+        shards = _count(configuration.get("FOLLOWER_SHARDS"), 0)
+        self.engine: Engine = CommandEngine(
+            *bound_workflows(configuration.get("WORKFLOWS")),
+            shards=shards if "FOLLOWER" in configuration else 0,
+        )
         self.gatekeeper = Gatekeeper(
             admin=configuration.get("FLOWFLARE_API_KEY") or "",
             write=configuration.get("FLOWFLARE_WRITE_KEY") or "",

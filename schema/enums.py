@@ -11,6 +11,7 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
         "State of one workflow instance."
         " Every status Cloudflare Workflows reports maps to one of these without loss"
     ),
+    vocabulary.Following: "State of the recording of an instance's history in the engine",
     vocabulary.StepStatus: "State of one step",
     vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
@@ -30,6 +31,13 @@ _VALUES = {
     vocabulary.ConflictPolicy: {
         "USE_EXISTING": "Return the existing instance",
         "FAIL": "Return InstanceConflict",
+    },
+    vocabulary.Following: {
+        "FOLLOWED": "Its history is recorded",
+        "BEHIND": "Its history was recorded, but cannot be read at present; its status is compared"
+        " with the engine's instead",
+        "NOT_FOLLOWED": "Nothing of its history is recorded: no Workflow is bound for its workflow,"
+        " its engine does not tell histories, or it has not begun yet",
     },
     vocabulary.StepKind: {
         "TASK": "Work, done in attempts",

@@ -11,6 +11,7 @@ from resolvers.base.vocabulary import (
     AttemptStatus,
     Backoff,
     EventType,
+    Following,
     InstanceStatus,
     StepKind,
     StepStatus,
@@ -140,6 +141,10 @@ class WorkflowInstance(Node):
         "True if a Workflow is bound for its workflow, so that the engine runs it; otherwise it is"
         " only tracked",
     )
+    following: Following = column(
+        e.following(),
+        "State of the recording of the history that the engine keeps of its current run",
+    )
     run: int = column(
         e.number("run"), "Number of the current run, from 1; a restart begins the next one"
     )
@@ -147,7 +152,7 @@ class WorkflowInstance(Node):
     status: InstanceStatus = column(e.word("status"), "Current status")
     input: JSON | None = column(e.json("input"), "Input")
     output: JSON | None = column(e.json("output"), "Output")
-    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    error: "WorkflowError | None" = column(e.error("instances"), "Error that it failed with")
     metadata: JSON | None = column(e.json("metadata"), "Metadata of your own")
     created_at: DateTime = column(e.word("created_at"), "Time at which tracking started")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
@@ -206,7 +211,7 @@ class WorkflowRun:
         "Current status, or the one that the run ended with; TERMINATED if a restart ended it",
     )
     output: JSON | None = column(e.json("output"), "Output")
-    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    error: "WorkflowError | None" = column(e.error("runs"), "Error that it failed with")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
     completed_at: DateTime | None = column(
         e.text("completed_at"), "Time at which it ended, with any status"
@@ -250,7 +255,7 @@ class WorkflowStep(Node):
     status: StepStatus = column(e.word("status"), "Current status")
     output: JSON | None = column(e.json("output"), "Output of the step")
     error: "WorkflowError | None" = column(
-        e.same_row("error"), "Error of the step, or of its last attempt"
+        e.error("steps"), "Error of the step, or of its last attempt"
     )
     retry_policy: "RetryPolicy | None" = column(e.same_row("retry_limit"), "Retry policy")
     attempts: "list[StepAttempt]" = column(
@@ -283,7 +288,7 @@ class RetryPolicy:
 class StepAttempt:
     number: int = column(e.number("number"), "Number of the attempt, from 1")
     status: AttemptStatus = column(e.word("status"), "Current status")
-    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    error: "WorkflowError | None" = column(e.error("attempts"), "Error that it failed with")
     started_at: DateTime | None = column(
         e.text("started_at"), "Time at which it started, if that was reported"
     )

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from resolvers.access.principals import Principal
 from resolvers.base.json_text import encode
 from resolvers.base.vocabulary import InstanceStatus, StepKind
-from resolvers.following.history import Event, Position, StepKey, epoch_ms
+from resolvers.following.history import Event, Position, StepKey, epoch_ms, instant
 from resolvers.following.translation import ENDS, Open, Translation, Update
 from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
+from resolvers.ports.sql import UNREAD, literal
 from resolvers.writing.inputs import UpdateStep
 from resolvers.writing.instances import NEXT_RUN, change_instance
 from resolvers.writing.statements import Parameters
@@ -33,7 +34,9 @@ class Place:
 
     row: int
     run: int
-    stored: str | None
+    stored: str
+    # When the run began, if that is recorded.
+    began_at: str | None
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Followed:
 
     row: int
     run: int
-    # None if nothing of the run's history was recorded.
+    # None if nothing of the run's history is recorded.
     position: Position | None
     # The time of the event with which the run begins, which tells its history from that of the next
     # run; 0 if it has not been recorded.
@@ -52,12 +55,12 @@ class Followed:
     @property
     def place(self) -> Place:
         """The place that its history was recorded to."""
-        return Place(self.row, self.run, self._stored)
+        began_at = instant(self.begun_ms) if self.begun_ms else None
+        return Place(self.row, self.run, self._stored, began_at)
 
     @property
-    def _stored(self) -> str | None:
-        if self.position is None and not self.begun_ms:
-            return None
+    def _stored(self) -> str:
+        """The text of the column `followed`; for UNREAD the column may be null, too."""
         # Texts are compared, so this is the form that SQLite writes, too.
         if self.position is None:
             return encode([0, 0, "", self.begun_ms])
@@ -102,16 +105,19 @@ def require(places: Sequence[Place]) -> Statement:
     return bound.statement(
         f"INSERT INTO refusals SELECT {bound.bind(STALE)} WHERE EXISTS (SELECT 1"
         f" FROM json_each({bound.bind(rows)}) e LEFT JOIN instances i ON i.id=e.value->>0"
-        " AND i.run=e.value->>1 AND i.followed IS e.value->>2 WHERE i.id IS NULL)"
+        f" AND i.run=e.value->>1 AND coalesce(i.followed,{literal(UNREAD)})=e.value->>2"
+        " WHERE i.id IS NULL)"
     )
 
 
 def move(places: Sequence[Place]) -> Statement:
     """Store the places that the histories are recorded to."""
     bound = Parameters()
-    rows = encode([[place.row, place.stored] for place in places])
+    rows = encode([[place.row, place.stored, place.began_at] for place in places])
     return bound.statement(
-        "UPDATE instances SET followed=e.value->>1,behind_since=NULL"
+        "UPDATE instances SET followed=e.value->>1,behind_since=NULL,"
+        # A report may have come before the engine's event.
+        "started_at=iif(started_at>e.value->>2,e.value->>2,started_at)"
         f" FROM json_each({bound.bind(rows)}) e WHERE instances.id=e.value->>0"
     )
 
@@ -146,8 +152,8 @@ def begin_next_run(followed: Followed, at: str) -> Statement:
     now, place = bound.bind(at), followed.place
     row, run = bound.bind_integer(place.row), bound.bind_integer(place.run)
     return bound.statement(
-        f"UPDATE instances SET {NEXT_RUN},followed=NULL,updated_at={now}"
-        f" WHERE id={row} AND run={run} AND followed IS {bound.bind(place.stored)}"
+        f"UPDATE instances SET {NEXT_RUN},followed={literal(UNREAD)},updated_at={now}"
+        f" WHERE id={row} AND run={run} AND followed={bound.bind(place.stored)}"
     )
 
 

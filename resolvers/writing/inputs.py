@@ -167,6 +167,15 @@ class StartWorkflow(Input):
     track_only: bool = False
 
 
+class FollowWorkflow(Input):
+    """`FollowWorkflowInput`."""
+
+    workflow: WorkflowName
+    instance_id: InstanceId
+    reference: ReferenceInput | None = None
+    metadata: Json = None
+
+
 class UpdateInstance(Input):
     """`UpdateWorkflowInstanceInput`."""
 

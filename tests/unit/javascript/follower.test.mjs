@@ -183,6 +183,16 @@ test("an invocation ends before its statements are spent, and the alarm begins a
   assert((storage.alarm ?? Infinity) <= Date.now());
 });
 
+test("an instance whose history is not to be read any more is forgotten", async () => {
+  installFollower({}, (job) =>
+    job.begin ? { reading: 1, after: 0 } : { forget: Boolean(job.fail) },
+  );
+  parts = () => [new Error("(instance.not_found) Provided id does not exist")];
+  await follower.follow(INSTANCE);
+  await settled();
+  assert.deepEqual(rows(), []);
+});
+
 test("an instance that is due later is closed, and the alarm opens it again", async () => {
   const due = Date.now() + MINUTE_MS;
   courses = [{ due }];

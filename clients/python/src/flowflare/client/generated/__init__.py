@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ConflictPolicy,
         ErrorCode,
         EventType,
+        Following,
         InstanceOrderField,
         InstanceStatus,
         OrderDirection,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         DateTimeRange,
         ErrorInput,
         EventFilter,
+        FollowWorkflowInput,
         InstanceActionInput,
         InstanceFilter,
         InstanceOrder,
@@ -81,6 +83,12 @@ if TYPE_CHECKING:
         UpdateWorkflowStepInput,
     )
     from .sync_client import SyncFlowflareClient
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed,
+    )
 
 _HOMES = {
     "AccessTokenPayload": ".fragments",
@@ -98,6 +106,8 @@ _HOMES = {
     "EventPage": ".fragments",
     "EventType": ".enums",
     "FlowflareClient": ".client",
+    "FollowWorkflowInput": ".input_types",
+    "Following": ".enums",
     "GetRunsInstance": ".get_runs",
     "GetRunsInstanceRuns": ".get_runs",
     "IllegalTransition": ".fragments",
@@ -144,7 +154,9 @@ _HOMES = {
     "UnboundWorkflow": ".fragments",
     "UnsetType": ".base_model",
     "UpdateWorkflowInstanceInput": ".input_types",
+    "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed": ".update_workflow_instance",
     "UpdateWorkflowStepInput": ".input_types",
+    "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed": ".update_workflow_step",
     "Workflow": ".fragments",
     "WorkflowError": ".fragments",
     "WorkflowEvent": ".fragments",
@@ -188,6 +200,8 @@ __all__ = [
     "EventPage",
     "EventType",
     "FlowflareClient",
+    "FollowWorkflowInput",
+    "Following",
     "GetRunsInstance",
     "GetRunsInstanceRuns",
     "IllegalTransition",
@@ -234,7 +248,9 @@ __all__ = [
     "UnboundWorkflow",
     "UnsetType",
     "UpdateWorkflowInstanceInput",
+    "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
     "UpdateWorkflowStepInput",
+    "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
     "Workflow",
     "WorkflowError",
     "WorkflowEvent",

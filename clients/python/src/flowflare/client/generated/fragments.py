@@ -12,6 +12,7 @@ from .enums import (
     Backoff,
     ErrorCode,
     EventType,
+    Following,
     InstanceStatus,
     StepKind,
     StepStatus,
@@ -109,6 +110,7 @@ class IllegalTransition(BaseModel):
 
 class InstanceSummary(InstanceKey):
     bound: bool
+    following: Following
     error: Optional["WorkflowError"]
     created_at: AwareDatetime
     started_at: Optional[AwareDatetime]
