@@ -114,6 +114,7 @@ async function report(operations, fanOut, tracking, following) {
     show(latency, followingReport.latencyTable),
     show(slowdown, followingReport.slowdownTable),
     cost && followingReport.costTable(cost),
+    cost && followingReport.priceTable(cost),
   ].filter((text) => text !== undefined);
   if (tables.length === 0) return;
   for (const text of tables) console.log(`\n${text}`);

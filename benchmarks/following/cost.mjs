@@ -14,7 +14,7 @@ const SECOND_MS = 1_000;
 const WORKERS = ["tracking/counter", "tracking/driver", "tracking/python", "following/pacer"];
 /** What a run leaves to do when its end has been recorded. */
 const SETTLE_MS = 1_000;
-const SLEEP_MS = 25_000;
+const SLEEP_MS = 40_000;
 /** The time in which instances are started that then run their step. */
 const GATHER_MS = 4_000;
 const BUSY_MS = 40_000;
@@ -45,6 +45,7 @@ const PLANS = {
  * @property {Row[]} rows
  * @property {Counts} sleep within a sleep, without its beginning and its end
  * @property {number} sleepMs
+ * @property {Counts} sleepRun of an instance with the sleep and an instant step, without its start
  * @property {boolean} isEvicted true if the follower's object left the memory in the sleep
  * @property {Counts} busyHour of a shard in which one instance runs one step all the time
  * @property {Counts} busyHourOf20 the same with 20 instances
@@ -74,7 +75,7 @@ export async function measureCost() {
     return {
       start,
       rows,
-      ...(await runner.countSleep()),
+      ...(await runner.countSleep(start)),
       busyHour: await runner.countBusyHour(1),
       busyHourOf20: await runner.countBusyHour(20),
     };
@@ -146,8 +147,14 @@ class Runner {
     return ids;
   }
 
-  /** Count what is used in a sleep. */
-  async countSleep() {
+  /**
+   * Count what is used in a sleep.
+   * @param {Counts} start what a start uses
+   */
+  async countSleep(start) {
+    await this.#start(PACED, 1, { startsAt: Date.now() + SETTLE_MS, steps: [] });
+    await pause(2 * SETTLE_MS + SECOND_MS);
+    const first = await this.#service.counts();
     const startsAt = Date.now() + SLEEP_MS;
     const [id] = await this.#start(PACED, 1, { startsAt, steps: [0] });
     await this.#service.untilRecorded(id, "SLEEPING");
@@ -157,8 +164,14 @@ class Runner {
     await pause(sleepMs);
     const after = await this.#service.counts();
     await this.#service.untilRecorded(id, "COMPLETED");
-    const { objects } = difference(after, await this.#service.counts());
-    return { sleep: difference(before, after), sleepMs, isEvicted: objects > 0 };
+    await pause(SETTLE_MS);
+    const last = await this.#service.counts();
+    return {
+      sleep: difference(before, after),
+      sleepMs,
+      sleepRun: difference(start, difference(first, last)),
+      isEvicted: difference(after, last).objects > 0,
+    };
   }
 
   /**

@@ -27,6 +27,7 @@ __all__ += ["Counts"]
  * @property {number} alarms that fired
  * @property {number} alarmsSet
  * @property {number} ownRows written to their SQLite
+ * @property {number} openMs the time in which a history was open
  */
 
 /**

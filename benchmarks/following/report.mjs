@@ -2,6 +2,7 @@
 
 import { formatRatio, formatTable } from "../report.mjs";
 import { quantile, ratioInterval } from "../statistics.mjs";
+import { dollars } from "./prices.mjs";
 import { COST_TARGETS, SLOWDOWN_TARGET } from "./scenarios.mjs";
 
 /**
@@ -118,17 +119,22 @@ const COUNTS = /** @type {const} */ ([
   ["alarms", "alarms"],
   ["alarmsSet", "set"],
   ["ownRows", "own rows"],
+  ["openMs", "open ms"],
 ]);
+/** The number of instances whose cost is shown, because one costs too little to be read. */
+const MILLION = 1_000_000;
 
 /**
  * @param {CostResult} result
  * @returns {string}
  */
-export function costTable({ start, rows, sleep, sleepMs, isEvicted, busyHour, busyHourOf20 }) {
+export function costTable(result) {
+  const { start, rows, sleep, sleepMs, sleepRun, isEvicted, busyHour, busyHourOf20 } = result;
   const sleepTitle = `${Math.round(sleepMs / 1_000)} s of a sleep`;
   const lines = [
     ...rows.map(({ title, kind, counts }) => ({ title, kind, counts })),
     { title: "the start itself", kind: "", counts: start },
+    { title: "a sleep and an instant step", kind: "followed", counts: sleepRun },
     { title: sleepTitle, kind: isEvicted ? "evicted" : "in memory", counts: sleep },
     { title: "an hour of one long step", kind: "followed", counts: busyHour },
     { title: "an hour of 20 long steps", kind: "followed", counts: busyHourOf20 },
@@ -139,6 +145,28 @@ export function costTable({ start, rows, sleep, sleepMs, isEvicted, busyHour, bu
     kind,
     ...COUNTS.map(([name]) => String(Math.round(counts[name] * 10) / 10)),
   ]);
+  return formatTable([headings, ...cells], [0, 1]);
+}
+
+/**
+ * Show what the counts cost on Cloudflare's network.
+ * @param {CostResult} result
+ * @returns {string}
+ */
+export function priceTable({ start, rows, sleepRun, busyHour, busyHourOf20 }) {
+  const lines = [
+    ...rows.map((row) => ({ ...row, title: `a million: ${row.title}`, factor: MILLION })),
+    { title: "a million: sleep and step", kind: "followed", counts: sleepRun, factor: MILLION },
+    { title: "a million starts", kind: "", counts: start, factor: MILLION },
+    { title: "an hour of one long step", kind: "followed", counts: busyHour, factor: 1 },
+    { title: "an hour of 20 long steps", kind: "followed", counts: busyHourOf20, factor: 1 },
+  ];
+  const cells = lines.map(({ title, kind, counts, factor }) => {
+    const parts = Object.values(dollars(counts)).map((part) => part * factor);
+    const total = parts.reduce((sum, part) => sum + part);
+    return [title, kind, ...[...parts, total].map((part) => part.toFixed(factor === 1 ? 4 : 2))];
+  });
+  const headings = ["dollars", "", "D1", "requests", "own rows", "duration", "total"];
   return formatTable([headings, ...cells], [0, 1]);
 }
 

@@ -18,6 +18,10 @@ const counts = {
   alarms: 0,
   alarmsSet: 0,
 };
+/** The number of open histories, and since when there is one. */
+let open = 0;
+let openSince = 0;
+let openMs = 0;
 /** @type {any[]} cursors of the objects' SQLite, which know how many rows they have written */
 const cursors = [];
 /** @type {WeakSet<object>} prototypes whose methods have been replaced */
@@ -69,10 +73,16 @@ async function countInstance(opening) {
 async function countSubscription(opening) {
   counts.engineCalls += 1;
   const subscription = await opening;
+  if (open === 0) openSince = Date.now();
+  open += 1;
   const { dispose } = /** @type {any} */ (Symbol);
   return {
     next: () => countEngineCall(subscription.next()),
-    [dispose]: () => subscription[dispose](),
+    [dispose]: () => {
+      open -= 1;
+      if (open === 0) openMs += Date.now() - openSince;
+      return subscription[dispose]();
+    },
   };
 }
 
@@ -125,5 +135,6 @@ export function countCall() {
 /** The counts so far, JSON text. */
 export function read() {
   const ownRows = cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0);
-  return JSON.stringify({ ...counts, ownRows });
+  const sinceOpen = open > 0 ? Date.now() - openSince : 0;
+  return JSON.stringify({ ...counts, ownRows, openMs: openMs + sinceOpen });
 }
