@@ -53,13 +53,12 @@ async function runLatency(chosen, rounds) {
   try {
     /** @type {Following["latency"]} */
     const results = {};
-    const random = randomNumbers(SEED);
-    const latency = new Latency(service, random);
+    const latency = new Latency(service, randomNumbers(SEED));
     await latency.measure(WARM_UP_INSTANCES, 1);
     for (const [name, scenario] of Object.entries(SCENARIOS)) {
       if (!chosen.includes(name)) continue;
       const samples = await latency.measure(scenario.instances, rounds ?? scenario.rounds);
-      results[name] = summariseLatency(scenario, samples, random);
+      results[name] = summariseLatency(scenario, samples);
       console.log(`${scenario.title}: done`);
     }
     return results;
