@@ -274,14 +274,15 @@ def _fail(key: Key, failures: int, message: str, now_ms: int) -> _Job:
 
 def _wait(reading: _Reading, now_ms: int) -> int:
     """The milliseconds without an event after which the history is closed."""
-    translation = reading.followed.translation
-    if translation.is_busy:
-        return FOLLOW_QUIET_MS
+    translation, since_ms = reading.followed.translation, reading.since_ms
+    longest = FOLLOW_QUIET_MS if translation.is_busy else FOLLOW_NEAR_MS
     until_ms = translation.rests_until_ms
-    if until_ms is None:
-        return FOLLOW_NEAR_MS
-    rest_ms = max(until_ms - now_ms, 0)
-    return rest_ms + FOLLOW_NEAR_MS if rest_ms <= FOLLOW_NEAR_MS else FOLLOW_SETTLE_MS
+    if until_ms is not None and not translation.is_busy:
+        if until_ms - now_ms > FOLLOW_NEAR_MS:
+            return FOLLOW_SETTLE_MS
+        since_ms = max(since_ms, until_ms)
+    # One that was quiet for so long before it was opened is closed soon.
+    return max(since_ms + longest - now_ms, FOLLOW_SETTLE_MS)
 
 
 def _due(reading: _Reading, now_ms: int) -> int:
