@@ -10,6 +10,8 @@ import { loadavg } from "node:os";
 import { readArguments } from "./arguments.mjs";
 import * as fanOutReport from "./fanout/report.mjs";
 import { runFanOut } from "./fanout/run.mjs";
+import * as followingReport from "./following/report.mjs";
+import { runFollowing } from "./following/run.mjs";
 import { WrongAnswer, compare, measure, time } from "./measure.mjs";
 import { OPERATIONS } from "./operations.mjs";
 import { missedTargets, save, summarise, table } from "./report.mjs";
@@ -88,18 +90,22 @@ async function runRequests(names, sideNames, requests) {
  * @param {Results} operations
  * @param {FanOut} fanOut
  * @param {Record<string, trackingReport.Result>} tracking
+ * @param {import("./following/run.mjs").Following} following
  */
-async function report(operations, fanOut, tracking) {
+async function report(operations, fanOut, tracking, following) {
   const requests = Object.values(operations);
   const publishes = Object.values(fanOut.scenarios);
   const tracked = Object.values(tracking);
+  const followed = Object.values(following.latency);
   const { memory } = fanOut;
   if (requests.length > 0) console.log(`\n${table(requests)}`);
   if (publishes.length > 0) console.log(`\n${fanOutReport.table(publishes)}`);
   if (memory) console.log(`\n${fanOutReport.memoryTable(memory.sides, memory.sockets)}`);
   if (tracked.length > 0) console.log(`\n${trackingReport.table(tracked)}`);
-  if ([requests, publishes, tracked].every(({ length }) => length === 0) && !memory) return;
-  const file = await save({ operations, onSockets: fanOut, tracking });
+  if (followed.length > 0) console.log(`\n${followingReport.latencyTable(followed)}`);
+  if ([requests, publishes, tracked, followed].every(({ length }) => length === 0) && !memory)
+    return;
+  const file = await save({ operations, onSockets: fanOut, tracking, following });
   console.log(`\nThe figures were written to ${file}.`);
 }
 
@@ -114,7 +120,8 @@ async function main() {
   const operations = await runRequests(chosen.operations, chosen.sides, chosen.requests);
   const fanOut = await runFanOut(chosen.fanOut, chosen.servers, chosen.rounds);
   const tracking = await runTracking(chosen.tracking, chosen.rounds);
-  await report(operations, fanOut, tracking);
+  const following = await runFollowing(chosen.following, chosen.rounds);
+  await report(operations, fanOut, tracking, following);
   const missed = [
     ...missedTargets(Object.values(operations)).map(({ title }) => title),
     ...fanOutReport.missedTargets(Object.values(fanOut.scenarios)),

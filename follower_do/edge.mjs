@@ -2,6 +2,7 @@
 
 import { asPythonHandler } from "../resolvers/runtime/handlers.mjs";
 import { Follower } from "./follower.mjs";
+import * as history from "./history.mjs";
 
 export { install } from "./python.mjs";
 
@@ -19,3 +20,6 @@ export function open(ctx) {
     status: () => follower.status(),
   };
 }
+
+/** The method of the entrypoint that reads histories. */
+export const openHistory = asPythonHandler(history.openHistory);

@@ -8,8 +8,7 @@ import pytest
 from resolvers.access.principals import Restrictions, principal
 from resolvers.base.vocabulary import InstanceStatus, Scope, StepStatus
 from resolvers.following.follower import Follower
-from tests.sqlite.test_following import KEY, NOW_MS, History
-from tests.support.client import finished
+from tests.sqlite.test_following import KEY, History, part, work
 from tests.support.engines import RecordingEngine
 from tests.support.writing import INSTANCE, STEP, Writer
 
@@ -212,9 +211,9 @@ def test_the_followers_own_records_have_effect() -> None:
     follower = Follower(writer.database)
     history = History().task("s-1", failures=1)
     for count in (3, len(history.events)):
-        begun = finished(follower.begin(KEY, search=False))
+        begun = work(follower, {"begin": KEY})
         events = history.events[begun["after"] : count]
-        finished(follower.record(begun["reading"], events, is_over=False, now_ms=NOW_MS))
+        work(follower, part(begun["reading"], events, began=history.began_ms))
         writer.step("FAILED", "s")
         writer.update(status="ERRORED")
     instance = read(writer)

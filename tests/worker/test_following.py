@@ -271,7 +271,7 @@ def test_a_history_is_closed_during_a_long_sleep_and_opened_when_it_ends(
     instance_id = start(api, [["do", "one", 1], ["sleep", "nap", 16_000], ["do", "two", 1]])
 
     def is_open() -> bool | None:
-        rows = server.follower("status")
+        rows = server.follower("status")["instances"]
         return next((row["isOpen"] for row in rows if row["id"] == instance_id), None)
 
     until(lambda: is_open() is True)
