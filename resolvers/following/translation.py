@@ -17,6 +17,7 @@ from resolvers.base.names import step_name
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import Backoff, InstanceStatus, StepKind, StepStatus
 from resolvers.following.history import Event, StepKey, epoch_ms
+from resolvers.following.tracebacks import parse_traceback
 from resolvers.writing.inputs import ErrorInput, RetryPolicyInput, UpdateInstance, UpdateStep
 
 Update: TypeAlias = UpdateInstance | UpdateStep
@@ -210,6 +211,9 @@ def status_of(steps: Iterable[Open]) -> tuple[InstanceStatus, str | None]:
 
 def _error(error: tuple[str, str]) -> ErrorInput:
     name, message = error
+    if (found := parse_traceback(message)) is not None:
+        name, message, stack = found
+        return ErrorInput(name=name, message=message, stack=stack)
     return ErrorInput(name=name, message=message)
 
 
