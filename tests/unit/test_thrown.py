@@ -1,8 +1,8 @@
-"""The errors of Python Workflows, as the engine tells them."""
+"""Errors of Workflows, as the engine tells them and as they were thrown."""
 
 import pytest
 
-from resolvers.following.tracebacks import parse_traceback
+from resolvers.following.thrown import Thrown, parse_thrown
 
 FRAMES = """Traceback (most recent call last):
   File "/session/metadata/worker.py", line 86, in work
@@ -38,7 +38,8 @@ The above exception was the direct cause of the following exception:
     ],
 )
 def test_a_traceback_is_the_exception_that_it_ends_with(text: str, name: str, message: str) -> None:
-    assert parse_traceback(f"PythonError: {text}") == (name, message, text.rstrip())
+    expected = Thrown(name, message, text.rstrip())
+    assert parse_thrown("Error", f"PythonError: {text}") == expected
 
 
 @pytest.mark.parametrize(
@@ -54,4 +55,10 @@ def test_a_traceback_is_the_exception_that_it_ends_with(text: str, name: str, me
     ],
 )
 def test_any_other_message_is_left_as_it_is(message: str) -> None:
-    assert parse_traceback(message) is None
+    assert parse_thrown("Own", message) == Thrown("Own", message)
+
+
+@pytest.mark.parametrize("message", ["never again", "", 'a "quoted"\nline: two'])
+def test_a_quoted_message_is_that_of_the_error(message: str) -> None:
+    text = f'Step threw a NonRetryableError with message "NonRetryableError: {message}"'
+    assert parse_thrown("WorkflowFatalError", text) == Thrown("NonRetryableError", message)
