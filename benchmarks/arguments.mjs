@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { MEMORY, SCENARIOS } from "./fanout/scenarios.mjs";
 import { isServer } from "./fanout/servers.mjs";
-import { SCENARIOS as FOLLOWED } from "./following/scenarios.mjs";
+import { FOLLOWING } from "./following/run.mjs";
 import { OPERATIONS } from "./operations.mjs";
 import { isSide } from "./sides.mjs";
 import { LANGUAGES } from "./tracking/run.mjs";
@@ -14,7 +14,6 @@ const MAX_ROUNDS = 10_000;
 
 const FAN_OUT = [...Object.keys(SCENARIOS), MEMORY];
 const TRACKING = /** @type {import("./tracking/run.mjs").Language[]} */ (Object.keys(LANGUAGES));
-const FOLLOWING = Object.keys(FOLLOWED);
 const ALL = [...Object.keys(OPERATIONS), ...FAN_OUT, ...TRACKING, ...FOLLOWING];
 
 /**

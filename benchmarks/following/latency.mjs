@@ -50,11 +50,11 @@ function sidesOf(service) {
       },
     },
     floor: {
-      open: async () => Reader.open(await service.urlOf("driver")),
+      open: async () => Reader.open(await service.urlOf("pacer")),
       start: async (instances, reader) => {
         const body = JSON.stringify(instances);
-        const { ok } = await fetch(await service.urlOf("driver"), { method: "POST", body });
-        if (!ok) throw new WrongAnswer("The driver has not created the instances.");
+        const { ok } = await fetch(await service.urlOf("pacer"), { method: "POST", body });
+        if (!ok) throw new WrongAnswer("The Worker has not created the instances.");
         reader.send(instances.map(({ id }) => id));
       },
     },

@@ -17,10 +17,14 @@ interface Env {
   PACED: Workflow<Plan>;
 }
 
+const SHORTEST_SLEEP_MS = 100;
+
 export class Paced extends WorkflowEntrypoint<Env, Plan> {
   async run(event: WorkflowEvent<Plan>, step: WorkflowStep): Promise<number> {
     const { startsAt, steps } = event.payload;
-    await step.sleepUntil("gather", new Date(startsAt));
+    // The engine refuses to sleep until a time in the past.
+    const until = Math.max(startsAt, Date.now() + SHORTEST_SLEEP_MS);
+    await step.sleepUntil("gather", new Date(until));
     for (const [index, ms] of steps.entries()) {
       await step.do(`step ${index + 1}`, async () => {
         await scheduler.wait(ms);
