@@ -18,6 +18,7 @@ from resolvers.base.names import step_name
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import Backoff, InstanceStatus, StepKind, StepStatus
 from resolvers.following.history import Event, StepKey, epoch_ms
+from resolvers.following.thrown import parse_thrown
 from resolvers.writing.inputs import ErrorInput, RetryPolicyInput, UpdateInstance, UpdateStep
 
 Update: TypeAlias = UpdateInstance | UpdateStep
@@ -217,8 +218,8 @@ def status_of(steps: Iterable[Open]) -> tuple[InstanceStatus, str | None]:
 
 
 def _error(error: tuple[str, str]) -> ErrorInput:
-    name, message = error
-    return ErrorInput(name=name, message=message)
+    thrown = parse_thrown(*error)
+    return ErrorInput(name=thrown.name, message=thrown.message, stack=thrown.stack)
 
 
 def _policy(details: Mapping[str, Any]) -> RetryPolicyInput | None:

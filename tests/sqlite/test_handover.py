@@ -253,7 +253,9 @@ def test_an_instance_whose_history_is_recorded_meanwhile_is_not_behind() -> None
     statuses = writer.runs.get_statuses
 
     async def late(instances: Any) -> Any:
-        writer.database.rows("UPDATE instances SET status='SLEEPING'")
+        if instances:
+            changes = "status='SLEEPING',updated_at='2026-11-01T00:00:00.000Z'"
+            writer.database.connection.execute(f"UPDATE instances SET {changes}")
         return await statuses(instances)
 
     writer.runs.get_statuses = late  # type: ignore[method-assign]  # the follower is quicker

@@ -12,6 +12,7 @@ import pytest
 
 from resolvers.base.limits import RECONCILE_GIVE_UP_SECONDS
 from scripts.local_server import LocalServer
+from tests.support.servers import REPORTS_ALONE
 from tests.worker.api import Api, act, run_cron
 from tests.worker.event_log import START
 
@@ -37,7 +38,7 @@ HOUR = 3_600
 def beside(prepared: None) -> Iterator[LocalServer]:
     """A server that follows nothing, with a Worker beside it whose Workflow reports nothing."""
     folder = Path(__file__).parent / "engine_worker"
-    with LocalServer(vars={"FOLLOWER_SHARDS": "0"}, beside=[folder]) as running:
+    with LocalServer(vars=REPORTS_ALONE, beside=[folder]) as running:
         yield running
 
 
