@@ -144,7 +144,9 @@ export class Follower {
    */
   async #fails(instance, error) {
     const { workflow, id } = instance;
-    console.warn(`The history of ${id} of ${workflow} was not read: ${error}`);
+    // Of an error of Python's, the last line.
+    const message = `${error}`.trimEnd().split("\n").at(-1) ?? "";
+    console.warn(`The history of ${id} of ${workflow} was not read: ${message}`);
     const [row] = this.#sql
       .exec(
         "UPDATE instances SET failures = failures + 1, due = ? + min(?, ? << min(failures, 20))" +
@@ -158,7 +160,7 @@ export class Follower {
       .toArray();
     if (!row) return;
     try {
-      const { forget } = await this.#recorder.fail(workflow, id, Number(row.failures), `${error}`);
+      const { forget } = await this.#recorder.fail(workflow, id, Number(row.failures), message);
       if (forget) this.#forget(instance);
     } catch (worse) {
       console.warn(`Nor could that be recorded: ${worse}`);

@@ -28,6 +28,8 @@ export class Recorder {
     rowsRead: 0,
     rowsWritten: 0,
     largestBatch: 0,
+    largestInvocation: 0,
+    mostBytes: 0,
     invocations: 0,
   };
 
@@ -129,7 +131,13 @@ export class Recorder {
       this.cost.statements += cost.statements;
       this.cost.rowsRead += cost.rowsRead;
       this.cost.rowsWritten += cost.rowsWritten;
+      const bytes = batch.reduce((sum, job) => sum + job.bytes, 0);
       this.cost.largestBatch = Math.max(this.cost.largestBatch, cost.statements);
+      this.cost.largestInvocation = Math.max(
+        this.cost.largestInvocation,
+        settings.statements - this.#left,
+      );
+      this.cost.mostBytes = Math.max(this.cost.mostBytes, bytes);
       for (const [index, { resolve }] of batch.entries()) resolve(courses[index]);
     } catch (error) {
       for (const { reject } of batch) reject(error);

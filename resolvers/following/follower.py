@@ -87,6 +87,7 @@ class _Reading:
     """One reading of a history, with the state of the instance that its next part continues."""
 
     followed: Followed
+    place: Place
     # The time of the last event, or of the last change before the reading.
     since_ms: int
     is_first: bool = True
@@ -169,7 +170,7 @@ class Follower:
             return {"forget": True}
         followed, updated_ms = parse_followed(outcome.text, key)
         number = next(self._numbers)
-        self._readings.put(number, _Reading(followed, updated_ms))
+        self._readings.put(number, _Reading(followed, followed.place, updated_ms))
         position = followed.position
         return {
             "reading": number,
@@ -186,7 +187,6 @@ class Follower:
         # If the batch fails, the state is ahead of the rows.
         self._readings.forget(number)
         followed = reading.followed
-        before = followed.place
         events = [parse_event(event) for event in decode(given["events"])]
         if reading.is_first:
             match _compare(followed, events, given["began"]):
@@ -206,7 +206,8 @@ class Follower:
         if events:
             updates = _translate(followed, events)
             reading.since_ms = events[-1].position.at_ms
-            moved = _Move(before, followed.place, events[-1].at)
+            before, reading.place = reading.place, followed.place
+            moved = _Move(before, reading.place, events[-1].at)
             yield _Writes(write_updates(followed, updates), moved)
         position = followed.position
         assert position is not None
@@ -274,14 +275,15 @@ def _fail(key: Key, failures: int, message: str, now_ms: int) -> _Job:
 
 def _wait(reading: _Reading, now_ms: int) -> int:
     """The milliseconds without an event after which the history is closed."""
-    translation = reading.followed.translation
-    if translation.is_busy:
-        return FOLLOW_QUIET_MS
+    translation, since_ms = reading.followed.translation, reading.since_ms
+    longest = FOLLOW_QUIET_MS if translation.is_busy else FOLLOW_NEAR_MS
     until_ms = translation.rests_until_ms
-    if until_ms is None:
-        return FOLLOW_NEAR_MS
-    rest_ms = max(until_ms - now_ms, 0)
-    return rest_ms + FOLLOW_NEAR_MS if rest_ms <= FOLLOW_NEAR_MS else FOLLOW_SETTLE_MS
+    if until_ms is not None and not translation.is_busy:
+        if until_ms - now_ms > FOLLOW_NEAR_MS:
+            return FOLLOW_SETTLE_MS
+        since_ms = max(since_ms, until_ms)
+    # One that was quiet for so long before it was opened is closed soon.
+    return max(since_ms + longest - now_ms, FOLLOW_SETTLE_MS)
 
 
 def _due(reading: _Reading, now_ms: int) -> int:

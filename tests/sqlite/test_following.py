@@ -582,17 +582,17 @@ QUIET, REST = limits.FOLLOW_QUIET_MS, limits.FOLLOW_MIN_REST_MS
         (_rests(WAIT, SLEEP), (SETTLE, REST)),
         (_rests(SHORT), (9_000 + NEAR, 9_000)),
         # The engine is late.
-        (_rests(SHORT, after_ms=10_000), (NEAR, limits.FOLLOW_RETRY_MS)),
+        (_rests(SHORT, after_ms=10_000), (NEAR - 1_000, limits.FOLLOW_RETRY_MS)),
         (_rests(SLEEP, status="workflow_paused"), (SETTLE, REST)),
         (_rests(status="workflow_queued"), (NEAR, REST)),
         # A step runs.
         (_rests(SLEEP, TASK), (QUIET, REST)),
         (_rests(), (QUIET, REST)),
         # Intervals grow with the time without an event.
-        (_rests(WAIT, after_ms=4 * MINUTE_MS), (NEAR, MINUTE_MS)),
-        (_rests(WAIT, after_ms=6_000 * MINUTE_MS), (NEAR, limits.FOLLOW_MAX_REST_MS)),
-        (_rests(TASK, after_ms=8 * MINUTE_MS), (QUIET, 2 * MINUTE_MS)),
-        (_rests(TASK, after_ms=6_000 * MINUTE_MS), (QUIET, limits.FOLLOW_MAX_BUSY_REST_MS)),
+        (_rests(WAIT, after_ms=4 * MINUTE_MS), (SETTLE, MINUTE_MS)),
+        (_rests(WAIT, after_ms=6_000 * MINUTE_MS), (SETTLE, limits.FOLLOW_MAX_REST_MS)),
+        (_rests(TASK, after_ms=8 * MINUTE_MS), (SETTLE, 2 * MINUTE_MS)),
+        (_rests(TASK, after_ms=6_000 * MINUTE_MS), (SETTLE, limits.FOLLOW_MAX_BUSY_REST_MS)),
     ],
 )
 def test_a_history_is_closed_while_nothing_can_happen(

@@ -17,8 +17,7 @@ from tests.support.timing import until
 from tests.worker.api import Api, act
 from tests.worker.engine_history import assert_recorded, is_over, log_of, recorded_log, steps_of
 from tests.worker.event_log import START
-from tests.worker.test_following import (
-    PLANS,
+from tests.worker.plain_workflow import (
     RETRIES,
     Deed,
     send,
@@ -26,6 +25,7 @@ from tests.worker.test_following import (
     until_status,
     until_step,
 )
+from tests.worker.test_following import PLANS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

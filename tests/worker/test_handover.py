@@ -11,7 +11,7 @@ import pytest
 from scripts.local_server import LocalServer
 from tests.worker.api import Api, run_cron
 from tests.worker.engine_history import assert_recorded, at, is_over, steps_of
-from tests.worker.test_following import (
+from tests.worker.plain_workflow import (
     FOLDER,
     Deed,
     send,

@@ -26,6 +26,7 @@ const VALUES = {
   proto: () => JSON.parse('{"__proto__": {"a": 1}}'),
   deep: () => JSON.parse("[".repeat(900) + "]".repeat(900)),
   large: () => "é".repeat(300_000),
+  megabyte: () => "x".repeat(1_000_000),
 };
 
 /** @extends {WorkflowEntrypoint<Record<string, any>, any[][]>} */
@@ -110,7 +111,8 @@ export default {
       return new Response();
     }
     const instance = await env.PLAIN.get(id);
-    if (method === "event") await instance.sendEvent({ type: "nudge", payload: null });
+    if (method === "from") await instance.restart({ from: await request.json() });
+    else if (method === "event") await instance.sendEvent({ type: "nudge", payload: null });
     else if (method) await instance[method]();
     else return Response.json(await read(instance));
     return new Response();
