@@ -244,6 +244,22 @@ def test_a_difference_is_left_to_the_follower_for_one_run(followed: bool) -> Non
     assert writer.handed_over == [("w", "i", False)]
 
 
+def test_instances_are_behind_once_nothing_is_followed_any_longer() -> None:
+    writer = Handover(follows=False)
+    for name in ("old", "recent"):
+        writer.create("RUNNING", name)
+        writer.record(name)
+    writer.age("old")
+    writer.runs.states["old"] = EngineState(I.PAUSED)
+    assert writer.reconcile() == {"repaired": 1}
+    read = {name: writer.read(name) for name in ("old", "recent")}
+    assert {name: instance["following"] for name, instance in read.items()} == {
+        "old": "BEHIND",
+        "recent": "BEHIND",
+    }
+    assert read["old"]["status"] == "PAUSED"
+
+
 def test_an_instance_whose_history_is_recorded_meanwhile_is_not_behind() -> None:
     writer = Handover()
     writer.create("RUNNING")

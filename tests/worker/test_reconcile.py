@@ -286,7 +286,7 @@ def test_bindings_that_are_missing_slow_or_unreadable_leave_tracking_alone(
     start_server: StartServer, instance_id: str
 ) -> None:
     bindings = '{"order-processing": "NO_SUCH_BINDING", "slow": "SLOW_ENGINE"}'
-    server = start_server(vars={"WORKFLOWS": bindings})
+    server = start_server(vars={"WORKFLOWS": bindings, **REPORTS_ALONE})
     given = {"workflow": "order-processing", "instanceId": instance_id}
     with Api(server) as api:
         answer = api.data(START, input=given)["startWorkflow"]
