@@ -17,7 +17,8 @@ BEHIND = "2026-11-27T10:00:00.000Z"
 ERROR = {"name": "TypeError", "message": "no", "stack": "TypeError: no\n  at pay"}
 REPORTED_STATUSES = [status for status in StepStatus if status is not StepStatus.CANCELLED]
 READ = f"query ($id: String!) {{ r: instance(instanceId: $id) {{ {INSTANCE} following"
-READ += f" steps {{ {STEP} }} runs {{ number error {{ message stack }} }} }} }}"
+STEPS = STEP.replace("error { message }", "error { message stack }")
+READ += f" steps {{ {STEPS} }} runs {{ number error {{ message stack }} }} }} }}"
 
 
 def follow(writer: Writer, instance_id: str = "i", *, behind: bool = False) -> None:

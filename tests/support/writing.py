@@ -12,7 +12,7 @@ INSTANCE = """id instanceId run status following input output error { name messa
 STEP = """run name occurrence index kind status output error { name message stack } attemptCount
   nextRetryAt
   retryPolicy { limit delay backoff } startedAt completedAt
-  attempts { number status error { message stack } startedAt endedAt retryAt }"""
+  attempts { number status error { message } startedAt endedAt retryAt }"""
 _FAILURES = """__typename ... on InvalidInput { code message path } ... on NotFound { code message }
   ... on AmbiguousInstance { code message instances { instanceId workflow { name } } }
   ... on RunMismatch { code message run }
