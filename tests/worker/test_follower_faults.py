@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 # The runtime evicts an object after about ten idle seconds.
 EVICTED_S = 17
 D1_STATEMENTS = 500
+KILLS = int(os.environ.get("KILLS", "4"))
+"""Crashes of everything while the instances run; each takes some ten seconds."""
 
 
 def cost(server: LocalServer) -> Any:
@@ -104,15 +109,16 @@ def test_an_invocation_has_fewer_statements_than_d1_allows(
     assert 0 < after["largestInvocation"] <= D1_STATEMENTS
 
 
+@pytest.mark.timeout(120 + 60 * KILLS)
 def test_instances_survive_kills_of_everything(prepared: None, tmp_path: Path) -> None:
-    plan: list[Deed] = [
+    part: list[Deed] = [
         ["loop", "a", 10],
         ["retry", "pay", RETRIES[0], 2],
         ["parallel", 4, 100],
         ["sleep", "nap", 1500],
         ["loop", "b", 10],
-        ["wait", "hold", "go"],
     ]
+    plan: list[Deed] = [*part * (KILLS // 2), ["wait", "hold", "go"]]
     chance = random.Random(13)
     server = LocalServer(vars={"FOLLOWER_SHARDS": "2"}, beside=[FOLDER], state=tmp_path / "state")
     server.start()
@@ -125,7 +131,7 @@ def test_instances_survive_kills_of_everything(prepared: None, tmp_path: Path) -
                 "kills", "kills-events", SUBSCRIPTION, variables=variables, resume=True
             )
             started = [start(api, plan) for _ in range(20)]
-            for _ in range(4):
+            for _ in range(KILLS):
                 time.sleep(chance.uniform(0.1, 2))
                 server.crash()
                 server.start()
