@@ -19,8 +19,6 @@ _followers: list[Follower] = []
 _SETTINGS = {
     "events": limits.MAX_FOLLOW_UPDATES,
     "bytes": limits.MAX_FOLLOW_BYTES,
-    "valueBytes": limits.MAX_JSON_BYTES,
-    "valueDepth": limits.MAX_JSON_DEPTH,
     "lingerMs": limits.FOLLOW_LINGER_MS,
     "openMs": limits.FOLLOW_OPEN_MS,
     "quietMs": limits.FOLLOW_QUIET_MS,

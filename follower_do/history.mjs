@@ -1,7 +1,7 @@
 // Reads the history of an instance from the engine
 // (https://developers.cloudflare.com/workflows/, "Subscribe to events").
 
-import { excessOf, isLonger } from "../resolvers/runtime/json_text.mjs";
+import { describeValue } from "../resolvers/runtime/values.mjs";
 import { settings } from "./python.mjs";
 
 /**
@@ -13,12 +13,14 @@ import { settings } from "./python.mjs";
  * @property {string} [step] name and occurrence
  * @property {number} [attempt]
  * @property {string} [value] JSON text of the output or the parameters
+ * @property {string} [kind] what the text is of the value (see values.mjs)
  * @property {[name: string, message: string]} [error]
  * @property {Record<string, unknown>} [details]
  */
 
+// A result that is undefined may be left out of its event.
+const HAS_VALUE = new Set(["workflow_started", "workflow_completed", "step_completed"]);
 const DETAILS = ["config", "durationMs", "retryDelayMs", "eventType"];
-const PREVIEW_CHARACTERS = 1000;
 
 /** An open history. */
 export class History {
@@ -95,7 +97,10 @@ export class History {
  */
 export function describe(given) {
   const { eventId: id, timestamp: at, type, stepName: step, attempt, error } = given;
-  const value = "output" in given ? given.output : given.params;
+  const { output = given.params } = given;
+  const value = describeValue(output);
+  // A stream that nobody reads would stay open.
+  if (output instanceof ReadableStream) output.cancel().catch(() => {});
   const details = Object.fromEntries(
     DETAILS.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   );
@@ -105,45 +110,12 @@ export function describe(given) {
     type,
     ...(step !== undefined && { step }),
     ...(attempt !== undefined && { attempt }),
-    ...(("output" in given || "params" in given) && { value: jsonOf(value) }),
+    ...(HAS_VALUE.has(type) && { value: value.text, kind: value.kind }),
     ...(error !== undefined && {
       error: [`${error?.name ?? "Error"}`, `${error?.message ?? error}`],
     }),
     ...(Object.keys(details).length > 0 && { details }),
   };
-}
-
-/**
- * JSON text of any value that the engine stores. A value that is too large is replaced by its size and
- * a preview, one that JSON cannot express by its type.
- * @param {unknown} value
- */
-function jsonOf(value) {
-  let text;
-  try {
-    text = JSON.stringify(value, asJson) ?? "null";
-  } catch {
-    return JSON.stringify({ unserializable: typeof value });
-  }
-  const limits = { depth: settings.valueDepth, values: Infinity };
-  if (!isLonger(text, settings.valueBytes) && !excessOf(text, limits)) return text;
-  const bytes = new TextEncoder().encode(text).length;
-  return JSON.stringify({ truncated: true, bytes, preview: text.slice(0, PREVIEW_CHARACTERS) });
-}
-
-/**
- * Conversions of values that the engine can store and JSON cannot, as the tracking libraries do them.
- * @param {string} _
- * @param {unknown} value
- */
-function asJson(_, value) {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Map) return Object.fromEntries(value);
-  if (value instanceof Set) return [...value];
-  if (value instanceof Error) return { name: value.name, message: value.message };
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { bytes: value.byteLength };
-  if (value instanceof ReadableStream) return { stream: true };
-  return value;
 }
 
 /**

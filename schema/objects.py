@@ -12,6 +12,7 @@ from resolvers.base.vocabulary import (
     Backoff,
     EventType,
     InstanceStatus,
+    OutputKind,
     StepKind,
     StepStatus,
 )
@@ -147,6 +148,9 @@ class WorkflowInstance(Node):
     status: InstanceStatus = column(e.word("status"), "Current status")
     input: JSON | None = column(e.json("input"), "Input")
     output: JSON | None = column(e.json("output"), "Output")
+    output_kind: OutputKind | None = column(
+        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+    )
     error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
     metadata: JSON | None = column(e.json("metadata"), "Metadata of your own")
     created_at: DateTime = column(e.word("created_at"), "Time at which tracking started")
@@ -206,6 +210,9 @@ class WorkflowRun:
         "Current status, or the one that the run ended with; TERMINATED if a restart ended it",
     )
     output: JSON | None = column(e.json("output"), "Output")
+    output_kind: OutputKind | None = column(
+        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+    )
     error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
     completed_at: DateTime | None = column(
@@ -249,6 +256,9 @@ class WorkflowStep(Node):
     kind: StepKind = column(e.word("kind"), "Kind of the step")
     status: StepStatus = column(e.word("status"), "Current status")
     output: JSON | None = column(e.json("output"), "Output of the step")
+    output_kind: OutputKind | None = column(
+        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+    )
     error: "WorkflowError | None" = column(
         e.same_row("error"), "Error of the step, or of its last attempt"
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resolvers.base.instants import format_instant
+from resolvers.base.vocabulary import OutputKind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The step's occurrence follows its name: the third `load` is `load-3`.
@@ -43,8 +44,9 @@ class Event:
     position: Position
     step: StepKey | None = None
     attempt: int | None = None
-    # JSON text, as are all values.
+    # JSON text, as are all values, and what it is of the value.
     value: str | None = None
+    kind: OutputKind | None = None
     # Name and message.
     error: tuple[str, str] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def parse_event(given: Mapping[str, Any]) -> Event:
         None if name is None else _parse_step(name),
         given.get("attempt"),
         given.get("value"),
+        OutputKind(given["kind"]) if "kind" in given else None,
         (error[0], error[1]) if error else None,
         given.get("details") or {},
     )

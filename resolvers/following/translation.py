@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from resolvers.base.names import step_name
 from resolvers.base.transitions import TERMINAL
-from resolvers.base.vocabulary import Backoff, InstanceStatus, StepKind, StepStatus
+from resolvers.base.vocabulary import Backoff, InstanceStatus, OutputKind, StepKind, StepStatus
 from resolvers.following.history import Event, StepKey, epoch_ms
 from resolvers.writing.inputs import ErrorInput, RetryPolicyInput, UpdateInstance, UpdateStep
 
@@ -101,7 +101,7 @@ class Translation:
                 more["sleep_until"] = until
         self.status, self.sleep_until = status, more.get("sleep_until")
         if status is InstanceStatus.COMPLETED:
-            more["output"] = event.value
+            more |= _result(event)
         if event.error is not None:
             more["error"] = _error(event.error)
         return [self._instance(status=status, **more)]
@@ -119,7 +119,7 @@ class Translation:
             return []
         self.open.pop(key, None)
         if change == "completed":
-            given: dict[str, Any] = {} if event.value is None else {"output": event.value}
+            given = _result(event) if kind is StepKind.TASK else {}
             return [self._step(key, StepStatus.COMPLETED, kind=kind, **given)]
         error = event.error or (_TIMED_OUT if change == "timed_out" else None)
         failed = {} if error is None else {"error": _error(error)}
@@ -131,6 +131,10 @@ class Translation:
             more["attempt"] = event.attempt or 1
             if (policy := _policy(event.details)) is not None:
                 more["retry_policy"] = policy
+            # What the engine tells of a sensitive result is a text in its place. The step keeps
+            # the kind, and so never gets an output.
+            if (event.details.get("config") or {}).get("sensitive"):
+                more["output_kind"] = OutputKind.REDACTED
         return self._step(key, StepStatus.RUNNING, kind=kind, **more)
 
     def _attempt_fails(self, event: Event, key: StepKey) -> UpdateStep:
@@ -202,6 +206,12 @@ def status_of(steps: Iterable[Open]) -> tuple[InstanceStatus, str | None]:
     if StepKind.WAIT_FOR_EVENT in kinds:
         return InstanceStatus.WAITING, None
     return InstanceStatus.SLEEPING, min((s.until for s in steps if s.until), default=None)
+
+
+def _result(event: Event) -> dict[str, Any]:
+    """The output of an update, from the event of an end."""
+    output = None if event.kind is OutputKind.UNDEFINED else event.value
+    return {"output": output, "output_kind": event.kind}
 
 
 def _error(error: tuple[str, str]) -> ErrorInput:

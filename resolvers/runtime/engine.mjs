@@ -2,10 +2,12 @@
 // engine.py).
 
 import { env as bindings, waitUntil } from "cloudflare:workers";
+import { describeValue } from "./values.mjs";
 
 /**
  * The engine's state of an instance; `status` is null if it has no instance of this id.
- * @typedef {{ status: string | null, output?: string, error?: [string, string] }} State
+ * @typedef {{ status: string | null, output?: [text: string, kind: string],
+ *   error?: [string, string] }} State
  * @typedef {{ error?: string, state?: State }} Result
  * @typedef {{ workflow: string, binding: string, method: string, id: string, arguments: string[] }} Request
  * @typedef {{ requests: Request[], timeoutMs: number, settleMs: number,
@@ -179,7 +181,10 @@ async function getStatus(workflow, id) {
     const { status, output, error } = await instance.status();
     /** @type {State} */
     const state = { status };
-    if (status === settings.hasOutput) state.output = JSON.stringify(output ?? null);
+    if (status === settings.hasOutput) {
+      const { text, kind } = describeValue(output);
+      state.output = [text, kind];
+    }
     if (status === settings.hasError && error) state.error = nameAndMessage(error);
     return state;
   } catch (error) {

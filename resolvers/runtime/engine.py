@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resolvers.base.limits import ENGINE_CONCURRENCY, ENGINE_SETTLE_MS, ENGINE_TIMEOUT_MS
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus, OutputKind
 from resolvers.ports.engine import STATUSES, EngineError, EngineState, Key
 from resolvers.runtime.commands import Command
 
@@ -82,7 +82,10 @@ def _parse(result: Mapping[str, Any]) -> EngineState | EngineError:
     if reported is not None:
         word, error = reported["status"], reported.get("error")
         status = None if word is None else STATUSES.get(word, InstanceStatus.UNKNOWN)
-        state = EngineState(status, reported.get("output"), tuple(error) if error else None)
+        output, kind = reported.get("output") or (None, None)
+        state = EngineState(
+            status, output, kind and OutputKind(kind), tuple(error) if error else None
+        )
     if "error" in result:
         return EngineError(result["error"], state)
     return state or EngineState(None)

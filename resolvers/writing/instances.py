@@ -30,7 +30,7 @@ from resolvers.writing.statements import Parameters, several
 
 # The assignments that begin the next run of an instance; the triggers keep the one before.
 NEXT_RUN = (
-    "run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
+    "run=run+1,status='QUEUED',output=NULL,output_kind=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
     "sleep_until=NULL"
 )
 
@@ -121,6 +121,7 @@ def _insert(update: UpdateInstance) -> Statement:
             status,
             update.input,
             update.output,
+            update.recorded_kind,
             update.error.as_json if update.error else None,
             update.sleep_until,
         )
@@ -129,8 +130,8 @@ def _insert(update: UpdateInstance) -> Statement:
     started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
     return bound.statement(
-        "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
-        "sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
+        "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,"
+        "output_kind,error,sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
         f" VALUES ({values},{metadata},{run},{NOW},{NOW},{started},{completed})"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
@@ -145,17 +146,8 @@ def change_instance(
     """
     bound = Parameters(principal)
     now = NOW if at is None else bound.bind(at)
-    changes: dict[str, str] = {}
+    changes = {column: bound.bind(value) for column, value in _given(update).items()}
     allowed = ""
-    if update.has("reference"):
-        ref_type, ref_id = update.reference.key if update.reference else (None, None)
-        changes["ref_type"] = bound.bind(ref_type)
-        changes["ref_id"] = bound.bind(ref_id)
-    for name in ("input", "output", "sleep_until"):
-        if update.has(name):
-            changes[name] = bound.bind(getattr(update, name))
-    if update.has("error"):
-        changes["error"] = bound.bind(update.error.as_json if update.error else None)
     if update.has("metadata"):
         merged = changes["metadata"] = _merged(update.metadata, bound)
         allowed = f" AND coalesce(octet_length({merged}),0)<={MAX_JSON_BYTES}"
@@ -184,6 +176,24 @@ def change_instance(
         f" WHERE {bound.instance('instances', update.instance_id, update.workflow)}"
         f"{allowed} AND ({before}) IS NOT ({after})"
     )
+
+
+def _given(update: UpdateInstance) -> dict[str, str | None]:
+    """The columns that an update gives values for, without metadata and status."""
+    columns: dict[str, str | None] = {}
+    if update.has("reference"):
+        columns["ref_type"], columns["ref_id"] = (
+            update.reference.key if update.reference else (None, None)
+        )
+    if update.has("input"):
+        columns["input"] = update.input
+    if update.sets_output:
+        columns["output"], columns["output_kind"] = update.output, update.recorded_kind
+    if update.has("sleep_until"):
+        columns["sleep_until"] = update.sleep_until
+    if update.has("error"):
+        columns["error"] = update.error.as_json if update.error else None
+    return columns
 
 
 def _merged(patch: str | None, bound: Parameters) -> str:

@@ -39,6 +39,8 @@ class History:
     def add(self, type_: str, step: str | None = None, **more: Any) -> History:
         """Append an event."""
         named = {} if step is None else {"step": step}
+        if "value" in more:
+            more.setdefault("kind", "JSON")
         event = {"id": len(self.events) + 1, "at": self._now_ms, "type": type_, **named, **more}
         self.events.append(event)
         self._now_ms += 1
@@ -474,3 +476,23 @@ def test_the_status_follows_from_the_open_steps(
     kinds: list[StepKind], status: InstanceStatus
 ) -> None:
     assert status_of([Open(kind) for kind in kinds])[0] is status
+
+
+# --- kinds of outputs
+
+
+def test_the_output_of_a_sensitive_step_is_not_recorded_in_whatever_parts_it_is_read() -> None:
+    for size in range(1, 9):
+        history = History()
+        history.add("step_started", "key-1", details={"config": {"sensitive": "output"}})
+        history.add("attempt_started", "key-1", attempt=1)
+        history.add("step_completed", "key-1", value='"[REDACTED]"')
+        history.task("after-1").end(value="null", kind="UNDEFINED")
+        recording = Recording()
+        recording.follow(history, *[size] * (len(history.events) // size))
+        rows = recording.database.rows
+        assert rows("SELECT name,output,output_kind FROM steps ORDER BY step_index") == [
+            ("key", None, "REDACTED"),
+            ("after", '"done"', "JSON"),
+        ]
+        assert rows("SELECT output,output_kind FROM instances") == [(None, "UNDEFINED")]

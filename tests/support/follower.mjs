@@ -1,12 +1,11 @@
 // Python's side of the follower, for modules of the Worker that run in Node.
 
 import { install } from "../../follower_do/python.mjs";
+import { VALUES } from "./values.mjs";
 
 const SETTINGS = {
   events: 100,
   bytes: 1_000_000,
-  valueBytes: 500_000,
-  valueDepth: 200,
   lingerMs: 5,
   openMs: 30,
   quietMs: 30,
@@ -30,6 +29,7 @@ const SETTINGS = {
       writeStatements: 0,
       characters: 0,
     },
+    values: VALUES,
   },
 };
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resolvers.base.limits import MAX_SUSPENDED_TASKS
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus, OutputKind
 from resolvers.ports.database import DatabaseError, Statement
 from resolvers.ports.engine import STATUSES, EngineError, EngineState
 from resolvers.runtime.database import CommandDatabase
@@ -94,12 +94,12 @@ def test_statuses_of_several_engines_are_returned_in_order() -> None:
         ("MAIL", "c"),
     ]
     results = [
-        {"state": {"status": "complete", "output": "[1]"}},
+        {"state": {"status": "complete", "output": ["[1]", "JSON"]}},
         {"state": {"status": "errored", "error": ["TypeError", "no"]}},
         {"error": "no answer"},
     ]
     runner.resume(step["task"], json.dumps({"results": results}))
-    assert states[0] == EngineState(InstanceStatus.COMPLETED, output="[1]")
+    assert states[0] == EngineState(InstanceStatus.COMPLETED, "[1]", OutputKind.JSON)
     assert states[1] == EngineState(InstanceStatus.ERRORED, error=("TypeError", "no"))
     assert str(states[2]) == "no answer"
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { configure, sendRequests } from "../../../resolvers/runtime/engine.mjs";
+import { configure as configureValues } from "../../../resolvers/runtime/values.mjs";
 import { background, env } from "../../support/cloudflare_workers.mjs";
+import { VALUES } from "../../support/values.mjs";
 
 /** @type {string[]} the calls of the binding */
 let calls;
@@ -9,6 +11,7 @@ let calls;
 let statusOf;
 
 beforeEach(() => {
+  configureValues(VALUES);
   configure({
     finished: ["complete", "errored", "terminated"],
     hasOutput: "complete",
@@ -76,9 +79,9 @@ for (const [reported, state] of /** @type {[object, object][]} */ ([
   [{ status: "running", output: 1 }, { status: "running" }],
   [
     { status: "complete", output: { a: 1 } },
-    { status: "complete", output: '{"a":1}' },
+    { status: "complete", output: ['{"a":1}', "JSON"] },
   ],
-  [{ status: "complete" }, { status: "complete", output: "null" }],
+  [{ status: "complete" }, { status: "complete", output: ["null", "UNDEFINED"] }],
   [
     { status: "errored", error: { name: "TypeError", message: "no" } },
     { status: "errored", error: ["TypeError", "no"] },

@@ -13,6 +13,7 @@ from .enums import (
     ErrorCode,
     EventType,
     InstanceStatus,
+    OutputKind,
     StepKind,
     StepStatus,
 )
@@ -250,6 +251,7 @@ class Workflow(WorkflowKey):
 
 class WorkflowStep(StepSummary):
     output: Optional[Any]
+    output_kind: Optional[OutputKind]
     retry_policy: Optional["RetryPolicy"]
     attempts: list["StepAttempt"]
 
@@ -257,6 +259,7 @@ class WorkflowStep(StepSummary):
 class WorkflowInstance(InstanceSummary):
     input: Optional[Any]
     output: Optional[Any]
+    output_kind: Optional[OutputKind]
     metadata: Optional[Any]
     steps: list["WorkflowStep"]
 
@@ -281,6 +284,7 @@ class WorkflowRun(BaseModel):
     number: int
     status: InstanceStatus
     output: Optional[Any]
+    output_kind: Optional[OutputKind]
     error: Optional["WorkflowError"]
     started_at: Optional[AwareDatetime]
     completed_at: Optional[AwareDatetime]

@@ -1206,6 +1206,7 @@ fragment WorkflowInstance on WorkflowInstance {
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -1220,6 +1221,7 @@ fragment WorkflowKey on Workflow {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -1311,6 +1313,7 @@ fragment WorkflowRun on WorkflowRun {
   number
   status
   output
+  outputKind
   error {
     ...WorkflowError
   }
@@ -1322,6 +1325,7 @@ fragment WorkflowRun on WorkflowRun {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -2069,6 +2073,7 @@ fragment WorkflowInstance on WorkflowInstance {
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -2083,6 +2088,7 @@ fragment WorkflowKey on Workflow {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }

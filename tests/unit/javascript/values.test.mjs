@@ -1,0 +1,8 @@
+// The forms of followed and reconciled values.
+
+import { configure, describeValue } from "../../../resolvers/runtime/values.mjs";
+import { testWriter } from "../../support/value_forms.mjs";
+import { VALUES } from "../../support/values.mjs";
+
+configure(VALUES);
+testWriter(describeValue);
