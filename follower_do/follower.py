@@ -8,6 +8,7 @@ from workers import DurableObject, import_from_javascript
 
 from resolvers.base import limits
 from resolvers.base.json_text import decode
+from resolvers.base.scrubbing import Scrubber
 from resolvers.following.follower import Follower
 from resolvers.runtime.database import CommandDatabase
 from resolvers.runtime.runner import Runner
@@ -50,7 +51,7 @@ def _install() -> None:
     """Hand this isolate's functions and settings to the edge, once; they outlive the call."""
     if _followers:
         return
-    follower = Follower(CommandDatabase())
+    follower = Follower(CommandDatabase(), Scrubber.parse(decode(_EDGE.scrub())))
     _followers.append(follower)
 
     def begin(workflow: str, instance_id: str, search: bool) -> str:

@@ -13,7 +13,7 @@ CREATE TABLE instances (
     'QUEUED', 'RUNNING', 'SLEEPING', 'WAITING', 'WAITING_FOR_PAUSE', 'PAUSED',
     'COMPLETED', 'ERRORED', 'TERMINATED', 'UNKNOWN')),
   input TEXT CONSTRAINT instance_input CHECK (json_valid(input) AND octet_length(input) <= 524288),
-  -- The input that the engine still has to get, if `input` does not have all of it.
+  -- The input that the engine still has to get, if `input` is scrubbed.
   engine_input TEXT CHECK (json_valid(engine_input) AND octet_length(engine_input) <= 524288),
   output TEXT CONSTRAINT instance_output CHECK (json_valid(output) AND octet_length(output) <= 524288),
   -- What `output` is of the run's result; null if there is no output.

@@ -29,9 +29,6 @@ BEGIN
   INSERT INTO status_counts (workflow, status, count)
     SELECT NEW.workflow, NEW.status, 1 WHERE OLD.status <> NEW.status
     ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
-  -- An instance that has left QUEUED is in the engine.
-  UPDATE instances SET engine_input = NULL
-    WHERE id = OLD.id AND engine_input IS NOT NULL AND OLD.status = 'QUEUED' AND NEW.status <> 'QUEUED';
   -- A restart keeps the run before it, as TERMINATED if it had not ended.
   INSERT INTO runs (instance, run, status, output, output_kind, error, started_at, completed_at)
     SELECT OLD.id, OLD.run, iif(OLD.completed_at IS NULL, 'TERMINATED', OLD.status), OLD.output, OLD.output_kind, OLD.error,
@@ -60,6 +57,13 @@ BEGIN
     END,
     CASE WHEN (OLD.ref_type, OLD.ref_id) IS NOT (NEW.ref_type, NEW.ref_id) AND OLD.ref_type IS NOT NULL
       THEN json_array(OLD.ref_type, OLD.ref_id) END);
+END;
+
+-- An instance that has left QUEUED is in the engine.
+CREATE TRIGGER engine_input_forgotten AFTER UPDATE OF status ON instances
+WHEN OLD.engine_input IS NOT NULL AND OLD.status = 'QUEUED' AND NEW.status <> 'QUEUED'
+BEGIN
+  UPDATE instances SET engine_input = NULL WHERE id = OLD.id;
 END;
 
 CREATE TRIGGER instance_deleted AFTER DELETE ON instances BEGIN

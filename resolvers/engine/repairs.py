@@ -30,6 +30,7 @@ from resolvers.ports.database import Database, Statement
 from resolvers.ports.engine import EngineState
 from resolvers.ports.sql import NOW, in_list, now_shifted
 from resolvers.writing.inputs import ErrorInput
+from resolvers.writing.instances import ENGINE_INPUT
 from resolvers.writing.statements import Parameters
 
 # The instances that a run compares, in two lanes, so that a lost start does not wait for others.
@@ -101,10 +102,10 @@ def store_position(lane: str, position: str) -> Statement:
 
 
 def awaiting(instance: Tracked) -> Statement:
-    """Select the input of an instance, if it is still as it was read."""
+    """Select the input for the engine of an instance, if it is still as it was read."""
     bound = Parameters()
     return bound.statement(
-        f"SELECT coalesce(input,'null') FROM instances WHERE {_unchanged(bound, instance)}"
+        f"SELECT {ENGINE_INPUT} FROM instances WHERE {_unchanged(bound, instance)}"
     )
 
 

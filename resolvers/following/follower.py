@@ -12,7 +12,8 @@ from resolvers.base.limits import (
     MAX_FOLLOW_UPDATES,
     MAX_FOLLOWED,
 )
-from resolvers.following.history import Event, parse_event
+from resolvers.base.scrubbing import Scrubber
+from resolvers.following.history import Event, parse_event, scrub_event
 from resolvers.following.records import (
     STALE,
     Followed,
@@ -42,8 +43,9 @@ class _Reading:
 class Follower:
     """Records what readers of histories send; each reading has a state of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, scrubber: Scrubber) -> None:
         self._database = database
+        self._scrubber = scrubber
         self._readings: Cache[int, _Reading] = Cache(MAX_FOLLOWED)
         self._numbers = count(1)
 
@@ -84,7 +86,8 @@ class Follower:
             return {"again": True}
         # If the batch fails, the state is ahead of the rows.
         self._readings.forget(number)
-        events = [parse_event(event) for event in given]
+        rules = self._scrubber.rules(reading.followed.translation.workflow)
+        events = [scrub_event(parse_event(event), rules) for event in given]
         if reading.is_search:
             result = await self._search(reading, events, now_ms)
         elif not events:

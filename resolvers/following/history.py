@@ -6,11 +6,12 @@ to events"). A restart begins the history again, so a number may come to stand f
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resolvers.base.instants import format_instant
+from resolvers.base.scrubbing import Rules
 from resolvers.base.vocabulary import OutputKind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,6 +89,20 @@ def parse_event(given: Mapping[str, Any]) -> Event:
         (error[0], error[1]) if error else None,
         given.get("details") or {},
     )
+
+
+def scrub_event(event: Event, rules: Rules) -> Event:
+    """Replace the parts of an event that are not to be stored."""
+    if not rules:
+        return event
+    if event.error is not None:
+        name, message = event.error
+        event = replace(event, error=(rules.text(name), rules.text(message)))
+    if event.value is not None:
+        scrubbed = rules.json(event.value)
+        kind = scrubbed.kind_of(event.kind)
+        event = replace(event, value=scrubbed.value, kind=kind)
+    return event
 
 
 def _parse_step(name: str) -> StepKey:

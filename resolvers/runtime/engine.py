@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resolvers.base.limits import ENGINE_CONCURRENCY, ENGINE_SETTLE_MS, ENGINE_TIMEOUT_MS
-from resolvers.base.vocabulary import InstanceStatus, OutputKind
+from resolvers.base.scrubbing import Rules, Scrubber
+from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.engine import STATUSES, EngineError, EngineState, Key
 from resolvers.runtime.commands import Command
 
@@ -12,12 +13,16 @@ from resolvers.runtime.commands import Command
 class CommandEngine:
     """The `Engine` of a Worker; `bindings` names the binding of each workflow.
 
-    If the configuration cannot be read, no workflow is bound and `problem` names the fault.
+    If the configuration cannot be read, no workflow is bound and `problem` names the fault. What
+    the engine reports of an instance is scrubbed here.
     """
 
-    def __init__(self, bindings: Mapping[str, str], problem: str = "") -> None:
+    def __init__(
+        self, bindings: Mapping[str, str], problem: str = "", *, scrubber: Scrubber
+    ) -> None:
         self._bindings = bindings
         self._problem = problem
+        self._scrubber = scrubber
         self.workflows = frozenset(bindings)
 
     def unbound(self, workflow: str) -> str:
@@ -64,8 +69,7 @@ class CommandEngine:
             "arguments": arguments,
         }
 
-    @staticmethod
-    async def _send(requests: Sequence[Mapping[str, Any]]) -> list[EngineState | EngineError]:
+    async def _send(self, requests: Sequence[Mapping[str, Any]]) -> list[EngineState | EngineError]:
         body = {
             "requests": requests,
             "timeoutMs": ENGINE_TIMEOUT_MS,
@@ -73,19 +77,24 @@ class CommandEngine:
             "concurrency": ENGINE_CONCURRENCY,
         }
         response = await Command({"engine": body})
-        return [_parse(result) for result in response["results"]]
+        return [
+            _parse(result, self._scrubber.rules(request["workflow"]))
+            for request, result in zip(requests, response["results"], strict=True)
+        ]
 
 
-def _parse(result: Mapping[str, Any]) -> EngineState | EngineError:
+def _parse(result: Mapping[str, Any], rules: Rules) -> EngineState | EngineError:
     reported = result.get("state")
     state = None
     if reported is not None:
         word, error = reported["status"], reported.get("error")
         status = None if word is None else STATUSES.get(word, InstanceStatus.UNKNOWN)
         output, kind = reported.get("output") or (None, None)
-        state = EngineState(
-            status, output, kind and OutputKind(kind), tuple(error) if error else None
-        )
+        if output is not None:
+            scrubbed = rules.json(output)
+            output, kind = scrubbed.value, scrubbed.kind_of(kind)
+        failure = (rules.text(error[0]), rules.text(error[1])) if error else None
+        state = EngineState(status, output, kind, failure)
     if "error" in result:
-        return EngineError(result["error"], state)
+        return EngineError(rules.text(result["error"]), state)
     return state or EngineState(None)

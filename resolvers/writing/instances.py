@@ -21,10 +21,11 @@ becomes
 
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
+from resolvers.base.scrubbing import MARK
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.database import Statement
-from resolvers.ports.sql import NOW, in_list
+from resolvers.ports.sql import NOW, in_list, literal
 from resolvers.writing.inputs import StartWorkflow, UpdateInstance
 from resolvers.writing.statements import Parameters, several
 
@@ -32,6 +33,12 @@ from resolvers.writing.statements import Parameters, several
 NEXT_RUN = (
     "run=run+1,status='QUEUED',output=NULL,output_kind=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
     "sleep_until=NULL"
+)
+
+
+# The input that the engine has to get; NULL if only a scrubbed one is there.
+ENGINE_INPUT = (
+    f"coalesce(engine_input,iif(instr(input,{literal(MARK)}),NULL,coalesce(input,'null')))"
 )
 
 
@@ -51,9 +58,15 @@ def select_identified(principal: Principal, instance_id: str, workflow: str | No
 
 
 def insert_started(
-    start: StartWorkflow, instance_id: str, *, needs_registration: bool
+    start: StartWorkflow,
+    instance_id: str,
+    *,
+    needs_registration: bool,
+    engine_input: str | None,
 ) -> Statement:
     """Insert a QUEUED instance, unless the workflow has one with the id.
+
+    `engine_input` is the input that the engine gets, if it is not the one of `start`.
 
     Unless the workflow is bound or the input has `trackOnly`, it must be registered with that.
     """
@@ -61,7 +74,15 @@ def insert_started(
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
     values = ",".join(
         bound.bind(value)
-        for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
+        for value in (
+            instance_id,
+            start.workflow,
+            ref_type,
+            ref_id,
+            start.input,
+            engine_input,
+            start.metadata,
+        )
     )
     where = "1"
     if needs_registration:
@@ -69,21 +90,32 @@ def insert_started(
         where = f"EXISTS (SELECT 1 FROM workflows WHERE name={name} AND track_only)"
     return bound.statement(
         "INSERT INTO instances"
-        " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at)"
+        " (instance_id,workflow,ref_type,ref_id,input,engine_input,metadata,status,created_at,"
+        "updated_at)"
         f" SELECT {values},'QUEUED',{NOW},{NOW} WHERE {where}"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
 
 
 def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
-    """Select the stored input of an instance that is still QUEUED.
+    """Select the input for the engine of an instance that is still QUEUED.
 
-    The engine may not have got it yet.
+    The engine may not have got it yet. It is NULL if the engine has it and it is forgotten.
     """
     bound = Parameters()
     return bound.statement(
-        "SELECT coalesce(i.input,'null') FROM instances i"
+        f"SELECT {ENGINE_INPUT} FROM instances i"
         f" WHERE {bound.instance('i', instance_id, start.workflow)} AND i.status='QUEUED'"
+    )
+
+
+def forget_engine_input(workflow: str, instance_id: str) -> Statement:
+    """Forget the input that the engine has got, if it is not the one that is shown."""
+    bound = Parameters()
+    return bound.statement(
+        "UPDATE instances SET engine_input=NULL"
+        f" WHERE {bound.instance('instances', instance_id, workflow)}"
+        " AND engine_input IS NOT NULL"
     )
 
 

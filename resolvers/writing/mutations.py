@@ -27,7 +27,8 @@ from resolvers.writing.workflows import register
 
 async def update_workflow_instance(context: MutationContext) -> Pieces:
     """`updateWorkflowInstance`."""
-    update = inputs.parse(inputs.UpdateInstance, context.arguments["input"])
+    given = context.services.scrubber.report(context.arguments["input"])
+    update = inputs.parse(inputs.UpdateInstance, given)
     statements = [
         *tracking.instance_statements(update, context.principal, ("input",)),
         context.select("InstancePayload", instance_id=update.instance_id, workflow=update.workflow),
@@ -46,7 +47,8 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
     the guarded batch runs and names the failure. That batch also gives an earlier attempt its
     error, so the SELECT does not find a step whose current attempt is later than a failed one.
     """
-    update = inputs.parse(inputs.UpdateStep, context.arguments["input"])
+    given = context.services.scrubber.report(context.arguments["input"])
+    update = inputs.parse(inputs.UpdateStep, given)
     database = context.services.database
     write, *guarded = update_step(update, context.principal)
     named: dict[str, Any] = {
@@ -68,7 +70,11 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
 
 async def track(context: MutationContext) -> Pieces:
     """`track`: several updates in one transaction."""
-    updates = context.arguments["updates"]
+    scrub = context.services.scrubber.report
+    updates = [
+        {kind: scrub(given) for kind, given in update.items()}
+        for update in context.arguments["updates"]
+    ]
     recorded = await tracking.record(context.services.database, context.principal, updates)
     values = {"applied": recorded.applied, "cursor": recorded.cursor}
     return [context.render("TrackPayload", values)]

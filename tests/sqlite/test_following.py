@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from resolvers.base.limits import FOLLOW_REST_MS, FOLLOW_RETRY_MS, MAX_FOLLOW_UPDATES
+from resolvers.base.scrubbing import Scrubber
 from resolvers.base.vocabulary import InstanceStatus, StepKind
 from resolvers.following.follower import Follower
 from resolvers.following.history import instant, parse_event
@@ -83,7 +84,7 @@ class Recording:
         self.writer = Writer(engine=RecordingEngine("w"))
         self.database = self.writer.database
         self.writer.start(instanceId="i", input=[1])
-        self.follower = follower or Follower(self.database)
+        self.follower = follower or Follower(self.database, Scrubber())
 
     def begin(self, *, search: bool = False, follower: Follower | None = None) -> dict[str, Any]:
         return finished((follower or self.follower).begin(KEY, search=search))
@@ -218,7 +219,7 @@ def test_a_part_that_is_recorded_twice_changes_nothing() -> None:
 
 def test_two_followers_in_turn_give_the_rows_of_one() -> None:
     recording = Recording()
-    other = Follower(recording.database)
+    other = Follower(recording.database, Scrubber())
     history = journey().events
     begun = [(follower, recording.begin(follower=follower)) for follower in (None, other)]
     for turn in range(400):
@@ -411,7 +412,7 @@ def test_odd_details_are_recorded_as_far_as_they_can_be() -> None:
 
 
 def test_an_instance_that_is_not_tracked_has_ended() -> None:
-    follower = Follower(SqliteD1())
+    follower = Follower(SqliteD1(), Scrubber())
     assert finished(follower.begin(KEY, search=False)) == {"ended": True}
 
 
