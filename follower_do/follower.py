@@ -12,7 +12,7 @@ from resolvers.base.scrubbing import Scrubber
 from resolvers.following.follower import Follower
 from resolvers.runtime.database import CommandDatabase
 from resolvers.runtime.runner import Runner
-from resolvers.runtime.settings import SETTINGS
+from resolvers.runtime.settings import SETTINGS, VALUES
 
 _EDGE = import_from_javascript("follower_do/edge.mjs")
 _RUNNER = Runner()
@@ -20,6 +20,7 @@ _followers: list[Follower] = []
 _SETTINGS = {
     "events": limits.MAX_FOLLOW_UPDATES,
     "bytes": limits.MAX_FOLLOW_BYTES,
+    "values": VALUES,
     "lingerMs": limits.FOLLOW_LINGER_MS,
     "openMs": limits.FOLLOW_OPEN_MS,
     "quietMs": limits.FOLLOW_QUIET_MS,

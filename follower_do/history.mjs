@@ -98,7 +98,7 @@ export class History {
 export function describe(given) {
   const { eventId: id, timestamp: at, type, stepName: step, attempt, error } = given;
   const { output = given.params } = given;
-  const value = describeValue(output);
+  const value = describeValue(output, settings.values);
   // A stream that nobody reads would stay open.
   if (output instanceof ReadableStream) output.cancel().catch(() => {});
   const details = Object.fromEntries(

@@ -11,6 +11,7 @@ import { configure, newExecution, runTask } from "../resolvers/runtime/commands.
  * @typedef {object} Settings
  * @property {number} events the most events of one part of a history
  * @property {number} bytes the most bytes of their values
+ * @property {import("../resolvers/runtime/values.mjs").Limits} values
  * @property {number} lingerMs the time that a part waits for further events
  * @property {number} openMs the time until a history is open, and until its first event
  * @property {number} quietMs the time without events after which Python decides how to go on

@@ -4,7 +4,6 @@
 import { configure as configureBatches, runBatch } from "./batches.mjs";
 import { configure as configureEngine, sendRequests } from "./engine.mjs";
 import { configure as configureNotifications } from "./notifications.mjs";
-import { configure as configureValues } from "./values.mjs";
 
 /**
  * A step of a task (see Runner in runner.py): a command, the task's return value, or both.
@@ -22,19 +21,17 @@ import { configure as configureValues } from "./values.mjs";
  * @property {(task: number, result: string) => string} resume continues in Python after a command
  *
  * @typedef {{ batches: import("./batches.mjs").Settings, engine: import("./engine.mjs").Settings,
- *   notifications: import("./notifications.mjs").Settings,
- *   values: import("./values.mjs").Settings }} Settings
+ *   notifications: import("./notifications.mjs").Settings }} Settings
  */
 
 /** The members of an outcome that has the size of its text. */
 const OPAQUE_LENGTH = 3;
 
 /** @param {Settings} settings data that crosses from Python (SETTINGS in settings.py) */
-export function configure({ batches, engine, notifications, values }) {
+export function configure({ batches, engine, notifications }) {
   configureBatches(batches);
   configureEngine(engine);
   configureNotifications(notifications);
-  configureValues(values);
 }
 
 /** @returns {Execution} */

@@ -22,9 +22,10 @@ const FIRST_WAIT_MS = 20;
 /**
  * The engine's words for final statuses, and for those in which an instance has an output or an
  * error; the status that an action leads to; the patterns of the engine's errors (see settings.py and
- * foreign_errors.py).
+ * foreign_errors.py); the limits of outputs.
  * @typedef {{ finished: string[], hasOutput: string, hasError: string,
- *   leadsTo: Record<string, string>, noInstance: string, exists: string }} Settings
+ *   leadsTo: Record<string, string>, noInstance: string, exists: string,
+ *   values: import("./values.mjs").Limits }} Settings
  * @type {Settings}
  */
 let settings;
@@ -182,7 +183,7 @@ async function getStatus(workflow, id) {
     /** @type {State} */
     const state = { status };
     if (status === settings.hasOutput) {
-      const { text, kind } = describeValue(output);
+      const { text, kind } = describeValue(output, settings.values);
       state.output = [text, kind];
     }
     if (status === settings.hasError && error) state.error = nameAndMessage(error);

@@ -24,6 +24,16 @@ from resolvers.ports.sql import HEAD
 
 _WORDS = {status: word for word, status in STATUSES.items()}
 
+# The limits of values that the engine tells (see values.mjs).
+VALUES = {
+    "bytes": MAX_JSON_BYTES,
+    "depth": MAX_JSON_DEPTH,
+    "previewCharacters": PREVIEW_CHARACTERS,
+    "writtenCharacters": MAX_WRITTEN_CHARACTERS,
+    "writtenLevels": MAX_WRITTEN_LEVELS,
+    "bigintBits": MAX_BIGINT_BITS,
+}
+
 SETTINGS = {
     "batches": {"textBytes": D1_MAX_STRING_BYTES, "tooBig": TOO_BIG_MESSAGE},
     "notifications": {
@@ -46,13 +56,6 @@ SETTINGS = {
         },
         "noInstance": NO_INSTANCE.pattern,
         "exists": INSTANCE_EXISTS.pattern,
-    },
-    "values": {
-        "bytes": MAX_JSON_BYTES,
-        "depth": MAX_JSON_DEPTH,
-        "previewCharacters": PREVIEW_CHARACTERS,
-        "writtenCharacters": MAX_WRITTEN_CHARACTERS,
-        "writtenLevels": MAX_WRITTEN_LEVELS,
-        "bigintBits": MAX_BIGINT_BITS,
+        "values": VALUES,
     },
 }

@@ -9,7 +9,7 @@
  * What a text is of its value: words of OutputKind in vocabulary.py.
  * @typedef {"JSON" | "UNDEFINED" | "CONVERTED" | "TRUNCATED" | "UNSERIALIZABLE"} Kind
  *
- * @typedef {object} Settings
+ * @typedef {object} Limits
  * @property {number} bytes the most bytes of a text
  * @property {number} depth the most levels of a text
  * @property {number} previewCharacters the characters that are kept of a text that exceeds these
@@ -20,23 +20,16 @@
 
 const VALUE_CHARACTERS = 8;
 
-/** @type {Settings} */
-let settings;
-
-/** @param {Settings} newSettings */
-export function configure(newSettings) {
-  settings = newSettings;
-}
-
 /**
  * Write a value as JSON text of limited size. Nothing is thrown.
  * @param {unknown} value
+ * @param {Limits} limits
  * @returns {{ text: string, kind: Kind }}
  */
-export function describeValue(value) {
+export function describeValue(value, limits) {
   if (value === undefined) return { text: "null", kind: "UNDEFINED" };
   try {
-    return new Writer().write(value);
+    return new Writer(limits).write(value);
   } catch {
     // It contains itself, or code of its own throws.
     return { text: JSON.stringify(new StandIn(value)), kind: "UNSERIALIZABLE" };
@@ -69,6 +62,7 @@ class Container {
 }
 
 class Writer {
+  #limits;
   /** @type {string[]} */
   #pieces = [];
   /** The characters of the pieces, and what is counted like them. */
@@ -79,6 +73,11 @@ class Writer {
   #sources = new Set();
   #isConverted = false;
   #isDeep = false;
+
+  /** @param {Limits} limits */
+  constructor(limits) {
+    this.#limits = limits;
+  }
 
   /**
    * @param {unknown} root
@@ -91,16 +90,16 @@ class Writer {
     while (this.#open.length > 0 && !this.#isOverLimit) this.#continue();
     const text = this.#pieces.join("");
     const bytes = new TextEncoder().encode(text).length;
-    const isWhole = this.#open.length === 0 && !this.#isDeep && bytes <= settings.bytes;
+    const isWhole = this.#open.length === 0 && !this.#isDeep && bytes <= this.#limits.bytes;
     if (isWhole) return { text, kind: this.#isConverted ? "CONVERTED" : "JSON" };
     // A pair of surrogates is one character, as in Python.
-    const start = Array.from(text.slice(0, 2 * settings.previewCharacters));
-    const preview = start.slice(0, settings.previewCharacters).join("");
+    const start = Array.from(text.slice(0, 2 * this.#limits.previewCharacters));
+    const preview = start.slice(0, this.#limits.previewCharacters).join("");
     return { text: JSON.stringify({ truncated: true, bytes, preview }), kind: "TRUNCATED" };
   }
 
   get #isOverLimit() {
-    const { writtenCharacters, writtenLevels } = settings;
+    const { writtenCharacters, writtenLevels } = this.#limits;
     return this.#length > writtenCharacters || this.#open.length > writtenLevels;
   }
 
@@ -141,7 +140,7 @@ class Writer {
     if (this.#sources.has(container.source)) throw new TypeError("The value contains itself.");
     this.#sources.add(container.source);
     this.#open.push(container);
-    this.#isDeep ||= this.#open.length > settings.depth;
+    this.#isDeep ||= this.#open.length > this.#limits.depth;
     this.#push(container.names ? "{" : "[");
   }
 
@@ -153,7 +152,7 @@ class Writer {
 
   /** @param {string} text */
   #quoted(text) {
-    return JSON.stringify(text.slice(0, settings.writtenCharacters + 1));
+    return JSON.stringify(text.slice(0, this.#limits.writtenCharacters + 1));
   }
 
   /**
@@ -173,7 +172,7 @@ class Writer {
         return Number.isFinite(value) ? value : this.#converted(null);
       case "bigint":
         // The time for a longer one may grow with the square of its length.
-        if (BigInt.asIntN(settings.bigintBits + 1, value) !== value) break;
+        if (BigInt.asIntN(this.#limits.bigintBits + 1, value) !== value) break;
         return this.#converted(value.toString());
       case "object":
         if (value === null || Array.isArray(value)) return value;

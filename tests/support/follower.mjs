@@ -6,6 +6,7 @@ import { VALUES } from "./values.mjs";
 const SETTINGS = {
   events: 100,
   bytes: 1_000_000,
+  values: VALUES,
   lingerMs: 5,
   openMs: 30,
   quietMs: 30,
@@ -21,6 +22,7 @@ const SETTINGS = {
       leadsTo: {},
       noInstance: "^$",
       exists: "^$",
+      values: VALUES,
     },
     notifications: {
       storeHead: "",
@@ -29,7 +31,6 @@ const SETTINGS = {
       writeStatements: 0,
       characters: 0,
     },
-    values: VALUES,
   },
 };
 

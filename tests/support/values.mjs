@@ -1,4 +1,4 @@
-// The settings of values.mjs, for modules of the Worker that run in Node.
+// The limits of values.mjs, for modules of the Worker that run in Node.
 
 export const VALUES = {
   bytes: 524_288,

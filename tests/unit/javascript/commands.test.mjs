@@ -22,8 +22,8 @@ beforeEach(() => {
       leadsTo: {},
       noInstance: "not found",
       exists: "exists",
+      values: VALUES,
     },
-    values: VALUES,
   });
 });
 

@@ -28,8 +28,8 @@ const SETTINGS = {
       leadsTo: {},
       noInstance: "^$",
       exists: "^$",
+      values: VALUES,
     },
-    values: VALUES,
   },
 };
 

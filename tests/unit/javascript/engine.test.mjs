@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { configure, sendRequests } from "../../../resolvers/runtime/engine.mjs";
-import { configure as configureValues } from "../../../resolvers/runtime/values.mjs";
 import { background, env } from "../../support/cloudflare_workers.mjs";
 import { VALUES } from "../../support/values.mjs";
 
@@ -11,7 +10,6 @@ let calls;
 let statusOf;
 
 beforeEach(() => {
-  configureValues(VALUES);
   configure({
     finished: ["complete", "errored", "terminated"],
     hasOutput: "complete",
@@ -19,6 +17,7 @@ beforeEach(() => {
     leadsTo: { pause: "paused" },
     noInstance: "(?i:not found)",
     exists: "already exists",
+    values: VALUES,
   });
   calls = [];
   env.FOLLOWER_SHARDS = 0;

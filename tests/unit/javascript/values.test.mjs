@@ -1,8 +1,7 @@
 // The forms of followed and reconciled values.
 
-import { configure, describeValue } from "../../../resolvers/runtime/values.mjs";
+import { describeValue } from "../../../resolvers/runtime/values.mjs";
 import { testWriter } from "../../support/value_forms.mjs";
 import { VALUES } from "../../support/values.mjs";
 
-configure(VALUES);
-testWriter(describeValue);
+testWriter((value) => describeValue(value, VALUES));
