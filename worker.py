@@ -7,7 +7,7 @@ from typing import Any
 from workers import WorkerEntrypoint
 
 from examples.order_processing.workflow import OrderProcessing
-from follower_do.follower import WorkflowFollower
+from follower_do.follower import WorkflowFollower, WorkflowHistories
 from resolvers.engine.reconciliation import reconcile, renotify_trackers
 from resolvers.writing.retention import remove_expired
 from schema.edge import application, fetch_handler, perform, serve_bound
@@ -19,6 +19,7 @@ __all__ = [
     "FlowflareService",
     "OrderProcessing",
     "WorkflowFollower",
+    "WorkflowHistories",
     "WorkflowTracker",
     "on_fetch",
     "on_scheduled",

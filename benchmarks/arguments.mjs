@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { MEMORY, SCENARIOS } from "./fanout/scenarios.mjs";
 import { isServer } from "./fanout/servers.mjs";
+import { FOLLOWING } from "./following/run.mjs";
 import { OPERATIONS } from "./operations.mjs";
 import { isSide } from "./sides.mjs";
 import { LANGUAGES } from "./tracking/run.mjs";
@@ -13,7 +14,7 @@ const MAX_ROUNDS = 10_000;
 
 const FAN_OUT = [...Object.keys(SCENARIOS), MEMORY];
 const TRACKING = /** @type {import("./tracking/run.mjs").Language[]} */ (Object.keys(LANGUAGES));
-const ALL = [...Object.keys(OPERATIONS), ...FAN_OUT, ...TRACKING];
+const ALL = [...Object.keys(OPERATIONS), ...FAN_OUT, ...TRACKING, ...FOLLOWING];
 
 /**
  * Parse a whole number from 1 to `max`.
@@ -59,6 +60,7 @@ export function readArguments() {
     operations: Object.keys(OPERATIONS).filter((name) => values.only.includes(name)),
     fanOut: values.only.filter((name) => FAN_OUT.includes(name)),
     tracking: TRACKING.filter((name) => values.only.includes(name)),
+    following: FOLLOWING.filter((name) => values.only.includes(name)),
     sides: values.side.filter(isSide),
     servers: values.side.filter(isServer),
     requests: parseCount("requests", values.requests, MAX_REQUESTS),

@@ -10,6 +10,8 @@ import { loadavg } from "node:os";
 import { readArguments } from "./arguments.mjs";
 import * as fanOutReport from "./fanout/report.mjs";
 import { runFanOut } from "./fanout/run.mjs";
+import * as followingReport from "./following/report.mjs";
+import { runFollowing } from "./following/run.mjs";
 import { WrongAnswer, compare, measure, time } from "./measure.mjs";
 import { OPERATIONS } from "./operations.mjs";
 import { missedTargets, save, summarise, table } from "./report.mjs";
@@ -85,21 +87,38 @@ async function runRequests(names, sideNames, requests) {
 }
 
 /**
+ * @template Result
+ * @param {Record<string, Result>} results
+ * @param {(results: Result[]) => string} format
+ * @returns {string | undefined} the table of the results, if there are any
+ */
+function show(results, format) {
+  const list = Object.values(results);
+  return list.length > 0 ? format(list) : undefined;
+}
+
+/**
  * @param {Results} operations
  * @param {FanOut} fanOut
  * @param {Record<string, trackingReport.Result>} tracking
+ * @param {import("./following/run.mjs").Following} following
  */
-async function report(operations, fanOut, tracking) {
-  const requests = Object.values(operations);
-  const publishes = Object.values(fanOut.scenarios);
-  const tracked = Object.values(tracking);
+async function report(operations, fanOut, tracking, following) {
   const { memory } = fanOut;
-  if (requests.length > 0) console.log(`\n${table(requests)}`);
-  if (publishes.length > 0) console.log(`\n${fanOutReport.table(publishes)}`);
-  if (memory) console.log(`\n${fanOutReport.memoryTable(memory.sides, memory.sockets)}`);
-  if (tracked.length > 0) console.log(`\n${trackingReport.table(tracked)}`);
-  if ([requests, publishes, tracked].every(({ length }) => length === 0) && !memory) return;
-  const file = await save({ operations, onSockets: fanOut, tracking });
+  const { latency, slowdown, cost } = following;
+  const tables = [
+    show(operations, table),
+    show(fanOut.scenarios, fanOutReport.table),
+    memory && fanOutReport.memoryTable(memory.sides, memory.sockets),
+    show(tracking, trackingReport.table),
+    show(latency, followingReport.latencyTable),
+    show(slowdown, followingReport.slowdownTable),
+    cost && followingReport.costTable(cost),
+    cost && followingReport.priceTable(cost),
+  ].filter((text) => text !== undefined);
+  if (tables.length === 0) return;
+  for (const text of tables) console.log(`\n${text}`);
+  const file = await save({ operations, onSockets: fanOut, tracking, following });
   console.log(`\nThe figures were written to ${file}.`);
 }
 
@@ -114,10 +133,12 @@ async function main() {
   const operations = await runRequests(chosen.operations, chosen.sides, chosen.requests);
   const fanOut = await runFanOut(chosen.fanOut, chosen.servers, chosen.rounds);
   const tracking = await runTracking(chosen.tracking, chosen.rounds);
-  await report(operations, fanOut, tracking);
+  const following = await runFollowing(chosen.following, chosen.rounds);
+  await report(operations, fanOut, tracking, following);
   const missed = [
     ...missedTargets(Object.values(operations)).map(({ title }) => title),
     ...fanOutReport.missedTargets(Object.values(fanOut.scenarios)),
+    ...followingReport.missedTargets(following),
   ];
   if (chosen.checkTargets && missed.length > 0) {
     console.error(`These operations exceed their targets: ${missed.join("; ")}`);

@@ -3,6 +3,7 @@
 import { env } from "cloudflare:workers";
 import { asPythonHandler } from "../resolvers/runtime/handlers.mjs";
 import { Follower } from "./follower.mjs";
+import * as history from "./history.mjs";
 
 export { install } from "./python.mjs";
 
@@ -23,3 +24,6 @@ export function open(ctx) {
     status: () => follower.status(),
   };
 }
+
+/** The method of the entrypoint that reads histories. */
+export const openHistory = asPythonHandler(history.openHistory);

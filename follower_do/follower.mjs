@@ -1,23 +1,23 @@
 // A shard of the follower: the instances that it follows, and when each is due.
 //
-// A busy instance has an open history. It is closed while nothing can happen, and opened again when the
-// instance is due: when a sleep ends, after a while if nothing is known, or soon if an eviction has closed it.
+// A busy instance has an open history, and its time in `due` is past. The history is closed while nothing
+// can happen, and opened again when the instance is due: when a sleep ends, after a while if nothing is
+// known, or soon if an eviction has closed it.
 
-import { env as bindings } from "cloudflare:workers";
-import { History } from "./history.mjs";
-import { begin, record, settings } from "./python.mjs";
+import { within } from "./timing.mjs";
+import { settings } from "./python.mjs";
+import { Recorder } from "./recorder.mjs";
 
 /**
  * @typedef {{ workflow: string, binding: string, id: string }} Instance
+ * @typedef {import("./python.mjs").Course} Course
  *
  * @typedef {object} Reading the reading of an instance's history
  * @property {Promise<void>} done
  * @property {boolean} isAsked true if the instance was to be followed once more meanwhile
  * @property {boolean} toEnd true if it is about to end
+ * @property {boolean} isAlone true if its next part must be a batch of its own
  */
-
-/** @type {Record<string, any>} */
-const env = bindings;
 
 const TABLE = `
   CREATE TABLE IF NOT EXISTS instances (
@@ -31,6 +31,12 @@ const TABLE = `
 export class Follower {
   #storage;
   #sql;
+  #exports;
+  #recorder;
+  /** True if parts wait for the next invocation, which may have more statements. */
+  #isSpent = false;
+  /** The time for which the alarm is set, as far as is known. */
+  #alarm = Infinity;
   /** @type {Map<string, Reading>} of the instances whose history is open */
   #open = new Map();
 
@@ -38,7 +44,12 @@ export class Follower {
   constructor(ctx) {
     this.#storage = ctx.storage;
     this.#sql = ctx.storage.sql;
+    this.#exports = /** @type {any} */ (ctx).exports;
     this.#sql.exec(TABLE);
+    this.#recorder = new Recorder(() => {
+      this.#isSpent = true;
+      this.#setAlarm();
+    });
   }
 
   /**
@@ -47,41 +58,44 @@ export class Follower {
    * @param {boolean} [toEnd] true to wait until the end is recorded
    */
   async follow(instance, toEnd) {
-    this.#store(instance, watchTime());
+    this.#store(instance, Date.now());
     const reading = this.#start(instance, true);
-    reading.toEnd ||= toEnd ?? false;
+    if (reading) reading.toEnd ||= toEnd ?? false;
     await this.#setAlarm();
-    if (toEnd) await reading.done;
+    if (toEnd) await reading?.done;
   }
 
   /** Read the histories that are due, and those that an eviction has closed. */
   async onAlarm() {
+    this.#isSpent = false;
+    this.#alarm = Infinity;
+    this.#recorder.beginInvocation();
     const due = this.#sql.exec(
-      "UPDATE instances SET due = ? WHERE due <= ? RETURNING workflow, binding, id",
-      watchTime(),
+      "SELECT workflow, binding, id FROM instances WHERE due <= ? ORDER BY due LIMIT ?",
       Date.now(),
+      2 * settings.open,
     );
     for (const row of due.toArray()) this.#start(/** @type {any} */ (row), false);
     await this.#setAlarm();
   }
 
-  /** The followed instances, JSON text. */
+  /** The followed instances and what following them has cost since the object was created; JSON text. */
   status() {
-    const rows = this.#sql.exec(
-      "SELECT workflow, id, due, failures FROM instances ORDER BY workflow, id",
-    );
-    return JSON.stringify(
-      rows
-        .toArray()
-        .map((row) => ({ ...row, isOpen: this.#open.has(keyOf(/** @type {any} */ (row))) })),
-    );
+    const rows = this.#sql
+      .exec("SELECT workflow, id, due, failures FROM instances ORDER BY workflow, id")
+      .toArray();
+    const instances = rows.map((row) => ({
+      ...row,
+      isOpen: this.#open.has(keyOf(/** @type {any} */ (row))),
+    }));
+    return JSON.stringify({ instances, cost: this.#recorder.cost });
   }
 
   /**
-   * Start to read the history of an instance, unless it is open.
+   * Start to read the history of an instance, unless it is open, or too many are.
    * @param {Instance} instance
    * @param {boolean} isAsked
-   * @returns {Reading}
+   * @returns {Reading | undefined}
    */
   #start(instance, isAsked) {
     const key = keyOf(instance);
@@ -90,8 +104,9 @@ export class Follower {
       open.isAsked ||= isAsked;
       return open;
     }
+    if (this.#open.size >= settings.open) return undefined;
     /** @type {Reading} */
-    const reading = { done: Promise.resolve(), isAsked: false, toEnd: false };
+    const reading = { done: Promise.resolve(), isAsked: false, toEnd: false, isAlone: false };
     this.#open.set(key, reading);
     reading.done = this.#readUntilDue(instance, reading).finally(() => {
       this.#open.delete(key);
@@ -108,11 +123,11 @@ export class Follower {
     do {
       reading.isAsked = false;
       try {
-        const due = await this.#read(instance);
-        if (due === undefined) return this.#forget(instance);
-        this.#store(instance, due);
+        const { forget, due = 0 } = await this.#read(instance, reading);
+        if (forget) this.#forget(instance);
+        else this.#store(instance, due);
       } catch (error) {
-        this.#fails(instance, error);
+        await this.#fails(instance, error);
         // The engine closes the histories of an instance that it terminates. One that restarts needs
         // a moment.
         if (!reading.toEnd) return;
@@ -127,37 +142,90 @@ export class Follower {
    * @param {Instance} instance
    * @param {unknown} error
    */
-  #fails({ workflow, id }, error) {
-    console.warn(`The history of ${id} of ${workflow} was not read: ${error}`);
-    this.#sql.exec(
-      "UPDATE instances SET failures = failures + 1, due = ? + min(?, ? << min(failures, 20))" +
-        " WHERE workflow = ? AND id = ?",
-      Date.now(),
-      settings.maxRetryMs,
-      settings.retryMs,
-      workflow,
-      id,
-    );
+  async #fails(instance, error) {
+    const { workflow, id } = instance;
+    // Of an error of Python's, the last line.
+    const message = `${error}`.trimEnd().split("\n").at(-1) ?? "";
+    console.warn(`The history of ${id} of ${workflow} was not read: ${message}`);
+    const [row] = this.#sql
+      .exec(
+        "UPDATE instances SET failures = failures + 1, due = ? + min(?, ? << min(failures, 20))" +
+          " WHERE workflow = ? AND id = ? RETURNING failures",
+        Date.now(),
+        settings.maxRetryMs,
+        settings.retryMs,
+        workflow,
+        id,
+      )
+      .toArray();
+    if (!row) return;
+    try {
+      const { forget } = await this.#recorder.fail(workflow, id, Number(row.failures), message);
+      if (forget) this.#forget(instance);
+    } catch (worse) {
+      console.warn(`Nor could that be recorded: ${worse}`);
+    }
   }
 
   /**
    * Read and record the history of an instance until nothing comes for a while.
    * @param {Instance} instance
-   * @returns {Promise<number | undefined>} when it is due again; undefined if it has ended
+   * @param {Reading} reading
+   * @returns {Promise<Course>} with `due` or `forget`
    */
-  async #read({ workflow, binding, id }) {
-    let isSearch = false;
+  async #read({ workflow, binding, id }, reading) {
     for (;;) {
-      const { reading, after, ended } = await begin(workflow, id, isSearch);
-      if (ended) return undefined;
-      const history = await History.open(env[binding], id, after);
+      const beginning = await this.#recorder.begin(workflow, id);
+      if (beginning.again) continue;
+      if (beginning.reading === undefined) return beginning;
+      const history = await this.#openHistory(binding, id, beginning.after ?? 0);
       try {
-        const { again, search, due } = await recordAll(history, reading);
-        if (!again) return due;
-        isSearch = search ?? false;
+        const course = await this.#recordAll(history, beginning, reading);
+        if (!course.again) return course;
+        reading.isAlone = course.isAlone ?? false;
       } finally {
-        history.close();
+        history[/** @type {any} */ (Symbol).dispose]();
       }
+    }
+  }
+
+  /**
+   * @param {string} binding
+   * @param {string} id
+   * @param {number} after
+   */
+  async #openHistory(binding, id, after) {
+    const limits = JSON.stringify(settings.history);
+    const opening = this.#exports.WorkflowHistories.open(binding, id, after, limits);
+    // While an instance restarts, this call may never return.
+    const history = await within(settings.openMs, opening);
+    if (history) return history;
+    opening.then(
+      (/** @type {any} */ late) => late[/** @type {any} */ (Symbol).dispose](),
+      () => {},
+    );
+    throw new Error(`the engine did not open it within ${settings.openMs} ms`);
+  }
+
+  /**
+   * Record a history until Python decides otherwise.
+   * @param {any} history
+   * @param {Course} beginning
+   * @param {Reading} reading
+   * @returns {Promise<Course>}
+   */
+  async #recordAll(history, { reading: number = 0, hasBegun }, reading) {
+    let began = hasBegun ? await history.began() : undefined;
+    let waitMs = settings.openMs;
+    for (;;) {
+      const part = await history.read(waitMs);
+      if (part.isSpent) return { again: true };
+      const { isAlone } = reading;
+      const course = await this.#recorder.record(number, part, { began, isAlone });
+      if (!course.next) return course;
+      reading.isAlone = false;
+      began = undefined;
+      waitMs = course.waitMs ?? 0;
     }
   }
 
@@ -181,34 +249,28 @@ export class Follower {
     this.#sql.exec("DELETE FROM instances WHERE workflow = ? AND id = ?", workflow, id);
   }
 
-  /** Have the alarm fire when the next instance is due. */
+  /**
+   * Have the alarm fire when the next instance is due, or parts wait for another invocation. An alarm that
+   * is set for an earlier time is left, because setting one costs a row.
+   */
   async #setAlarm() {
-    const { due } = this.#sql.exec("SELECT min(due) AS due FROM instances").one();
-    if (due === null) return this.#storage.deleteAlarm();
-    await this.#storage.setAlarm(Math.max(Number(due), Date.now()));
+    const now = Date.now();
+    const time = Math.max(this.#isSpent ? 0 : this.#nextDue(now), now);
+    if (time >= this.#alarm) return;
+    this.#alarm = time;
+    await this.#storage.setAlarm(time);
   }
-}
 
-/**
- * Record a history until Python decides otherwise.
- * @param {History} history
- * @param {number} reading
- */
-async function recordAll(history, reading) {
-  for (;;) {
-    let { events, isOver } = await history.read();
-    do {
-      const course = await record(reading, events, isOver);
-      const { next } = course;
-      if (next === undefined) return course;
-      events = events.filter((event) => event.id > next);
-    } while (events.length > 0);
+  /** @param {number} now */
+  #nextDue(now) {
+    // Those whose histories are open are overdue. Others that are, wait until one of these is closed.
+    const from = this.#open.size > 0 ? now : 0;
+    const { due } = this.#sql
+      .exec("SELECT min(due) AS due FROM instances WHERE due > ?", from)
+      .one();
+    const watch = this.#open.size > 0 ? now + settings.watchMs : Infinity;
+    return Math.min(Number(due ?? Infinity), watch);
   }
-}
-
-/** When an instance whose history is open is due: the alarm is the same for all. */
-function watchTime() {
-  return (Math.floor(Date.now() / settings.watchMs) + 2) * settings.watchMs;
 }
 
 /** @param {Instance} instance */

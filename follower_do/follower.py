@@ -1,10 +1,10 @@
-"""The Durable Object's class, which connects the follower to the runtime with `edge.mjs`."""
+"""The classes that connect the follower to the runtime, with `edge.mjs`."""
 
 import json
 from typing import Any
 
 from pyodide.ffi import create_proxy
-from workers import DurableObject, import_from_javascript
+from workers import DurableObject, WorkerEntrypoint, import_from_javascript
 
 from resolvers.base import limits
 from resolvers.base.json_text import decode
@@ -18,15 +18,25 @@ _EDGE = import_from_javascript("follower_do/edge.mjs")
 _RUNNER = Runner()
 _followers: list[Follower] = []
 _SETTINGS = {
-    "events": limits.MAX_FOLLOW_UPDATES,
-    "bytes": limits.MAX_FOLLOW_BYTES,
-    "values": VALUES,
-    "lingerMs": limits.FOLLOW_LINGER_MS,
+    "history": {
+        "events": limits.MAX_FOLLOW_EVENTS,
+        "bytes": limits.MAX_FOLLOW_PART_BYTES,
+        "values": VALUES,
+        "ahead": limits.FOLLOW_AHEAD,
+        "calls": limits.MAX_FOLLOW_CALLS,
+        "pauseMs": limits.FOLLOW_PAUSE_MS,
+        "partMs": limits.FOLLOW_PART_MS,
+        "beginMs": limits.FOLLOW_BEGIN_MS,
+    },
     "openMs": limits.FOLLOW_OPEN_MS,
-    "quietMs": limits.FOLLOW_QUIET_MS,
     "watchMs": limits.FOLLOW_WATCH_MS,
     "retryMs": limits.FOLLOW_RETRY_MS,
-    "maxRetryMs": limits.FOLLOW_REST_MS,
+    "maxRetryMs": limits.FOLLOW_MAX_REST_MS,
+    "open": limits.MAX_FOLLOW_OPEN,
+    "statements": limits.MAX_FOLLOW_STATEMENTS,
+    "eventStatements": Follower.EVENT_STATEMENTS,
+    "partStatements": Follower.PART_STATEMENTS,
+    "batchBytes": limits.MAX_FOLLOW_BYTES,
     "commands": SETTINGS,
 }
 
@@ -44,8 +54,16 @@ class WorkflowFollower(DurableObject):
         self._follower = follower
 
     async def status(self) -> str:
-        """The followed instances and whether their histories are open, as JSON."""
+        """The followed instances and the cost of following them, as JSON."""
         return str(self._follower.status())
+
+
+class WorkflowHistories(WorkerEntrypoint):
+    """The entrypoint that reads the engine's histories for the follower."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        self.open = _EDGE.openHistory
 
 
 def _install() -> None:
@@ -55,13 +73,8 @@ def _install() -> None:
     follower = Follower(CommandDatabase(), Scrubber.parse(decode(_EDGE.scrub())))
     _followers.append(follower)
 
-    def begin(workflow: str, instance_id: str, search: bool) -> str:
-        return _RUNNER.start(follower.begin((workflow, instance_id), search=search))
+    def work(jobs: str, now_ms: float) -> str:
+        return _RUNNER.start(follower.work(decode(jobs), now_ms=int(now_ms)))
 
-    def record(reading: int, events: str, is_over: bool, now_ms: float) -> str:
-        return _RUNNER.start(
-            follower.record(reading, decode(events), is_over=is_over, now_ms=int(now_ms))
-        )
-
-    functions = (begin, record, _RUNNER.resume)
+    functions = (work, _RUNNER.resume)
     _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))

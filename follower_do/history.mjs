@@ -1,8 +1,12 @@
 // Reads the history of an instance from the engine
 // (https://developers.cloudflare.com/workflows/, "Subscribe to events").
+//
+// The reader is an entrypoint of its own, because a call of the engine that waits for an event cannot be
+// cancelled and would keep the Durable Object in memory. It ends with the reader.
 
+import { env as bindings, RpcTarget } from "cloudflare:workers";
 import { describeValue } from "../resolvers/runtime/values.mjs";
-import { settings } from "./python.mjs";
+import { within } from "./timing.mjs";
 
 /**
  * An event in the form that `parse_event` of following/history.py takes.
@@ -16,89 +20,144 @@ import { settings } from "./python.mjs";
  * @property {string} [kind] what the text is of the value (see values.mjs)
  * @property {[name: string, message: string]} [error]
  * @property {Record<string, unknown>} [details]
+ *
+ * @typedef {object} Part a part of a history
+ * @property {string} events a JSON array of HistoryEvents; empty if none came in time
+ * @property {number} count of these events
+ * @property {number} bytes of their values
+ * @property {boolean} isOver true if no events follow
+ * @property {boolean} isSpent true if the reader reads no more: the rest is for another one
+ *
+ * @typedef {object} Limits
+ * @property {number} events the most events of a part
+ * @property {number} bytes the most bytes of the values of a part, after which it takes no further event
+ * @property {import("../resolvers/runtime/values.mjs").Limits} values
+ * @property {number} ahead events that are asked for at once
+ * @property {number} calls the most calls of the engine by one reader
+ * @property {number} pauseMs the time without an event after which a part ends
+ * @property {number} partMs the longest time from the first event of a part to its end
+ * @property {number} beginMs the time until the engine names the beginning of a run
  */
+
+/** @type {Record<string, any>} */
+const env = bindings;
 
 // A result that is undefined may be left out of its event.
 const HAS_VALUE = new Set(["workflow_started", "workflow_completed", "step_completed"]);
 const DETAILS = ["config", "durationMs", "retryDelayMs", "eventType"];
 
-/** An open history. */
-export class History {
-  #subscription;
-  #quietMs = settings.openMs;
-  /** @type {Promise<IteratorResult<any>> | undefined} of the event that is waited for */
-  #pending;
+/**
+ * Open the history of an instance behind an event.
+ * @param {string} binding of the Workflow
+ * @param {string} id
+ * @param {number} after the number of the event, 0 for the beginning
+ * @param {string} limits JSON text
+ */
+export async function openHistory(binding, id, after, limits) {
+  const instance = await env[binding].get(id);
+  const subscription = await instance.subscribe(after > 0 ? { cursor: after } : {});
+  return new HistoryReader(instance, subscription, JSON.parse(limits));
+}
 
-  /** @param {any} subscription */
-  constructor(subscription) {
+/** A reader of one history. The caller disposes of it. */
+export class HistoryReader extends RpcTarget {
+  #instance;
+  #subscription;
+  #limits;
+  #calls = 0;
+  /** @type {Promise<{ result: IteratorResult<any> } | { error: unknown }>[]} events that are asked for */
+  #asked = [];
+
+  /**
+   * @param {any} instance
+   * @param {any} subscription
+   * @param {Limits} limits
+   */
+  constructor(instance, subscription, limits) {
+    super();
+    this.#instance = instance;
     this.#subscription = subscription;
+    this.#limits = limits;
   }
 
   /**
-   * Open the history of an instance behind an event.
-   * @param {any} workflow the binding
-   * @param {string} id
-   * @param {number} after the number of the event, 0 for the beginning
+   * Read the time at which the run in this history began, in milliseconds; null if it has not begun. Every
+   * restart replaces the event, even if it keeps the steps before a certain one.
    */
-  static async open(workflow, id, after) {
-    const opening = (async () => {
-      const instance = await workflow.get(id);
-      return new History(await instance.subscribe(after > 0 ? { cursor: after } : {}));
-    })();
-    // While an instance restarts, this call may never return.
-    const history = await within(settings.openMs, opening);
-    if (history) return history;
-    opening.then((late) => late.close()).catch(() => {});
-    throw new Error(`the engine did not open it within ${settings.openMs} ms`);
+  async began() {
+    const subscription = await this.#instance.subscribe({ filter: ["workflow_running"] });
+    const first = await within(this.#limits.beginMs, subscription.next());
+    dispose(subscription);
+    return first?.value?.timestamp ?? null;
   }
 
   /**
    * Read the next events: all that are there, and those that follow within a moment.
-   * @returns {Promise<{ events: HistoryEvent[], isOver: boolean }>} no events if none came for a while
+   * @param {number} waitMs the time to wait for the first
+   * @returns {Promise<Part>}
    */
-  async read() {
+  async read(waitMs) {
+    const { events: most, bytes: mostBytes, pauseMs, partMs } = this.#limits;
     /** @type {HistoryEvent[]} */
     const events = [];
-    let bytes = 0;
-    let waitMs = this.#quietMs;
-    this.#quietMs = settings.quietMs;
-    while (events.length < settings.events && bytes < settings.bytes) {
-      this.#pending ??= this.#subscription.next();
-      let result;
-      try {
-        result = await within(waitMs, /** @type {Promise<any>} */ (this.#pending));
-      } catch (error) {
-        // The events before the error are recorded first; the next call throws.
-        if (events.length > 0) break;
-        throw error;
-      }
-      if (result === undefined) break;
-      this.#pending = undefined;
-      if (result.done) return { events, isOver: true };
-      const event = describe(result.value);
+    const part = { bytes: 0, isOver: false, isSpent: false };
+    let deadline = Date.now() + waitMs;
+    while (events.length < most && part.bytes < mostBytes) {
+      this.#ask();
+      part.isSpent = this.#asked.length === 0;
+      if (part.isSpent) break;
+      const left = deadline - Date.now();
+      const wait = events.length > 0 ? Math.min(left, pauseMs) : left;
+      const answer = await within(Math.max(wait, 0), this.#asked[0]);
+      // The events before an error are recorded first; the next call throws.
+      if (answer === undefined || ("error" in answer && events.length > 0)) break;
+      if ("error" in answer) throw answer.error;
+      part.isOver = Boolean(answer.result.done);
+      if (part.isOver) break;
+      this.#asked.shift();
+      const event = describe(answer.result.value, this.#limits);
+      if (events.length === 0) deadline = Date.now() + partMs;
       events.push(event);
-      bytes += event.value?.length ?? 0;
-      waitMs = settings.lingerMs;
+      part.bytes += event.value?.length ?? 0;
     }
-    return { events, isOver: false };
+    return { ...part, events: JSON.stringify(events), count: events.length };
+  }
+
+  /** Ask for the next events, several at once: most of the time of a call is its way. */
+  #ask() {
+    const { ahead, calls } = this.#limits;
+    while (this.#asked.length < ahead && this.#calls < calls) {
+      this.#calls += 1;
+      this.#asked.push(
+        this.#subscription.next().then(
+          (/** @type {IteratorResult<any>} */ result) => ({ result }),
+          (/** @type {unknown} */ error) => ({ error }),
+        ),
+      );
+    }
   }
 
   /** Close the history. */
-  close() {
-    this.#pending?.catch(() => {});
-    const { dispose } = /** @type {any} */ (Symbol);
-    this.#subscription[dispose]?.();
+  [/** @type {any} */ (Symbol).dispose]() {
+    dispose(this.#subscription);
+    dispose(this.#instance);
   }
+}
+
+/** @param {any} resource */
+function dispose(resource) {
+  resource[/** @type {any} */ (Symbol).dispose]?.();
 }
 
 /**
  * @param {any} given an event of the engine
+ * @param {Limits} limits
  * @returns {HistoryEvent}
  */
-export function describe(given) {
+export function describe(given, limits) {
   const { eventId: id, timestamp: at, type, stepName: step, attempt, error } = given;
   const { output = given.params } = given;
-  const value = describeValue(output, settings.values);
+  const value = describeValue(output, limits.values);
   // A stream that nobody reads would stay open.
   if (output instanceof ReadableStream) output.cancel().catch(() => {});
   const details = Object.fromEntries(
@@ -116,20 +175,4 @@ export function describe(given) {
     }),
     ...(Object.keys(details).length > 0 && { details }),
   };
-}
-
-/**
- * The result of `work`, or undefined if it takes longer.
- * @template T
- * @param {number} ms
- * @param {Promise<T>} work
- * @returns {Promise<T | undefined>}
- */
-function within(ms, work) {
-  /** @type {ReturnType<typeof setTimeout>} */
-  let timer;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

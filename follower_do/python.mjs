@@ -1,29 +1,28 @@
-// The functions and settings of Python that JavaScript uses, installed once for each isolate.
+// The function and settings of Python that JavaScript uses, installed once for each isolate.
 
 import { configure, newExecution, runTask } from "../resolvers/runtime/commands.mjs";
 
 /**
- * Python's decision after each part of a history (see Follower in following/follower.py).
- * @typedef {{ reading: number, after: number, ended?: boolean }} Beginning
- * @typedef {{ next?: number, again?: boolean, search?: boolean, due?: number,
- *   ended?: boolean }} Course
+ * Python's decision after a job (see Follower in following/follower.py).
+ * @typedef {{ reading?: number, after?: number, hasBegun?: boolean, next?: boolean, waitMs?: number, again?: boolean,
+ *   isAlone?: boolean, due?: number, forget?: boolean }} Course
  *
  * @typedef {object} Settings
- * @property {number} events the most events of one part of a history
- * @property {number} bytes the most bytes of their values
- * @property {import("../resolvers/runtime/values.mjs").Limits} values
- * @property {number} lingerMs the time that a part waits for further events
- * @property {number} openMs the time until a history is open, and until its first event
- * @property {number} quietMs the time without events after which Python decides how to go on
+ * @property {import("./history.mjs").Limits} history
+ * @property {number} openMs the time until a history is open
  * @property {number} watchMs the time after which the alarm opens histories that an eviction has closed
  * @property {number} retryMs the time after a failure; it doubles with each failure in turn
  * @property {number} maxRetryMs the longest of these times
+ * @property {number} open the most histories that are open at once
+ * @property {number} statements the most statements of one invocation
+ * @property {number} eventStatements the most statements of one event
+ * @property {number} partStatements the most statements of a part beside those of its events
+ * @property {number} batchBytes the most bytes of the values of one batch, unless it has only one part
  * @property {import("../resolvers/runtime/commands.mjs").Settings} commands
  */
 
 /**
- * @type {{ begin: (workflow: string, id: string, search: boolean) => string,
- *   record: (reading: number, events: string, isOver: boolean, nowMs: number) => string,
+ * @type {{ work: (jobs: string, nowMs: number) => string,
  *   resume: (task: number, result: string) => string }}
  */
 let python;
@@ -32,33 +31,23 @@ export let settings;
 
 /**
  * @param {string} text the settings, JSON
- * @param {typeof python.begin} begin
- * @param {typeof python.record} record
+ * @param {typeof python.work} doWork
  * @param {typeof python.resume} resume
  */
-export function install(text, begin, record, resume) {
+export function install(text, doWork, resume) {
   settings = JSON.parse(text);
-  python = { begin, record, resume };
+  python = { work: doWork, resume };
   // This isolate may serve nothing else.
   configure(settings.commands);
 }
 
 /**
- * @param {string} workflow
- * @param {string} id
- * @param {boolean} search
- * @returns {Promise<Beginning>}
+ * Do jobs in one batch of D1.
+ * @param {string[]} jobs each JSON text
+ * @returns {Promise<{ courses: Course[], cost: import("../resolvers/runtime/batches.mjs").Execution }>}
  */
-export const begin = (workflow, id, search) => run(() => python.begin(workflow, id, search));
-
-/**
- * @param {number} reading
- * @param {import("./history.mjs").HistoryEvent[]} events
- * @param {boolean} isOver
- * @returns {Promise<Course>}
- */
-export const record = (reading, events, isOver) =>
-  run(() => python.record(reading, JSON.stringify(events), isOver, Date.now()));
-
-/** @param {() => string} start */
-const run = (start) => runTask({ begin: start, resume: python.resume }, newExecution());
+export async function work(jobs) {
+  const cost = newExecution();
+  const begin = () => python.work(`[${jobs.join(",")}]`, Date.now());
+  return { courses: await runTask({ begin, resume: python.resume }, cost), cost };
+}

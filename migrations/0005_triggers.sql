@@ -100,9 +100,12 @@ CREATE TRIGGER step_inserted AFTER INSERT ON steps BEGIN
     SELECT NEW.updated_at, 'STEP_' || NEW.status, NEW.instance, NEW.run, i.status, NEW.name, NEW.occurrence, nullif(NEW.attempt, 0),
       CASE NEW.status WHEN 'FAILED' THEN json_object('error', json_remove(NEW.error, '$.stack')) END
     FROM instances i WHERE i.id = NEW.instance AND NEW.status IN ('COMPLETED', 'FAILED');
+  -- The follower sets the time of a followed instance once for all the changes of a batch.
   UPDATE instances
-    SET updated_at = NEW.updated_at, retrying_steps = retrying_steps + (NEW.status = 'RETRYING')
-    WHERE id = NEW.instance;
+    SET updated_at = iif(followed IS NULL OR behind_since IS NOT NULL, NEW.updated_at, updated_at),
+      retrying_steps = retrying_steps + (NEW.status = 'RETRYING')
+    WHERE id = NEW.instance
+      AND (followed IS NULL OR behind_since IS NOT NULL OR NEW.status = 'RETRYING');
 END;
 
 CREATE TRIGGER step_updated AFTER UPDATE OF status, attempt ON steps
@@ -158,9 +161,10 @@ BEGIN
       NEW.name, NEW.occurrence, nullif(NEW.attempt, 0)
     FROM instances i WHERE i.id = NEW.instance AND NEW.status = 'CANCELLED';
   UPDATE instances
-    SET updated_at = NEW.updated_at,
+    SET updated_at = iif(followed IS NULL OR behind_since IS NOT NULL, NEW.updated_at, updated_at),
       retrying_steps = retrying_steps + (NEW.status = 'RETRYING') - (OLD.status = 'RETRYING')
-    WHERE id = NEW.instance;
+    WHERE id = NEW.instance
+      AND (followed IS NULL OR behind_since IS NOT NULL OR 'RETRYING' IN (NEW.status, OLD.status));
 END;
 
 -- A report that is overtaken by the next attempt gives its failed attempt the error.

@@ -29,7 +29,10 @@ VARIABLES = (
     "WORKFLOWS",
     "SCRUB",
     "MAX_SOCKETS",
+    "FOLLOWER_SHARDS",
 )
+# The bindings of which it reads only whether the Worker has them.
+BINDINGS = ("FOLLOWER",)
 # The headers with the cost of a request: batches sent to D1, rows read, rows written.
 COST_HEADERS = ("D1-Round-Trips", "D1-Rows-Read", "D1-Rows-Written")
 # Also fails if the migrations have not been applied.
@@ -61,8 +64,12 @@ class Services:
         self.scrubber = Scrubber.parse(configuration.get("SCRUB"))
         if self.scrubber.problem:
             _log.error("SCRUB is not valid, so values are not stored: %s", self.scrubber.problem)
-        bindings, problem = bound_workflows(configuration.get("WORKFLOWS"))
-        self.engine: Engine = CommandEngine(bindings, problem, scrubber=self.scrubber)
+        shards = _count(configuration.get("FOLLOWER_SHARDS"), 0)
+        self.engine: Engine = CommandEngine(
+            *bound_workflows(configuration.get("WORKFLOWS")),
+            shards=shards if "FOLLOWER" in configuration else 0,
+            scrubber=self.scrubber,
+        )
         self.gatekeeper = Gatekeeper(
             admin=configuration.get("FLOWFLARE_API_KEY") or "",
             write=configuration.get("FLOWFLARE_WRITE_KEY") or "",

@@ -16,7 +16,7 @@ from resolvers.base.json_text import decode
 from resolvers.runtime.commands import Command
 from resolvers.runtime.runner import Runner
 from resolvers.runtime.settings import SETTINGS
-from schema.application import COST_HEADERS, VARIABLES, Application, present
+from schema.application import BINDINGS, COST_HEADERS, VARIABLES, Application, present
 from schema.messages import HttpRequest
 
 _EDGE = import_from_javascript("schema/edge.mjs")
@@ -40,7 +40,7 @@ def application() -> Application:
     runtime may be taking a snapshot.
     """
     if not _applications:
-        configuration = json.loads(_EDGE.configuration(json.dumps(VARIABLES)))
+        configuration = json.loads(_EDGE.configuration(json.dumps((*VARIABLES, *BINDINGS))))
         _applications.append(Application(configuration))
         functions = (_begin, _RUNNER.resume, _applications[0].services.gatekeeper.valid_until)
         _EDGE.install(json.dumps(_SETTINGS), *(create_proxy(function) for function in functions))

@@ -11,6 +11,7 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
         "State of one workflow instance."
         " Every status Cloudflare Workflows reports maps to one of these without loss"
     ),
+    vocabulary.Following: "State of the recording of an instance's history in the engine",
     vocabulary.StepStatus: "State of one step",
     vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
@@ -40,6 +41,13 @@ _VALUES = {
         "UNSERIALIZABLE": "The type of a result that JSON cannot express",
         "REDACTED": "Null, because the step is sensitive: its result is never stored",
         "SCRUBBED": "The result without the parts that the configuration scrubs",
+    },
+    vocabulary.Following: {
+        "FOLLOWED": "Its history is recorded",
+        "BEHIND": "Its history was recorded, but cannot be read at present; its status is compared"
+        " with the engine's instead",
+        "NOT_FOLLOWED": "Nothing of its history is recorded: no Workflow is bound for its workflow,"
+        " its engine does not tell histories, or it has not begun yet",
     },
     vocabulary.StepKind: {
         "TASK": "Work, done in attempts",

@@ -144,6 +144,19 @@ class StartWorkflowInput:
     )
 
 
+@strawberry.input(description="An instance that somebody else has started in the engine")
+class FollowWorkflowInput:
+    workflow: str = field(description="Name of the workflow, which must be bound")
+    instance_id: str = field(description="Id of the instance in the engine, at most 100 characters")
+    reference: ReferenceInput | None = field(
+        default=UNSET, description="Reference of the instance; absent or null changes nothing"
+    )
+    metadata: JSON | None = field(
+        default=UNSET,
+        description="Merge patch of the metadata (RFC 7396); absent or null changes nothing",
+    )
+
+
 @strawberry.input(
     description=(
         "Creates the instance if it is not tracked yet (`workflow` is required then), otherwise"

@@ -11,6 +11,7 @@ from resolvers.base.vocabulary import (
     AttemptStatus,
     Backoff,
     EventType,
+    Following,
     InstanceStatus,
     OutputKind,
     StepKind,
@@ -141,6 +142,10 @@ class WorkflowInstance(Node):
         "True if a Workflow is bound for its workflow, so that the engine runs it; otherwise it is"
         " only tracked",
     )
+    following: Following = column(
+        e.following(),
+        "State of the recording of the history that the engine keeps of its current run",
+    )
     run: int = column(
         e.number("run"), "Number of the current run, from 1; a restart begins the next one"
     )
@@ -151,7 +156,7 @@ class WorkflowInstance(Node):
     output_kind: OutputKind | None = column(
         e.text("output_kind"), "What `output` is of the result; null if there is none yet"
     )
-    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    error: "WorkflowError | None" = column(e.error("instances"), "Error that it failed with")
     metadata: JSON | None = column(e.json("metadata"), "Metadata of your own")
     created_at: DateTime = column(e.word("created_at"), "Time at which tracking started")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
@@ -213,7 +218,7 @@ class WorkflowRun:
     output_kind: OutputKind | None = column(
         e.text("output_kind"), "What `output` is of the result; null if there is none yet"
     )
-    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    error: "WorkflowError | None" = column(e.error("runs"), "Error that it failed with")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
     completed_at: DateTime | None = column(
         e.text("completed_at"), "Time at which it ended, with any status"
@@ -260,7 +265,7 @@ class WorkflowStep(Node):
         e.text("output_kind"), "What `output` is of the result; null if there is none yet"
     )
     error: "WorkflowError | None" = column(
-        e.same_row("error"), "Error of the step, or of its last attempt"
+        e.error("steps"), "Error of the step, or of its last attempt"
     )
     retry_policy: "RetryPolicy | None" = column(e.same_row("retry_limit"), "Retry policy")
     attempts: "list[StepAttempt]" = column(
@@ -293,7 +298,7 @@ class RetryPolicy:
 class StepAttempt:
     number: int = column(e.number("number"), "Number of the attempt, from 1")
     status: AttemptStatus = column(e.word("status"), "Current status")
-    error: "WorkflowError | None" = column(e.same_row("error"), "Error that it failed with")
+    error: "WorkflowError | None" = column(e.error("attempts"), "Error that it failed with")
     started_at: DateTime | None = column(
         e.text("started_at"), "Time at which it started, if that was reported"
     )

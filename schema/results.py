@@ -27,7 +27,10 @@ class InvalidInput(Error):
     path: list[str] = given("Path of the invalid field, outermost first")
 
 
-@strawberry.type(description="No such instance is tracked, or it is not visible to the token")
+@strawberry.type(
+    description="No such instance is tracked, or it is not visible to the token. For"
+    " followWorkflow: the engine has no such instance"
+)
 class NotFound(Error):
     code: ErrorCode = given(_CODE)
     message: str = given(_MESSAGE)
@@ -61,6 +64,16 @@ class RunMismatch(Error):
     code: ErrorCode = given(_CODE)
     message: str = given(_MESSAGE)
     run: int = given("Number of the current run")
+
+
+@strawberry.type(
+    description="The engine's history of the instance is recorded, so reports on it have no effect:"
+    " only reference, metadata and the stack of an error were taken"
+)
+class InstanceFollowed(Error):
+    code: ErrorCode = column(e.supplied("code"), _CODE)
+    message: str = column(e.supplied("message"), _MESSAGE)
+    instance: WorkflowInstance = column(e.same_row(), "The instance")
 
 
 @strawberry.type(description="The workflow has an instance with the id and onConflict was FAIL")
@@ -110,6 +123,9 @@ class TrackPayload:
     applied: int = given(
         "Number of updates that changed something; the batch is applied completely or not at all"
     )
+    followed: bool = given(
+        "True if an update was about an instance that is followed, on which reports have no effect"
+    )
     cursor: EventCursor = given(
         "Head of the log after the batch; for a token with restrictions, its own last event"
     )
@@ -125,14 +141,30 @@ StartWorkflowResult = Annotated[
     InstancePayload | InvalidInput | InstanceConflict | UnboundWorkflow | EngineUnavailable,
     strawberry.union("StartWorkflowResult", description="Result of startWorkflow"),
 ]
+FollowWorkflowResult = Annotated[
+    InstancePayload | InvalidInput | NotFound | UnboundWorkflow | EngineUnavailable,
+    strawberry.union("FollowWorkflowResult", description="Result of followWorkflow"),
+]
 UpdateWorkflowInstanceResult = Annotated[
-    InstancePayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
+    InstancePayload
+    | InstanceFollowed
+    | InvalidInput
+    | NotFound
+    | AmbiguousInstance
+    | RunMismatch
+    | IllegalTransition,
     strawberry.union(
         "UpdateWorkflowInstanceResult", description="Result of updateWorkflowInstance"
     ),
 ]
 UpdateWorkflowStepResult = Annotated[
-    StepPayload | InvalidInput | NotFound | AmbiguousInstance | RunMismatch | IllegalTransition,
+    StepPayload
+    | InstanceFollowed
+    | InvalidInput
+    | NotFound
+    | AmbiguousInstance
+    | RunMismatch
+    | IllegalTransition,
     strawberry.union("UpdateWorkflowStepResult", description="Result of updateWorkflowStep"),
 ]
 TrackResult = Annotated[

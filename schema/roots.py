@@ -3,12 +3,13 @@
 import strawberry
 
 from resolvers.compiling.planners import events, pages, roots, stats
-from resolvers.engine import actions
+from resolvers.engine import actions, handover
 from resolvers.writing import mutations, starts
 from schema.declare import argument, column, mutation
 from schema.inputs import (
     CreateAccessTokenInput,
     EventFilter,
+    FollowWorkflowInput,
     InstanceActionInput,
     InstanceFilter,
     ReferenceInput,
@@ -34,6 +35,7 @@ from schema.objects import (
 )
 from schema.results import (
     CreateAccessTokenResult,
+    FollowWorkflowResult,
     InstanceActionResult,
     RegisterWorkflowResult,
     StartWorkflowResult,
@@ -116,6 +118,11 @@ class Mutation:
         starts.start_workflows,
         "Start several instances, at most 100; one result for each input, in order",
         argument("inputs", list[StartWorkflowInput], "The instances to start"),
+    )
+    follow_workflow: FollowWorkflowResult = mutation(
+        handover.follow_workflow,
+        "Follow an instance that somebody else has started in the engine; idempotent",
+        argument("input", FollowWorkflowInput, "The instance to follow"),
     )
     update_workflow_instance: UpdateWorkflowInstanceResult = mutation(
         mutations.update_workflow_instance,

@@ -75,7 +75,7 @@ export async function readBeside(folder) {
 }
 
 /**
- * Bind the Workflows that `others` define to the service, under the same names.
+ * Bind the Workflows that `others` define to the service, under the same names, unless they are.
  * @param {any} service
  * @param {any[]} others
  */
@@ -90,7 +90,7 @@ export function bindWorkflows(service, others) {
     }
     workers.add(other.name);
     for (const [binding, workflow] of Object.entries(other.workflows)) {
-      if (workflow.scriptName) continue;
+      if (workflow.scriptName || isBound(service, other.name, workflow)) continue;
       if (binding in service.workflows || workflow.name in names) {
         throw new Error(
           `${other.name}: the service has a Workflow ${binding} or ${workflow.name} already. ` +
@@ -102,6 +102,19 @@ export function bindWorkflows(service, others) {
     }
   }
   service.bindings.WORKFLOWS = names;
+}
+
+/**
+ * True if the service's own configuration binds a Workflow of another Worker.
+ * @param {any} service
+ * @param {string} scriptName
+ * @param {{ name: string, className: string }} workflow
+ */
+function isBound(service, scriptName, { name, className }) {
+  return Object.values(service.workflows).some(
+    (/** @type {any} */ known) =>
+      known.scriptName === scriptName && known.name === name && known.className === className,
+  );
 }
 
 /**

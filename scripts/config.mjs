@@ -186,10 +186,10 @@ export function readBindings(config, vars) {
 /**
  * Read the service as a Worker for `convertV4MiniflareOptions`, with the development flag.
  * @param {Record<string, string>} vars
+ * @param {Config} [config]
  * @returns {any} because miniflare's types do not allow options that are built step by step
  */
-export function readWorker(vars) {
-  const config = readConfig();
+export function readWorker(vars, config = readConfig()) {
   const main = join(ROOT, config.main);
   const options = readBindings(config, vars);
   options.compatibilityFlags = [...options.compatibilityFlags, DEVELOPMENT_FLAG];

@@ -56,8 +56,8 @@ class LocalServer:
     """A server controlled by `start()` and `stop()`, or by a `with` statement.
 
     `restart()` keeps the folder `state`; `stop()` removes it, unless it was given. `beside` names
-    folders of other Workers to run in the same workerd (see beside.mjs). If `port` is 0, the first
-    start takes a free one.
+    folders of other Workers to run in the same workerd (see beside.mjs), and `config` the folder of
+    another wrangler.jsonc for the service. If `port` is 0, the first start takes a free one.
     """
 
     def __init__(
@@ -66,10 +66,12 @@ class LocalServer:
         vars: Mapping[str, str] | None = None,
         state: Path | None = None,
         beside: Sequence[Path] = (),
+        config: Path = ROOT,
     ) -> None:
         self.key = (vars or {}).get("FLOWFLARE_API_KEY") or secrets.token_urlsafe(32)
         self.vars = {**(vars or {}), "FLOWFLARE_API_KEY": self.key}
         self.beside = tuple(beside)
+        self.config = config
         self.state = state or Path(tempfile.mkdtemp(prefix="flowflare-"))
         self.url = ""
         self._owns_state = state is None
@@ -90,6 +92,7 @@ class LocalServer:
         """Start and wait until /healthz has answered; raises ServerError with the log."""
         command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--control"]
         command += ["--port", str(self.port), "--state", str(self.state)]
+        command += ["--config", str(self.config)]
         for name, value in self.vars.items():
             command += ["--var", f"{name}:{value}"]
         for folder in self.beside:

@@ -29,7 +29,8 @@ ORDER = (
     "docs/security.md",
     *("docs/errors.md", "docs/limits.md", "docs/http.md", "docs/architecture.md"),
     "docs/glossary.md",
-    *("docs/deploying.md", "docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *("docs/deploying.md", "docs/costs.md"),
+    *("docs/development.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 )
 """Order in the navigation. Other files follow, sorted by name."""
 TITLES = {FRONT: "Getting started"}

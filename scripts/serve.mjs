@@ -1,9 +1,10 @@
 // Runs the staged Worker on workerd through miniflare's Node API.
 //
-//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]… [--beside DIR]… [--control]
+//   node scripts/serve.mjs [--port N] [--state DIR] [--var NAME:VALUE]… [--beside DIR]… [--config DIR]
+//       [--control]
 //
 // Run `python3 -m scripts.setup` first. PORT and FLOWFLARE_STATE are the defaults of --port and
-// --state. --beside also runs the Worker of another folder, and binds its Workflows (see
+// --state. --config names the folder of another wrangler.jsonc for the service. --beside also runs the Worker of another folder, and binds its Workflows (see
 // beside.mjs). The port opens after the pending migrations are applied. When /healthz has answered,
 // "Flowflare is ready: URL" is printed. SIGINT and SIGTERM stop the server and workerd. With
 // --control it reads commands from standard input until that ends (see control.mjs).
@@ -26,6 +27,7 @@ function readArguments() {
       state: { type: "string", default: DEFAULT_STATE },
       var: { type: "string", multiple: true, default: [] },
       beside: { type: "string", multiple: true, default: [] },
+      config: { type: "string", default: ROOT },
       control: { type: "boolean", default: false },
     },
   });
@@ -42,7 +44,8 @@ function readArguments() {
     }),
   );
   const beside = values.beside.map((/** @type {string} */ folder) => resolve(folder));
-  return { port, state: resolve(values.state), vars, beside, control: values.control };
+  const { state, config, control } = values;
+  return { port, state: resolve(state), vars, beside, config: resolve(config), control };
 }
 
 /**
@@ -66,12 +69,12 @@ async function waitForHealth(url) {
 }
 
 async function main() {
-  const { port, state, vars, beside, control } = readArguments();
-  const config = readConfig();
+  const { port, state, vars, beside, config: place, control } = readArguments();
+  const config = readConfig(place);
   const folder = relative(process.cwd(), state);
   console.log(`Starting the Worker; data in ${folder.startsWith("..") ? state : folder} …`);
   const secrets = readDevVars();
-  const worker = readWorker({ ...secrets, ...vars });
+  const worker = readWorker({ ...secrets, ...vars }, config);
   const others = await Promise.all(beside.map(readBeside));
   const workers = others.map((other) => other.worker);
   bindWorkflows(worker, workers);

@@ -42,6 +42,8 @@ export async function runTracking(chosen, rounds = ROUNDS) {
   const service = stagedWorker();
   const beside = others.map(({ worker }) => worker);
   bindWorkflows(service, beside);
+  // Of an instance that is followed, nothing need be reported.
+  service.bindings.FOLLOWER_SHARDS = 0;
   const miniflare = await startMiniflare(service, { port: 0, state: folder, beside });
   try {
     await miniflare.ready;

@@ -51,21 +51,23 @@ def identified(
     if by_workflow is not None:
         named = [f"{alias}.instance_id={by_id}", f"{alias}.workflow={by_workflow}"]
         return [*named, *visible(shape, alias, number)]
-    row = identified_value(shape, "id", number, by_id=by_id, ambiguous=ambiguous)
+    row = identified_value(shape, "o.id", number, by_id=by_id, ambiguous=ambiguous)
     return [f"{alias}.id={row}"]
 
 
 def identified_value(
     shape: RestrictionsShape,
-    column: str,
+    value: str,
     number: Callable[[str], str],
     *,
     by_id: str,
     by_workflow: str | None = None,
     ambiguous: str = "NULL",
 ) -> str:
-    """Return SQL of a column of the instance that `identified` selects; NULL if there is none."""
-    value = f"o.{column}"
+    """Return SQL of a value of the instance that `identified` selects; NULL if there is none.
+
+    `value` is SQL about `o`, the row of the instance: `o.id`.
+    """
     conditions = [f"o.instance_id={by_id}", *visible(shape, "o", number)]
     if by_workflow is None:
         value = f"iif(count(*)<2,max({value}),{ambiguous})"

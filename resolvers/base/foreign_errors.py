@@ -13,7 +13,7 @@ TOO_BIG = re.compile(r"too big|SQLITE_TOOBIG")
 # The same error, for texts that are refused before they reach D1.
 TOO_BIG_MESSAGE = "D1_ERROR: string or blob too big: SQLITE_TOOBIG"
 # A statement of the batch failed, not the connection to the database.
-STATEMENT_FAILED = re.compile(rf"SQLITE_ERROR|{TOO_BIG.pattern}")
+STATEMENT_FAILED = re.compile(rf"SQLITE_(ERROR|CONSTRAINT)|{TOO_BIG.pattern}")
 # The batch was rolled back, and not because of a constraint, so a read in it may be the cause.
 # After other failures it is not known whether the batch was rolled back.
 READ_FAILED = re.compile(r"SQLITE_(?!CONSTRAINT)")

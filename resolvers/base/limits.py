@@ -93,16 +93,33 @@ ENGINE_TIMEOUT_MS = 10_000
 ENGINE_SETTLE_MS = 1_000
 ENGINE_CONCURRENCY = 10
 
-# Following. A part of a history is one batch of D1; each update is one or two statements of it.
+# Following. A part of a history has events of one instance, a batch of D1 parts of several.
 MAX_FOLLOWED = 1_000
-MAX_FOLLOW_UPDATES = 100
-MAX_FOLLOW_BYTES = 1024 * 1024
-FOLLOW_LINGER_MS = 20
+MAX_FOLLOW_OPEN = 500
+MAX_FOLLOW_EVENTS = 100
+MAX_FOLLOW_PART_BYTES = 256 * 1024
+MAX_FOLLOW_BYTES = 8 * 1024 * 1024
+# Half of the queries that D1 allows an invocation.
+MAX_FOLLOW_STATEMENTS = 500
+# Half of the subrequests that an invocation may make.
+MAX_FOLLOW_CALLS = 5_000
+FOLLOW_AHEAD = 8
+FOLLOW_PAUSE_MS = 10
+FOLLOW_PART_MS = 50
 FOLLOW_OPEN_MS = 5_000
-FOLLOW_QUIET_MS = 10_000
-FOLLOW_REST_MS = 60_000
+FOLLOW_BEGIN_MS = 1_000
+FOLLOW_QUIET_MS = 60_000
+FOLLOW_MIN_REST_MS = 15_000
+FOLLOW_MAX_REST_MS = 60 * 60 * 1000
+FOLLOW_MAX_BUSY_REST_MS = 5 * 60 * 1000
+FOLLOW_NEAR_MS = 10_000
+FOLLOW_SETTLE_MS = 500
+FOLLOW_FIRST_LOOK_MS = 60_000
+FOLLOW_LOOK_FACTOR = 10
+FOLLOW_ENDED_MS = 24 * 60 * 60 * 1000
 FOLLOW_WATCH_MS = 5_000
 FOLLOW_RETRY_MS = 1_000
+FOLLOW_BEHIND_FAILURES = 3
 
 # Work of one cron run. Getting a status takes two of the 1,000 subrequests of an invocation.
 RECONCILE_AFTER_SECONDS = 60

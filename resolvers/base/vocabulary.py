@@ -24,6 +24,14 @@ class InstanceStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Following(StrEnum):
+    """State of the recording of an instance's history in the engine."""
+
+    FOLLOWED = "FOLLOWED"
+    BEHIND = "BEHIND"
+    NOT_FOLLOWED = "NOT_FOLLOWED"
+
+
 class StepStatus(StrEnum):
     """State of one step."""
 
@@ -103,6 +111,7 @@ class ErrorCode(StrEnum):
     CONFLICT = "CONFLICT"
     UNBOUND_WORKFLOW = "UNBOUND_WORKFLOW"
     RUN_MISMATCH = "RUN_MISMATCH"
+    FOLLOWED = "FOLLOWED"
     ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
     ENGINE_UNAVAILABLE = "ENGINE_UNAVAILABLE"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"

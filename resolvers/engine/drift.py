@@ -38,6 +38,10 @@ class Tracked:
     silent: bool = False
     # Its sleep should have ended some time ago.
     overslept: bool = False
+    # Its history is recorded, so that tells its status.
+    followed: bool = False
+    # Its history could not be read.
+    behind: bool = False
 
     @property
     def key(self) -> Key:

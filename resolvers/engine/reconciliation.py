@@ -10,7 +10,7 @@ from resolvers.base.limits import RECONCILE_BATCH, RECONCILE_PAGE, RECONCILE_SEC
 from resolvers.engine import repairs
 from resolvers.engine.drift import Remedy, Tracked, remedy
 from resolvers.ports.database import Database, DatabaseError, Statement
-from resolvers.ports.engine import Engine, EngineError
+from resolvers.ports.engine import Engine, EngineError, Key
 from resolvers.ports.sql import HEAD
 from resolvers.writing.instances import forget_engine_input
 
@@ -35,8 +35,10 @@ async def renotify_trackers(database: Database) -> None:
 async def reconcile(database: Database, engine: Engine) -> dict[str, int]:
     """Compare the unfinished instances of bound workflows with the engine, and repair differences.
 
-    Starts that the engine never got are requested again. Returns the number of instances that were
-    "repaired", "started", "given up", and of those for which the engine "failed".
+    Starts that the engine never got are requested again, and instances that are not followed are
+    handed over to the follower. Where that follows, a difference that the history has not told is
+    repaired by the next run. Returns the number of instances that were "repaired", "started",
+    "given up", and of those for which the engine "failed".
 
     A run compares up to RECONCILE_BATCH queued instances and as many others, for RECONCILE_SECONDS
     at most. The next run continues after the last compared instance.
@@ -70,23 +72,36 @@ class _Run:
             page = repairs.page(lane, sorted(self._engine.workflows))
             [outcome] = await self._database.batch([page])
             rows = json.loads(outcome.text)
-            writes = await self._compare([repairs.tracked(row) for row in rows])
+            writes, handed_over = await self._compare([repairs.tracked(row) for row in rows])
             more = len(rows) == RECONCILE_PAGE
             position = json.dumps(rows[-1][:2]) if more else repairs.START
             await self._write([*writes, repairs.store_position(lane, position)])
+            # Afterwards, because the history supersedes what was written.
+            await self._engine.follow(handed_over)
             if not more or self._is_late:
                 return
 
-    async def _compare(self, instances: Sequence[Tracked]) -> list[Statement]:
-        """Compare the instances of a page with the engine; return the writes that repair them."""
+    async def _compare(self, instances: Sequence[Tracked]) -> tuple[list[Statement], list[Key]]:
+        """Compare the instances of a page with the engine.
+
+        Returns the writes that repair them, and those to hand over to the follower.
+        """
         settled = [instance for instance in instances if not instance.recent]
         states = await self._engine.get_statuses([instance.key for instance in settled])
         writes, starts = [], []
+        # Those that change often are never settled.
+        handed_over = [i.key for i in instances if i.recent and not i.followed]
         for instance, state in zip(settled, states, strict=True):
             if isinstance(state, EngineError):
                 self._count_failure(instance, state)
                 continue
-            match remedy(instance, state):
+            decision = remedy(instance, state)
+            if state.status and (decision is Remedy.REPAIR or not instance.followed):
+                handed_over.append(instance.key)
+            match decision:
+                case Remedy.REPAIR if self._engine.follows and not instance.behind:
+                    # Its history may yet tell the difference, with the engine's times.
+                    writes.append(repairs.fall_behind(instance))
                 case Remedy.REPAIR:
                     self._counts["repaired"] += 1
                     writes.append(repairs.repair(instance, state))
@@ -95,7 +110,7 @@ class _Run:
                     writes.append(repairs.give_up(instance, _NEVER_REPORTED))
                 case Remedy.START:
                     starts.append(instance)
-        return [*writes, *await self._start(starts)]
+        return [*writes, *await self._start(starts)], handed_over
 
     async def _start(self, instances: Sequence[Tracked]) -> list[Statement]:
         """Request starts again that the engine never got.

@@ -28,7 +28,7 @@ from resolvers.engine.drift import Remedy, Tracked, remedy
 from resolvers.engine.records import engine_unavailable
 from resolvers.ports.database import Database, Statement
 from resolvers.ports.engine import EngineState
-from resolvers.ports.sql import NOW, in_list, now_shifted
+from resolvers.ports.sql import NOW, in_list, is_followed, now_shifted
 from resolvers.writing.inputs import ErrorInput
 from resolvers.writing.instances import ENGINE_INPUT
 from resolvers.writing.statements import Parameters
@@ -63,14 +63,14 @@ def page(lane: str, workflows: Sequence[str]) -> Statement:
     columns = (
         "created_at,id,workflow,instance_id,status,updated_at"
         f",updated_at>={settled},max(updated_at,coalesce(sleep_until,''))<{silent}"
-        f",coalesce(sleep_until<{settled},0)"
+        f",coalesce(sleep_until<{settled},0),{is_followed('i')},behind_since IS NOT NULL"
     )
     beyond = f"(created_at,id)>({after}->>0,CAST({after}->>1 AS INTEGER))"
     return bound.statement(
         "SELECT json_group_array(json(row)) FROM (SELECT e.value AS row FROM ("
         f"SELECT (SELECT json_group_array(json_array({columns})) FROM (SELECT * FROM instances"
         f" WHERE workflow=w.value AND status=s.value AND {beyond}"
-        f" ORDER BY created_at,id LIMIT {size})) AS found"
+        f" ORDER BY created_at,id LIMIT {size}) i) AS found"
         f" FROM json_each({named}) w, json_each('{json.dumps(LANES[lane])}') s) f,"
         f" json_each(f.found) e ORDER BY e.value->>0,e.value->>1 LIMIT {size})"
     )
@@ -78,16 +78,19 @@ def page(lane: str, workflows: Sequence[str]) -> Statement:
 
 def tracked(row: Sequence[object]) -> Tracked:
     """Parse a row of a page."""
-    _, number, workflow, instance_id, status, updated_at, recent, silent, overslept = row
+    _, number, workflow, instance_id, status, updated_at, *flags = row
+    recent, silent, overslept, followed, behind = map(bool, flags)
     return Tracked(
         id=int(str(number)),
         workflow=str(workflow),
         instance_id=str(instance_id),
         status=InstanceStatus(str(status)),
         updated_at=str(updated_at),
-        recent=bool(recent),
-        silent=bool(silent),
-        overslept=bool(overslept),
+        recent=recent,
+        silent=silent,
+        overslept=overslept,
+        followed=followed,
+        behind=behind,
     )
 
 
@@ -131,6 +134,14 @@ def repair(instance: Tracked, state: EngineState) -> Statement:
         name, message = state.error or ("Error", "The engine gave no reason.")
         changes["error"] = bound.bind(ErrorInput(name=name, message=message).as_json)
     return _change(bound, instance, changes)
+
+
+def fall_behind(instance: Tracked) -> Statement:
+    """Record that the history of an instance has not told the engine's status of it."""
+    bound = Parameters()
+    return bound.statement(
+        f"UPDATE instances SET behind_since={NOW} WHERE {_unchanged(bound, instance)}"
+    )
 
 
 def give_up(instance: Tracked, message: str) -> Statement:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from resolvers.access.principals import Principal
 from resolvers.base.json_text import encode
 from resolvers.base.vocabulary import InstanceStatus, StepKind
-from resolvers.following.history import Event, Position, StepKey
+from resolvers.following.history import Event, Position, StepKey, epoch_ms, instant
 from resolvers.following.translation import ENDS, Open, Translation, Update
 from resolvers.ports.database import Statement
 from resolvers.ports.engine import Key
+from resolvers.ports.sql import UNREAD, literal
 from resolvers.writing.inputs import UpdateStep
 from resolvers.writing.instances import NEXT_RUN, change_instance
 from resolvers.writing.statements import Parameters
@@ -27,23 +28,39 @@ _SERVICE = Principal(frozenset())
 STALE = '{"refusal":"stale history"}'
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The row of an instance, its run, and the text of the column `followed`."""
+
+    row: int
+    run: int
+    stored: str
+    # When the run began, if that is recorded.
+    began_at: str | None
+
+
 @dataclass(slots=True)
 class Followed:
     """An instance as it was recorded: its row, its run, its position, and its open steps."""
 
     row: int
     run: int
-    # None if nothing of the run's history was recorded.
+    # None if nothing of the run's history is recorded.
     position: Position | None
-    # The time of the first event, which tells the history of one run from that of the next.
+    # The time of the event with which the run begins, which tells its history from that of the next
+    # run; 0 if it has not been recorded.
     begun_ms: int
     translation: Translation
 
     @property
-    def stored(self) -> str | None:
-        """The text of the column `followed`."""
-        if self.position is None and not self.begun_ms:
-            return None
+    def place(self) -> Place:
+        """The place that its history was recorded to."""
+        began_at = instant(self.begun_ms) if self.begun_ms else None
+        return Place(self.row, self.run, self._stored, began_at)
+
+    @property
+    def _stored(self) -> str:
+        """The text of the column `followed`; for UNREAD the column may be null, too."""
         # Texts are compared, so this is the form that SQLite writes, too.
         if self.position is None:
             return encode([0, 0, "", self.begun_ms])
@@ -57,15 +74,16 @@ def select_followed(key: Key) -> Statement:
     workflow, instance_id = key
     bound = Parameters()
     return bound.statement(
-        "SELECT json_array(i.id,i.run,i.status,i.sleep_until,i.input IS NOT NULL,json(i.followed))"
+        "SELECT json_array(i.id,i.run,i.status,i.sleep_until,i.input IS NOT NULL,json(i.followed),"
+        "i.updated_at)"
         f" FROM instances i WHERE {bound.instance('i', instance_id, workflow)}"
     )
 
 
-def parse_followed(text: str, key: Key) -> Followed:
-    """Parse the text of `select_followed`."""
+def parse_followed(text: str, key: Key) -> tuple[Followed, int]:
+    """Parse the text of `select_followed`; also returns the time of the row's last change."""
     workflow, instance_id = key
-    row, run, status, sleep_until, has_input, followed = json.loads(text)
+    row, run, status, sleep_until, has_input, followed, updated_at = json.loads(text)
     number, at_ms, type_, begun_ms, *steps = followed or (0, 0, "", 0)
     translation = Translation(
         workflow,
@@ -77,23 +95,46 @@ def parse_followed(text: str, key: Key) -> Followed:
     for name, occurrence, kind, until in steps[0] if steps else ():
         translation.open[StepKey(name, occurrence)] = Open(StepKind(kind), until)
     position = Position(number, at_ms, type_) if number else None
-    return Followed(row, run, position, begun_ms, translation)
+    return Followed(row, run, position, begun_ms, translation), epoch_ms(updated_at)
 
 
-def record_part(
-    followed: Followed, before: str | None, updates: Sequence[tuple[Event, Update]]
-) -> list[Statement]:
-    """Make the statements of one part of the history.
-
-    `followed` is the instance afterwards, and `before` the text of its position before.
-    """
+def require(places: Sequence[Place]) -> Statement:
+    """Refuse the batch unless each instance is still in its place."""
     bound = Parameters()
-    statements = [
-        bound.statement(
-            f"INSERT INTO refusals SELECT {bound.bind(STALE)} WHERE NOT EXISTS (SELECT 1"
-            f" FROM instances WHERE {_stands(followed, before, bound)})"
-        )
-    ]
+    rows = encode([[place.row, place.run, place.stored] for place in places])
+    return bound.statement(
+        f"INSERT INTO refusals SELECT {bound.bind(STALE)} WHERE EXISTS (SELECT 1"
+        f" FROM json_each({bound.bind(rows)}) e LEFT JOIN instances i ON i.id=e.value->>0"
+        f" AND i.run=e.value->>1 AND coalesce(i.followed,{literal(UNREAD)})=e.value->>2"
+        " WHERE i.id IS NULL)"
+    )
+
+
+def move(places: Sequence[Place]) -> Statement:
+    """Store the places that the histories are recorded to."""
+    bound = Parameters()
+    rows = encode([[place.row, place.stored, place.began_at] for place in places])
+    return bound.statement(
+        "UPDATE instances SET followed=e.value->>1,behind_since=NULL,"
+        # A report may have come before the engine's event.
+        "started_at=iif(started_at>e.value->>2,e.value->>2,started_at)"
+        f" FROM json_each({bound.bind(rows)}) e WHERE instances.id=e.value->>0"
+    )
+
+
+def set_times(times: Sequence[tuple[Place, str]]) -> Statement:
+    """Store the times of the last changes, which the triggers leave out for followed instances."""
+    bound = Parameters()
+    rows = encode([[place.row, at] for place, at in times])
+    return bound.statement(
+        f"UPDATE instances SET updated_at=e.value->>1 FROM json_each({bound.bind(rows)}) e"
+        " WHERE instances.id=e.value->>0 AND updated_at<e.value->>1"
+    )
+
+
+def write_updates(followed: Followed, updates: Sequence[tuple[Event, Update]]) -> list[Statement]:
+    """Make the statements of the updates that events amount to."""
+    statements: list[Statement] = []
     for event, update in updates:
         if isinstance(update, UpdateStep):
             write, _, *late = update_step(update, _SERVICE, at=event.at)
@@ -102,26 +143,29 @@ def record_part(
             statements.append(change)
         if event.type in ENDS:
             statements += _end(followed, event.at)
-    moved = Parameters()
-    stored, row = moved.bind(followed.stored), moved.bind_integer(followed.row)
-    statements.append(moved.statement(f"UPDATE instances SET followed={stored} WHERE id={row}"))
     return statements
 
 
 def begin_next_run(followed: Followed, at: str) -> Statement:
     """Begin the next run of an instance whose history began again."""
     bound = Parameters()
-    now = bound.bind(at)
+    now, place = bound.bind(at), followed.place
+    row, run = bound.bind_integer(place.row), bound.bind_integer(place.run)
     return bound.statement(
-        f"UPDATE instances SET {NEXT_RUN},followed=NULL,updated_at={now}"
-        f" WHERE {_stands(followed, followed.stored, bound)}"
+        f"UPDATE instances SET {NEXT_RUN},followed={literal(UNREAD)},updated_at={now}"
+        f" WHERE id={row} AND run={run} AND followed={bound.bind(place.stored)}"
     )
 
 
-def _stands(followed: Followed, before: str | None, bound: Parameters) -> str:
-    """SQL that is true of the instance's row if it is in this run, and recorded to `before`."""
-    row, run = bound.bind_integer(followed.row), bound.bind_integer(followed.run)
-    return f"id={row} AND run={run} AND followed IS {bound.bind(before)}"
+def fall_behind(key: Key, at: str) -> Statement:
+    """Record that the history of an instance has not been readable since a time."""
+    workflow, instance_id = key
+    bound = Parameters()
+    return bound.statement(
+        f"UPDATE instances SET behind_since={bound.bind(at)}"
+        f" WHERE {bound.instance('instances', instance_id, workflow)}"
+        " AND followed IS NOT NULL AND behind_since IS NULL"
+    )
 
 
 def _end(followed: Followed, at: str) -> list[Statement]:
@@ -140,7 +184,6 @@ def _end(followed: Followed, at: str) -> list[Statement]:
             " AND status IN ('PENDING','RUNNING','RETRYING')"
         ),
         instance.statement(
-            f"UPDATE instances SET completed_at={at} WHERE id={its_row}"
-            " AND completed_at IS NOT NULL"
+            f"UPDATE instances SET completed_at={at} WHERE id={its_row} AND completed_at<>{at}"
         ),
     ]

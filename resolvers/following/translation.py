@@ -31,7 +31,8 @@ _STATUSES = {
     "workflow_errored": InstanceStatus.ERRORED,
     "workflow_terminated": InstanceStatus.TERMINATED,
 }
-# The types of the events that end a run.
+# The type of the event that begins a run, and those of the events that end one.
+RUNNING = "workflow_running"
 ENDS = frozenset(type_ for type_, status in _STATUSES.items() if status in TERMINAL)
 _KINDS = {
     "step": StepKind.TASK,
@@ -107,6 +108,9 @@ class Translation:
         return [self._instance(status=status, **more)]
 
     def _of_step(self, event: Event, key: StepKey, kind: StepKind, change: str) -> list[Update]:
+        if event.type == "attempt_started" and event.attempt == 1 and key in self.open:
+            # It began with its step.
+            return []
         if change == "started":
             until = None
             if kind is StepKind.SLEEP and "durationMs" in event.details:

@@ -25,6 +25,8 @@ class Statement:
     sql: str
     parameters: tuple[Value, ...] = ()
     opaque: bool = False
+    # The workflow and id of the instance that it inserts, if there is none yet.
+    inserts: tuple[str, str] | None = None
 
     @property
     def writes(self) -> bool:

@@ -56,6 +56,11 @@ class Engine(Protocol):
         """Names of the bound workflows; instances of any other are only tracked."""
         ...
 
+    @property
+    def follows(self) -> bool:
+        """True if the histories of instances are recorded."""
+        ...
+
     def unbound(self, workflow: str) -> str:
         """Explain why no Workflow is bound for this name, and how to bind one."""
         ...
@@ -66,6 +71,14 @@ class Engine(Protocol):
 
     async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
         """Get the state of each instance, in order. Nothing is raised."""
+        ...
+
+    async def follow(self, instances: Sequence[Key], *, to_end: bool = False) -> None:
+        """Have the histories of instances recorded, from where they are recorded to.
+
+        With `to_end` a moment is waited for their ends to be recorded. Instances of unbound
+        workflows are ignored, all of them unless the engine `follows`. Nothing is raised.
+        """
         ...
 
     async def act(self, workflow: str, instance_id: str, *, action: str) -> EngineState:

@@ -20,9 +20,18 @@ HEAD = "coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'),0)"
 _FORMAT_VALUES = D1_MAX_FUNCTION_ARGUMENTS - 1  # format()'s first argument is the format
 
 
+# The position of a history of which nothing is recorded yet (column `followed`).
+UNREAD = '[0,0,"",0]'
+
+
 def now_shifted(modifier: str) -> str:
     """SQL of the current time, shifted by a date modifier of SQLite given as an expression."""
     return NOW.replace("'now'", f"'now',{modifier}")
+
+
+def is_followed(alias: str) -> str:
+    """SQL that is true if the engine's history of an instance, a row `alias`, is recorded."""
+    return f"({alias}.followed IS NOT NULL AND {alias}.behind_since IS NULL)"
 
 
 def integer(parameter: str) -> str:

@@ -8,7 +8,7 @@ import { firstValue, write } from "./notifications.mjs";
  * @typedef {[sql: string, parameters: (string | number | null)[], opaque: boolean]} Statement
  * @typedef {[text: unknown, changes: number, size?: number]} Outcome of a statement (see Outcome in
  *   ports/database.py)
- * @typedef {{ texts: (string | null)[], roundTrips: number, rowsRead: number,
+ * @typedef {{ texts: (string | null)[], roundTrips: number, statements: number, rowsRead: number,
  *   rowsWritten: number }} Execution the texts of a task that stayed in JavaScript, and its cost
  * @typedef {{ textBytes: number, tooBig: string }} Settings the size of the longest text, and the
  *   message for a longer one
@@ -47,6 +47,7 @@ export async function runBatch(statements, execution, { writes = false } = {}) {
   const { results, extra } = writes
     ? await write(database, prepared)
     : { results: await database.batch(prepared), extra: [] };
+  execution.statements += results.length + extra.length;
   for (const { meta } of [...results, ...extra]) {
     execution.rowsRead += meta.rows_read;
     execution.rowsWritten += meta.rows_written;

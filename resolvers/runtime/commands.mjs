@@ -36,7 +36,7 @@ export function configure({ batches, engine, notifications }) {
 
 /** @returns {Execution} */
 export function newExecution() {
-  return { texts: [], roundTrips: 0, rowsRead: 0, rowsWritten: 0 };
+  return { texts: [], roundTrips: 0, statements: 0, rowsRead: 0, rowsWritten: 0 };
 }
 
 /**

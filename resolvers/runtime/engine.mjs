@@ -10,14 +10,16 @@ import { describeValue } from "./values.mjs";
  *   error?: [string, string] }} State
  * @typedef {{ error?: string, state?: State }} Result
  * @typedef {{ workflow: string, binding: string, method: string, id: string, arguments: string[] }} Request
- * @typedef {{ requests: Request[], timeoutMs: number, settleMs: number,
- *   concurrency: number }} Requests
+ * @typedef {{ requests: Request[], shards: number, timeoutMs: number, settleMs: number,
+ *   concurrency: number }} Requests `shards` is the number of those of the follower
  */
 
 /** @type {Record<string, any>} */
 const env = bindings;
 
 const FIRST_WAIT_MS = 20;
+/** The methods after which the end of an instance's history is waited for. */
+const TO_END = new Set(["terminate", "followToEnd"]);
 
 /**
  * The engine's words for final statuses, and for those in which an instance has an output or an
@@ -62,7 +64,7 @@ export async function sendRequests(command) {
  * @param {Requests} limits
  * @returns {Promise<Result>}
  */
-async function send(request, { timeoutMs, settleMs }) {
+async function send(request, { shards, timeoutMs, settleMs }) {
   const { binding, method, id, arguments: values } = request;
   const workflow = env[binding];
   if (workflow === undefined) {
@@ -73,7 +75,7 @@ async function send(request, { timeoutMs, settleMs }) {
   try {
     const work = METHODS[method in METHODS ? method : "act"];
     const result = await within(timeoutMs, work(workflow, id, values, known, { method, settleMs }));
-    if (method !== "getStatus") await follow(request, settleMs);
+    if (method !== "getStatus" && shards > 0) await follow(request, shards, settleMs);
     return result;
   } catch (error) {
     return { error: messageOf(error), ...(known.state && { state: known.state }) };
@@ -83,13 +85,12 @@ async function send(request, { timeoutMs, settleMs }) {
 /**
  * Have the follower read the history of an instance now. What led to a termination is recorded before it.
  * @param {Request} request
+ * @param {number} shards
  * @param {number} settleMs
  */
-async function follow({ workflow, binding, id, method }, settleMs) {
-  const shards = Math.floor(Number(env.FOLLOWER_SHARDS)) || 0;
-  if (shards < 1) return;
+async function follow({ workflow, binding, id, method }, shards, settleMs) {
   const name = env.FOLLOWER.idFromName(`shard-${hashOf(workflow + id) % shards}`);
-  const toEnd = method === "terminate";
+  const toEnd = TO_END.has(method);
   const following = handOver(() => env.FOLLOWER.get(name).follow(workflow, binding, id, toEnd));
   waitUntil(following);
   if (toEnd) await within(settleMs, following).catch(() => {});
@@ -132,6 +133,15 @@ const METHODS = {
 
   async getStatus(workflow, id) {
     return { state: await getStatus(workflow, id) };
+  },
+
+  // Every request but `getStatus` has the instance followed, these do nothing else.
+  async follow() {
+    return {};
+  },
+
+  async followToEnd() {
+    return {};
   },
 
   async sendEvent(workflow, id, [type, payload], known) {

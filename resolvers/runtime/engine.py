@@ -13,17 +13,25 @@ from resolvers.runtime.commands import Command
 class CommandEngine:
     """The `Engine` of a Worker; `bindings` names the binding of each workflow.
 
-    If the configuration cannot be read, no workflow is bound and `problem` names the fault. What
-    the engine reports of an instance is scrubbed here.
+    If the configuration cannot be read, no workflow is bound and `problem` names the fault.
+    `shards` is the number of objects that the followed instances are spread over; 0 follows none.
+    What the engine reports of an instance is scrubbed here.
     """
 
     def __init__(
-        self, bindings: Mapping[str, str], problem: str = "", *, scrubber: Scrubber
+        self,
+        bindings: Mapping[str, str],
+        problem: str = "",
+        *,
+        shards: int = 0,
+        scrubber: Scrubber,
     ) -> None:
         self._bindings = bindings
         self._problem = problem
+        self._shards = shards
         self._scrubber = scrubber
         self.workflows = frozenset(bindings)
+        self.follows = shards > 0
 
     def unbound(self, workflow: str) -> str:
         """Explain why no Workflow is bound for this name, and how to bind one."""
@@ -41,6 +49,13 @@ class CommandEngine:
     async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
         """Get the state of each instance, in order. Nothing is raised."""
         return await self._send([self._describe(instance, "getStatus") for instance in instances])
+
+    async def follow(self, instances: Sequence[Key], *, to_end: bool = False) -> None:
+        """Have the histories of instances recorded; see `Engine.follow`."""
+        bound = [instance for instance in instances if instance[0] in self.workflows]
+        if self.follows and bound:
+            method = "followToEnd" if to_end else "follow"
+            await self._send([self._describe(instance, method) for instance in bound])
 
     async def act(self, workflow: str, instance_id: str, *, action: str) -> EngineState:
         """Pause, resume, terminate or restart an instance, and return its state afterwards."""
@@ -72,6 +87,7 @@ class CommandEngine:
     async def _send(self, requests: Sequence[Mapping[str, Any]]) -> list[EngineState | EngineError]:
         body = {
             "requests": requests,
+            "shards": self._shards,
             "timeoutMs": ENGINE_TIMEOUT_MS,
             "settleMs": ENGINE_SETTLE_MS,
             "concurrency": ENGINE_CONCURRENCY,

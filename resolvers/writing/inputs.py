@@ -168,6 +168,15 @@ class StartWorkflow(Input):
     track_only: bool = False
 
 
+class FollowWorkflow(Input):
+    """`FollowWorkflowInput`."""
+
+    workflow: WorkflowName
+    instance_id: InstanceId
+    reference: ReferenceInput | None = None
+    metadata: Json = None
+
+
 class Report(Input):
     """The part of an update that is about the output."""
 

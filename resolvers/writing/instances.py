@@ -12,34 +12,41 @@ becomes
     WHERE instances.id=(SELECT iif(count(*)<2,max(o.id),NULL)
         FROM instances o WHERE o.instance_id=?2)
     AND (status=?1 OR status IN ('PAUSED','QUEUED','RUNNING',…))
-    AND (status,sleep_until) IS NOT (?1,NULL);
+    AND (status,sleep_until) IS NOT (?1,NULL)
+    AND NOT (instances.followed IS NOT NULL AND instances.behind_since IS NULL);
     INSERT INTO refusals SELECT json_object('refusal',?2,…,'from',status,'to',?5,…)
-    FROM (SELECT i.status AS status,i.run AS run,0 AS metadata
+    FROM (SELECT i.status AS status,i.run AS run,0 AS metadata,(…) AS followed
         FROM (SELECT 1) LEFT JOIN instances i ON i.id=(…))
-    WHERE status IS NOT ?4 OR metadata
+    WHERE (status IS NOT ?4 AND NOT followed) OR metadata
 """
+
+from dataclasses import replace
 
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
 from resolvers.base.scrubbing import MARK
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
+from resolvers.ports import sql
 from resolvers.ports.database import Statement
-from resolvers.ports.sql import NOW, in_list, literal
+from resolvers.ports.sql import NOW, UNREAD, in_list, literal
 from resolvers.writing.inputs import StartWorkflow, UpdateInstance
 from resolvers.writing.statements import Parameters, several
 
 # The assignments that begin the next run of an instance; the triggers keep the one before.
 NEXT_RUN = (
-    "run=run+1,status='QUEUED',output=NULL,output_kind=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
-    "sleep_until=NULL"
+    "run=run+1,status='QUEUED',output=NULL,output_kind=NULL,error=NULL,started_at=NULL,"
+    "completed_at=NULL,sleep_until=NULL"
 )
-
 
 # The input that the engine has to get; NULL if only a scrubbed one is there.
 ENGINE_INPUT = (
     f"coalesce(engine_input,iif(instr(input,{literal(MARK)}),NULL,coalesce(input,'null')))"
 )
+# The fields besides `status` that reports cannot change while the instance is followed, and those
+# that they can.
+_PROGRESS = ("input", "output", "output_kind", "error", "sleep_until")
+_TAKEN = ("instance_id", "workflow", "run", "reference", "metadata")
 
 
 def select_identified(principal: Principal, instance_id: str, workflow: str | None) -> Statement:
@@ -62,13 +69,15 @@ def insert_started(
     instance_id: str,
     *,
     needs_registration: bool,
+    is_followed: bool,
     engine_input: str | None,
 ) -> Statement:
     """Insert a QUEUED instance, unless the workflow has one with the id.
 
     `engine_input` is the input that the engine gets, if it is not the one of `start`.
 
-    Unless the workflow is bound or the input has `trackOnly`, it must be registered with that.
+    Unless the workflow is bound or the input has `trackOnly`, it must be registered with that. One
+    that `is_followed` is so from the beginning: reports come before the follower has read anything.
     """
     bound = Parameters()
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
@@ -84,6 +93,7 @@ def insert_started(
             start.metadata,
         )
     )
+    followed = literal(UNREAD) if is_followed else "NULL"
     where = "1"
     if needs_registration:
         name = bound.bind(start.workflow)
@@ -91,8 +101,9 @@ def insert_started(
     return bound.statement(
         "INSERT INTO instances"
         " (instance_id,workflow,ref_type,ref_id,input,engine_input,metadata,status,created_at,"
-        "updated_at)"
-        f" SELECT {values},'QUEUED',{NOW},{NOW} WHERE {where}"
+        "updated_at,followed)"
+        f" SELECT {values},'QUEUED',{NOW},{NOW},{followed}"
+        f" WHERE {where}"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
 
@@ -127,15 +138,39 @@ def update_instance(
     The guard refuses the transaction unless the instance then exists with the requested status,
     and in the run that the update names. `number` is the update's index in a batch, for the path
     of a refusal.
+
+    If the instance is followed, only reference, metadata and the stack of the error are taken, and
+    its status is no reason to refuse.
     """
-    statements = [_insert(update)] if create else []
-    if (change := change_instance(update, principal)) is not None:
-        statements.append(change)
+    statements = [insert_reported(update)] if create else []
+    if not reports_progress(update):
+        statements += _change(update, principal)
+    else:
+        statements += _change(
+            update, principal, condition=f" AND NOT {sql.is_followed('instances')}"
+        )
+        statements += _change(
+            _taken(update), principal, condition=f" AND {sql.is_followed('instances')}"
+        )
+        statements += _stack(update, principal)
     statements.append(_guard(update, principal, number))
     return statements
 
 
-def _insert(update: UpdateInstance) -> Statement:
+def reports_progress(update: UpdateInstance) -> bool:
+    """True if the update has fields that an instance that is followed gets from its history."""
+    return update.status is not None or any(map(update.has, _PROGRESS))
+
+
+def _taken(update: UpdateInstance) -> UpdateInstance:
+    """The part of an update that has an effect on an instance that is followed."""
+    given = {name: getattr(update, name) for name in _TAKEN if update.has(name)}
+    return UpdateInstance.model_construct(**given)
+
+
+def insert_reported(update: UpdateInstance) -> Statement:
+    """Insert an instance as an update describes it, unless the workflow has one with the id."""
+    assert update.workflow is not None
     bound = Parameters()
     ref_type, ref_id = update.reference.key if update.reference else (None, None)
     status = update.status or InstanceStatus.QUEUED
@@ -161,12 +196,13 @@ def _insert(update: UpdateInstance) -> Statement:
     run = bound.bind_integer(update.run or 1)
     started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
-    return bound.statement(
+    statement = bound.statement(
         "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,"
         "output_kind,error,sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
         f" VALUES ({values},{metadata},{run},{NOW},{NOW},{started},{completed})"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
+    return replace(statement, inserts=(update.workflow, update.instance_id))
 
 
 def change_instance(
@@ -175,6 +211,16 @@ def change_instance(
     """Make the statement that changes an instance, unless its status does not allow that.
 
     `at` is the time of the change, by default the present.
+    """
+    return next(iter(_change(update, principal, at=at)), None)
+
+
+def _change(
+    update: UpdateInstance, principal: Principal, *, at: str | None = None, condition: str = ""
+) -> list[Statement]:
+    """Make the statement of `change_instance`, if the update has anything to change.
+
+    `condition` is SQL about the row of the instance.
     """
     bound = Parameters(principal)
     now = NOW if at is None else bound.bind(at)
@@ -190,7 +236,7 @@ def change_instance(
         if update.status is not InstanceStatus.SLEEPING and not update.has("sleep_until"):
             changes["sleep_until"] = "NULL"
     if not changes:
-        return None
+        return []
     if update.run is not None:
         allowed += f" AND run={bound.bind_integer(update.run)}"
     assignments = [f"{column}={value}" for column, value in changes.items()]
@@ -203,11 +249,33 @@ def change_instance(
     before = ",".join(changes)
     after = ",".join(changes.values())
     # An update that changes nothing succeeds, but must not set a time or add an event.
-    return bound.statement(
-        f"UPDATE instances SET {','.join(assignments)}"
-        f" WHERE {bound.instance('instances', update.instance_id, update.workflow)}"
-        f"{allowed} AND ({before}) IS NOT ({after})"
-    )
+    return [
+        bound.statement(
+            f"UPDATE instances SET {','.join(assignments)}"
+            f" WHERE {bound.instance('instances', update.instance_id, update.workflow)}"
+            f"{allowed} AND ({before}) IS NOT ({after}){condition}"
+        )
+    ]
+
+
+def _stack(update: UpdateInstance, principal: Principal) -> list[Statement]:
+    """Keep the stack of the error of a followed instance, whose history has none."""
+    error = update.error
+    if error is None or error.stack is None:
+        return []
+    bound = Parameters(principal)
+    found = bound.instance("i", update.instance_id, update.workflow)
+    if update.run is not None:
+        found += f" AND i.run={bound.bind_integer(update.run)}"
+    values = f"{bound.bind(error.message)},{bound.bind(error.stack)}"
+    return [
+        bound.statement(
+            "INSERT INTO stacks (instance,run,step,occurrence,attempt,message,stack)"
+            f" SELECT i.id,i.run,'',0,0,{values} FROM instances i"
+            f" WHERE {found} AND {sql.is_followed('i')}"
+            " ON CONFLICT (instance,run,step,occurrence,attempt) DO NOTHING"
+        )
+    ]
 
 
 def _given(update: UpdateInstance) -> dict[str, str | None]:
@@ -239,7 +307,9 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
     bound = Parameters(principal)
     found = bound.instance("i", update.instance_id, update.workflow)
     by_id, run = bound.bind(update.instance_id), bound.bind_integer(update.run)
-    wanted = "IS NULL" if update.status is None else f"IS NOT {bound.bind(update.status)}"
+    wanted = "status IS NULL"
+    if update.status is not None:
+        wanted = f"(status IS NOT {bound.bind(update.status)} AND NOT followed)"
     to = bound.bind(update.status or InstanceStatus.UNKNOWN)
     # The patch may have been merged already; merging it again changes nothing.
     too_large = "0"
@@ -253,7 +323,7 @@ def _guard(update: UpdateInstance, principal: Principal, number: int | None) -> 
         f"INSERT INTO refusals SELECT json_object('refusal',{by_id},"
         f"'several',{is_several},'run',{run},'currentRun',run,'from',status,'to',{to},"
         f"'metadata',metadata,'number',{bound.bind_integer(number)})"
-        f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata FROM (SELECT 1)"
-        f" LEFT JOIN instances i ON {found})"
-        f" WHERE status {wanted} OR metadata{other_run}"
+        f" FROM (SELECT i.status AS status,i.run AS run,{too_large} AS metadata,"
+        f"{sql.is_followed('i')} AS followed FROM (SELECT 1) LEFT JOIN instances i ON {found})"
+        f" WHERE {wanted} OR metadata{other_run}"
     )

@@ -16,11 +16,12 @@ from resolvers.access.principals import Principal, Restrictions
 from resolvers.base.errors import AccessError
 from resolvers.base.instants import format_instant
 from resolvers.base.vocabulary import Scope
+from resolvers.compiling.planners.payloads import REPORTED_INSTANCE
 from resolvers.ports.database import DatabaseError
 from resolvers.writing import inputs, tracking
 from resolvers.writing.context import MutationContext, Pieces
-from resolvers.writing.instances import select_identified
-from resolvers.writing.refusals import ambiguous, not_only_tracked
+from resolvers.writing.instances import reports_progress, select_identified
+from resolvers.writing.refusals import ambiguous, followed, not_only_tracked
 from resolvers.writing.steps import update_step
 from resolvers.writing.workflows import register
 
@@ -29,13 +30,19 @@ async def update_workflow_instance(context: MutationContext) -> Pieces:
     """`updateWorkflowInstance`."""
     given = context.services.scrubber.report(context.arguments["input"])
     update = inputs.parse(inputs.UpdateInstance, given)
-    statements = [
-        *tracking.instance_statements(update, context.principal, ("input",)),
-        context.select("InstancePayload", instance_id=update.instance_id, workflow=update.workflow),
-    ]
-    outcomes = await tracking.apply(
-        context.services.database, statements, ("input",), final=context.last
+    payload = context.select(
+        REPORTED_INSTANCE if reports_progress(update) else "InstancePayload",
+        parts=1,
+        instance_id=update.instance_id,
+        workflow=update.workflow,
+        **followed(update.instance_id),
     )
+    statements = [*tracking.instance_statements(update, context.principal, ("input",)), payload]
+    database, engine = context.services.database, context.services.engine
+    # Only the outcome of the insert tells whether the instance is new.
+    final = context.last and not tracking.may_be_followed(engine, statements)
+    outcomes = await tracking.apply(database, statements, ("input",), final=final)
+    await tracking.follow_inserted(engine, statements, outcomes)
     return [outcomes[-1].text]
 
 
@@ -44,8 +51,9 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
 
     A refused write changes nothing, so there is nothing to roll back, and the SELECT finds the
     step only if it has the requested status. If it finds none, or if the caller has restrictions,
-    the guarded batch runs and names the failure. That batch also gives an earlier attempt its
-    error, so the SELECT does not find a step whose current attempt is later than a failed one.
+    the guarded batch runs and names the failure, or finds that the instance is followed. That
+    batch also gives an earlier attempt its error, so the SELECT does not find a step whose current
+    attempt is later than a failed one.
     """
     given = context.services.scrubber.report(context.arguments["input"])
     update = inputs.parse(inputs.UpdateStep, given)
@@ -63,9 +71,16 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
         changed = context.select("StepPayload", **named, status=update.status, attempt=attempt)
         with suppress(DatabaseError):
             return [(await database.batch([write, changed], final=True))[-1].text]
-    payload = context.select("StepPayload", **named, status=None, attempt=None)
-    outcomes = await tracking.apply(database, [write, *guarded, payload], ("input",))
-    return [outcomes[-1].text]
+    payload = context.select("StepPayload", parts=2, **named, status=None, attempt=None)
+    instead = context.select(
+        "InstanceFollowed",
+        parts=2,
+        instance_id=update.instance_id,
+        workflow=update.workflow,
+        **followed(update.instance_id),
+    )
+    outcomes = await tracking.apply(database, [write, *guarded, payload, instead], ("input",))
+    return [outcomes[-2].text if outcomes[-1].text is None else outcomes[-1].text]
 
 
 async def track(context: MutationContext) -> Pieces:
@@ -75,8 +90,12 @@ async def track(context: MutationContext) -> Pieces:
         {kind: scrub(given) for kind, given in update.items()}
         for update in context.arguments["updates"]
     ]
-    recorded = await tracking.record(context.services.database, context.principal, updates)
-    values = {"applied": recorded.applied, "cursor": recorded.cursor}
+    recorded = await tracking.record(context.services, context.principal, updates)
+    values = {
+        "applied": recorded.applied,
+        "followed": recorded.followed,
+        "cursor": recorded.cursor,
+    }
     return [context.render("TrackPayload", values)]
 
 

@@ -8,17 +8,19 @@ The reason is read from the error's message:
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from graphql.pyutils import did_you_mean, suggestion_list
 
+from resolvers.access.principals import Principal
 from resolvers.base.errors import Refusal, invalid_input
 from resolvers.base.foreign_errors import REFUSAL
 from resolvers.base.limits import MAX_ATTEMPT, MAX_JSON_BYTES, MAX_STEP_INDEX, MAX_SUGGESTIONS
 from resolvers.base.transitions import STEP_TERMINAL, TERMINAL
 from resolvers.base.vocabulary import ErrorCode, InstanceStatus, StepStatus
 from resolvers.ports.database import DatabaseError
+from resolvers.ports.engine import Engine
 
 # The instance status that corresponds to a step status, for IllegalTransition's `from` and `to`.
 _AS_INSTANCE = {
@@ -60,13 +62,22 @@ def ambiguous(instance_id: str, workflows: Sequence[str] | None = None) -> Refus
     )
 
 
-def unbound(message: str, workflow: str, bound: Iterable[str]) -> Refusal:
-    """Make an UnboundWorkflow; `bound` are the bound names that the caller may start."""
-    suggestions = suggestion_list(workflow, list(bound))[:MAX_SUGGESTIONS]
-    advice = f"{did_you_mean(suggestions)} To record what is executed elsewhere, set `trackOnly`."
-    return Refusal(
-        "UnboundWorkflow", ErrorCode.UNBOUND_WORKFLOW, message + advice, suggestions=suggestions
-    )
+def followed(instance_id: str) -> dict[str, str]:
+    """The values of an InstanceFollowed, whose instance is read in the batch of the update."""
+    return {
+        "code": ErrorCode.FOLLOWED,
+        "message": f"{instance_id!r} is followed: the engine's history is recorded, so only"
+        " reference, metadata and the stack of an error are taken from reports.",
+    }
+
+
+def unbound(engine: Engine, workflow: str, principal: Principal, *, advice: str = "") -> Refusal:
+    """Make an UnboundWorkflow that suggests bound workflows which the caller may see."""
+    allowed = principal.restrictions.workflows
+    bound = engine.workflows if allowed is None else engine.workflows.intersection(allowed)
+    suggestions = suggestion_list(workflow, sorted(bound))[:MAX_SUGGESTIONS]
+    message = f"{engine.unbound(workflow)}{did_you_mean(suggestions)}{advice}"
+    return Refusal("UnboundWorkflow", ErrorCode.UNBOUND_WORKFLOW, message, suggestions=suggestions)
 
 
 def not_only_tracked(workflow: str, path: Sequence[str]) -> Refusal:

@@ -20,6 +20,7 @@ from resolvers.writing.workflows import select_track_only
 
 # Instance ids that Cloudflare Workflows accepts.
 _ENGINE_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]*")
+_TRACK_ONLY = " To record what is executed elsewhere, set `trackOnly`."
 
 
 async def start_workflow(context: MutationContext) -> Pieces:
@@ -52,6 +53,15 @@ async def start_workflows(context: MutationContext) -> Pieces:
     return ["[", *pieces[1:], "]"]
 
 
+def require_engine_id(instance_id: str, path: Sequence[str]) -> None:
+    """Refuse an id that the engine does not accept, in the input at `path`."""
+    if not _ENGINE_ID.fullmatch(instance_id):
+        raise invalid_input(
+            "instanceId: the engine accepts letters, digits, _ and -, but no - at the start",
+            [*path, "instanceId"],
+        )
+
+
 class _Start:
     """One instance to start: its input, and the statements that record it.
 
@@ -77,11 +87,8 @@ class _Start:
         ):
             raise AccessError.forbidden("The token is restricted and does not allow this instance.")
         self.is_bound = start.workflow in context.services.engine.workflows
-        if self.is_bound and not _ENGINE_ID.fullmatch(self.instance_id):
-            raise invalid_input(
-                "instanceId: the engine accepts letters, digits, _ and -, but no - at the start",
-                [*path, "instanceId"],
-            )
+        if self.is_bound:
+            require_engine_id(self.instance_id, path)
         if self.is_bound and start.track_only:
             raise not_only_tracked(start.workflow, path)
         # True if the start is refused unless the workflow is registered as `trackOnly`.
@@ -95,6 +102,7 @@ class _Start:
                 stored,
                 self.instance_id,
                 needs_registration=self.needs_registration,
+                is_followed=self.is_bound and context.services.engine.follows,
                 engine_input=self.engine_input,
             ),
             context.select("InstancePayload", parts=parts, **key),
@@ -145,7 +153,8 @@ async def _start_recorded(
     inserted, payload = outcomes[0].changes > 0, outcomes[1].text
     if payload is None:
         if start.needs_registration and not outcomes[-1].text:
-            return _unbound(context, start.input.workflow)
+            engine, workflow = context.services.engine, start.input.workflow
+            return unbound(engine, workflow, context.principal, advice=_TRACK_ONLY)
         return invalid_input(
             "instanceId: the id belongs to an instance that the token may not see",
             [*start.path, "instanceId"],
@@ -170,10 +179,3 @@ async def _start_recorded(
                 f" {error}. Send the mutation again with the same instanceId to retry."
             )
     return payload
-
-
-def _unbound(context: MutationContext, workflow: str) -> Refusal:
-    """Make the Refusal of a start that nothing would run."""
-    engine, allowed = context.services.engine, context.principal.restrictions.workflows
-    bound = engine.workflows if allowed is None else engine.workflows.intersection(allowed)
-    return unbound(engine.unbound(workflow), workflow, sorted(bound))

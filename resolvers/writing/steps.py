@@ -13,6 +13,7 @@ becomes
     INSERT INTO steps (instance,run,step_index,name,occurrence,kind,status,…) SELECT i.id,i.run,…
     FROM instances i WHERE i.id=(SELECT iif(count(*)<2,max(o.id),NULL)
         FROM instances o WHERE o.instance_id=?12)
+    AND NOT (i.followed IS NOT NULL AND i.behind_since IS NULL)
     ON CONFLICT (instance,run,name,occurrence) DO UPDATE SET status=excluded.status,…,error=NULL
     WHERE steps.status NOT IN ('COMPLETED','FAILED')
     AND (…,4)>(steps.attempt,CASE steps.status WHEN 'PENDING' THEN 0 …)…
@@ -27,7 +28,7 @@ from resolvers.base.limits import MAX_ATTEMPT, MAX_STEP_INDEX, WRITE_CACHE_SIZE
 from resolvers.base.transitions import STEP_ENDED, STEP_RANK, STEP_TERMINAL, TERMINAL
 from resolvers.base.vocabulary import StepKind, StepStatus
 from resolvers.ports.database import Statement
-from resolvers.ports.sql import NOW, in_list
+from resolvers.ports.sql import NOW, in_list, is_followed
 from resolvers.writing.inputs import UpdateStep
 from resolvers.writing.statements import (
     Names,
@@ -64,6 +65,8 @@ class _Shape:
     output: bool
     error: bool
     failed_attempt: bool
+    stack: bool
+    # It is not a report: the engine's history gives the time.
     at: bool
     restrictions: RestrictionsShape
 
@@ -81,6 +84,9 @@ def update_step(
     update's index in a batch, for the path of a refusal, and `at` the time of the change, by
     default the present. If the update has the error of a failed attempt, a third statement gives
     the error to that attempt if a later one began before.
+
+    Without `at` it is a report, which neither changes nor refuses anything if the instance is
+    followed; a last statement then keeps the stack of its error.
     """
     status, policy = update.status, update.retry_policy
     kind = update.kind or StepKind.TASK
@@ -99,6 +105,7 @@ def update_step(
         output=update.sets_output,
         error=update.has("error"),
         failed_attempt=update.failed_attempt is not None,
+        stack=update.error is not None and update.error.stack is not None and at is None,
         at=at is not None,
         restrictions=principal.restrictions.shape,
     )
@@ -114,6 +121,8 @@ def update_step(
         "output": update.output,
         "output_kind": update.recorded_kind,
         "error": update.error.as_json if update.error else None,
+        "message": update.error.message if update.error else None,
+        "stack": update.error.stack if update.error else None,
         "retry_limit": policy.limit if policy else None,
         "retry_delay": policy.delay if policy else None,
         "retry_backoff": policy.backoff if policy else None,
@@ -127,6 +136,8 @@ def update_step(
     templates = [_upsert(shape), _guard(shape)]
     if shape.failed_attempt:
         templates.append(_late_failure(shape))
+    if shape.stack:
+        templates.append(_stack(shape))
     return [template.fill(values) for template in templates]
 
 
@@ -201,7 +212,7 @@ def _upsert(shape: _Shape) -> Template:
             alive = f" AND i.status NOT IN {_TERMINAL}"
     return names.template(
         f"INSERT INTO steps ({','.join(columns)}) SELECT {','.join(columns.values())}"
-        f" FROM instances i WHERE {_instance(shape, names)}{alive}"
+        f" FROM instances i WHERE {_instance(shape, names)}{alive}{_unfollowed(shape)}"
         f" ON CONFLICT (instance,run,name,occurrence) DO UPDATE SET {assignments}"
         f" WHERE steps.status NOT IN {ended}"
         f" AND ({attempt},{STEP_RANK[status]})>(steps.attempt,{_RANK}){succeeds}"
@@ -212,6 +223,11 @@ def _upsert(shape: _Shape) -> Template:
 
 def _now(shape: _Shape, names: Names) -> str:
     return names.add("at") if shape.at else NOW
+
+
+def _unfollowed(shape: _Shape) -> str:
+    """SQL of the condition that a report is not about an instance `i` that is followed."""
+    return "" if shape.at else f" AND NOT {is_followed('i')}"
 
 
 def _instance(shape: _Shape, names: Names, *, any_run: bool = False) -> str:
@@ -265,7 +281,7 @@ def _guard(shape: _Shape) -> Template:
         f" FROM (SELECT 1) LEFT JOIN instances i ON {_instance(shape, names, any_run=True)}"
         f" LEFT JOIN steps s ON s.instance=i.id AND s.run=i.run AND s.name={name}"
         f" AND s.occurrence={occurrence}"
-        f" WHERE (s.status={to}{late}) IS NOT 1{other_run}"
+        f" WHERE (s.status={to}{late}) IS NOT 1{_unfollowed(shape)}{other_run}"
     )
 
 
@@ -279,7 +295,27 @@ def _late_failure(shape: _Shape) -> Template:
         f"ended_at=coalesce(ended_at,{_now(shape, names)}),"
         f"retry_at=coalesce(retry_at,{names.add('retry_at')})"
         " WHERE step=(SELECT s.id FROM instances i JOIN steps s ON s.instance=i.id AND s.run=i.run"
-        f" WHERE {_instance(shape, names)} AND s.name={names.add('name')}"
+        f" WHERE {_instance(shape, names)}{_unfollowed(shape)} AND s.name={names.add('name')}"
         f" AND s.occurrence={names.integer('occurrence')} AND s.attempt>{attempt})"
         f" AND number={attempt} AND status='FAILED' AND error IS NULL"
+    )
+
+
+@lru_cache(WRITE_CACHE_SIZE)
+def _stack(shape: _Shape) -> Template:
+    """Keep the stack of an error of a followed instance, whose history has none."""
+    names = Names()
+    columns = {
+        "instance": "i.id",
+        "run": "i.run",
+        "step": names.add("name"),
+        "occurrence": names.integer("occurrence"),
+        "attempt": names.integer("attempt") if shape.attempt else "0",
+        "message": names.add("message"),
+        "stack": names.add("stack"),
+    }
+    return names.template(
+        f"INSERT INTO stacks ({','.join(columns)}) SELECT {','.join(columns.values())}"
+        f" FROM instances i WHERE {_instance(shape, names)} AND {is_followed('i')}"
+        " ON CONFLICT (instance,run,step,occurrence,attempt) DO NOTHING"
     )

@@ -1,6 +1,7 @@
 """Records the progress of instances and steps, for all mutations that do so."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,10 @@ from resolvers.base.errors import AccessError
 from resolvers.base.limits import MAX_BATCH_ITEMS
 from resolvers.compiling.planners.events import cursor_text, own_head
 from resolvers.ports.database import Database, DatabaseError, Outcome, Statement
+from resolvers.ports.engine import Engine
+from resolvers.ports.sql import is_followed
 from resolvers.writing import inputs
+from resolvers.writing.context import Services
 from resolvers.writing.instances import update_instance
 from resolvers.writing.refusals import refusal_of
 from resolvers.writing.statements import Parameters
@@ -18,26 +22,39 @@ from resolvers.writing.steps import update_step
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The number of updates that changed something, and the head of the log after them."""
+    """The number of updates that changed something, and the head of the log after them.
+
+    `followed` is true if one of the updates was about an instance that is followed.
+    """
 
     applied: int
+    followed: bool
     cursor: str
 
 
 async def record(
-    database: Database, principal: Principal, updates: Sequence[Mapping[str, Any]]
+    services: Services, principal: Principal, updates: Sequence[Mapping[str, Any]]
 ) -> Recorded:
     """Apply `TrackingUpdate`s in one transaction; Refusal if one of them is refused."""
     if len(updates) > MAX_BATCH_ITEMS:
         raise inputs.refuse_over("updates", updates, MAX_BATCH_ITEMS)
     groups = [_statements(update, principal, number) for number, update in enumerate(updates)]
     statements = [statement for group in groups for statement in group]
-    outcomes = await apply(database, [*statements, _head(principal)], ("updates",))
+    instances = {
+        (value["instanceId"], value.get("workflow"))
+        for update in updates
+        for value in update.values()
+    }
+    outcomes = await apply(
+        services.database, [*statements, _head(principal, instances)], ("updates",)
+    )
+    await follow_inserted(services.engine, statements, outcomes)
     applied, start = 0, 0
     for group in groups:
         applied += any(o.changes for o in outcomes[start : start + len(group)])
         start += len(group)
-    return Recorded(applied, outcomes[-1].text)
+    cursor, followed = json.loads(outcomes[-1].text)
+    return Recorded(applied, bool(followed), cursor)
 
 
 async def apply(
@@ -58,6 +75,22 @@ async def apply(
         if refusal is None:
             raise
         raise refusal from error
+
+
+def may_be_followed(engine: Engine, statements: Sequence[Statement]) -> bool:
+    """True if a statement may insert an instance whose history the engine has."""
+    inserted = [statement.inserts for statement in statements if statement.inserts]
+    return engine.follows and any(workflow in engine.workflows for workflow, _ in inserted)
+
+
+async def follow_inserted(
+    engine: Engine, statements: Sequence[Statement], outcomes: Sequence[Outcome]
+) -> None:
+    """Have the instances followed that the first report on them has inserted."""
+    pairs = zip(statements, outcomes, strict=False)
+    inserted = [s.inserts for s, outcome in pairs if s.inserts and outcome.changes]
+    if inserted:
+        await engine.follow(inserted)
 
 
 def instance_statements(
@@ -92,11 +125,20 @@ def instance_statements(
     return update_instance(update, principal, create=may_create, number=number)
 
 
-def _head(principal: Principal) -> Statement:
-    """Select the head of the log, or the last event of a caller with restrictions."""
+def _head(principal: Principal, instances: Iterable[tuple[str, str | None]]) -> Statement:
+    """Select the head of the log, or the last event of a caller with restrictions.
+
+    The text is a JSON array of its cursor and 1 if one of the instances is followed, else 0.
+    """
     bound = Parameters(principal)
     head = own_head(principal, "i", [f"1{bound.within('i')}"])
-    return bound.statement(f"SELECT {cursor_text(head)}")
+    followed = (
+        f"EXISTS (SELECT 1 FROM json_each({bound.bind(json.dumps(list(instances)))}) k"
+        " CROSS JOIN instances i ON i.instance_id=k.value->>0"
+        f" AND i.workflow=coalesce(k.value->>1,i.workflow) WHERE {is_followed('i')}"
+        f"{bound.within('i')})"
+    )
+    return bound.statement(f"SELECT json_array({cursor_text(head)},{followed})")
 
 
 def _statements(update: Mapping[str, Any], principal: Principal, number: int) -> list[Statement]:

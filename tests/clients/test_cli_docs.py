@@ -62,7 +62,7 @@ def options_of(name: str) -> set[str]:
 
 def test_the_tables_name_options_of_commands_that_have_some() -> None:
     named = {name for name, *_ in COMMANDS if options_of(name)}
-    assert named == {"start", "list", "watch", "token"}
+    assert named == {"start", "follow", "list", "watch", "token"}
 
 
 @pytest.mark.parametrize("name", [name for name, *_ in COMMANDS if options_of(name)])

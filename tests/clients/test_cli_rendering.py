@@ -182,6 +182,7 @@ def tracked(**changes: Any) -> WorkflowInstance:
         "instanceId": "order-1",
         "run": 1,
         "bound": True,
+        "following": "NOT_FOLLOWED",
         "status": "RUNNING",
         "workflow": {"id": "w", "name": "ship"},
         "reference": None,
@@ -238,6 +239,18 @@ def test_an_unfinished_instance_lasts_until_now(shown: Callable[..., str]) -> No
     assert "at most 4 tries, constant delay of 1m 00s" in printed
     assert "tried again after 1m 00s" in printed
     assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("following", "line"),
+    [
+        ("FOLLOWED", "following its history in the engine\n"),
+        ("BEHIND", "following behind: its history cannot be read at present\n"),
+    ],
+)
+def test_a_followed_instance_says_so(shown: Callable[..., str], following: str, line: str) -> None:
+    assert line in shown(tracked(following=following))
+    assert "following" not in shown(tracked())
 
 
 def test_steps_that_an_end_has_cancelled_do_not_go_on(shown: Callable[..., str]) -> None:

@@ -28,6 +28,7 @@ SUMMARY: dict[str, Any] = {
     "instanceId": "order-1",
     "run": 1,
     "bound": True,
+    "following": "NOT_FOLLOWED",
     "status": "RUNNING",
     "workflow": {"id": "w", "name": "ship"},
     "reference": None,
@@ -88,8 +89,7 @@ def made(model: type[BaseModel], **members: Any) -> BaseModel:
                 suggestions=["ship"],
             ),
             ExitCode.USAGE,
-            "No Workflow is bound for 'shp'. Did you mean 'ship'? Set `trackOnly`."
-            " The option for it is --track-only.",
+            "No Workflow is bound for 'shp'. Did you mean 'ship'? Set `trackOnly`. Bind it.",
         ),
         (
             made(api.InstanceConflict, code="CONFLICT", message="It exists.", existing=SUMMARY),
@@ -115,7 +115,7 @@ def made(model: type[BaseModel], **members: Any) -> BaseModel:
     ],
 )
 def test_refusals(result: BaseModel, code: ExitCode, line: str) -> None:
-    error = refusal(result, hint="Repeat it.")
+    error = refusal(result, hint="Repeat it.", unbound="Bind it.")
     assert error.exit_code == code
     assert one_line(error) == line
     with pytest.raises(CliError):

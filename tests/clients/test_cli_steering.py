@@ -57,6 +57,28 @@ def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> No
     assert restarted.out.startswith(f"{sleeper}\t")
 
 
+def test_follow(flow: CommandLine, api: Api, sleeper: str) -> None:
+    labels = ("--ref", "order", sleeper, "--metadata", '{"a": 1}')
+    followed = flow("follow", "order-processing", sleeper, *labels)
+    assert followed.out == f"{sleeper}\torder-processing\tSLEEPING\n", followed.err
+    shown = flow.inside("get", sleeper, "--json").document
+    assert (shown["reference"]["refId"], shown["metadata"]) == (sleeper, {"a": 1})
+    assert shown["following"] == "FOLLOWED"
+    again = flow.inside("follow", "order-processing", sleeper, "--json")
+    assert again.document["instanceId"] == sleeper
+
+
+def test_follow_refuses_what_the_engine_does_not_have(flow: CommandLine) -> None:
+    missing = flow.inside("follow", "order-processing", "no-such-order")
+    assert missing.code == ExitCode.NOT_FOUND
+    assert "The engine has no instance 'no-such-order' of 'order-processing'." in missing.err
+    unbound = flow.inside("follow", "order-procesing", "order-1")
+    assert unbound.code == ExitCode.USAGE
+    assert "Did you mean 'order-processing'?" in unbound.err
+    assert "Bind the Workflow with `flowflare setup`" in unbound.err
+    assert "--track-only" not in unbound.err
+
+
 def test_actions_need_the_workflow_of_an_ambiguous_id(
     flow: CommandLine, api: Api, sleeper: str
 ) -> None:

@@ -25,6 +25,8 @@ REFUSED = {
     }
 }
 
+FOLLOWED = {"data": {"track": {"__typename": "TrackPayload", "followed": True}}}
+
 RESTARTED = {
     "data": {
         "track": {
@@ -329,3 +331,149 @@ async def test_an_answer_that_is_not_a_result_leaves_the_outbox_empty(
     await box.drain()
     box.close()
     assert len(box) == 0
+
+
+def history(following: str, status: str = "RUNNING") -> dict[str, Any]:
+    """The answer to the question whether the instance is followed."""
+    return {"data": {"instance": {"status": status, "following": following}}}
+
+
+def answering(
+    gateway: Gateway, *histories: dict[str, Any], track: object = FOLLOWED
+) -> list[dict[str, Any]]:
+    """Have the gateway answer questions in turn, the last one again and again, and return those
+    that are left."""
+    left = list(histories)
+
+    def script(call: Call) -> tuple[int, object]:
+        if call.name == "Track":
+            return 200, track
+        return 200, left.pop(0) if len(left) > 1 else left[0]
+
+    gateway.script = script
+    return left
+
+
+def calls(gateway: Gateway) -> list[Any]:
+    """The numbers of the updates of each call; the name of a call without any."""
+    return [sent(call) if call.name == "Track" else call.name for call in gateway.calls]
+
+
+async def test_nothing_is_sent_while_the_instance_is_followed(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    answering(gateway, history("FOLLOWED"))
+    box = outbox(service, linger_s=60)
+    box.note_history("recorded")
+    for number in range(3):
+        box.put(update(number))
+        await box.flush()
+    assert calls(gateway) == []
+    assert await box.drain()
+    assert (calls(gateway), len(box), box.lost) == (["Following"], 0, 0)
+
+
+async def test_the_answer_to_a_batch_tells_that_the_instance_is_followed(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    answering(gateway, history("FOLLOWED"))
+    box = outbox(service, linger_s=60)
+    box.put(update(1))
+    await box.flush()
+    box.put(update(2))
+    await box.flush()
+    assert await box.drain()
+    assert calls(gateway) == [[1], "Following"]
+
+
+async def test_updates_are_sent_in_order_if_the_instance_is_followed_no_longer(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    answering(gateway, history("BEHIND"), track=APPLIED)
+    box = outbox(service, linger_s=60)
+    box.note_history("recorded")
+    box.put(update(1), update(2))
+    await box.flush()
+    assert await box.drain()
+    box.put(update(3))
+    await box.flush()
+    assert calls(gateway) == ["Following", [1, 2], [3]]
+
+
+async def test_a_stack_is_sent_at_once_and_its_answer_saves_the_question(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    answering(gateway, history("FOLLOWED"))
+    box = outbox(service, linger_s=60)
+    box.note_history("recorded")
+    box.put(update(1), update(2, is_needed=True), update(3))
+    await box.flush()
+    assert await box.drain()
+    assert calls(gateway) == [[1, 2, 3]]
+
+
+async def test_a_question_is_asked_again_after_a_while(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    answering(gateway, history("FOLLOWED"))
+    box = outbox(service, hold_s=0.05)
+    box.note_history("recorded")
+    box.put(update(1))
+    assert len(box) == 1
+    await emptied(box)
+    assert calls(gateway) == ["Following"]
+
+
+@pytest.mark.parametrize(
+    ("last", "track", "expected"),
+    [
+        (history("FOLLOWED"), FOLLOWED, [[2]]),
+        (history("BEHIND"), APPLIED, [[1, 2]]),
+    ],
+)
+async def test_a_run_that_ends_before_its_history_begins_waits_for_that(
+    gateway: Gateway,
+    service: Flowflare,
+    last: dict[str, Any],
+    track: object,
+    expected: list[list[int]],
+) -> None:
+    awaited = history("FOLLOWED", "QUEUED")
+    answering(gateway, awaited, awaited, last, track=track)
+    box = outbox(service, linger_s=60)
+    box.note_history("awaited")
+    box.put(update(1), update(2, is_needed=True))
+    assert await box.drain()
+    assert calls(gateway) == ["Following"] * 3 + expected
+
+
+async def test_a_question_without_an_answer_keeps_the_updates(
+    gateway: Gateway, service: Flowflare
+) -> None:
+    gateway.mode = "refuse"
+    box = outbox(service, linger_s=60)
+    box.note_history("recorded")
+    box.put(update(1))
+    assert not await box.drain()
+    assert len(box) == 1
+    gateway.mode = "pass"
+    answering(gateway, history("NOT_FOLLOWED"), track=APPLIED)
+    assert await box.drain()
+    assert calls(gateway)[-1] == [1]
+
+
+@pytest.mark.parametrize(("following", "lost"), [("FOLLOWED", 0), ("BEHIND", 2)])
+async def test_updates_that_exceed_the_queue_are_lost_if_the_instance_is_followed_no_longer(
+    gateway: Gateway,
+    service: Flowflare,
+    caplog: pytest.LogCaptureFixture,
+    following: str,
+    lost: int,
+) -> None:
+    answering(gateway, history(following), track=APPLIED)
+    box = outbox(service, linger_s=60, max_updates=3)
+    box.note_history("recorded")
+    box.put(*(update(number) for number in range(5)))
+    assert await box.drain()
+    assert box.lost == lost
+    assert ("dropped the oldest 2" in caplog.text) is (lost > 0)

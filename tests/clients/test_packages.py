@@ -25,6 +25,7 @@ from tests.clients.packages import (
     succeed,
 )
 from tests.clients.runs import start, until
+from tests.clients.wrangler_account import Account
 from tests.support.markdown import Fence, fences, section
 from tests.worker.api import Api
 
@@ -32,6 +33,47 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
+# A Worker that knows nothing of Flowflare.
+PLAIN_CONFIG = """{
+  "name": "billing",
+  "main": "index.mjs",
+  "compatibility_date": "2026-11-01",
+  "workflows": [{ "binding": "INVOICES", "name": "send-invoice", "class_name": "SendInvoice" }]
+}
+"""
+PLAIN_WORKER = """
+import { WorkflowEntrypoint } from "cloudflare:workers";
+
+export class SendInvoice extends WorkflowEntrypoint {
+  async run(event, step) {
+    const total = await step.do("add tax", async () => event.payload.amount * 1.25);
+    await step.sleep("wait a moment", 100);
+    const retries = { limit: 2, delay: 20, backoff: "constant" };
+    await step.do("send mail", { retries }, async ({ attempt }) => {
+      if (attempt < 2) throw new Error("no connection");
+    });
+    return { total };
+  }
+}
+
+export default {
+  async fetch(request, env) {
+    const id = new URL(request.url).pathname.slice(1);
+    await env.INVOICES.create({ id, params: { amount: 20 } });
+    return new Response("started");
+  },
+};
+"""
+# Parts of the service's configuration, and their form before it followed.
+BEFORE_FOLLOWING = (
+    (
+        '"class_name": "WorkflowTracker" },\n'
+        '      { "name": "FOLLOWER", "class_name": "WorkflowFollower" }',
+        '"class_name": "WorkflowTracker" }',
+    ),
+    ('"WorkflowTracker", "WorkflowFollower"', '"WorkflowTracker"'),
+    ('"FOLLOWER_SHARDS": 1', '"OTHER": ""'),
+)
 START = """mutation ($input: StartWorkflowInput!) {
   startWorkflow(input: $input) { __typename }
 }"""
@@ -161,6 +203,51 @@ def test_the_readme_s_workers_run_with_the_wheel(
         instance = until(api, start(api, "send-invoice", amount=20))
         assert instance["output"] == {"total": 25, "mail": "mail-2"}
         assert server.fetch("reports", "/").text == "1 instances", server.log
+
+
+def test_a_plain_workflow_is_tracked_once_the_command_has_bound_it(
+    prepared: None, python: PythonProject, tmp_path: Path
+) -> None:
+    theirs, service = tmp_path / "billing", tmp_path / "service"
+    for folder in (theirs, service):
+        folder.mkdir()
+    (theirs / "wrangler.jsonc").write_text(PLAIN_CONFIG)
+    (theirs / "index.mjs").write_text(PLAIN_WORKER)
+    # The service's configuration as it was before it followed.
+    config = (ROOT / "wrangler.jsonc").read_text(encoding="utf-8")
+    for part, before in BEFORE_FOLLOWING:
+        assert part in config
+        config = config.replace(part, before)
+    (service / "wrangler.jsonc").write_text(config)
+    Account.beside(service)
+    command = python.python.with_name("flowflare")
+    setup = ("setup", "--role", "service", "--yes", "--no-key")
+    bind = (*setup, "--workflow", "send-invoice=billing/SendInvoice")
+    succeed([command, *bind], service, env=python.environment())
+
+    with LocalServer(config=service, beside=[theirs]) as server, Api(server) as api:
+        environment = python.environment(FLOWFLARE_URL=server.url, FLOWFLARE_API_KEY=server.key)
+
+        def flowflare(*arguments: str) -> str:
+            return succeed([command, *arguments], python.folder, env=environment)
+
+        instance_id = start(api, "send-invoice", amount=20)
+        # The Worker itself starts another one.
+        assert server.fetch("billing", "/1001", method="POST").text == "started"
+        flowflare("follow", "send-invoice", "1001", "--ref", "invoice", "1001")
+        for followed in (instance_id, "1001"):
+            instance = until(api, followed)
+            assert instance["output"] == {"total": 25}
+            steps = [(step["name"], step["kind"], step["status"]) for step in instance["steps"]]
+            assert steps == [
+                ("add tax", "TASK", "COMPLETED"),
+                ("wait a moment", "SLEEP", "COMPLETED"),
+                ("send mail", "TASK", "COMPLETED"),
+            ]
+            assert [len(step["attempts"]) for step in instance["steps"]] == [1, 0, 2]
+            assert "following its history in the engine" in flowflare("get", followed)
+        reference = flowflare("get", "1001", "--json")
+        assert json.loads(reference)["reference"]["refId"] == "1001"
 
 
 def documented() -> str:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -29,6 +30,40 @@ from tests.clients.projects import (
     Project,
 )
 from tests.support.markdown import code, rows, section
+
+# Configurations of services that had the tracker alone.
+BEFORE_FOLLOWING = {
+    "json": """{
+  "name": "flowflare",
+  "durable_objects": { "bindings": [{ "name": "TRACKER", "class_name": "WorkflowTracker" }] },
+  "migrations": [
+    { "tag": "own", "new_classes": ["Other"] },
+    { "tag": "flowflare-v1", "new_sqlite_classes": ["WorkflowTracker"] }
+  ],
+  "vars": { "WORKFLOWS": { "a": "A" } },
+  "env": { "staging": {} }
+}
+""",
+    "toml": """name = "flowflare"
+
+[[durable_objects.bindings]]
+name = "TRACKER"
+class_name = "WorkflowTracker"
+
+[[migrations]]
+tag = "own"
+new_classes = ["Other"]
+
+[[migrations]]
+tag = "flowflare-v1"
+new_sqlite_classes = ["WorkflowTracker"]
+
+[vars.WORKFLOWS]
+a = "A"
+
+[env.staging]
+""",
+}
 
 
 def kept(before: str, after: str) -> bool:
@@ -65,13 +100,14 @@ def test_a_service_gets_its_bindings_once(any_project: Project) -> None:
     [entry] = [e for e in config["d1_databases"] if e["binding"] == "DB"]
     assert (entry["database_name"], entry["database_id"]) == ("flowflare", database["uuid"])
     assert entry["migrations_dir"] == "migrations"
-    tracker = {"name": "TRACKER", "class_name": "WorkflowTracker"}
-    # The configuration of this project has them, and another Durable Object.
-    bindings = old.get("durable_objects", {}).get("bindings", [tracker])
-    assert config["durable_objects"]["bindings"] == bindings
-    assert bindings[0] == tracker
-    created = [{"tag": "v1", "new_sqlite_classes": ["WorkflowTracker"]}]
-    assert config["migrations"] == old.get("migrations", created)
+    assert config["durable_objects"]["bindings"] == [
+        {"name": "TRACKER", "class_name": "WorkflowTracker"},
+        {"name": "FOLLOWER", "class_name": "WorkflowFollower"},
+    ]
+    assert config["migrations"] == [
+        {"tag": "v1", "new_sqlite_classes": ["WorkflowTracker", "WorkflowFollower"]}
+    ]
+    assert config["vars"]["FOLLOWER_SHARDS"] == 1
     assert config["triggers"]["crons"] == ["*/5 * * * *"]
     assert config["workflows"][-1] == {
         "binding": "SEND_MAIL",
@@ -152,15 +188,50 @@ def test_a_named_environment_is_set_up_for_itself(project: Project) -> None:
     config = project.config
     staging = config["env"]["staging"]
     assert staging["d1_databases"][0]["binding"] == "DB"
-    assert staging["durable_objects"]["bindings"][0]["name"] == "TRACKER"
+    names = [entry["name"] for entry in staging["durable_objects"]["bindings"]]
+    assert names == ["TRACKER", "FOLLOWER"]
+    assert staging["vars"]["FOLLOWER_SHARDS"] == 1
     assert staging["triggers"]["crons"] == ["*/5 * * * *"]
     # Only migrations are taken from the top level.
     assert "d1_databases" not in config
-    assert config["migrations"][0]["new_sqlite_classes"] == ["WorkflowTracker"]
+    classes = ["WorkflowTracker", "WorkflowFollower"]
+    assert config["migrations"][0]["new_sqlite_classes"] == classes
     assert all(call[-2:] == ["--env", "staging"] for call in project.account.calls)
     before = project.text
     assert "nothing was changed" in project(*SERVICE, CLOUDFLARE_ENV="staging").out
     assert project.text == before
+
+
+@pytest.mark.parametrize("kind", ["json", "toml"])
+@pytest.mark.parametrize("environment", ["", "staging"])
+def test_a_service_that_did_not_follow_gets_the_follower_in_a_migration_of_its_own(
+    tmp_path: Path, kind: str, environment: str
+) -> None:
+    arguments = [*SERVICE, *(["--env", environment] if environment else [])]
+    project = Project(tmp_path, BEFORE_FOLLOWING[kind], kind)
+    old = project.config
+    done = project(*arguments)
+    assert done.code == 0, done.err
+    config = project.config
+    own = config["env"]["staging"] if environment else config
+    assert own["durable_objects"]["bindings"][-1] == {
+        "name": "FOLLOWER",
+        "class_name": "WorkflowFollower",
+    }
+    assert own["vars"]["FOLLOWER_SHARDS"] == 1
+    assert config["migrations"] == [
+        *old["migrations"],
+        {"tag": "flowflare-v2", "new_sqlite_classes": ["WorkflowFollower"]},
+    ]
+    before = project.text
+    assert "nothing was changed" in project(*arguments).out
+    assert project.text == before
+
+
+def test_a_service_that_follows_nothing_is_left_so(project: Project) -> None:
+    project.file.write_text(project.text.replace('"vars": {}', '"vars": {"FOLLOWER_SHARDS": 0}'))
+    assert project(*SERVICE).code == 0
+    assert project.config["vars"] == {"FOLLOWER_SHARDS": 0}
 
 
 def test_an_older_migration_and_cron_are_kept(tmp_path: Path) -> None:

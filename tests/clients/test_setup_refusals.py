@@ -59,10 +59,14 @@ def refused(project: Project, *arguments: str, code: int = 1) -> str:
             SERVICE,
             "TRACKER is bound to the class X",
         ),
+        *(
+            ({"migrations": [{"tag": "a", "new_classes": [name]}]}, SERVICE, f"{name} without SQL")
+            for name in ("WorkflowTracker", "WorkflowFollower")
+        ),
         (
-            {"migrations": [{"tag": "a", "new_classes": ["WorkflowTracker"]}]},
+            {"kv_namespaces": [{"binding": "FOLLOWER"}]},
             SERVICE,
-            "without SQLite",
+            "The name FOLLOWER is already in use by `kv_namespaces`",
         ),
         (
             {"workflows": [{"binding": "B", "name": "a", "class_name": "X"}]},

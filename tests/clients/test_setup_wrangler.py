@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KEY = "FLOWFLARE_API_KEY"
 WORKER = """\
 export class WorkflowTracker {}
+export class WorkflowFollower {}
 export class SendInvoice {}
 export default { fetch() { return new Response("hello"); } };
 """
@@ -160,7 +161,13 @@ def test_a_service_is_set_up_by_the_real_wrangler_and_can_be_deployed(
     assert cloudflare.secrets == {KEY: (project / "key").read_text().strip()}
 
     shown = deployable(project)
-    for binding in ("env.DB (flowflare)", "env.TRACKER (WorkflowTracker)", "env.SEND_INVOICE"):
+    for binding in (
+        "env.DB (flowflare)",
+        "env.TRACKER (WorkflowTracker)",
+        "env.FOLLOWER (WorkflowFollower)",
+        "env.FOLLOWER_SHARDS (1)",
+        "env.SEND_INVOICE",
+    ):
         assert binding in shown
 
 

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from resolvers.base.limits import FOLLOW_REST_MS, FOLLOW_RETRY_MS, MAX_FOLLOW_UPDATES
+from resolvers.base import limits
+from resolvers.base.json_text import encode
 from resolvers.base.scrubbing import Scrubber
 from resolvers.base.vocabulary import InstanceStatus, StepKind
 from resolvers.following.follower import Follower
@@ -21,6 +22,7 @@ from tests.support.writing import Writer
 
 NOW_MS = 1_800_000_000_000
 KEY = ("w", "i")
+ENDED = {"due": NOW_MS + limits.FOLLOW_FIRST_LOOK_MS}
 CONFIG = {"config": {"retries": {"limit": 3, "delay": "2 seconds", "backoff": "linear"}}}
 
 Event: TypeAlias = dict[str, Any]
@@ -37,12 +39,20 @@ class History:
         for type_ in ("workflow_queued", "workflow_started", "workflow_running"):
             self.add(type_)
 
+    @classmethod
+    def of(cls, events: list[Event], *, begins_ms: int = NOW_MS) -> History:
+        """A history with these events, which goes on at a time."""
+        history = cls(begins_ms)
+        history.events = list(events)
+        return history
+
     def add(self, type_: str, step: str | None = None, **more: Any) -> History:
         """Append an event."""
         named = {} if step is None else {"step": step}
         if "value" in more:
             more.setdefault("kind", "JSON")
-        event = {"id": len(self.events) + 1, "at": self._now_ms, "type": type_, **named, **more}
+        number = self.events[-1]["id"] + 1 if self.events else 1
+        event = {"id": number, "at": self._now_ms, "type": type_, **named, **more}
         self.events.append(event)
         self._now_ms += 1
         return self
@@ -58,8 +68,26 @@ class History:
         self.add("attempt_completed", step, attempt=failures + 1)
         return self.add("step_completed", step, value='"done"')
 
+    @property
+    def began_ms(self) -> int | None:
+        """The time at which the run of this history began."""
+        return next((e["at"] for e in self.events if e["type"] == "workflow_running"), None)
+
     def end(self, type_: str = "workflow_completed", **more: Any) -> History:
         return self.add(type_, **more)
+
+
+def work(follower: Follower, job: dict[str, Any]) -> dict[str, Any]:
+    """Do one job, and return its course."""
+    [course] = finished(follower.work([job], now_ms=NOW_MS))
+    return course
+
+
+def part(
+    reading: int, events: list[Event], *, began: int | None = None, is_over: bool = False
+) -> dict[str, Any]:
+    """The job that records a part."""
+    return {"record": reading, "events": encode(events), "began": began, "isOver": is_over}
 
 
 def journey() -> History:
@@ -80,45 +108,40 @@ def journey() -> History:
 class Recording:
     """An instance on a database of its own, and what follows it."""
 
-    def __init__(self, follower: Follower | None = None) -> None:
+    def __init__(self, database: SqliteD1 | None = None) -> None:
         self.writer = Writer(engine=RecordingEngine("w"))
         self.database = self.writer.database
         self.writer.start(instanceId="i", input=[1])
-        self.follower = follower or Follower(self.database, Scrubber())
+        self.follower = Follower(self.database, Scrubber())
 
-    def begin(self, *, search: bool = False, follower: Follower | None = None) -> dict[str, Any]:
-        return finished((follower or self.follower).begin(KEY, search=search))
+    def begin(self, follower: Follower | None = None) -> dict[str, Any]:
+        return work(follower or self.follower, {"begin": KEY})
 
     def record(
         self,
         reading: int,
         events: list[Event],
         *,
+        began: int | None = None,
         is_over: bool = False,
         follower: Follower | None = None,
     ) -> dict[str, Any]:
-        return finished(
-            (follower or self.follower).record(reading, events, is_over=is_over, now_ms=NOW_MS)
-        )
+        return work(follower or self.follower, part(reading, events, began=began, is_over=is_over))
 
     def follow(self, history: History, *parts: int) -> dict[str, Any]:
         """Read a history as follower.mjs does, in parts of these sizes and then at once.
 
         After each part another reading begins.
         """
-        sizes = [*parts, len(history.events)]
         result: dict[str, Any] = {}
-        is_search = False
-        for size in sizes:
-            begun = self.begin(search=is_search)
-            events = history.events[begun["after"] :][: size + 1]
-            while events:
-                result = self.record(begun["reading"], events)
-                if "next" not in result:
-                    break
-                events = [event for event in events if event["id"] > result["next"]]
-            is_search = bool(result.get("search"))
-            if "ended" in result:
+        for size in [*parts, len(history.events)]:
+            result = {"again": True}
+            while "again" in result:
+                begun = self.begin()
+                events = [e for e in history.events if e["id"] > begun["after"]]
+                began = history.began_ms if begun["hasBegun"] else None
+                result = self.record(begun["reading"], events[: size + 1], began=began)
+            if "next" not in result:
                 break
         return result
 
@@ -146,7 +169,7 @@ def followed(history: History, *parts: int) -> dict[str, list[tuple[Any, ...]]]:
 
 def test_a_history_becomes_steps_attempts_and_events_with_its_times() -> None:
     recording = Recording()
-    assert recording.follow(journey()) == {"ended": True}
+    assert recording.follow(journey()) == ENDED
     steps = recording.database.rows(
         "SELECT name,occurrence,kind,status,attempt,retry_limit,retry_delay,retry_backoff"
         " FROM steps ORDER BY step_index"
@@ -210,28 +233,33 @@ def test_a_part_that_is_recorded_twice_changes_nothing() -> None:
     history = journey().events
     first = recording.begin()["reading"]
     second = recording.begin()["reading"]
-    assert recording.record(first, history[:12]) == {"next": 12}
+    assert "next" in recording.record(first, history[:12])
     rows = recording.rows()
-    assert recording.record(second, history[:12]) == {"again": True}
-    assert recording.record(second, history[:12]) == {"again": True}
+    assert "again" in recording.record(second, history[:12])
+    assert "again" in recording.record(second, history[:12])
     assert recording.rows() == rows
 
 
 def test_two_followers_in_turn_give_the_rows_of_one() -> None:
     recording = Recording()
-    other = Follower(recording.database, Scrubber())
-    history = journey().events
-    begun = [(follower, recording.begin(follower=follower)) for follower in (None, other)]
+    whole = journey()
+    followers = [recording.follower, Follower(recording.database, Scrubber())]
+    readings: list[tuple[int, list[Event]] | None] = [None, None]
     for turn in range(400):
-        follower, result = begun[turn % 2]
-        after = result["after"]
-        answer = recording.record(result["reading"], history[after:][:4], follower=follower)
-        if "ended" in answer:
+        follower, reading = followers[turn % 2], readings[turn % 2]
+        began = None
+        if reading is None:
+            begun = recording.begin(follower)
+            left = [event for event in whole.events if event["id"] > begun["after"]]
+            reading = (begun["reading"], left)
+            began = whole.began_ms if begun["hasBegun"] else None
+        number, left = reading
+        answer = recording.record(number, left[:4], began=began, follower=follower)
+        if answer == ENDED:
             break
-        if "again" in answer:
-            begun[turn % 2] = (follower, recording.begin(follower=follower))
-        else:
-            begun[turn % 2] = (follower, {**result, "after": answer["next"]})
+        readings[turn % 2] = (number, left[4:]) if "next" in answer else None
+    else:
+        pytest.fail("neither came to the end")
     assert recording.rows() == followed(journey())
 
 
@@ -248,22 +276,56 @@ def test_a_batch_that_fails_changes_nothing_and_is_made_again() -> None:
     # The state of that reading is lost, so another begins.
     assert recording.record(begun["reading"], history) == {"again": True}
     recording.database.connection.execute("DROP TRIGGER broken")
-    assert recording.follow(journey()) == {"ended": True}
+    assert recording.follow(journey()) == ENDED
     assert recording.rows() == followed(journey())
 
 
-def test_a_long_history_is_recorded_in_several_batches() -> None:
-    history = History()
-    for number in range(1, 2 * MAX_FOLLOW_UPDATES):
-        history.task(f"s-{number}")
+def test_the_parts_of_several_instances_are_one_batch() -> None:
     recording = Recording()
+    recording.writer.start(instanceId="j", input=[1])
     before = len(recording.database.batches)
-    assert recording.follow(history.end()) == {"ended": True}
-    sizes = [len(batch) for batch in recording.database.batches[before + 1 :]]
-    assert len(sizes) > 2
-    assert max(sizes) <= 3 * MAX_FOLLOW_UPDATES
-    [(count,)] = recording.database.rows("SELECT count(*) FROM steps WHERE status='COMPLETED'")
-    assert count == 2 * MAX_FOLLOW_UPDATES - 1
+    begins = [{"begin": KEY}, {"begin": ("w", "j")}, {"begin": ("w", "nobody")}]
+    begun = finished(recording.follower.work(begins, now_ms=NOW_MS))
+    assert begun[2] == {"forget": True}
+    jobs = [part(each["reading"], journey().events) for each in begun[:2]]
+    assert finished(recording.follower.work(jobs, now_ms=NOW_MS)) == [ENDED, ENDED]
+    assert len(recording.database.batches) == before + 2
+    columns = "name,occurrence,status,started_at,completed_at"
+    rows = [
+        recording.database.rows(f"SELECT {columns} FROM steps WHERE instance={n} ORDER BY id")
+        for n in (1, 2)
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 6
+
+
+def test_a_part_that_makes_a_batch_fail_does_not_hold_up_the_others() -> None:
+    recording = Recording()
+    recording.writer.start(instanceId="j", input=[1])
+    bad = History().task("s-1").add("step_completed", "t-1", value="no JSON")
+    begins = [{"begin": KEY}, {"begin": ("w", "j")}]
+    begun = finished(recording.follower.work(begins, now_ms=NOW_MS))
+    jobs = [part(begun[0]["reading"], bad.events), part(begun[1]["reading"], journey().events)]
+    alone = {"again": True, "isAlone": True}
+    assert finished(recording.follower.work(jobs, now_ms=NOW_MS)) == [alone, alone]
+    again = work(recording.follower, {"begin": ("w", "j")})
+    assert work(recording.follower, part(again["reading"], journey().events)) == ENDED
+    begun_again = recording.begin()
+    with pytest.raises(DatabaseError):
+        recording.record(begun_again["reading"], bad.events)
+
+
+def test_a_batch_has_no_more_statements_than_are_allowed_for() -> None:
+    history = History()
+    for number in range(1, limits.MAX_FOLLOW_EVENTS):
+        history.add("sleep_started", f"s-{number}", details={"durationMs": number})
+        history.add("sleep_completed", f"s-{number}")
+    events = history.events[: limits.MAX_FOLLOW_EVENTS]
+    recording = Recording()
+    begun = recording.begin()
+    recording.record(begun["reading"], events)
+    allowed = Follower.EVENT_STATEMENTS * len(events) + Follower.PART_STATEMENTS
+    assert len(recording.database.batches[-1]) <= allowed <= limits.MAX_FOLLOW_STATEMENTS
 
 
 def test_a_history_that_begins_again_is_the_next_run() -> None:
@@ -271,7 +333,7 @@ def test_a_history_that_begins_again_is_the_next_run() -> None:
     first = History().task("old-1").task("old-2")
     recording.follow(first)
     second = History(NOW_MS + 60_000).task("new-1").task("new-2").end()
-    assert recording.follow(second, 1, 1) == {"ended": True}
+    assert recording.follow(second, 1, 1) == ENDED
     steps = recording.database.rows("SELECT run,name,status FROM steps ORDER BY id")
     assert steps == [(1, "old", "COMPLETED")] * 2 + [(2, "new", "COMPLETED")] * 2
     [(status,)] = recording.database.rows("SELECT status FROM runs WHERE run=1")
@@ -284,27 +346,41 @@ def test_a_history_that_is_shorter_than_the_position_is_the_next_run() -> None:
     second = History(NOW_MS + 60_000).task("new-1")
     begun = recording.begin()
     assert begun["after"] > len(second.events)
-    assert recording.record(begun["reading"], []) == {"again": True, "search": True}
-    search = recording.begin(search=True)
-    assert search["after"] == 0
-    assert recording.record(search["reading"], second.events[:2]) == {"next": 2}
-    assert recording.record(search["reading"], second.events[2:])["next"] == len(second.events)
-    assert recording.record(search["reading"], []) == {"again": True}
-    assert "next" in recording.follow(second)
-    assert recording.database.rows("SELECT run,name FROM steps WHERE run=2") == [(2, "new")]
+    # The run that the history is of is another, although nothing comes behind the position.
+    assert recording.record(begun["reading"], [], began=second.began_ms) == {"again": True}
+    second.task("new-2").task("new-3").end()
+    assert recording.follow(second) == ENDED
+    names = recording.database.rows("SELECT run,name,occurrence FROM steps WHERE run=2")
+    assert names == [(2, "new", number) for number in (1, 2, 3)]
 
 
-def test_a_search_that_finds_the_position_changes_nothing() -> None:
+def test_while_an_instance_is_restarted_nothing_changes() -> None:
     recording = Recording()
-    history = History().task("one-1")
-    recording.follow(history)
+    recording.follow(History().task("old-1"))
     rows = recording.rows()
-    search = recording.begin(search=True)
-    later = {"due": NOW_MS + FOLLOW_RETRY_MS}
-    assert recording.record(search["reading"], history.events) == later
-    search = recording.begin(search=True)
-    assert recording.record(search["reading"], []) == later
+    for events in ([], History().events[:2]):
+        begun = recording.begin()
+        assert "due" in recording.record(begun["reading"], events, began=None)
     assert recording.rows() == rows
+
+
+@pytest.mark.parametrize("recorded", range(3, 28))
+def test_a_restart_from_a_step_is_the_next_run_wherever_the_position_was(recorded: int) -> None:
+    first = History().task("a-1").task("beside-1", failures=1).task("c-1").task("d-1").end()
+    recording = Recording()
+    recording.follow(History.of(first.events[:recorded]))
+    # The engine keeps the first events and those of the steps before, and replaces the beginning
+    # of the run.
+    kept = [e for e in first.events[:13] if e["type"] != "workflow_running"]
+    kept = [e for e in kept if e["id"] <= recorded]
+    second = History.of(kept, begins_ms=NOW_MS + 60_000)
+    second.add("workflow_running").task("c-1").task("d-1").end()
+    assert recording.follow(second) == ENDED
+    assert recording.writer.read()["run"] == 2
+    assert recording.writer.read()["status"] == "COMPLETED"
+    names = recording.database.rows("SELECT name||'-'||occurrence FROM steps WHERE run=2")
+    started = [e["step"] for e in second.events if e["type"] == "step_started"]
+    assert [name for (name,) in names] == started
 
 
 def test_after_a_restart_the_old_history_is_not_recorded_as_the_new_run() -> None:
@@ -313,15 +389,59 @@ def test_after_a_restart_the_old_history_is_not_recorded_as_the_new_run() -> Non
     recording.follow(first)
     assert recording.writer.act("restart")["__typename"] == "InstancePayload"
     rows = recording.rows()
-    later = {"due": NOW_MS + FOLLOW_RETRY_MS}
-    assert recording.follow(first) == later
+    assert list(recording.follow(first)) == ["due"]
     begun = recording.begin()
-    assert recording.record(begun["reading"], []) == later
+    assert list(recording.record(begun["reading"], [])) == ["due"]
     assert recording.rows() == rows
     second = History(NOW_MS + 60_000).task("again-1").end()
-    assert recording.follow(second) == {"ended": True}
+    assert recording.follow(second) == ENDED
     assert recording.writer.read()["run"] == 2
     assert recording.writer.read()["status"] == "COMPLETED"
+    # Nothing more comes of it.
+    assert recording.follow(second) == ENDED
+    assert recording.writer.read()["run"] == 2
+
+
+def test_a_finished_instance_is_looked_at_ever_more_rarely_and_then_forgotten() -> None:
+    recording = Recording()
+    history = journey()
+    ended_ms = history.events[-1]["at"]
+    recording.follow(history)
+    now_ms, looks = NOW_MS, 0
+    while True:
+        [begun] = finished(recording.follower.work([{"begin": KEY}], now_ms=now_ms))
+        last = part(begun["reading"], history.events[-1:], began=history.began_ms, is_over=True)
+        [course] = finished(recording.follower.work([last], now_ms=now_ms))
+        if "forget" in course:
+            break
+        looks += 1
+        # A restart is noticed before the time since the end has grown tenfold, or in a minute.
+        age_ms = now_ms - ended_ms
+        longest_ms = max((limits.FOLLOW_LOOK_FACTOR - 1) * age_ms, limits.FOLLOW_FIRST_LOOK_MS)
+        assert now_ms < course["due"] <= now_ms + longest_ms
+        now_ms = course["due"]
+    assert looks == 4
+    assert now_ms - ended_ms <= limits.FOLLOW_ENDED_MS
+
+
+def test_a_history_that_cannot_be_read_falls_behind_until_its_next_part() -> None:
+    recording = Recording()
+    history = History().task("one-1")
+    recording.follow(history)
+
+    def fail(failures: int, message: str = "no answer") -> dict[str, Any]:
+        return work(recording.follower, {"fail": KEY, "failures": failures, "message": message})
+
+    def behind() -> list[tuple[Any, ...]]:
+        return recording.database.rows("SELECT behind_since FROM instances")
+
+    assert fail(limits.FOLLOW_BEHIND_FAILURES - 1) == {}
+    assert behind() == [(None,)]
+    assert fail(limits.FOLLOW_BEHIND_FAILURES) == {}
+    assert behind() == [(instant(NOW_MS),)]
+    recording.follow(history.task("two-1"))
+    assert behind() == [(None,)]
+    assert fail(1, "Error: instance.not_found") == {"forget": True}
 
 
 def test_a_part_of_the_run_before_is_refused_after_a_restart() -> None:
@@ -341,7 +461,7 @@ def test_what_came_before_a_recorded_termination_is_recorded() -> None:
     history.add("attempt_started", "two-1", attempt=1).end("workflow_terminated")
     recording.follow(History())
     assert recording.writer.act("terminate")["instance"]["status"] == "TERMINATED"
-    assert recording.follow(history) == {"ended": True}
+    assert recording.follow(history) == ENDED
     steps = recording.database.rows("SELECT name,status,completed_at FROM steps ORDER BY id")
     end = instant(history.events[-1]["at"])
     assert [step[:2] for step in steps] == [("one", "COMPLETED"), ("two", "CANCELLED")]
@@ -405,15 +525,14 @@ def test_odd_details_are_recorded_as_far_as_they_can_be() -> None:
     history.add("sleep_started", "nap-1", details={"durationMs": 1e300}).add("sleep_started", "n-1")
     history.end("workflow_errored")
     recording = Recording()
-    assert recording.follow(history) == {"ended": True}
+    assert recording.follow(history) == ENDED
     [(retry_at,)] = recording.database.rows("SELECT DISTINCT retry_at FROM attempts")
     assert retry_at == "9999-12-31T23:59:59.999Z"
     assert recording.writer.read()["error"] is None
 
 
-def test_an_instance_that_is_not_tracked_has_ended() -> None:
-    follower = Follower(SqliteD1(), Scrubber())
-    assert finished(follower.begin(KEY, search=False)) == {"ended": True}
+def test_an_instance_that_is_not_tracked_is_forgotten() -> None:
+    assert work(Follower(SqliteD1(), Scrubber()), {"begin": KEY}) == {"forget": True}
 
 
 def test_the_input_is_taken_if_none_is_known() -> None:
@@ -425,16 +544,26 @@ def test_the_input_is_taken_if_none_is_known() -> None:
     assert recording.writer.read()["input"] == {"a": 1}
 
 
-def _rests(*events: Line, status: str = "") -> Any:
-    """The result after a while without events, behind a history with these."""
+MINUTE_MS = 60_000
+
+
+def _rests(*events: Line, status: str = "", after_ms: int = 0) -> tuple[int, int]:
+    """The time to wait behind a history with these events, and then the time until it is due."""
     recording, history = Recording(), History()
     for type_, step, more in events:
         history.add(type_, step, **more)
     if status:
         history.add(status)
+    now_ms = history.events[-1]["at"] + after_ms
+
+    def record(events: list[Event]) -> dict[str, int]:
+        job = recording.follower.work([part(reading, events)], now_ms=now_ms)
+        [course] = finished(job)
+        return dict(course)
+
     reading = recording.begin()["reading"]
-    assert "next" in recording.record(reading, history.events)
-    return recording.record(reading, [])
+    wait_ms = record(history.events)["waitMs"]
+    return wait_ms, record([])["due"] - now_ms
 
 
 SLEEP: Line = ("sleep_started", "nap-1", {"details": {"durationMs": 5_000_000}})
@@ -442,25 +571,36 @@ WAIT: Line = ("wait_started", "hear-1", {})
 TASK: Line = ("step_started", "work-1", {})
 FAILED: Line = ("attempt_errored", "work-1", {"attempt": 1, "details": {"retryDelayMs": 7_000_000}})
 SHORT: Line = ("sleep_started", "wink-1", {"details": {"durationMs": 9_000}})
-REST = NOW_MS + FOLLOW_REST_MS
+SETTLE, NEAR = limits.FOLLOW_SETTLE_MS, limits.FOLLOW_NEAR_MS
+QUIET, REST = limits.FOLLOW_QUIET_MS, limits.FOLLOW_MIN_REST_MS
 
 
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        (_rests(SLEEP), {"due": NOW_MS + 3 + 5_000_000}),
-        (_rests(TASK, FAILED), {"due": NOW_MS + 4 + 7_000_000}),
-        (_rests(TASK, FAILED, SLEEP), {"due": NOW_MS + 5 + 5_000_000}),
-        (_rests(WAIT), {"due": REST}),
-        (_rests(WAIT, SLEEP), {"due": REST}),
-        (_rests(WAIT, SHORT), {"due": NOW_MS + 4 + 9_000}),
-        (_rests(SLEEP, status="workflow_paused"), {"due": REST}),
-        (_rests(status="workflow_queued"), {"due": REST}),
-        (_rests(SLEEP, TASK), {"again": True}),
-        (_rests(), {"again": True}),
+        (_rests(SLEEP), (SETTLE, 5_000_000)),
+        (_rests(TASK, FAILED), (SETTLE, 7_000_000)),
+        (_rests(TASK, FAILED, SLEEP), (SETTLE, 5_000_000)),
+        (_rests(WAIT), (NEAR, REST)),
+        (_rests(WAIT, SLEEP), (SETTLE, REST)),
+        (_rests(SHORT), (9_000 + NEAR, 9_000)),
+        # The engine is late.
+        (_rests(SHORT, after_ms=10_000), (NEAR - 1_000, limits.FOLLOW_RETRY_MS)),
+        (_rests(SLEEP, status="workflow_paused"), (SETTLE, REST)),
+        (_rests(status="workflow_queued"), (NEAR, REST)),
+        # A step runs.
+        (_rests(SLEEP, TASK), (QUIET, REST)),
+        (_rests(), (QUIET, REST)),
+        # Intervals grow with the time without an event.
+        (_rests(WAIT, after_ms=4 * MINUTE_MS), (SETTLE, MINUTE_MS)),
+        (_rests(WAIT, after_ms=6_000 * MINUTE_MS), (SETTLE, limits.FOLLOW_MAX_REST_MS)),
+        (_rests(TASK, after_ms=8 * MINUTE_MS), (SETTLE, 2 * MINUTE_MS)),
+        (_rests(TASK, after_ms=6_000 * MINUTE_MS), (SETTLE, limits.FOLLOW_MAX_BUSY_REST_MS)),
     ],
 )
-def test_a_history_is_closed_while_nothing_can_happen(result: Any, expected: Any) -> None:
+def test_a_history_is_closed_while_nothing_can_happen(
+    result: tuple[int, int], expected: tuple[int, int]
+) -> None:
     assert result == expected
 
 

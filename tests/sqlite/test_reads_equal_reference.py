@@ -23,7 +23,7 @@ _EXAMPLES = {"nothing": 300, "a-reference": 60, "workflows": 60}
 
 @pytest.mark.parametrize("restrictions", _RESTRICTIONS)
 def test_random_operations_are_answered_as_by_the_reference(restrictions: str) -> None:
-    examples = _EXAMPLES.get(restrictions, 20)
+    examples = _EXAMPLES.get(restrictions, 40)
     comparison = comparing(_RESTRICTIONS[restrictions])
 
     @repeatable(examples)

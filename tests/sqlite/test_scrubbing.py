@@ -9,10 +9,12 @@ import pytest
 
 from resolvers.base.limits import MAX_ERROR_MESSAGE
 from resolvers.base.scrubbing import MARK, Scrubber
+from resolvers.base.vocabulary import InstanceStatus
 from resolvers.engine.reconciliation import reconcile
 from resolvers.following.follower import Follower
 from resolvers.ports.database import DatabaseError
 from resolvers.ports.engine import EngineState
+from tests.sqlite.test_following import part, work
 from tests.support.client import finished
 from tests.support.engines import RecordingEngine
 from tests.support.writing import Writer
@@ -39,7 +41,7 @@ def engine(made: Writer) -> RecordingEngine:
 
 def stored(made: Writer) -> str:
     """All texts of all tables."""
-    tables = ("instances", "runs", "steps", "attempts", "events", "workflows")
+    tables = ("instances", "runs", "steps", "attempts", "events", "workflows", "stacks")
     return repr([made.database.rows(f"SELECT * FROM {table}") for table in tables])
 
 
@@ -229,15 +231,29 @@ def test_histories_are_scrubbed() -> None:
         },
         {"type": "attempt_started", "step": "s-1", "attempt": 2},
         {"type": "step_completed", "step": "s-1", "value": value, "kind": "CONVERTED"},
+        {"type": "step_errored", "step": "t-1", "error": error},
         {"type": "workflow_completed", "value": '["ok"]', "kind": "JSON"},
     ]
     given = [{"id": n, "at": 1_800_000_000_000 + n, **event} for n, event in enumerate(events, 1)]
-    begun = finished(follower.begin(("w", "i"), search=False))
-    result = finished(
-        follower.record(begun["reading"], given, is_over=False, now_ms=1_800_000_000_100)
-    )
-    assert result == {"ended": True}
+    begun = work(follower, {"begin": ("w", "i")})
+    result = work(follower, part(begun["reading"], given))
+    assert set(result) == {"due"}
     assert_kept_out(made)
     assert made.read()["input"] == STORED
     assert made.database.rows("SELECT output_kind FROM instances") == [("JSON",)]
-    assert made.database.rows("SELECT output_kind FROM steps") == [("SCRUBBED",)]
+    assert made.database.rows("SELECT output_kind FROM steps") == [("SCRUBBED",), (None,)]
+    # The engine's message contains the reported one, although both are scrubbed.
+    made.step("FAILED", "t", error=ERROR)
+    assert_kept_out(made)
+    [[stack]] = made.database.rows("SELECT stack FROM stacks")
+    assert stack == SCRUBBED_ERROR["stack"]
+    query = '{ instance(instanceId: "i") { step(name: "t") { error { name message stack } } } }'
+    assert made.client(query)["instance"]["step"]["error"] == SCRUBBED_ERROR
+
+
+def test_an_instance_of_others_is_scrubbed() -> None:
+    made = writer("w")
+    engine(made).states["i"] = EngineState(InstanceStatus.RUNNING)
+    assert made.follow(metadata=VALUE)["__typename"] == "InstancePayload"
+    assert_kept_out(made)
+    assert made.read()["metadata"] == STORED

@@ -28,6 +28,7 @@ def test_updates_are_applied_in_order_and_counted() -> None:
     assert result == {
         "__typename": "TrackPayload",
         "applied": 4,
+        "followed": False,
         "cursor": f"{writer.head():016}",
     }
     assert writer.types() == [
@@ -88,7 +89,12 @@ def test_the_path_names_the_refused_update_at_any_index() -> None:
 
 def test_an_empty_batch_returns_the_head_of_the_log() -> None:
     writer = Writer()
-    assert writer.track() == {"__typename": "TrackPayload", "applied": 0, "cursor": "0" * 16}
+    assert writer.track() == {
+        "__typename": "TrackPayload",
+        "applied": 0,
+        "followed": False,
+        "cursor": "0" * 16,
+    }
     writer.create()
     assert writer.track()["cursor"] == f"{1:016}"
 

@@ -35,12 +35,16 @@ class NoEngine:
     """An engine without bound Workflows: instances are only tracked."""
 
     workflows: frozenset[str] = frozenset()
+    follows = False
 
     def unbound(self, workflow: str) -> str:
         return "not bound"
 
     async def create(self, workflow: str, instance_id: str, params: str) -> None:
         raise EngineError("not bound")
+
+    async def follow(self, instances: Sequence[Key], *, to_end: bool = False) -> None:
+        pass
 
     async def get_statuses(self, instances: Sequence[Key]) -> list[EngineState | EngineError]:
         return [EngineError("not bound") for _ in instances]

@@ -16,6 +16,7 @@ export async function background() {
 const platform = {
   env,
   waitUntil: (/** @type {Promise<unknown>} */ work) => void pending.push(work),
+  RpcTarget: class {},
 };
 Object.assign(globalThis, { cloudflareWorkers: platform });
 
@@ -26,7 +27,7 @@ registerHooks({
   },
   load(url, context, next) {
     if (url !== "cloudflare:workers") return next(url, context);
-    const source = "export const { env, waitUntil } = globalThis.cloudflareWorkers;";
+    const source = "export const { env, waitUntil, RpcTarget } = globalThis.cloudflareWorkers;";
     return { format: "module", source, shortCircuit: true };
   },
 });

@@ -17,11 +17,14 @@ class RecordingEngine:
     """Performs every change, or refuses it with `failure`, and records the calls.
 
     `states` holds the state that it reports of an instance, or the error that it reports instead;
-    every other instance is running.
+    every other instance is running. If it `follows`, `handed_over` holds the instances that were
+    handed over to its follower, with True for those whose end was waited for.
     """
 
-    def __init__(self, *workflows: str, failure: str | None = None) -> None:
+    def __init__(self, *workflows: str, failure: str | None = None, follows: bool = False) -> None:
         self.workflows = frozenset(workflows)
+        self.follows = follows
+        self.handed_over: list[tuple[str, str, bool]] = []
         self.failure = failure
         self.calls: list[tuple[str, ...]] = []
         self.status_requests: list[Key] = []
@@ -43,6 +46,10 @@ class RecordingEngine:
         self.status_requests += instances
         running = EngineState(InstanceStatus.RUNNING)
         return [self.states.get(instance_id, running) for _, instance_id in instances]
+
+    async def follow(self, instances: Sequence[Key], *, to_end: bool = False) -> None:
+        if self.follows:
+            self.handed_over += [(*key, to_end) for key in instances if key[0] in self.workflows]
 
     async def act(self, workflow: str, instance_id: str, *, action: str) -> EngineState:
         self._record(action, workflow, instance_id)

@@ -4,15 +4,25 @@ import { install } from "../../follower_do/python.mjs";
 import { VALUES } from "./values.mjs";
 
 const SETTINGS = {
-  events: 100,
-  bytes: 1_000_000,
-  values: VALUES,
-  lingerMs: 5,
+  history: {
+    events: 100,
+    bytes: 1_000_000,
+    values: VALUES,
+    ahead: 2,
+    calls: 1_000,
+    pauseMs: 5,
+    partMs: 30,
+    beginMs: 30,
+  },
   openMs: 30,
-  quietMs: 30,
   watchMs: 1_000,
   retryMs: 100,
   maxRetryMs: 350,
+  open: 10,
+  statements: 100,
+  eventStatements: 3,
+  partStatements: 10,
+  batchBytes: 1_000,
   commands: {
     batches: { textBytes: 1_000_000, tooBig: "too big" },
     engine: {
@@ -35,17 +45,21 @@ const SETTINGS = {
 };
 
 /**
- * Install settings, and functions in place of Python's.
+ * Install settings, and a function in place of Python's. It gets a job and returns its course.
  * @param {Partial<typeof SETTINGS>} [settings]
- * @param {{ begin?: (workflow: string, id: string, search: boolean) => object,
- *   record?: (reading: number, events: any[], isOver: boolean) => object }} [python]
+ * @param {(job: any) => object} [work]
  */
-export function installFollower(settings, { begin, record } = {}) {
-  const done = (/** @type {unknown} */ result) => JSON.stringify({ done: result });
+export function installFollower(settings, work = () => ({ forget: true })) {
   install(
     JSON.stringify({ ...SETTINGS, ...settings }),
-    (workflow, id, search) => done(begin?.(workflow, id, search)),
-    (reading, events, isOver) => done(record?.(reading, JSON.parse(events), isOver)),
+    (jobs) => {
+      const failure = JSON.parse(jobs).find((/** @type {any} */ { broken }) => broken);
+      if (failure) throw new Error(failure.broken);
+      return JSON.stringify({ done: JSON.parse(jobs).map(work) });
+    },
     () => "",
   );
 }
+
+/** Limits of a reader. */
+export const HISTORY = SETTINGS.history;

@@ -280,6 +280,21 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {
         "WorkflowInstance", i["workflow"], i["instance_id"]
     ),
     ("WorkflowInstance", "bound"): lambda v, i, a: False,
+    ("WorkflowInstance", "following"): lambda v, i, a: (
+        "NOT_FOLLOWED"
+        if i["followed"] is None
+        else "FOLLOWED"
+        if i["behind_since"] is None
+        else "BEHIND"
+    ),
+    ("WorkflowInstance", "error"): lambda v, i, a: v.error_of(i),
+    ("WorkflowRun", "error"): lambda v, r, a: v.error_of(r),
+    ("WorkflowStep", "error"): lambda v, s, a: v.error_of(
+        s, step=s, attempts=range(s["attempt"], -1, -1)
+    ),
+    ("StepAttempt", "error"): lambda v, t, a: v.error_of(
+        t, step=one(v.data.steps, id=t["step"]), attempts=(t["number"], 0)
+    ),
     ("WorkflowInstance", "workflow"): lambda v, i, a: one(v.data.workflows, name=i["workflow"]),
     ("WorkflowInstance", "reference"): lambda v, i, a: (
         reference_row(i["ref_type"], i["ref_id"]) if i["ref_type"] is not None else None

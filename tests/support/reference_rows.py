@@ -1,5 +1,6 @@
 """The tables as plain Python rows, and the part of them that one caller may see."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,12 +13,14 @@ Rows: TypeAlias = Callable[[str], Iterable[Sequence[Any]]]
 _COLUMNS = {
     "workflows": "name description metadata retention_days track_only created_at updated_at",
     "instances": "id instance_id workflow run ref_type ref_id status input output output_kind"
-    " error metadata created_at started_at updated_at completed_at sleep_until",
+    " error metadata created_at started_at updated_at completed_at sleep_until followed"
+    " behind_since",
     "runs": "instance run status output output_kind error started_at completed_at",
     "steps": "id instance run step_index name occurrence kind status output output_kind error"
     " retry_limit retry_delay retry_backoff attempt next_retry_at started_at completed_at",
     "attempts": "step number status error started_at ended_at retry_at",
     "events": "id at type instance run status step occurrence attempt data",
+    "stacks": "instance run step occurrence attempt message stack",
 }
 _TYPES = {
     "workflows": "Workflow",
@@ -26,6 +29,7 @@ _TYPES = {
     "steps": "WorkflowStep",
     "attempts": "StepAttempt",
     "events": "WorkflowEvent",
+    "stacks": "",
 }
 
 
@@ -39,6 +43,7 @@ class Data:
     steps: list[Row]
     attempts: list[Row]
     events: list[Row]
+    stacks: list[Row]
 
     @classmethod
     def read(cls, rows: Rows) -> "Data":
@@ -92,6 +97,30 @@ class View:
         current = {"__typename": "WorkflowRun", **instance, "instance": instance["id"]}
         earlier = [row for row in self.data.runs if row["instance"] == instance["id"]]
         return [current, *sorted(earlier, key=lambda row: -int(row["run"]))]
+
+    def error_of(self, row: Row, *, step: Row | None = None, attempts: Iterable[int] = (0,)) -> Any:
+        """The error of a row, with the stack that was reported for it if it has none.
+
+        `step` is the step that it belongs to, and `attempts` are the numbers that the report may
+        have, the best first.
+        """
+        if row["error"] is None:
+            return None
+        error = json.loads(row["error"])
+        for attempt in attempts if error["stack"] is None else ():
+            found = one(
+                self.data.stacks,
+                instance=row["id"]
+                if row["__typename"] == "WorkflowInstance"
+                else (step or row)["instance"],
+                run=(step or row)["run"],
+                step=step["name"] if step else "",
+                occurrence=step["occurrence"] if step else 0,
+                attempt=attempt,
+            )
+            if found and found["message"] in error["message"]:
+                return {**error, "stack": found["stack"]}
+        return error
 
     def referring(self, reference: Row) -> list[Row]:
         """The visible instances with a reference."""

@@ -103,8 +103,21 @@ def statements(instances: int = 60, seed: int = 7) -> Iterator[str]:
         yield from instance(number, chance, clock)
     for number, workflow in enumerate(WORKFLOWS[:3], instances):
         yield from instance(number, chance, clock, key=(workflow, SHARED_ID))
+    yield "UPDATE instances SET followed='[1,0,\"\",0,[]]' WHERE id%3=1"
+    yield f"UPDATE instances SET behind_since={quoted(at)} WHERE id%6=1"
+    yield from stacks()
     # This leaves gaps in rows and log, and counters at zero.
     yield "DELETE FROM instances WHERE instance_id IN ('i-003','i-011')"
+
+
+def stacks() -> Iterator[str]:
+    """Stacks that were reported for errors, some of other messages than the recorded ones."""
+    message = "iif(id%3=0,'other','boom')"
+    error = f"{message},'at reported '||id"
+    yield f"INSERT INTO stacks SELECT id,run,'',0,0,{error} FROM instances"
+    yield f"INSERT INTO stacks SELECT id,1,'',0,0,{error} FROM instances WHERE run>1"
+    attempt = "iif(id%2=0,0,max(attempt-id%5,0))"
+    yield f"INSERT INTO stacks SELECT instance,run,name,occurrence,{attempt},{error} FROM steps"
 
 
 def instance(

@@ -6,16 +6,18 @@ from resolvers.ports.engine import Engine
 from resolvers.ports.sql import HEAD
 from tests.support.client import Client
 
-INSTANCE = """id instanceId run status input output error { name message stack } metadata createdAt
-  startedAt updatedAt completedAt sleepUntil workflow { name } reference { refType refId }"""
+INSTANCE = """id instanceId run status following input output error { name message stack } metadata
+  createdAt startedAt updatedAt completedAt sleepUntil workflow { name }
+  reference { refType refId }"""
 STEP = """run name occurrence index kind status output error { name message stack } attemptCount
   nextRetryAt
   retryPolicy { limit delay backoff } startedAt completedAt
-  attempts { number status error { message } startedAt endedAt retryAt }"""
+  attempts { number status error { message stack } startedAt endedAt retryAt }"""
 _FAILURES = """__typename ... on InvalidInput { code message path } ... on NotFound { code message }
   ... on AmbiguousInstance { code message instances { instanceId workflow { name } } }
   ... on RunMismatch { code message run }
   ... on IllegalTransition { code message from to stepFrom stepTo }"""
+_FOLLOWED = f"... on InstanceFollowed {{ code message instance {{ {INSTANCE} }} }}"
 _STARTED = f"""__typename ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
   ... on InvalidInput {{ code message path }} ... on EngineUnavailable {{ code message }}
   ... on UnboundWorkflow {{ code message suggestions }}
@@ -29,12 +31,17 @@ START = f"mutation ($v: StartWorkflowInput!) {{ r: startWorkflow(input: $v) {{ {
 STARTS = (
     f"mutation ($v: [StartWorkflowInput!]!) {{ r: startWorkflows(inputs: $v) {{ {_STARTED} }} }}"
 )
+FOLLOW = f"""mutation ($v: FollowWorkflowInput!) {{ r: followWorkflow(input: $v) {{ __typename
+  ... on InstancePayload {{ instance {{ {INSTANCE} }} }}
+  ... on InvalidInput {{ code message path }} ... on NotFound {{ code message }}
+  ... on UnboundWorkflow {{ code message suggestions }}
+  ... on EngineUnavailable {{ code message }} }} }}"""
 UPDATE = f"""mutation ($v: UpdateWorkflowInstanceInput!) {{ r: updateWorkflowInstance(input: $v) {{
-  {_FAILURES} ... on InstancePayload {{ instance {{ {INSTANCE} }} }} }} }}"""
+  {_FAILURES} {_FOLLOWED} ... on InstancePayload {{ instance {{ {INSTANCE} }} }} }} }}"""
 UPDATE_STEP = f"""mutation ($v: UpdateWorkflowStepInput!) {{ r: updateWorkflowStep(input: $v) {{
-  {_FAILURES} ... on StepPayload {{ step {{ {STEP} }} }} }} }}"""
+  {_FAILURES} {_FOLLOWED} ... on StepPayload {{ step {{ {STEP} }} }} }} }}"""
 TRACK = f"""mutation ($v: [TrackingUpdate!]!) {{ r: track(updates: $v) {{
-  {_FAILURES} ... on TrackPayload {{ applied cursor }} }} }}"""
+  {_FAILURES} ... on TrackPayload {{ applied followed cursor }} }} }}"""
 REGISTER = """mutation ($v: RegisterWorkflowInput!) { r: registerWorkflow(input: $v) { __typename
   ... on InvalidInput { code path } ... on WorkflowPayload { workflow {
   name description metadata retentionDays trackOnly createdAt updatedAt } } } }"""
@@ -77,6 +84,10 @@ class Writer:
         bound = self.client.services.engine.workflows
         given = [{"trackOnly": start.get("workflow") not in bound, **start} for start in inputs]
         return self._call(STARTS, given)
+
+    def follow(self, instance_id: str = "i", workflow: str = "w", **given: Any) -> Any:
+        """followWorkflow."""
+        return self._call(FOLLOW, {"instanceId": instance_id, "workflow": workflow, **given})
 
     def update(self, instance_id: str = "i", **given: Any) -> Any:
         """updateWorkflowInstance."""

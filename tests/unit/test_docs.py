@@ -118,9 +118,8 @@ def test_the_headings_of_error_codes_are_exactly_the_codes_in_use() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    modules = text("schema/tracker.mjs") + text("resolvers/runtime/engine.mjs")
-    in_javascript = set(re.findall(r"env\.([A-Z_]+)", modules)) - {"TRACKER", "FOLLOWER"}
-    assert in_javascript == {"TRACKER_SHARDS", "FOLLOWER_SHARDS"}
+    in_javascript = set(re.findall(r"env\.([A-Z_]+)", text("schema/tracker.mjs"))) - {"TRACKER"}
+    assert in_javascript == {"TRACKER_SHARDS"}
     read = {*VARIABLES, *in_javascript}
     table = {code(cells[0])[0] for cells in rows(section(text("README.md"), "Configuration"))}
     assert table == read | SETTINGS

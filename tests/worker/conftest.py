@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripts.local_server import LocalServer
 from tests.support.servers import StartServer
+from tests.worker.api import Api
 from tests.worker.event_log import START
 from tests.worker.hostile import Bystander
+from tests.worker.plain_workflow import FOLDER as PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from scripts.local_server import LocalServer
-    from tests.worker.api import Api
 
 __all__ = ["StartServer"]
 
@@ -40,6 +40,20 @@ def bystander(rough: LocalServer, bystanders: list[Bystander]) -> Bystander:
         rough.restart()
     bystanders.append(Bystander(rough))
     return bystanders[-1]
+
+
+@pytest.fixture(scope="module")
+def plain(prepared: None) -> Iterator[LocalServer]:
+    """A server of its own, which follows, and a Worker with a plain Workflow."""
+    with LocalServer(beside=[PLAIN]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plain_api(plain: LocalServer) -> Iterator[Api]:
+    """A caller of that server."""
+    with Api(plain) as caller:
+        yield caller
 
 
 @pytest.fixture

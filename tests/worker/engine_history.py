@@ -43,7 +43,9 @@ def at(milliseconds: float) -> str:
 def read_history(server: LocalServer, instance_id: str) -> list[dict[str, Any]]:
     """The history of an instance of the Worker `plain`, as the engine has it."""
     events: list[dict[str, Any]] = server.fetch("plain", f"/{instance_id}").json()
-    assert [event["eventId"] for event in events] == list(range(1, len(events) + 1))
+    ids = [event["eventId"] for event in events]
+    # A restart that keeps the steps before a certain one leaves gaps.
+    assert ids == sorted(set(ids))
     times = [event["timestamp"] for event in events]
     assert times == sorted(times)
     return events

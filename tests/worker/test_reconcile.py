@@ -35,8 +35,9 @@ HOUR = 3_600
 
 @pytest.fixture(scope="module")
 def beside(prepared: None) -> Iterator[LocalServer]:
-    """A server with a Worker beside it whose Workflow reports nothing."""
-    with LocalServer(beside=[Path(__file__).parent / "engine_worker"]) as running:
+    """A server that follows nothing, with a Worker beside it whose Workflow reports nothing."""
+    folder = Path(__file__).parent / "engine_worker"
+    with LocalServer(vars={"FOLLOWER_SHARDS": "0"}, beside=[folder]) as running:
         yield running
 
 

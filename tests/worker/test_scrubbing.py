@@ -9,7 +9,7 @@ import pytest
 
 from scripts.local_server import LocalServer
 from tests.worker.api import Api
-from tests.worker.test_following import FOLDER, OUTPUTS, start, until_status
+from tests.worker.plain_workflow import FOLDER, OUTPUTS, start, until_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ UPDATE = """mutation ($input: UpdateWorkflowInstanceInput!) {
 def server(prepared: None) -> Iterator[LocalServer]:
     """The service, which follows a plain Workflow and scrubs, with a fault for another one."""
     scrub = json.dumps({"plain": ["password", f"/{SECRET}/"], "faulty": ["/(/"]})
-    with LocalServer(vars={"FOLLOWER_SHARDS": "1", "SCRUB": scrub}, beside=[FOLDER]) as running:
+    with LocalServer(vars={"SCRUB": scrub}, beside=[FOLDER]) as running:
         yield running
 
 
@@ -36,7 +36,7 @@ def api(server: LocalServer) -> Iterator[Api]:
 
 
 def stored(server: LocalServer) -> str:
-    tables = ("instances", "runs", "steps", "attempts", "events")
+    tables = ("instances", "runs", "steps", "attempts", "events", "stacks")
     return repr([server.query(f"SELECT * FROM {table}") for table in tables])
 
 

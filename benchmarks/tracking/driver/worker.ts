@@ -9,6 +9,8 @@ import { trackWorkflow } from "@flowflare/client";
 
 interface Params {
   steps: number;
+  /** The duration of a step in milliseconds; 0 if absent. */
+  ms?: number;
 }
 
 interface Bindings {
@@ -18,9 +20,12 @@ interface Bindings {
 
 type Env = Bindings & Record<string, Workflow>;
 
-async function runSteps(step: WorkflowStep, { steps }: Params): Promise<void> {
+async function runSteps(step: WorkflowStep, { steps, ms = 0 }: Params): Promise<void> {
   for (let number = 1; number <= steps; number++) {
-    await step.do(`step ${number}`, async () => number);
+    await step.do(`step ${number}`, async () => {
+      if (ms > 0) await scheduler.wait(ms);
+      return number;
+    });
   }
 }
 

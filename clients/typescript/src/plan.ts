@@ -17,6 +17,12 @@ export interface Entry {
   readonly begins?: InstanceUpdate;
 }
 
+/**
+ * State of the service's record of the engine's history of an instance. With a history it needs no
+ * reports. One that is `awaited` will be recorded, unless its first part cannot be read.
+ */
+export type History = "none" | "awaited" | "recorded";
+
 /** A step in the service's record. */
 export interface KnownStep {
   readonly status: StepStatus;
@@ -46,15 +52,23 @@ export class Known {
   #status: InstanceStatus | undefined;
   readonly #steps: Map<string, KnownStep>;
   readonly #run: number | undefined;
+  /** State of the service's record of the engine's history. */
+  history: History;
 
   /**
    * `status` is undefined for an instance that is not tracked. `steps` are those of the run, by
    * their `stepKey`. Updates get the number `run`, unless it is undefined.
    */
-  constructor(status?: InstanceStatus, steps: Iterable<[string, KnownStep]> = [], run?: number) {
+  constructor(
+    status?: InstanceStatus,
+    steps: Iterable<[string, KnownStep]> = [],
+    run?: number,
+    history: History = "none",
+  ) {
     this.#status = status;
     this.#steps = new Map(steps);
     this.#run = run;
+    this.history = history;
   }
 
   get status(): InstanceStatus | undefined {
@@ -71,7 +85,7 @@ export class Known {
   }
 
   copy(): Known {
-    return new Known(this.#status, this.#steps, this.#run);
+    return new Known(this.#status, this.#steps, this.#run, this.history);
   }
 
   /** Add an update that the service has accepted. */

@@ -2,6 +2,10 @@
  * Delivers reports in order and in the background, several in one call. It never throws, and lets
  * the workflow wait no longer than asked: while the service is away the reports are queued, within
  * limits, and sent again.
+ *
+ * If the service follows the instance, it has the reports from the engine's history. They are then
+ * held in the queue until the service is asked again: reports that are still not needed are
+ * dropped, the others sent.
  */
 
 import type { Connection } from "./connection.ts";
@@ -17,9 +21,9 @@ import {
 import type { FlowflareError, Refusal } from "./errors.ts";
 import { byteLength } from "./json.ts";
 import { Known } from "./plan.ts";
-import type { Entry } from "./plan.ts";
+import type { Entry, History } from "./plan.ts";
 import type { StepName } from "./step-names.ts";
-import { shortened, updateText } from "./updates.ts";
+import { hasStack, shortened, updateText } from "./updates.ts";
 import type { Update } from "./updates.ts";
 import { backoff, cancel } from "./timers.ts";
 import type { Timer } from "./timers.ts";
@@ -34,10 +38,13 @@ const MAX_WAITING = 5000;
 const MAX_WAITING_BYTES = 8_000_000;
 /** Time that the end of a step waits for the next report, to travel in one call. */
 const LINGER_MS = 250;
+/** Time after which the service is asked again whether it follows the instance. */
+const HOLD_MS = 30_000;
 
 const TRACK = `mutation Track($updates: [TrackingUpdate!]!) {
   track(updates: $updates) {
     __typename
+    ... on TrackPayload { followed }
     ... on InvalidInput { path }
     ... on RunMismatch { run }
     ... on Error { code message }
@@ -52,6 +59,7 @@ interface Waiting {
 export class Sender {
   readonly #connection: Connection;
   readonly #load: () => Promise<Known>;
+  readonly #ask: (() => Promise<History>) | undefined;
   #known: Known | undefined;
   #queue: Waiting[] = [];
   #sending: Waiting[] = [];
@@ -65,11 +73,21 @@ export class Sender {
   #problem: string | undefined;
   #refused: string | undefined;
   #stopped = false;
+  // When the service last said that it has the history, the reports dropped since then, and how
+  // often its first part was waited for.
+  #followedAt = 0;
+  #spilled = 0;
+  #waits = 0;
+  #isEnding = false;
 
-  /** `load` reads the service's record before the first report is sent. */
-  constructor(connection: Connection, load: () => Promise<Known>) {
+  /**
+   * `load` reads the service's record before the first report is sent, `ask` its part on the
+   * engine's history. Without `ask` all reports are sent.
+   */
+  constructor(connection: Connection, load: () => Promise<Known>, ask?: () => Promise<History>) {
     this.#connection = connection;
     this.#load = load;
+    this.#ask = ask;
   }
 
   /** Queue a report. It is sent together with later ones, at the latest after LINGER_MS. */
@@ -80,7 +98,8 @@ export class Sender {
     this.#queue.push(waiting);
     this.#bytes += waiting.bytes;
     this.#bound();
-    this.#schedule(soon ? 0 : LINGER_MS);
+    if (this.#isHolding && !isUrgent(waiting)) this.#schedule(this.#holdMs);
+    else this.#schedule(soon ? 0 : LINGER_MS);
   }
 
   /** True if the service has the end of a step. */
@@ -88,8 +107,12 @@ export class Sender {
     return this.#known?.hasEnded(step) ?? false;
   }
 
-  /** Wait until everything is delivered, at most `limitMs`; true if it is. */
-  async flush(limitMs: number): Promise<boolean> {
+  /**
+   * Wait until everything is delivered, at most `limitMs`; true if it is. With `isEnd` no report is
+   * held any more.
+   */
+  async flush(limitMs: number, { isEnd = false } = {}): Promise<boolean> {
+    this.#isEnding ||= isEnd;
     if (this.#isDelivered) return true;
     this.#begin();
     this.#wake?.();
@@ -126,13 +149,28 @@ export class Sender {
   }
 
   get #isDelivered(): boolean {
-    return this.#stopped || (this.#queue.length === 0 && this.#sending.length === 0);
+    return this.#stopped || (this.#sending.length === 0 && !this.#isDue);
+  }
+
+  /** True if a report in the queue is to be sent now. */
+  get #isDue(): boolean {
+    if (this.#queue.length === 0) return false;
+    return !this.#isHolding || this.#isEnding || this.#holdMs <= 0 || this.#queue.some(isUrgent);
+  }
+
+  get #isHolding(): boolean {
+    return this.#ask !== undefined && this.#known !== undefined && this.#known.history !== "none";
+  }
+
+  get #holdMs(): number {
+    return this.#followedAt + HOLD_MS - Date.now();
   }
 
   // Most reports of a long run's replay are recorded already; dropping them here saves memory.
   #isOld(entry: Entry): boolean {
     const known = this.#known;
-    return known !== undefined && this.#isDelivered && known.news(entry).length === 0;
+    const isIdle = this.#queue.length === 0 && this.#sending.length === 0;
+    return known !== undefined && isIdle && known.news(entry).length === 0;
   }
 
   #fitting(entry: Entry): Waiting {
@@ -148,6 +186,7 @@ export class Sender {
     const [dropped] = this.#queue.splice(this.#queue[0]?.entry.begins ? 1 : 0, 1);
     this.#bytes -= dropped?.bytes ?? 0;
     this.#dropped++;
+    this.#spilled++;
   }
 
   #schedule(delayMs: number): void {
@@ -169,8 +208,9 @@ export class Sender {
   async #deliver(): Promise<void> {
     while (!this.#isDelivered) {
       try {
-        const known = (this.#known ??= await this.#load());
-        await this.#deliverBatch(known);
+        const known = this.#known ?? (await this.#begun());
+        if (!this.#isHolding) await this.#deliverBatch(known);
+        else if (this.#isDue) await this.#settle(known);
         this.#failures = 0;
         this.#problem = this.#refused;
       } catch (error) {
@@ -179,10 +219,39 @@ export class Sender {
         await this.#pause(backoff(this.#failures++));
       }
     }
+    if (this.#isHolding && this.#queue.length > 0) this.#schedule(this.#holdMs);
   }
 
-  /** Send the head of the queue, as many reports as fit into one call. */
-  async #deliverBatch(known: Known): Promise<void> {
+  async #begun(): Promise<Known> {
+    this.#known = await this.#load();
+    this.#followedAt = Date.now();
+    return this.#known;
+  }
+
+  /**
+   * Ask whether the service still has the history; if a stack is to be sent, its answer says that,
+   * too. The reports before the stack are sent as well, in case they are needed. If it has the
+   * history, drop the reports that are left, except stacks.
+   */
+  async #settle(known: Known): Promise<void> {
+    const sendsStack = known.history === "recorded" && this.#queue.some(isUrgent);
+    const isAnswered = sendsStack && (await this.#deliverBatch(known));
+    if (!isAnswered) known.history = await this.#ask!();
+    if (known.history === "awaited") return this.#pause(backoff(this.#waits++) / 5);
+    this.#followedAt = Date.now();
+    if (known.history === "recorded") {
+      for (const waiting of this.#queue.filter((one) => !isUrgent(one))) {
+        for (const update of known.news(waiting.entry)) known.note(update);
+        this.#bytes -= waiting.bytes;
+      }
+      this.#queue = this.#queue.filter(isUrgent);
+      this.#dropped -= this.#spilled;
+    }
+    this.#spilled = 0;
+  }
+
+  /** Send the head of the queue, as many reports as fit into one call; false if none is new. */
+  async #deliverBatch(known: Known): Promise<boolean> {
     const draft = known.copy();
     const updates: Update[] = [];
     let taken = 0;
@@ -202,6 +271,7 @@ export class Sender {
     try {
       await this.#track(updates, known);
       for (const sent of this.#sending) this.#bytes -= sent.bytes;
+      return updates.length > 0;
     } catch (error) {
       this.#queue.unshift(...this.#sending);
       throw error;
@@ -213,7 +283,7 @@ export class Sender {
   /** Send updates, without those that are refused. A batch is applied as a whole or not at all. */
   async #track(updates: readonly Update[], known: Known): Promise<void> {
     if (updates.length === 0) return;
-    const refusal = await this.#refusal(updates);
+    const refusal = await this.#refusal(updates, known);
     if (!refusal) {
       for (const update of updates) known.note(update);
       return;
@@ -233,11 +303,20 @@ export class Sender {
     await this.#track(updates.slice(middle), known);
   }
 
-  async #refusal(updates: readonly Update[]): Promise<FlowflareError | undefined> {
+  async #refusal(updates: readonly Update[], known: Known): Promise<FlowflareError | undefined> {
     const variables = `{"updates":[${updates.map(updateText).join(",")}]}`;
     try {
-      const data = (await this.#connection.request(TRACK, variables)) as { track: Refusal };
-      return "code" in data.track ? refusedError(data.track) : undefined;
+      const data = (await this.#connection.request(TRACK, variables)) as {
+        track: Refusal | { followed?: boolean };
+      };
+      if ("code" in data.track) return refusedError(data.track);
+      if (!data.track.followed) known.history = "none";
+      else if (known.history === "none") {
+        // The first part of the history has just been recorded.
+        known.history = "recorded";
+        this.#followedAt = Date.now();
+      }
+      return undefined;
     } catch (error) {
       const isRefusal = error instanceof RequestError && !isTemporary(error) && !isDenial(error);
       if (isRefusal) return error;
@@ -257,8 +336,9 @@ export class Sender {
   }
 
   #stop(): void {
+    // Held reports are in the history.
+    if (!this.#isDelivered) this.#dropped += this.#queue.length + this.#sending.length;
     this.#stopped = true;
-    this.#dropped += this.#queue.length + this.#sending.length;
     this.#queue = [];
     cancel(this.#timer);
     this.#wake?.();
@@ -268,6 +348,11 @@ export class Sender {
 // After these errors no request will succeed.
 function isDenial(error: RequestError): boolean {
   return error instanceof UnauthenticatedError || error instanceof ForbiddenError;
+}
+
+/** True for a report that the service needs even if it follows the instance. */
+function isUrgent({ entry }: Waiting): boolean {
+  return entry.updates.some(hasStack);
 }
 
 /** An update changed so that the service may accept it. */

@@ -7,7 +7,7 @@ import { describe, isEngineStop, isPause, isRestart } from "./failures.ts";
 import type { Failure } from "./failures.ts";
 import { objectText, snapshot } from "./json.ts";
 import { Known } from "./plan.ts";
-import type { KnownStep } from "./plan.ts";
+import type { History, KnownStep } from "./plan.ts";
 import { Run } from "./run.ts";
 import type { InstanceKey } from "./run.ts";
 import { Sender } from "./sender.ts";
@@ -50,19 +50,28 @@ const LAST_ATTEMPTS = { limit: 6, delay: 1000, backoff: "exponential" } as const
 
 const STATE = `query State($instanceId: String!, $workflow: String!) {
   instance(instanceId: $instanceId, workflow: $workflow) {
-    run status steps { name occurrence status attemptCount }
+    run status following steps { name occurrence status attemptCount }
   }
 }`;
 const STATUS = `query Status($instanceId: String!, $workflow: String!) {
-  instance(instanceId: $instanceId, workflow: $workflow) { run status }
+  instance(instanceId: $instanceId, workflow: $workflow) { run status following }
+}`;
+const FOLLOWING = `query Following($instanceId: String!, $workflow: String!) {
+  instance(instanceId: $instanceId, workflow: $workflow) { status following }
 }`;
 
+interface Followed {
+  status: InstanceStatus;
+  following: "FOLLOWED" | "BEHIND" | "NOT_FOLLOWED";
+}
+
 interface State {
-  instance: {
-    run: number;
-    status: InstanceStatus;
-    steps?: { name: string; occurrence: number; status: StepStatus; attemptCount: number }[];
-  } | null;
+  instance:
+    | (Followed & {
+        run: number;
+        steps?: { name: string; occurrence: number; status: StepStatus; attemptCount: number }[];
+      })
+    | null;
 }
 
 /**
@@ -75,7 +84,7 @@ interface State {
  *
  * Returns what the body returns and throws what it throws. Tracking never throws: while the service
  * is away the reports are queued and sent again, and one line of the log counts the reports that
- * cannot be delivered.
+ * cannot be delivered. While the service follows the instance, it gets only the stacks of errors.
  */
 export async function trackWorkflow<S extends StepLike, T>(
   env: FlowflareEnv,
@@ -96,7 +105,11 @@ export async function trackWorkflow<S extends StepLike, T>(
     workflow: options.workflow ?? event.workflowName ?? "unnamed",
     instanceId: event.instanceId,
   };
-  const sender = new Sender(connection, () => recordOf(connection, key));
+  const sender = new Sender(
+    connection,
+    () => recordOf(connection, key),
+    () => historyOf(connection, key),
+  );
   const run = new Run(sender, key);
   const failures = new WeakMap<object, Failure>();
   // It has the methods of S; the types of their overloads are those of S.
@@ -120,7 +133,7 @@ export async function trackWorkflow<S extends StepLike, T>(
       if (isPause(error)) run.isPaused();
       // Reports without a number, because the record was not read yet, would be those of the next run.
       if (isRestart(error)) sender.drop("the run was restarted");
-      await run.delivered(STOP_LIMIT_MS);
+      await sender.flush(STOP_LIMIT_MS, { isEnd: true });
       throw error;
     }
     run.fails(failureOf(error, failures));
@@ -134,10 +147,11 @@ export async function trackWorkflow<S extends StepLike, T>(
 
 /** Deliver the remaining reports; if that fails, again in a step that the engine retries. */
 async function finish(step: StepLike, sender: Sender, timeLimitMs: number): Promise<void> {
-  if (await sender.flush(timeLimitMs)) return;
+  if (await sender.flush(timeLimitMs, { isEnd: true })) return;
   try {
     await step.do(LAST_STEP, { retries: LAST_ATTEMPTS }, async () => {
-      if (!(await sender.flush(timeLimitMs))) throw new Error("Flowflare does not answer.");
+      if (!(await sender.flush(timeLimitMs, { isEnd: true })))
+        throw new Error("Flowflare does not answer.");
       return true;
     });
   } catch (error) {
@@ -165,7 +179,21 @@ async function recordOf(connection: Connection, key: InstanceKey): Promise<Known
       { status, attempt: attemptCount },
     ],
   );
-  return new Known(instance.status, steps, instance.run);
+  return new Known(instance.status, steps, instance.run, history(instance));
+}
+
+/** State of the service's record of the engine's history; throws FlowflareError. */
+async function historyOf(connection: Connection, key: InstanceKey): Promise<History> {
+  const state = (await connection.request(FOLLOWING, objectText(key))) as {
+    instance: Followed | null;
+  };
+  return state.instance ? history(state.instance) : "none";
+}
+
+function history({ following, status }: Followed): History {
+  if (following !== "FOLLOWED") return "none";
+  // The first part of a history begins the run.
+  return status === "QUEUED" ? "awaited" : "recorded";
 }
 
 /** The engine's error for the result of a run; undefined if the engine accepts it. */

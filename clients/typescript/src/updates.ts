@@ -64,6 +64,12 @@ export function updateText(update: Update): string {
     : `{"instance":${objectText(update.instance)}}`;
 }
 
+/** True if the update has the stack of an error, which the engine's history lacks. */
+export function hasStack(update: Update): boolean {
+  const { error } = "step" in update ? update.step : update.instance;
+  return error?.stack !== undefined;
+}
+
 /** The update with its large values cut to previews; undefined if there is nothing to cut. */
 export function shortened(update: Update): Update | undefined {
   const members: object = "step" in update ? update.step : update.instance;

@@ -69,6 +69,14 @@ def bound(column: str) -> Expression:
     return lambda field: f"iif({field.alias}.{column} IN {field.bound_workflows()},'true','false')"
 
 
+def following() -> Expression:
+    """The state of the recording of an instance's history."""
+    return lambda field: (
+        f"iif({sql.is_followed(field.alias)},'\"FOLLOWED\"',"
+        f"iif({field.alias}.followed IS NULL,'\"NOT_FOLLOWED\"','\"BEHIND\"'))"
+    )
+
+
 def supplied(name: str) -> Expression:
     """A value that the mutation supplies."""
     return lambda field: f"json_quote({field.supplied(name)})"
@@ -88,6 +96,49 @@ def status_in(statuses: frozenset[InstanceStatus]) -> Expression:
     """True if the row's status is one of these."""
     listed = sql.in_list(sorted(statuses))
     return lambda field: f"iif({field.alias}.status IN {listed},'true','false')"
+
+
+# The errors in `stacks` that may be a row's own, with `{t}` for the alias of the row.
+_OF_RUN = "k.step='' AND k.run={t}.run AND k.instance="
+_STACKS = {
+    "instances": "stacks k WHERE " + _OF_RUN + "{t}.id",
+    "runs": "stacks k WHERE " + _OF_RUN + "{t}.instance",
+    "steps": (
+        "stacks k WHERE k.instance={t}.instance AND k.run={t}.run AND k.step={t}.name"
+        " AND k.occurrence={t}.occurrence AND k.attempt<={t}.attempt"
+    ),
+    "attempts": (
+        "steps s JOIN stacks k ON k.instance=s.instance AND k.run=s.run AND k.step=s.name"
+        " AND k.occurrence=s.occurrence AND k.attempt IN (0,{t}.number) WHERE s.id={t}.step"
+    ),
+}
+
+
+def error(table: str) -> Expression:
+    """The error of a row of `table`, null if it has none.
+
+    An error without a stack gets the one that was reported for it. The engine's message contains
+    the reported one: it may begin with the name of the error.
+    """
+
+    def expression(field: Field) -> str:
+        row, alias = field.alias, field.new_alias()
+        if all(part.name != "stack" for _, part in field.subfields()):
+            return same_row("error")(field)
+        reported = (
+            f"SELECT k.stack FROM {_STACKS[table].replace('{t}', row)}"
+            f" AND instr({row}.error->>'$.message',k.message)>0"
+            " ORDER BY k.attempt DESC LIMIT 1"
+        )
+        # The LIMIT has SQLite make the text once for all members.
+        source = (
+            f"SELECT iif({row}.error->>'$.stack' IS NULL,"
+            f"json_set({row}.error,'$.stack',({reported})),{row}.error) AS error LIMIT 1"
+        )
+        body = sql.subquery(field.body(alias), f"({source}) {alias}")
+        return f"iif({row}.error IS NULL,'null',{body})"
+
+    return expression
 
 
 def same_row(null_unless: str | None = None) -> Expression:

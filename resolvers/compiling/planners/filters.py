@@ -50,11 +50,11 @@ def identified(
     )
 
 
-def identified_value(field: Field, column: str, *, by_id: str, by_workflow: str | None) -> str:
-    """SQL of a column of the visible instance with an id (see visibility.py)."""
+def identified_value(field: Field, value: str, *, by_id: str, by_workflow: str | None) -> str:
+    """SQL of a value of the visible instance with an id (see visibility.py)."""
     return visibility.identified_value(
         field.principal.restrictions.shape,
-        column,
+        value,
         field.restriction,
         by_id=by_id,
         by_workflow=by_workflow,

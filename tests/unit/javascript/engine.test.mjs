@@ -20,7 +20,6 @@ beforeEach(() => {
     values: VALUES,
   });
   calls = [];
-  env.FOLLOWER_SHARDS = 0;
   statusOf = () => ({ status: "running" });
   const record = (/** @type {string} */ name) => async () => void calls.push(name);
   env.ORDER = {
@@ -38,7 +37,8 @@ beforeEach(() => {
 /**
  * Send requests with the limits of a test.
  * @param {{ method: string, id?: string, binding?: string, arguments?: string[] }[]} requests
- * @param {{ timeoutMs?: number, settleMs?: number, concurrency?: number }} [limits]
+ * @param {{ shards?: number, timeoutMs?: number, settleMs?: number,
+ *   concurrency?: number }} [limits]
  */
 const send = (requests, limits) =>
   sendRequests({
@@ -49,6 +49,7 @@ const send = (requests, limits) =>
       arguments: [],
       ...request,
     })),
+    shards: 0,
     timeoutMs: 1_000,
     settleMs: 0,
     concurrency: 10,
@@ -190,14 +191,12 @@ test("a request that fails does not prevent the others", async () => {
 });
 
 /**
- * Have a follower in `shards` objects; what it was handed.
- * @param {unknown} shards
+ * Have a follower; what it was handed.
  * @param {(call: number) => Promise<void>} [follow]
  */
-function withFollower(shards, follow = async () => {}) {
+function withFollower(follow = async () => {}) {
   /** @type {any[][]} */
   const handed = [];
-  env.FOLLOWER_SHARDS = shards;
   env.FOLLOWER = {
     idFromName: (/** @type {string} */ name) => name,
     get: (/** @type {string} */ name) => ({
@@ -211,10 +210,10 @@ function withFollower(shards, follow = async () => {}) {
 }
 
 test("the follower gets the instances that are started and acted on, always in the same object", async () => {
-  const handed = withFollower("8");
+  const handed = withFollower();
   await send(
     [{ method: "create", arguments: ["1"] }, { method: "pause" }, { method: "getStatus" }],
-    { concurrency: 1 },
+    { shards: 8, concurrency: 1 },
   );
   await background();
   assert.deepEqual(
@@ -227,23 +226,35 @@ test("the follower gets the instances that are started and acted on, always in t
   assert.equal(handed[0][0], handed[1][0]);
 });
 
-for (const shards of [undefined, "0", 0, "none", -1]) {
-  test(`nothing is followed with ${shards} as FOLLOWER_SHARDS`, async () => {
-    const handed = withFollower(shards);
-    await send([{ method: "create", arguments: ["1"] }]);
-    await background();
-    assert.deepEqual(handed, []);
-  });
-}
+test("an instance is handed over on its own, without a call of the engine", async () => {
+  const handed = withFollower();
+  assert.deepEqual(
+    await send([{ method: "follow" }, { method: "followToEnd", id: "i-2" }], { shards: 1 }),
+    [{}, {}],
+  );
+  await background();
+  assert.deepEqual(handed, [
+    ["shard-0", "order", "ORDER", "i-1", false],
+    ["shard-0", "order", "ORDER", "i-2", true],
+  ]);
+  assert.deepEqual(calls, []);
+});
+
+test("nothing is followed without shards", async () => {
+  const handed = withFollower();
+  await send([{ method: "create", arguments: ["1"] }, { method: "follow" }]);
+  await background();
+  assert.deepEqual(handed, []);
+});
 
 test("instances are spread over the followers", async () => {
-  const handed = withFollower(4);
+  const handed = withFollower();
   const requests = Array.from({ length: 40 }, (_, n) => ({
     method: "create",
     id: `i-${n}`,
     arguments: ["1"],
   }));
-  await send(requests);
+  await send(requests, { shards: 4 });
   await background();
   assert.deepEqual([...new Set(handed.map(([name]) => name))].sort(), [
     "shard-0",
@@ -255,8 +266,8 @@ test("instances are spread over the followers", async () => {
 
 test("a follower that is not reached is called once more, and the action succeeds", async (t) => {
   const errors = t.mock.method(console, "error", () => {});
-  const handed = withFollower(1, () => Promise.reject(new Error("overloaded")));
-  assert.deepEqual(await send([{ method: "create", arguments: ["1"] }]), [{}]);
+  const handed = withFollower(() => Promise.reject(new Error("overloaded")));
+  assert.deepEqual(await send([{ method: "create", arguments: ["1"] }], { shards: 1 }), [{}]);
   await background();
   assert.equal(handed.length, 2);
   assert.equal(errors.mock.callCount(), 1);
@@ -265,8 +276,8 @@ test("a follower that is not reached is called once more, and the action succeed
 test("a termination waits for the follower, but not longer than for its effect", async () => {
   /** @type {() => void} */
   let recorded = () => {};
-  const handed = withFollower(1, () => new Promise((done) => (recorded = done)));
-  await send([{ method: "terminate" }], { settleMs: 20 });
+  const handed = withFollower(() => new Promise((done) => (recorded = done)));
+  await send([{ method: "terminate" }], { shards: 1, settleMs: 20 });
   assert.deepEqual(handed, [["shard-0", "order", "ORDER", "i-1", true]]);
   recorded();
   await background();

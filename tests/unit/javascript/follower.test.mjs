@@ -1,150 +1,221 @@
 import assert from "node:assert/strict";
 import test, { beforeEach, mock } from "node:test";
 import { Follower } from "../../../follower_do/follower.mjs";
-import { env } from "../../support/cloudflare_workers.mjs";
 import { installFollower } from "../../support/follower.mjs";
 import { ObjectStorage } from "../../support/platform.mjs";
 
 const INSTANCE = { workflow: "w", binding: "W", id: "i" };
+const MINUTE_MS = 60_000;
 
 /** @type {ObjectStorage} */
 let storage;
 /** @type {Follower} */
 let follower;
-/** @type {any[][]} the calls of Python */
-let calls;
-/** @type {object[]} the results of its `begin`, and of its `record` */
+/** @type {any[]} the jobs */
+let jobs;
+/** @type {object[]} the courses of `begin`, and of `record` */
 let begun;
 /** @type {object[]} */
 let courses;
-/** @type {(after: number) => any} what opening a history gives; throws if it fails */
-let subscribe;
+/** @type {(after: number) => any} the parts that a reader reads; throws if it cannot be opened */
+let parts;
+let closed = 0;
+
+/** A part with these events. @param {...number} ids */
+const part = (...ids) => ({
+  events: JSON.stringify(ids.map((id) => ({ id }))),
+  count: ids.length,
+  bytes: 0,
+  isOver: false,
+  isSpent: false,
+});
+
+/** The entrypoint that opens histories. */
+const histories = {
+  open: async (
+    /** @type {string} */ binding,
+    /** @type {string} */ id,
+    /** @type {number} */ after,
+  ) => {
+    assert.equal(binding, "W");
+    const waiting = parts(after);
+    return {
+      began: async () => 5,
+      read: async () => {
+        const next = waiting.shift();
+        if (next instanceof Error) throw next;
+        return next ?? new Promise(() => {});
+      },
+      [/** @type {any} */ (Symbol).dispose]: () => void (closed += 1),
+    };
+  },
+};
+
+/** @param {object} [settings] */
+function install(settings) {
+  installFollower(settings, (job) => {
+    jobs.push(job);
+    if (job.begin) return begun.shift() ?? { reading: jobs.length, after: 0 };
+    if (job.fail) return {};
+    return courses.shift() ?? { forget: true };
+  });
+}
 
 beforeEach(() => {
   mock.method(console, "warn", () => {});
   storage = new ObjectStorage();
-  [calls, begun, courses] = [[], [], []];
-  installFollower(
-    {},
-    {
-      begin: (...values) => {
-        calls.push(["begin", ...values]);
-        return begun.shift() ?? { reading: calls.length, after: 0 };
-      },
-      record: (reading, events, isOver) => {
-        calls.push(["record", events.map(({ id }) => id), isOver]);
-        return courses.shift() ?? { ended: true };
-      },
-    },
-  );
-  subscribe = () => events(1, 2);
-  env.W = {
-    get: async () => ({
-      subscribe: async (/** @type {any} */ { cursor = 0 }) => subscribe(cursor),
-    }),
-  };
+  [jobs, begun, courses, closed] = [[], [], [], 0];
+  install();
+  parts = () => [part(1, 2)];
   follower = open();
 });
 
-const open = () => new Follower(/** @type {any} */ ({ storage }));
-const rows = () => JSON.parse(follower.status());
-
-/** A subscription with these events and no end. @param {...number} ids */
-const events = (...ids) => ({
-  next: () => {
-    const id = ids.shift();
-    if (id === undefined) return new Promise(() => {});
-    return Promise.resolve({ done: false, value: { eventId: id, timestamp: id, type: "t" } });
-  },
-});
-
-/** A subscription that fails. @param {string} message */
-const failing = (message) => ({ next: () => Promise.reject(new Error(message)) });
+const open = () => {
+  const ctx = { storage, exports: { WorkflowHistories: histories } };
+  return new Follower(/** @type {any} */ (ctx));
+};
+const rows = () => JSON.parse(follower.status()).instances;
+/** The jobs without what a test is not about. */
+const done = () =>
+  jobs.map(({ begin, record, events, fail }) => {
+    if (begin) return ["begin", ...begin];
+    if (fail) return ["fail", ...fail];
+    return ["record", record, JSON.parse(events).map((/** @type {any} */ { id }) => id)];
+  });
 
 /** Wait until nothing is open. */
 async function settled() {
   const deadline = Date.now() + 2_000;
   do {
     assert(Date.now() < deadline, follower.status());
-    await new Promise((done) => setTimeout(done, 5));
+    await new Promise((then) => setTimeout(then, 5));
   } while (rows().some((/** @type {any} */ { isOpen }) => isOpen));
 }
 
-test("an instance is followed to its end and then forgotten", async () => {
+/** Let the alarm fire at a time. @param {number} now */
+async function alarmAt(now, which = follower) {
+  mock.timers.enable({ apis: ["Date"], now });
+  const alarm = which.onAlarm();
+  mock.timers.reset();
+  await alarm;
+}
+
+test("an instance is followed until it is to be forgotten", async () => {
   await follower.follow(INSTANCE, true);
-  assert.deepEqual(calls, [
-    ["begin", "w", "i", false],
-    ["record", [1, 2], false],
+  assert.deepEqual(done(), [
+    ["begin", "w", "i"],
+    ["record", 1, [1, 2]],
   ]);
   assert.deepEqual(rows(), []);
-  assert.equal(storage.alarm, null);
+  assert.equal(closed, 1);
 });
 
 test("while a history is open the alarm is set, in case the object is evicted", async () => {
+  parts = () => [];
   await follower.follow(INSTANCE);
-  const [{ due, isOpen }] = rows();
-  assert(isOpen);
-  assert(due > Date.now() && due <= Date.now() + 2_000);
-  assert.equal(storage.alarm, due);
-  await settled();
+  assert(rows()[0].isOpen);
+  const alarm = storage.alarm ?? 0;
+  assert(alarm > Date.now() && alarm <= Date.now() + 1_000);
   // Another object takes over from the storage.
-  await follower.follow({ ...INSTANCE, id: "j" });
   const late = open();
-  mock.timers.enable({ apis: ["Date"], now: Date.now() + 5_000 });
-  calls.length = 0;
+  jobs.length = 0;
   await late.onAlarm();
-  mock.timers.reset();
-  assert.deepEqual(calls[0], ["begin", "w", "j", false]);
-  await settled();
+  assert.deepEqual(done(), [["begin", "w", "i"]]);
 });
 
-test("a history is read from the event that Python names, and what is not recorded is passed again", async () => {
-  begun = [{ reading: 1, after: 6 }];
-  courses = [{ next: 7 }, { next: 8 }];
+test("a history is read from the event that Python names, and its run's beginning told once", async () => {
+  begun = [{ reading: 7, after: 6, hasBegun: true }];
+  courses = [{ next: true, waitMs: 5 }];
   /** @type {number[]} */
   const cursors = [];
-  subscribe = (after) => (cursors.push(after), events(7, 8));
+  parts = (after) => (cursors.push(after), [part(7, 8), part()]);
   await follower.follow(INSTANCE, true);
   assert.deepEqual(cursors, [6]);
-  assert.deepEqual(calls.slice(1), [
-    ["record", [7, 8], false],
-    ["record", [8], false],
-    ["record", [], false],
+  assert.deepEqual(done().slice(1), [
+    ["record", 7, [7, 8]],
+    ["record", 7, []],
   ]);
+  assert.deepEqual(
+    jobs.slice(1).map(({ began }) => began),
+    [5, null],
+  );
 });
 
-test("a search begins another reading", async () => {
-  courses = [{ again: true, search: true }, { again: true }];
+test("another reading begins if Python asks for one, or a reader is spent", async () => {
+  courses = [{ again: true }];
+  const readers = [[part(1)], [{ ...part(), isSpent: true }], [part(1)]];
+  parts = () => readers.shift();
   await follower.follow(INSTANCE, true);
-  const searches = calls.filter(([name]) => name === "begin").map((call) => call[3]);
-  assert.deepEqual(searches, [false, true, false]);
+  assert.equal(jobs.filter(({ begin }) => begin).length, 3);
+  assert.equal(closed, 3);
+});
+
+test("parts that come at once are one batch, unless one must be alone", async () => {
+  /** @type {number[]} */
+  const batches = [];
+  installFollower({}, (job) => {
+    jobs.push(job);
+    return job.begin ? { reading: 1, after: 0 } : (courses.shift() ?? { forget: true });
+  });
+  const perform = JSON.parse;
+  mock.method(JSON, "parse", (/** @type {string} */ text, /** @type {any} */ revive) => {
+    const value = perform(text, revive);
+    if (Array.isArray(value) && value[0]?.record) batches.push(value.length);
+    return value;
+  });
+  const alone = { again: true, isAlone: true };
+  courses = [alone, alone, alone];
+  await Promise.all(["i", "j", "k"].map((id) => follower.follow({ ...INSTANCE, id }, true)));
+  mock.restoreAll();
+  // Python parses a batch twice here.
+  assert.deepEqual([...new Set(batches)], [3, 1]);
+});
+
+test("an invocation ends before its statements are spent, and the alarm begins another", async () => {
+  install({ statements: 30, partStatements: 14, eventStatements: 3 });
+  follower = open();
+  parts = () => [part(1, 2), part(3, 4, 5, 6, 7, 8)];
+  courses = [{ next: true, waitMs: 5 }];
+  await follower.follow(INSTANCE);
+  await new Promise((then) => setTimeout(then, 20));
+  // The second part needs 32 statements, more than any invocation has, so it would wait for ever.
+  assert.deepEqual(done().slice(1), [["record", 1, [1, 2]]]);
+  assert((storage.alarm ?? Infinity) <= Date.now());
+});
+
+test("an instance whose history is not to be read any more is forgotten", async () => {
+  installFollower({}, (job) =>
+    job.begin ? { reading: 1, after: 0 } : { forget: Boolean(job.fail) },
+  );
+  parts = () => [new Error("(instance.not_found) Provided id does not exist")];
+  await follower.follow(INSTANCE);
+  await settled();
+  assert.deepEqual(rows(), []);
 });
 
 test("an instance that is due later is closed, and the alarm opens it again", async () => {
-  const due = Date.now() + 60_000;
+  const due = Date.now() + MINUTE_MS;
   courses = [{ due }];
   await follower.follow(INSTANCE);
   await settled();
   assert.deepEqual(rows(), [{ workflow: "w", id: "i", due, failures: 0, isOpen: false }]);
+  jobs.length = 0;
+  await follower.onAlarm();
+  assert.deepEqual(jobs, []);
   assert.equal(storage.alarm, due);
-  calls.length = 0;
-  await follower.onAlarm();
-  assert.deepEqual(calls, []);
-  mock.timers.enable({ apis: ["Date"], now: due });
-  await follower.onAlarm();
-  mock.timers.reset();
+  await alarmAt(due);
   await settled();
-  assert.equal(calls.length, 2);
+  assert.equal(jobs.length, 2);
   assert.deepEqual(rows(), []);
 });
 
 test("an instance that is followed again while it is read is read once more", async () => {
-  const due = Date.now() + 60_000;
+  const due = Date.now() + MINUTE_MS;
   courses = [{ due }, { due }];
   await follower.follow(INSTANCE);
   await follower.follow(INSTANCE);
   await settled();
-  assert.equal(calls.filter(([name]) => name === "begin").length, 2);
+  assert.equal(jobs.filter(({ begin }) => begin).length, 2);
 });
 
 test("other instances do not put the alarm off", async () => {
@@ -153,48 +224,76 @@ test("other instances do not put the alarm off", async () => {
   await follower.follow(INSTANCE);
   await settled();
   await follower.follow({ ...INSTANCE, id: "j" });
-  assert.equal(storage.alarm, due);
+  assert((storage.alarm ?? Infinity) <= due);
   await settled();
 });
 
+test("only so many histories are open at once, and the others follow", async () => {
+  install({ open: 2 });
+  follower = open();
+  /** @type {((part: object) => void)[]} */
+  const waiting = [];
+  parts = () => [new Promise((then) => waiting.push(then))];
+  for (const id of ["a", "b", "c"]) await follower.follow({ ...INSTANCE, id });
+  await new Promise((then) => setTimeout(then, 10));
+  assert.deepEqual(
+    rows().map((/** @type {any} */ { isOpen }) => isOpen),
+    [true, true, false],
+  );
+  waiting[0](part(1));
+  await new Promise((then) => setTimeout(then, 10));
+  await alarmAt(Date.now() + 10);
+  await new Promise((then) => setTimeout(then, 10));
+  for (const then of waiting) then(part(1));
+  await settled();
+  assert.deepEqual(rows(), []);
+});
+
 test("the time after a failure doubles up to a maximum, until a reading succeeds", async () => {
-  subscribe = () => failing("the engine is away");
+  parts = () => [new Error("the engine is away")];
   for (const [n, expected] of [100, 200, 350, 350].entries()) {
     const before = Date.now();
     if (n === 0) await follower.follow(INSTANCE);
-    else {
-      mock.timers.enable({ apis: ["Date"], now: rows()[0].due });
-      const alarm = follower.onAlarm();
-      mock.timers.reset();
-      await alarm;
-    }
+    else await alarmAt(rows()[0].due);
     await settled();
     const delay = rows()[0].due - before;
     assert(delay >= expected && delay < expected + 90, `${delay} ms, not ${expected}`);
     assert.equal(rows()[0].failures, n + 1);
+    assert.deepEqual(done().at(-1), ["fail", "w", "i"]);
+    assert.equal(jobs.at(-1).failures, n + 1);
   }
-  subscribe = () => events(1);
-  courses = [{ due: Date.now() + 60_000 }];
+  parts = () => [part(1)];
+  courses = [{ due: Date.now() + MINUTE_MS }];
   await follower.follow(INSTANCE);
   await settled();
   assert.equal(rows()[0].failures, 0);
 });
 
 test("an instance that is about to end is read again at once if its history fails", async () => {
-  const answers = [failing("Aborting engine: User called terminate"), events(1)];
-  subscribe = () => answers.shift();
+  const answers = [[new Error("Aborting engine: User called terminate")], [part(1)]];
+  parts = () => answers.shift();
   await follower.follow(INSTANCE, true);
   assert.deepEqual(rows(), []);
 });
 
-test("a missing binding is a failure like others", async () => {
-  await follower.follow({ ...INSTANCE, binding: "OTHER" }, true);
+test("a history that cannot be opened in time is a failure, and is closed when it opens", async () => {
+  /** @type {(history: any) => void} */
+  let opens = () => {};
+  const ctx = {
+    storage,
+    exports: { WorkflowHistories: { open: () => new Promise((then) => (opens = then)) } },
+  };
+  follower = new Follower(/** @type {any} */ (ctx));
+  await follower.follow(INSTANCE);
   await settled();
-  assert.equal(rows()[0].failures > 0, true);
+  assert.equal(rows()[0].failures, 1);
+  opens({ [/** @type {any} */ (Symbol).dispose]: () => void (closed += 1) });
+  await new Promise((then) => setTimeout(then));
+  assert.equal(closed, 1);
 });
 
 test("ids that are names of an object's members are ids like others", async () => {
-  const due = Date.now() + 60_000;
+  const due = Date.now() + MINUTE_MS;
   courses = [{ due }, { due }];
   for (const id of ["__proto__", "constructor"]) await follower.follow({ ...INSTANCE, id });
   await settled();

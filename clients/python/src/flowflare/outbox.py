@@ -24,9 +24,18 @@ LINGER_S = 0.25
 """Time that the end of a step waits for the start of the next, to travel in one call."""
 FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 10.0
+HOLD_S = 30.0
+"""Time after which the service is asked again whether it follows the instance."""
+_WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Times to wait, one after the other, for the first part of a history."""
 _RUN_MISMATCH = "RUN_MISMATCH"
 
 _log = logging.getLogger("flowflare")
+
+
+History = Literal["none", "awaited", "recorded"]
+"""State of the service's record of the engine's history of an instance. With a history it needs no
+updates. One that is `awaited` will be recorded, unless its first part cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +49,30 @@ class Update:
     ends_step: bool = False
     creates: bool = False
     """True if the service would refuse all later updates without this one; never dropped then."""
+    is_needed: bool = False
+    """True if it has what the engine's history lacks: a stack, a reference, or metadata."""
 
 
 class Service(Protocol):
     """Accepts updates."""
 
-    async def track(self, updates: Sequence[Update]) -> None:
-        """Apply them all, or raise a FlowflareError."""
+    async def track(self, updates: Sequence[Update]) -> bool:
+        """Apply them all, or raise a FlowflareError. True if the service follows the instance."""
+        ...
+
+    async def history(self) -> History:
+        """State of the service's record of the engine's history; may raise a FlowflareError."""
+        ...
 
 
 class Outbox:
     """The updates of one run. There is one sender at a time, so that retries keep the order too; a
     repeated update changes nothing in the service. Once a restart of the instance has begun the
-    next run, all updates are dropped."""
+    next run, all updates are dropped.
+
+    If the service follows the instance, it has most updates from the engine's history. They are
+    then held until the service is asked again: if it still follows, they are dropped, else sent.
+    Those that it needs are sent at once, after the updates before them."""
 
     def __init__(
         self,
@@ -62,6 +82,7 @@ class Outbox:
         max_updates: int = MAX_UPDATES,
         max_bytes: int = MAX_BYTES,
         linger_s: float = LINGER_S,
+        hold_s: float = HOLD_S,
         first_retry_s: float = FIRST_RETRY_S,
     ) -> None:
         self._service = service
@@ -69,6 +90,7 @@ class Outbox:
         self._max_updates = max_updates
         self._max_bytes = max_bytes
         self._linger_s = linger_s
+        self._hold_s = hold_s
         self._first_retry_s = first_retry_s
         self._queue: list[Update] = []
         self._bytes = 0
@@ -81,6 +103,11 @@ class Outbox:
         self._uncertain = 0
         self._failures = 0
         self._is_superseded = False
+        # The history, the time at which the service said last that it has it, and the number of
+        # updates that were dropped since then.
+        self._history: History = "none"
+        self._followed_at = 0.0
+        self._spilled = 0
         self._one_at_a_time = asyncio.Lock()
         self._sender: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +123,14 @@ class Outbox:
         """True if the last call failed, so that no caller should wait for the next one."""
         return self._failures > 0
 
+    @property
+    def _holds(self) -> bool:
+        return self._history != "none"
+
+    @property
+    def _has_needed(self) -> bool:
+        return any(update.is_needed for update in self._queue)
+
     def put(self, *updates: Update) -> None:
         """Queue updates; they are sent with the next `flush`, or after a short time without one."""
         if self._is_superseded:
@@ -107,9 +142,15 @@ class Outbox:
         self._drop_excess()
         self._linger()
 
+    def note_history(self, history: History) -> None:
+        """Record what the service has said of the engine's history."""
+        self._history = history
+        self._followed_at = asyncio.get_running_loop().time()
+
     async def flush(self) -> None:
-        """Send the queue and wait until it has arrived; does not wait while the service is away."""
-        if not self._queue:
+        """Send the queue and wait until it has arrived; does not wait while the service is away, or
+        for updates that are held."""
+        if not self._queue or (self._holds and not self._has_needed):
             return
         self._start()
         if self.is_away:
@@ -165,7 +206,10 @@ class Outbox:
         """Send the queue after a short time, unless a `flush` sends it first."""
         if self._queue and self._timer is None and self._sender is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._linger_s, self._start)
+            delay = self._linger_s
+            if self._holds:
+                delay = max(0, self._followed_at + self._hold_s - loop.time())
+            self._timer = loop.call_later(delay, self._start)
 
     def _start(self) -> None:
         self._cancel_timer()
@@ -192,10 +236,52 @@ class Outbox:
     async def _send_batch(self) -> None:
         """Send the oldest updates; raises Unreachable, and then they stay.
 
-        If the run is no longer the current one, all updates are dropped.
+        If the run is no longer the current one, all updates are dropped. If the service follows the
+        instance, those that it does not need are dropped.
         """
         if not self._queue:
             return
+        if self._history == "none" or (self._history == "recorded" and self._has_needed):
+            await self._send_next()
+        else:
+            await self._ask()
+        if self._holds:
+            self._drop_held()
+        elif self._spilled:
+            self._lose(self._spilled)
+            self._spilled = 0
+
+    async def _ask(self) -> None:
+        """Ask whether the service still has the history; raises Unreachable, also if the first part
+        of it is awaited for too long."""
+        for pause in (*_WAITS_S, None):
+            self.calls += 1
+            try:
+                history = await self._service.history()
+            except Unreachable:
+                raise
+            except Exception:
+                # The updates are sent then, which shows what is wrong.
+                history = "none"
+            self._failures = 0
+            if history != "awaited":
+                self.note_history(history)
+                return
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise Unreachable("the engine's history is not recorded yet")
+
+    def _drop_held(self) -> None:
+        """Drop the updates that the service has from the history."""
+        kept = [update for update in self._queue if update.is_needed]
+        self._gone += len(self._queue) - len(kept)
+        self._queue = kept
+        self._bytes = sum(len(update.members) for update in kept)
+        self._spilled = 0
+        self._wake()
+
+    async def _send_next(self) -> None:
+        """Send the oldest updates; raises Unreachable, and then they stay."""
         batch = self._batch()
         self._in_flight = len(batch)
         try:
@@ -221,7 +307,8 @@ class Outbox:
         """
         self.calls += 1
         try:
-            await self._service.track(batch)
+            # Without a history before, it is now that its first part is recorded.
+            self.note_history("recorded" if await self._service.track(batch) else "none")
         except Unreachable:
             self._uncertain = max(self._uncertain, self._gone + len(batch))
             raise
@@ -305,11 +392,14 @@ class Outbox:
             self._bytes -= len(self._queue.pop(oldest).members)
             self._gone += 1
             dropped += 1
-        if dropped:
-            self.lost += dropped
-            _log.error(
-                "%s: too many updates are waiting; dropped the oldest %d", self._subject, dropped
-            )
+        if self._holds:
+            self._spilled += dropped
+        elif dropped:
+            self._lose(dropped)
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        _log.error("%s: too many updates are waiting; dropped the oldest %d", self._subject, count)
 
     def _stop(self) -> None:
         """Cancel the sender; called between two calls, or when the last call no longer matters."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowflare.outbox import Update
+    from flowflare.outbox import History, Update
     from flowflare.runs import Run
     from flowflare.service import Flowflare, Nowhere
 
@@ -22,14 +22,30 @@ class Reports:
         self._service = service
         self._run = run
 
-    async def recall(self) -> None:
-        """Continue the run from the record. Raises FlowflareError if it cannot be read."""
+    async def recall(self) -> History:
+        """Continue the run from the record, and return its part on the engine's history. Raises
+        FlowflareError if it cannot be read."""
         run = self._run
-        run.recall(await self._service.look(run.instance_id, workflow=run.workflow))
+        found = await self._service.look(run.instance_id, workflow=run.workflow)
+        run.recall(found)
+        return _history(found)
 
-    async def track(self, updates: Sequence[Update]) -> None:
-        """Apply updates, all of them or none. Raises FlowflareError."""
+    async def track(self, updates: Sequence[Update]) -> bool:
+        """Apply updates, all of them or none; True if the service follows the instance. Raises
+        FlowflareError."""
         run = self._run
         if run.number is None:
             run.identify(await self._service.look(run.instance_id, workflow=run.workflow))
-        await self._service.track([run.text_of(update) for update in updates])
+        return await self._service.track([run.text_of(update) for update in updates])
+
+    async def history(self) -> History:
+        """State of the service's record of the engine's history. Raises FlowflareError."""
+        run = self._run
+        return _history(await self._service.following(run.instance_id, workflow=run.workflow))
+
+
+def _history(found: Mapping[str, Any] | None) -> History:
+    if found is None or found.get("following") != "FOLLOWED":
+        return "none"
+    # The first part of a history begins the run.
+    return "awaited" if found["status"] == "QUEUED" else "recorded"

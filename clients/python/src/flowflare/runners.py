@@ -47,10 +47,10 @@ class tracked:  # noqa: N801 - it is called like a function
             service = found(lambda: Flowflare.from_env(service), str(event["instanceId"]))
         creation = ""
         if (payload := event.get("payload")) is not None:
-            creation += f',"input":{json_text(payload)}'
-        if metadata is not None:
-            creation += f',"metadata":{json_text(metadata)}'
+            creation = f',"input":{json_text(payload)}'
         run = Run(str(event["instanceId"]), workflow, creation)
+        if metadata is not None:
+            run.metadata = f',"metadata":{json_text(metadata)}'
         if reference is not None:
             ref_type, ref_id = reference
             run.reference = f',"reference":{encode({"refType": ref_type, "refId": ref_id})}'

@@ -61,7 +61,9 @@ class Run:
     workflow: str | None
     """Name of the workflow; if it is None, that of the record is used."""
     creation: str = ""
-    """JSON of further members of the first update: `input`, `metadata`."""
+    """JSON of a further member of the first update, `input`."""
+    metadata: str = ""
+    """JSON of the `metadata` in the first update."""
     reference: str = ""
     """JSON of the `reference` in the first update, unless the record has one."""
     reported: str | None = None
@@ -95,7 +97,9 @@ class Run:
         self.identify(found)
         if found is None:
             return
-        self.begun = found["status"] != "QUEUED"
+        # A service that follows may have recorded the beginning first, without what it lacks.
+        is_new = found.get("following") == "FOLLOWED" and found["steps"] == []
+        self.begun = found["status"] != "QUEUED" and not is_new
         self.reported = found["status"]
         if found["reference"] is not None:
             self.reference = ""
@@ -177,7 +181,7 @@ class Run:
 
     def fails(self, error: Described) -> list[Update]:
         """The run has raised."""
-        return self._ends("ERRORED", f',"error":{encode(error)}')
+        return self._ends("ERRORED", f',"error":{encode(error)}', is_needed="stack" in error)
 
     def _beginning(self) -> list[Update]:
         """The update that begins the run, and creates the instance if it is not tracked yet."""
@@ -185,8 +189,16 @@ class Run:
             return self._status() if self.reported == "UNKNOWN" else []
         self.begun = True
         self.reported = "RUNNING"
-        members = '"status":"RUNNING"' + self.creation + self.reference
-        return [Update("instance", members, "the start of the instance", creates=True)]
+        given = self.metadata + self.reference
+        return [
+            Update(
+                "instance",
+                '"status":"RUNNING"' + self.creation + given,
+                "the start of the instance",
+                creates=True,
+                is_needed=bool(given),
+            )
+        ]
 
     def _pause_begins(self, step: Step) -> list[Update]:
         updates = self._beginning()
@@ -216,10 +228,10 @@ class Run:
         until_text = f',"sleepUntil":"{serialize_datetime(until)}"' if until is not None else ""
         return [_instance(status, until_text)]
 
-    def _ends(self, status: str, more: str) -> list[Update]:
+    def _ends(self, status: str, more: str, *, is_needed: bool = False) -> list[Update]:
         updates = self._beginning()
         self.reported = status
-        return [*updates, _instance(status, more)]
+        return [*updates, _instance(status, more, is_needed=is_needed)]
 
     def _moved(
         self, step: Step, status: str, more: Mapping[str, Any], *, output: Recorded | None = None
@@ -235,12 +247,18 @@ class Run:
         members = f'"name":{json.dumps(step.name)},{encode(fields)[1:-1]}'
         if output is not None:
             members += f",{output.as_output}"
-        ends_step = status in _STEP_TERMINAL
-        return Update("step", members, f"{_shown(step)} {status}", ends_step=ends_step)
+        return Update(
+            "step",
+            members,
+            f"{_shown(step)} {status}",
+            ends_step=status in _STEP_TERMINAL,
+            is_needed="stack" in more.get("error", ()),
+        )
 
 
-def _instance(status: str, more: str) -> Update:
-    return Update("instance", f'"status":"{status}"{more}', f"the instance's status {status}")
+def _instance(status: str, more: str, *, is_needed: bool = False) -> Update:
+    label = f"the instance's status {status}"
+    return Update("instance", f'"status":"{status}"{more}', label, is_needed=is_needed)
 
 
 def _shown(step: Step) -> str:

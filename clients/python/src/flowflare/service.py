@@ -21,13 +21,17 @@ _MAX_DEPTH = MAX_LEVELS + 20
 
 _TRACK = (
     "mutation Track($updates: [TrackingUpdate!]!) { track(updates: $updates)"
-    " { __typename ... on Error { code message } } }"
+    " { __typename ... on TrackPayload { followed } ... on Error { code message } } }"
 )
 _LOOK = (
     "query Look($id: String!, $workflow: String, $steps: Boolean!) {"
     " instance(instanceId: $id, workflow: $workflow) {"
-    " workflow { name } reference { refType refId } status run"
+    " workflow { name } reference { refType refId } status following run"
     " steps @include(if: $steps) { name occurrence status } } }"
+)
+_FOLLOWING = (
+    "query Following($id: String!, $workflow: String) {"
+    " instance(instanceId: $id, workflow: $workflow) { status following } }"
 )
 
 
@@ -88,23 +92,33 @@ class Flowflare(TransportOwner):
         body = json.dumps({"query": query, "variables": dict(variables or {})}, allow_nan=False)
         return await self._execute(body)
 
-    async def track(self, updates: Sequence[str]) -> None:
-        """Apply `TrackingUpdate`s, each given as JSON text, in one transaction. Raises Refused if
-        one of them is refused; none is applied then. The code is RUN_MISMATCH if one names another
-        `run` than the current one."""
+    async def track(self, updates: Sequence[str]) -> bool:
+        """Apply `TrackingUpdate`s, each given as JSON text, in one transaction. Returns True if one
+        of them is about an instance that the service follows, on which they have no effect. Raises
+        Refused if one of them is refused; none is applied then. The code is RUN_MISMATCH if one
+        names another `run` than the current one."""
         query = json.dumps(_TRACK)
         body = f'{{"query":{query},"variables":{{"updates":[{",".join(updates)}]}}}}'
         result = (await self._execute(body))["track"]
         if result["__typename"] != "TrackPayload":
             raise Refused(result["code"], result["message"])
+        return bool(result.get("followed"))
+
+    async def following(
+        self, instance_id: str, *, workflow: str | None = None
+    ) -> dict[str, Any] | None:
+        """Read `status` and `following` of an instance; None if it is not tracked."""
+        variables = {"id": instance_id, "workflow": workflow}
+        found: dict[str, Any] | None = (await self.execute(_FOLLOWING, variables))["instance"]
+        return found
 
     async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
         """Read the current state of an instance; None if it is not tracked.
 
-        It has `workflow` (its `name`), `reference` (`refType`, `refId`), `status`, `run`, and the
-        `steps` of that run (`name`, `occurrence`, `status`), which are None if they are too large
-        to be read. Without `workflow` it raises Refused with the code AMBIGUOUS if instances of
-        several workflows have the id.
+        It has `workflow` (its `name`), `reference` (`refType`, `refId`), `status`, `following`,
+        `run`, and the `steps` of that run (`name`, `occurrence`, `status`), which are None if they
+        are too large to be read. Without `workflow` it raises Refused with the code AMBIGUOUS if
+        instances of several workflows have the id.
         """
         variables = {"id": instance_id, "workflow": workflow}
         try:
@@ -134,8 +148,15 @@ class Flowflare(TransportOwner):
 class Nowhere:
     """Stands in for a service that is not configured: the run continues untracked."""
 
-    async def track(self, updates: Sequence[str]) -> None:
+    async def track(self, updates: Sequence[str]) -> bool:
         """Drop the updates."""
+        return False
+
+    async def following(
+        self, instance_id: str, *, workflow: str | None = None
+    ) -> dict[str, Any] | None:
+        """No instance is known."""
+        return None
 
     async def look(self, instance_id: str, *, workflow: str | None = None) -> dict[str, Any] | None:
         """No instance is known."""

@@ -177,7 +177,7 @@ class TrackedStep:
     async def begin(self) -> None:
         """Read the service's record: the run's number, and the steps that are recorded already."""
         try:
-            await self._reports.recall()
+            self._outbox.note_history(await self._reports.recall())
         except Unreachable as error:
             # Then the steps that the engine remembers are reported again, without effect.
             self._outbox.note_failure(error)

@@ -63,6 +63,7 @@ export type ErrorCode =
   | 'AMBIGUOUS'
   | 'CONFLICT'
   | 'ENGINE_UNAVAILABLE'
+  | 'FOLLOWED'
   | 'ILLEGAL_TRANSITION'
   | 'INVALID_INPUT'
   | 'NOT_FOUND'
@@ -114,6 +115,27 @@ export type EventType =
   | 'STEP_COMPLETED'
   | 'STEP_FAILED'
   | 'STEP_STARTED';
+
+/** An instance that somebody else has started in the engine */
+export type FollowWorkflowInput = {
+  /** Id of the instance in the engine, at most 100 characters */
+  instanceId: string;
+  /** Merge patch of the metadata (RFC 7396); absent or null changes nothing */
+  metadata?: unknown;
+  /** Reference of the instance; absent or null changes nothing */
+  reference?: ReferenceInput | null | undefined;
+  /** Name of the workflow, which must be bound */
+  workflow: string;
+};
+
+/** State of the recording of an instance's history in the engine */
+export type Following =
+  /** Its history was recorded, but cannot be read at present; its status is compared with the engine's instead */
+  | 'BEHIND'
+  /** Its history is recorded */
+  | 'FOLLOWED'
+  /** Nothing of its history is recorded: no Workflow is bound for its workflow, its engine does not tell histories, or it has not begun yet */
+  | 'NOT_FOLLOWED';
 
 /** Selects the instances that match every field given */
 export type InstanceFilter = {
@@ -350,9 +372,9 @@ export type WorkflowKeyFragment = { id: string, name: string };
 
 export type InstanceKeyFragment = { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type InstanceSummaryFragment = { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type InstanceSummaryFragment = { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type WorkflowInstanceFragment = { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type WorkflowInstanceFragment = { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
 export type WorkflowRunFragment = { number: number, status: InstanceStatus, output: unknown, outputKind: OutputKind | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
 
@@ -364,19 +386,19 @@ export type RetryPolicyFragment = { limit: number, delay: number, backoff: Backo
 
 export type StepAttemptFragment = { number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null };
 
-export type InstancePageFragment = { nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type InstancePageFragment = { nodes: Array<{ bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type InstanceListFragment = { totalCount?: number, nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type InstanceListFragment = { totalCount?: number, nodes: Array<{ bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
-export type ReferenceSummaryFragment = { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type ReferenceSummaryFragment = { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type ReferenceFragment = { id: string, refType: string, refId: string, instances: { nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type ReferenceFragment = { id: string, refType: string, refId: string, instances: { nodes: Array<{ bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type WorkflowFragment = { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string };
 
-export type WorkflowSummaryFragment = { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WorkflowSummaryFragment = { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
-export type WorkflowListFragment = { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
+export type WorkflowListFragment = { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } };
 
 export type InstanceStatsFragment = { total: number, durationP50: number | null, durationP95: number | null, retryCount: number, statusCounts: Array<{ status: InstanceStatus, count: number }>, timeline: Array<{ from: string, to: string, started: number, completed: number, errored: number }> };
 
@@ -388,7 +410,7 @@ export type WorkflowEventFragment = { cursor: string, type: EventType, at: strin
 
 export type EventPageFragment = { cursor: string, hasMore: boolean, events: Array<{ cursor: string, type: EventType, at: string, run: number, status: InstanceStatus, attempt: number | null, data: unknown, instance: { id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }, step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } | null }> };
 
-export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type InstancePayloadFragment = { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type StepPayloadFragment = { __typename: 'StepPayload', step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } };
 
@@ -408,7 +430,7 @@ export type UnboundWorkflowFragment = { __typename: 'UnboundWorkflow', code: Err
 
 export type RunMismatchFragment = { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number };
 
-export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+export type InstanceConflictFragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 export type IllegalTransitionFragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
@@ -416,9 +438,9 @@ export type EngineUnavailableFragment = { __typename: 'EngineUnavailable', code:
 
 type StartResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
 
-type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstanceConflict_Fragment = { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
-type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type StartResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type StartResult_InvalidInput_Fragment = { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> };
 
@@ -432,13 +454,31 @@ export type StartResultFragment =
   | StartResult_UnboundWorkflow_Fragment
 ;
 
+type FollowResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
+
+type FollowResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+
+type FollowResult_InvalidInput_Fragment = { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> };
+
+type FollowResult_NotFound_Fragment = { __typename: 'NotFound', code: ErrorCode, message: string };
+
+type FollowResult_UnboundWorkflow_Fragment = { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> };
+
+export type FollowResultFragment =
+  | FollowResult_EngineUnavailable_Fragment
+  | FollowResult_InstancePayload_Fragment
+  | FollowResult_InvalidInput_Fragment
+  | FollowResult_NotFound_Fragment
+  | FollowResult_UnboundWorkflow_Fragment
+;
+
 type ActionResult_AmbiguousInstance_Fragment = { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> };
 
 type ActionResult_EngineUnavailable_Fragment = { __typename: 'EngineUnavailable', code: ErrorCode, message: string };
 
 type ActionResult_IllegalTransition_Fragment = { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null };
 
-type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
+type ActionResult_InstancePayload_Fragment = { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } };
 
 type ActionResult_NotFound_Fragment = { __typename: 'NotFound', code: ErrorCode, message: string };
 
@@ -457,8 +497,8 @@ export type StartWorkflowMutationVariables = Exact<{
 
 export type StartWorkflowMutation = { startWorkflow:
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> }
    };
@@ -470,11 +510,24 @@ export type StartWorkflowsMutationVariables = Exact<{
 
 export type StartWorkflowsMutation = { startWorkflows: Array<
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
-    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstanceConflict', code: ErrorCode, message: string, existing: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> }
   > };
+
+export type FollowWorkflowMutationVariables = Exact<{
+  input: FollowWorkflowInput;
+}>;
+
+
+export type FollowWorkflowMutation = { followWorkflow:
+    | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
+    | { __typename: 'NotFound', code: ErrorCode, message: string }
+    | { __typename: 'UnboundWorkflow', code: ErrorCode, message: string, suggestions: Array<string> }
+   };
 
 export type UpdateWorkflowInstanceMutationVariables = Exact<{
   input: UpdateWorkflowInstanceInput;
@@ -484,10 +537,11 @@ export type UpdateWorkflowInstanceMutationVariables = Exact<{
 export type UpdateWorkflowInstanceMutation = { updateWorkflowInstance:
     | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'InvalidInput', code: ErrorCode, message: string, path: Array<string> }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
     | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
+    | Record<PropertyKey, never>
    };
 
 export type UpdateWorkflowStepMutationVariables = Exact<{
@@ -502,6 +556,7 @@ export type UpdateWorkflowStepMutation = { updateWorkflowStep:
     | { __typename: 'NotFound', code: ErrorCode, message: string }
     | { __typename: 'RunMismatch', code: ErrorCode, message: string, run: number }
     | { __typename: 'StepPayload', step: { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null } }
+    | Record<PropertyKey, never>
    };
 
 export type TrackMutationVariables = Exact<{
@@ -538,7 +593,7 @@ export type PauseWorkflowMutation = { pauseWorkflow:
     | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -552,7 +607,7 @@ export type ResumeWorkflowMutation = { resumeWorkflow:
     | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -566,7 +621,7 @@ export type TerminateWorkflowMutation = { terminateWorkflow:
     | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -580,7 +635,7 @@ export type RestartWorkflowMutation = { restartWorkflow:
     | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -596,7 +651,7 @@ export type SendWorkflowEventMutation = { sendWorkflowEvent:
     | { __typename: 'AmbiguousInstance', code: ErrorCode, message: string, instances: Array<{ id: string, instanceId: string, run: number, status: InstanceStatus, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }> }
     | { __typename: 'EngineUnavailable', code: ErrorCode, message: string }
     | { __typename: 'IllegalTransition', code: ErrorCode, message: string, from: InstanceStatus, to: InstanceStatus, stepFrom: StepStatus | null, stepTo: StepStatus | null }
-    | { __typename: 'InstancePayload', instance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
+    | { __typename: 'InstancePayload', instance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } }
     | { __typename: 'NotFound', code: ErrorCode, message: string }
    };
 
@@ -617,7 +672,7 @@ export type GetInstanceQueryVariables = Exact<{
 }>;
 
 
-export type GetInstanceQuery = { instance: { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type GetInstanceQuery = { instance: { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type GetRunsQueryVariables = Exact<{
   instanceId: string;
@@ -640,7 +695,7 @@ export type ListInstancesQueryVariables = Exact<{
 }>;
 
 
-export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListInstancesQuery = { instances: { totalCount?: number, nodes: Array<{ bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetReferenceQueryVariables = Exact<{
   refType: string;
@@ -654,21 +709,21 @@ export type GetReferenceQueryVariables = Exact<{
 }>;
 
 
-export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, instances: { nodes: Array<{ bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type GetReferenceQuery = { reference: { id: string, refType: string, refId: string, instances: { nodes: Array<{ bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } }, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export type GetReferencesQueryVariables = Exact<{
   keys: Array<ReferenceInput> | ReferenceInput;
 }>;
 
 
-export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
+export type GetReferencesQuery = { references: Array<{ id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }> };
 
 export type GetWorkflowQueryVariables = Exact<{
   name: string;
 }>;
 
 
-export type GetWorkflowQuery = { workflow: { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
+export type GetWorkflowQuery = { workflow: { description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } | null };
 
 export type ListWorkflowsQueryVariables = Exact<{
   search?: string | null | undefined;
@@ -680,7 +735,7 @@ export type ListWorkflowsQueryVariables = Exact<{
 }>;
 
 
-export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+export type ListWorkflowsQuery = { workflows: { totalCount?: number, nodes: Array<{ description: string | null, metadata: unknown, retentionDays: number | null, bound: boolean, trackOnly: boolean, createdAt: string, updatedAt: string, id: string, name: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
 
 export type GetStatsQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -718,7 +773,7 @@ export type WatchInstanceSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type WatchReferenceSubscriptionVariables = Exact<{
   refType: string;
@@ -726,7 +781,7 @@ export type WatchReferenceSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
+export type WatchReferenceSubscription = { reference: { id: string, refType: string, refId: string, statusCounts: Array<{ status: InstanceStatus, count: number }>, latestInstance: { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -792,6 +847,7 @@ export const InstanceSummaryFragmentDoc = /*#__PURE__*/ new TypedDocumentString(
     fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -967,6 +1023,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1094,6 +1151,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1148,6 +1206,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1219,6 +1278,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1286,6 +1346,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1375,6 +1436,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1448,6 +1510,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1752,6 +1815,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1812,6 +1876,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1878,6 +1943,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1930,6 +1996,86 @@ export const NotFoundFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   message
 }
     `, {"fragmentName":"NotFound"}) as unknown as TypedDocumentString<NotFoundFragment, unknown>;
+export const FollowResultFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
+    fragment FollowResult on FollowWorkflowResult {
+  ...InstancePayload
+  ...InvalidInput
+  ...NotFound
+  ...UnboundWorkflow
+  ...EngineUnavailable
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  bound
+  following
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+fragment InstancePayload on InstancePayload {
+  __typename
+  instance {
+    ...InstanceSummary
+  }
+}
+fragment InvalidInput on InvalidInput {
+  __typename
+  code
+  message
+  path
+}
+fragment NotFound on NotFound {
+  __typename
+  code
+  message
+}
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
+fragment EngineUnavailable on EngineUnavailable {
+  __typename
+  code
+  message
+}`, {"fragmentName":"FollowResult"}) as unknown as TypedDocumentString<FollowResultFragment, unknown>;
 export const AmbiguousInstanceFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment AmbiguousInstance on AmbiguousInstance {
   __typename
@@ -2008,6 +2154,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2090,6 +2237,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2177,6 +2325,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2229,6 +2378,91 @@ fragment StartResult on StartWorkflowResult {
   ...UnboundWorkflow
   ...EngineUnavailable
 }`) as unknown as TypedDocumentString<StartWorkflowsMutation, StartWorkflowsMutationVariables>;
+export const FollowWorkflowDocument = /*#__PURE__*/ new TypedDocumentString(`
+    mutation FollowWorkflow($input: FollowWorkflowInput!) {
+  followWorkflow(input: $input) {
+    ...FollowResult
+  }
+}
+    fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
+}
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  bound
+  following
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+fragment InstancePayload on InstancePayload {
+  __typename
+  instance {
+    ...InstanceSummary
+  }
+}
+fragment InvalidInput on InvalidInput {
+  __typename
+  code
+  message
+  path
+}
+fragment NotFound on NotFound {
+  __typename
+  code
+  message
+}
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
+fragment EngineUnavailable on EngineUnavailable {
+  __typename
+  code
+  message
+}
+fragment FollowResult on FollowWorkflowResult {
+  ...InstancePayload
+  ...InvalidInput
+  ...NotFound
+  ...UnboundWorkflow
+  ...EngineUnavailable
+}`) as unknown as TypedDocumentString<FollowWorkflowMutation, FollowWorkflowMutationVariables>;
 export const UpdateWorkflowInstanceDocument = /*#__PURE__*/ new TypedDocumentString(`
     mutation UpdateWorkflowInstance($input: UpdateWorkflowInstanceInput!) {
   updateWorkflowInstance(input: $input) {
@@ -2269,6 +2503,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2556,6 +2791,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2645,6 +2881,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2734,6 +2971,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2823,6 +3061,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2914,6 +3153,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3051,6 +3291,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3259,6 +3500,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3330,6 +3572,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3413,6 +3656,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3475,6 +3719,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3559,6 +3804,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3816,6 +4062,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -3922,6 +4169,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }

@@ -8,6 +8,7 @@ import { Known } from "../../../../clients/typescript/src/plan.ts";
 import { Sender } from "../../../../clients/typescript/src/sender.ts";
 
 /** @typedef {import("../../../../clients/typescript/src/updates.ts").StepUpdate} StepUpdate */
+/** @typedef {import("../../../../clients/typescript/src/plan.ts").History} History */
 /** @typedef {Record<string, any>} Answer */
 
 const LIMIT_MS = 20_000;
@@ -15,8 +16,12 @@ const LIMIT_MS = 20_000;
 /**
  * A sender, and the batches that its service was sent.
  * @param {(steps: any[], number: number) => Answer | null} answer to each call; null for none
+ * @param {{ record?: Known, ask?: () => Promise<History> }} [history] of the instance in the service
  */
-function service(answer = () => ({ data: { track: { __typename: "TrackPayload" } } })) {
+function service(
+  answer = () => ({ data: { track: { __typename: "TrackPayload" } } }),
+  { record = new Known("RUNNING"), ask } = {},
+) {
   /** @type {any[][]} */
   const batches = [];
   const serviceBinding = {
@@ -30,7 +35,7 @@ function service(answer = () => ({ data: { track: { __typename: "TrackPayload" }
       };
     },
   };
-  const sender = new Sender(new Connection({ serviceBinding }), async () => new Known("RUNNING"));
+  const sender = new Sender(new Connection({ serviceBinding }), async () => record, ask);
   return { sender, batches };
 }
 
@@ -235,4 +240,149 @@ test("while the service is away large values are cut to their previews", async (
     .map(({ output }) => typeof output);
   assert.deepEqual(new Set(outputs), new Set(["string", "object"]));
   assert.equal(outputs.length, 20);
+});
+
+const HOLD_MS = 30_000;
+const followed = { data: { track: { __typename: "TrackPayload", followed: true } } };
+const failure = { name: "E", message: "no", stack: "E: no" };
+
+/**
+ * A sender for an instance that is followed, and the questions that it has asked.
+ * @param {History[]} histories the answers to its questions; the last is repeated
+ * @param {(steps: any[]) => Answer} [answer]
+ * @param {History} [begins] the history in the record that is read first
+ */
+function following(histories, answer = () => followed, begins = "recorded") {
+  const asked = { count: 0 };
+  const ask = async () => {
+    const history = histories[Math.min(asked.count++, histories.length - 1)];
+    assert.ok(history);
+    return history;
+  };
+  const record = new Known("RUNNING", [], 1, begins);
+  return { ...service(answer, { record, ask }), asked };
+}
+
+test("while the instance is followed nothing is sent, and one question is asked at the end", async () => {
+  const { sender, batches, asked } = following(["recorded"]);
+  for (const name of ["a", "b"]) sender.add(step(name), { soon: true });
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.equal(asked.count, 0);
+  assert.equal(await sender.flush(LIMIT_MS, { isEnd: true }), true);
+  assert.deepEqual([batches, asked.count], [[], 1]);
+  assert.equal(sender.close(), undefined);
+});
+
+test("once the service says that it follows, the reports that come then are held", async () => {
+  const { sender, batches, asked } = following(["recorded"], () => followed, "none");
+  sender.add(step("a"));
+  await sender.flush(LIMIT_MS);
+  for (const name of ["b", "c"]) sender.add(step(name), { soon: true });
+  await sender.flush(LIMIT_MS, { isEnd: true });
+  assert.deepEqual([names(batches), asked.count], [[["a"]], 1]);
+  assert.equal(sender.close(), undefined);
+});
+
+test("reports are sent in order if the instance is followed no longer", async () => {
+  const { sender, batches, asked } = following(["none"], () => accepted);
+  for (const name of ["a", "b", "c"]) sender.add(step(name));
+  assert.equal(await sender.flush(LIMIT_MS, { isEnd: true }), true);
+  sender.add(step("d"));
+  assert.equal(await sender.flush(LIMIT_MS, { isEnd: true }), true);
+  assert.deepEqual([names(batches), asked.count], [[["a", "b", "c"], ["d"]], 1]);
+});
+
+test("a stack is sent at once, after the reports before it, and its answer saves the question", async () => {
+  const { sender, batches, asked } = following(["recorded"]);
+  sender.add(step("a"));
+  sender.add(step("a", { status: "RETRYING", error: failure }), { soon: true });
+  sender.add(step("a", { attempt: 2 }));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(
+    batches.map((steps) => steps.map(({ status }) => status)),
+    [["RUNNING", "RETRYING", "RUNNING"]],
+  );
+  await sender.flush(LIMIT_MS, { isEnd: true });
+  assert.deepEqual([batches.length, asked.count], [1, 0]);
+});
+
+test("an error without a stack is held like any other report", async () => {
+  const { sender, batches } = following(["recorded"]);
+  sender.add(step("a", { status: "RETRYING", error: { name: "E", message: "no" } }));
+  assert.equal(await sender.flush(LIMIT_MS), true);
+  assert.deepEqual(batches, []);
+  sender.close();
+});
+
+test("a question is asked at most every half minute, and only if something is reported", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const settle = () => new Promise((done) => setImmediate(done));
+  const { sender, batches, asked } = following(["recorded"]);
+  for (let second = 0; second < 300; second += 5) {
+    sender.add(step(`s${second}`), { soon: true });
+    t.mock.timers.tick(5_000);
+    await settle();
+  }
+  assert.ok(asked.count >= 8 && asked.count <= 10, `${asked.count} questions`);
+  t.mock.timers.tick(HOLD_MS);
+  await settle();
+  const { count } = asked;
+  t.mock.timers.tick(10 * HOLD_MS);
+  await settle();
+  assert.equal(asked.count, count);
+  assert.deepEqual(batches, []);
+  assert.equal(sender.close(), undefined);
+});
+
+test("a run that ends before its history begins waits for that, or sends what is not recorded", async () => {
+  for (const last of /** @type {History[]} */ (["recorded", "none"])) {
+    const { sender, batches, asked } = following(
+      ["awaited", "awaited", last],
+      () => (last === "none" ? accepted : followed),
+      "awaited",
+    );
+    sender.add(step("a"));
+    sender.add(step("a", { status: "FAILED", error: failure }));
+    assert.equal(await sender.flush(LIMIT_MS, { isEnd: true }), true);
+    assert.equal(asked.count, 3);
+    // Only the stack is needed where the history is recorded.
+    const expected = last === "none" ? ["RUNNING", "FAILED"] : ["FAILED"];
+    assert.deepEqual(
+      batches.flat().map(({ status }) => status),
+      expected,
+    );
+    assert.equal(sender.close(), undefined);
+  }
+});
+
+test("a run whose history never begins ends undelivered", async () => {
+  const { sender, asked } = following(["awaited"], () => followed, "awaited");
+  sender.add(step("a"));
+  assert.equal(await sender.flush(300, { isEnd: true }), false);
+  assert.ok(asked.count < 6);
+  assert.match(sender.close() ?? "", /^1 report\(s\) could not be delivered/);
+});
+
+test("reports that exceed the queue are lost only if the instance is followed no longer", async () => {
+  for (const [history, undelivered] of /** @type {[History, RegExp][]} */ ([
+    ["recorded", /^$/],
+    ["none", /^100 report\(s\) could not be delivered/],
+  ])) {
+    const { sender } = following([history], () => accepted);
+    sender.add(step("first"), { soon: true });
+    await sender.flush(LIMIT_MS);
+    for (let number = 1; number < 5100; number++) sender.add(step(`s${number}`));
+    assert.equal(await sender.flush(LIMIT_MS, { isEnd: true }), true);
+    assert.match(sender.close() ?? "", undelivered);
+  }
+});
+
+test("nothing is asked about an instance that is never followed", async () => {
+  const { sender, asked } = following(["recorded"], () => accepted, "none");
+  for (const name of ["a", "b"]) {
+    sender.add(step(name));
+    await sender.flush(LIMIT_MS);
+  }
+  await sender.flush(LIMIT_MS, { isEnd: true });
+  assert.equal(asked.count, 0);
 });

@@ -1,7 +1,8 @@
 /**
  * A Workflow that imports nothing of Flowflare. Its parameters are the plan of what it does.
  *
- * GET /ID reads its history from the engine; POST /ID/METHOD acts on it behind the service's back.
+ * GET /ID reads its history from the engine; POST /ID/METHOD acts on it behind the service's back, and
+ * POST /ID/create starts it there with the plan in the body.
  */
 
 import { WorkflowEntrypoint } from "cloudflare:workers";
@@ -32,6 +33,7 @@ const VALUES = {
   records: () => Array.from({ length: 9_000 }, (_, id) => ({ id, name: "x".repeat(20) })),
   large: () => "é".repeat(300_000),
   largest: () => "x".repeat(1_048_500),
+  megabyte: () => "x".repeat(1_000_000),
 };
 
 /** @extends {WorkflowEntrypoint<Record<string, any>, any[][]>} */
@@ -112,8 +114,13 @@ export default {
    */
   async fetch(request, env) {
     const [, id, method] = new URL(request.url).pathname.split("/").map(decodeURIComponent);
+    if (method === "create") {
+      await env.PLAIN.create({ id, params: await request.json() });
+      return new Response();
+    }
     const instance = await env.PLAIN.get(id);
-    if (method === "event") await instance.sendEvent({ type: "nudge", payload: null });
+    if (method === "from") await instance.restart({ from: await request.json() });
+    else if (method === "event") await instance.sendEvent({ type: "nudge", payload: null });
     else if (method) await instance[method]();
     else return Response.json(await read(instance));
     return new Response();

@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     from flowflare.client import InstanceSummary
 
 
-def instance_of(result: BaseModel, *, hint: str = "") -> InstanceSummary:
+def instance_of(result: BaseModel, *, hint: str = "", unbound: str = "") -> InstanceSummary:
     """The instance in a mutation's result. Raises CliError for a refusal.
 
-    `hint` is the hint for an engine that was not available.
+    `hint` is the hint for an engine that was not available, `unbound` that for a workflow that is
+    not bound.
     """
     from flowflare.client import InstancePayload  # noqa: PLC0415 - heavy
 
     if isinstance(result, InstancePayload):
         return result.instance
-    raise refusal(result, hint=hint)
+    raise refusal(result, hint=hint, unbound=unbound)
 
 
-def refusal(result: BaseModel, *, hint: str = "") -> CliError:
+def refusal(result: BaseModel, *, hint: str = "", unbound: str = "") -> CliError:
     """The error for a mutation's refusal."""
     from flowflare import client  # noqa: PLC0415 - heavy
 
@@ -41,7 +42,7 @@ def refusal(result: BaseModel, *, hint: str = "") -> CliError:
     if isinstance(result, client.AmbiguousInstance):
         return ambiguous([instance.workflow.name for instance in result.instances])
     if isinstance(result, client.UnboundWorkflow):
-        return UsageMistake(result.message, hint="The option for it is --track-only.")
+        return UsageMistake(result.message, hint=unbound)
     if isinstance(result, client.InstanceConflict):
         there = result.existing
         return CliError(

@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from flowflare.cli.errors import CliError, UsageMistake
 from flowflare.setup.edits import Append, Edit, Path, Put, applied, dotted
 
 DATABASE = "DB"
-TRACKER = "TRACKER"
 TRACKER_CLASS = "WorkflowTracker"
+OBJECTS = {"TRACKER": TRACKER_CLASS, "FOLLOWER": "WorkflowFollower"}
+"""The binding and the class of each Durable Object of the service."""
+SHARDS = "FOLLOWER_SHARDS"
 CRON = "*/5 * * * *"
 SERVICE = "FLOWFLARE"
 ENTRYPOINT = "FlowflareService"
@@ -198,9 +201,13 @@ def database_id(entry: dict[str, Any] | None) -> str | None:
 def plan_service(
     plan: Plan, *, name: str, identifier: str | None, workflows: list[Workflow]
 ) -> None:
-    """Plan the service's database, Durable Object, cron trigger and Workflows."""
+    """Plan the service's database, Durable Objects, cron trigger and Workflows."""
     _plan_database(plan, name, identifier)
-    _plan_tracker(plan)
+    for binding, class_name in OBJECTS.items():
+        _plan_object(plan, binding, class_name)
+    _plan_classes(plan)
+    if plan.get("vars", SHARDS) is None:
+        plan.put(("vars", SHARDS), 1, f"variable {SHARDS}")
     triggers = plan.inherited("triggers")
     crons = triggers.get("crons") if isinstance(triggers, dict) else None
     if not crons:
@@ -231,41 +238,50 @@ def _plan_database(plan: Plan, name: str, identifier: str | None) -> None:
         plan.put(("d1_databases", index, "database_id"), identifier, f"id of D1 database {name}")
 
 
-def _plan_tracker(plan: Plan) -> None:
+def _plan_object(plan: Plan, binding: str, class_name: str) -> None:
     bound = plan.tables("durable_objects", "bindings")
-    own = next((entry for entry in bound if entry.get("name") == TRACKER), None)
+    own = next((entry for entry in bound if entry.get("name") == binding), None)
     if own is None:
-        plan.free(TRACKER)
-        new = {"name": TRACKER, "class_name": TRACKER_CLASS}
-        plan.append(("durable_objects", "bindings"), new, f"Durable Object {TRACKER}")
-    elif own.get("class_name") != TRACKER_CLASS or own.get("script_name"):
+        plan.free(binding)
+        new = {"name": binding, "class_name": class_name}
+        plan.append(("durable_objects", "bindings"), new, f"Durable Object {binding}")
+    elif own.get("class_name") != class_name or own.get("script_name"):
         raise Conflict(
-            f"{TRACKER} is bound to the class {own.get('class_name')}, not to {TRACKER_CLASS}",
+            f"{binding} is bound to the class {own.get('class_name')}, not to {class_name}",
             hint="Rename that binding, here and in its code.",
         )
+
+
+def _plan_classes(plan: Plan) -> None:
+    """Plan one migration that creates the classes which no other creates."""
     migrations = plan.inherited("migrations") or []
     if not isinstance(migrations, list):
         raise CliError("`migrations` is not a list", hint="Correct it first.")
     steps = [step for step in migrations if isinstance(step, dict)]
-    if any(TRACKER_CLASS in (step.get("new_sqlite_classes") or ()) for step in steps):
+    for class_name in OBJECTS.values():
+        if any(class_name in (step.get("new_classes") or ()) for step in steps):
+            raise Conflict(
+                f"`migrations` creates {class_name} without SQLite",
+                hint="It needs `new_sqlite_classes`; Cloudflare cannot change a class later.",
+            )
+    known = [name for step in steps for name in step.get("new_sqlite_classes") or ()]
+    missing = [class_name for class_name in OBJECTS.values() if class_name not in known]
+    if not missing:
         return
-    if any(TRACKER_CLASS in (step.get("new_classes") or ()) for step in steps):
-        raise Conflict(
-            f"`migrations` creates {TRACKER_CLASS} without SQLite",
-            hint="It needs `new_sqlite_classes`; Cloudflare cannot change a class later.",
-        )
     tags = {step.get("tag") for step in steps}
-    tag = "v1" if not tags else "flowflare-v1"
-    new_step = {"tag": tag, "new_sqlite_classes": [TRACKER_CLASS]}
+    names = ("v1" if not tags else f"flowflare-v{number}" for number in count(1))
+    tag = next(name for name in names if name not in tags)
+    new_step = {"tag": tag, "new_sqlite_classes": missing}
+    description = f"migration {tag} of {' and '.join(missing)}"
     # An environment inherits migrations from the top level, unless it has its own.
     if plan.environment and plan.get("migrations") is None:
         top = Plan(plan.config)
-        top.append(("migrations",), new_step, f"migration {tag} of {TRACKER_CLASS}")
+        top.append(("migrations",), new_step, description)
         plan.config = top.config
         plan.edits += top.edits
         plan.descriptions += top.descriptions
         return
-    plan.append(("migrations",), new_step, f"migration {tag} of {TRACKER_CLASS}")
+    plan.append(("migrations",), new_step, description)
 
 
 def plan_workflow(plan: Plan, workflow: Workflow) -> None:

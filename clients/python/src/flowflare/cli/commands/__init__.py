@@ -11,6 +11,7 @@ SERVING = "The service"
 
 COMMANDS = (
     ("start", starting.start, STARTING),
+    ("follow", starting.follow, STARTING),
     ("watch", following.watch, STARTING),
     ("get", reading.get, READING),
     ("list", reading.list_instances, READING),

@@ -14,7 +14,7 @@ from flowflare.cli.session import Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flowflare.client import FlowflareClient
+    from flowflare.client import FlowflareClient, InstanceSummary
 
 
 def pause(session: Session, instance_id: InstanceId, *, workflow: InstanceWorkflow = None) -> None:
@@ -70,7 +70,11 @@ def send_event(
 
 
 def _act(session: Session, action: Callable[[FlowflareClient], Awaitable[Any]]) -> None:
-    instance = instance_of(ask(session.settings, action))
+    show_acted(session, instance_of(ask(session.settings, action)))
+
+
+def show_acted(session: Session, instance: InstanceSummary) -> None:
+    """Print an instance after an action: its id, its workflow and its status."""
     if session.output.as_json:
         session.output.document(document(instance))
     else:

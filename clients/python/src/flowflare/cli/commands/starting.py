@@ -1,4 +1,4 @@
-"""`start`."""
+"""`start` and `follow`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flowflare.cli.commands.acting import show_acted
 from flowflare.cli.commands.following import end, follow_to_its_end
 from flowflare.cli.errors import UsageMistake
-from flowflare.cli.options import Json, Reference, Timeout, json_parser
+from flowflare.cli.options import InstanceId, Json, Reference, Timeout, json_parser
 from flowflare.cli.results import document, instance_of
 from flowflare.cli.service import ask
 from flowflare.cli.session import Session
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
     from flowflare.client import FlowflareClient, InstanceSummary
 
 _json: dict[str, Any] = {"metavar": "JSON|@FILE|-", "parser": json_parser, "show_default": False}
+_WorkflowName = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name.")]
+_Metadata = Annotated[
+    Json | None, typer.Option("--metadata", "-m", help="Metadata to record.", **_json)
+]
 
 
 def start(
     session: Session,
-    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name.")],
+    workflow: _WorkflowName,
     *,
     input: Annotated[
         Json | None,
@@ -40,9 +45,7 @@ def start(
         ),
     ] = None,
     reference: Reference = None,
-    metadata: Annotated[
-        Json | None, typer.Option("--metadata", "-m", help="Metadata to record.", **_json)
-    ] = None,
+    metadata: _Metadata = None,
     fail_if_exists: Annotated[
         bool,
         typer.Option("--fail-if-exists", help="Fail if the workflow has an instance with the id."),
@@ -66,15 +69,11 @@ def start(
     """
     if timeout is not None and not wait:
         raise UsageMistake("--timeout needs --wait", hint="Add --wait, or leave out --timeout.")
-    from flowflare.client import ConflictPolicy, ReferenceInput, StartWorkflowInput  # noqa: PLC0415 - heavy
+    from flowflare.client import ConflictPolicy, StartWorkflowInput  # noqa: PLC0415 - heavy
 
-    given: dict[str, Any] = {}
+    given = _labels(reference, metadata)
     if input is not None:
         given["input"] = input.value
-    if metadata is not None:
-        given["metadata"] = metadata.value
-    if reference is not None:
-        given["reference"] = ReferenceInput(ref_type=reference[0], ref_id=reference[1])
     # With an id from here, a start that failed half-way can be repeated.
     wanted = instance_id if instance_id is not None else str(uuid.uuid4())
     request = StartWorkflowInput(
@@ -89,7 +88,11 @@ def start(
     async def run(client: FlowflareClient) -> InstanceSummary:
         # Read before the start, so that its first events are not missed.
         head = (await client.get_log_head()).cursor if wait else ""
-        started = instance_of(await client.start_workflow(input=request), hint=hint)
+        started = instance_of(
+            await client.start_workflow(input=request),
+            hint=hint,
+            unbound="The option for it is --track-only.",
+        )
         if not wait:
             return started
         return await follow_to_its_end(session, client, started, head=head)
@@ -103,3 +106,38 @@ def start(
         session.note(f"{instance.workflow.name} is {instance.status.value}{tracked}.")
     if wait:
         end(session, instance)
+
+
+def follow(
+    session: Session,
+    workflow: _WorkflowName,
+    instance_id: InstanceId,
+    *,
+    reference: Reference = None,
+    metadata: _Metadata = None,
+) -> None:
+    """Track an instance that somebody else has started, from its beginning.
+
+    A Workflow must be bound for the name, and the engine must still have the instance, which may
+    have finished. The call can be repeated.
+    """
+    from flowflare.client import FollowWorkflowInput  # noqa: PLC0415 - heavy
+
+    request = FollowWorkflowInput(
+        workflow=workflow, instance_id=instance_id, **_labels(reference, metadata)
+    )
+    hint = "Bind the Workflow with `flowflare setup`, in the service's project."
+    result = ask(session.settings, lambda client: client.follow_workflow(input=request))
+    show_acted(session, instance_of(result, unbound=hint))
+
+
+def _labels(reference: Reference, metadata: _Metadata) -> dict[str, Any]:
+    """The reference and the metadata of an input, if they are given."""
+    from flowflare.client import ReferenceInput  # noqa: PLC0415 - heavy
+
+    given: dict[str, Any] = {}
+    if metadata is not None:
+        given["metadata"] = metadata.value
+    if reference is not None:
+        given["reference"] = ReferenceInput(ref_type=reference[0], ref_id=reference[1])
+    return given

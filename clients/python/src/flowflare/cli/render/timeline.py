@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     Run = WorkflowInstance | GetRunsInstanceRuns
     """An instance stands for its current run."""
 
+_FOLLOWING = {
+    "FOLLOWED": "its history in the engine",
+    "BEHIND": "behind: its history cannot be read at present",
+}
 _BAR_FROM_WIDTH = 60
 _LONGEST_BAR = 60
 _OTHER_COLUMNS = 46
@@ -83,6 +87,8 @@ def _facts(instance: WorkflowInstance, now: datetime) -> Iterator[Fact]:
     yield from _identity(instance)
     if is_unbound(instance):
         yield "unbound", Text("no Workflow is bound, so it waits for reports of what runs it")
+    if instance.following in _FOLLOWING:
+        yield "following", Text(_FOLLOWING[instance.following])
     if instance.run > 1:
         earlier = "1" if instance.run == 2 else f"1 to {instance.run - 1}"
         yield "run", Text.assemble(str(instance.run), (f"  earlier ones: --run {earlier}", "dim"))

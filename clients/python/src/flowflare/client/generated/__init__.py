@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ConflictPolicy,
         ErrorCode,
         EventType,
+        Following,
         InstanceOrderField,
         InstanceStatus,
         OrderDirection,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         DateTimeRange,
         ErrorInput,
         EventFilter,
+        FollowWorkflowInput,
         InstanceActionInput,
         InstanceFilter,
         InstanceOrder,
@@ -82,6 +84,12 @@ if TYPE_CHECKING:
         UpdateWorkflowStepInput,
     )
     from .sync_client import SyncFlowflareClient
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed,
+    )
 
 _HOMES = {
     "AccessTokenPayload": ".fragments",
@@ -99,6 +107,8 @@ _HOMES = {
     "EventPage": ".fragments",
     "EventType": ".enums",
     "FlowflareClient": ".client",
+    "FollowWorkflowInput": ".input_types",
+    "Following": ".enums",
     "GetRunsInstance": ".get_runs",
     "GetRunsInstanceRuns": ".get_runs",
     "IllegalTransition": ".fragments",
@@ -146,7 +156,9 @@ _HOMES = {
     "UnboundWorkflow": ".fragments",
     "UnsetType": ".base_model",
     "UpdateWorkflowInstanceInput": ".input_types",
+    "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed": ".update_workflow_instance",
     "UpdateWorkflowStepInput": ".input_types",
+    "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed": ".update_workflow_step",
     "Workflow": ".fragments",
     "WorkflowError": ".fragments",
     "WorkflowEvent": ".fragments",
@@ -190,6 +202,8 @@ __all__ = [
     "EventPage",
     "EventType",
     "FlowflareClient",
+    "FollowWorkflowInput",
+    "Following",
     "GetRunsInstance",
     "GetRunsInstanceRuns",
     "IllegalTransition",
@@ -237,7 +251,9 @@ __all__ = [
     "UnboundWorkflow",
     "UnsetType",
     "UpdateWorkflowInstanceInput",
+    "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
     "UpdateWorkflowStepInput",
+    "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
     "Workflow",
     "WorkflowError",
     "WorkflowEvent",

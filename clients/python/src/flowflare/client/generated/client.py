@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
+        FollowWorkflowInput,
         InstanceFilter,
         InstanceOrder,
         ReferenceInput,
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
         TrackingUpdate,
         UpdateWorkflowInstanceInput,
         UpdateWorkflowStepInput,
+    )
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed,
     )
 
 
@@ -90,10 +97,29 @@ class FlowflareClient(BaseClient):
         )
         return self.parse(StartWorkflows, data).start_workflows
 
+    async def follow_workflow(
+        self, input: "FollowWorkflowInput"
+    ) -> Union[
+        "InstancePayload",
+        "InvalidInput",
+        "NotFound",
+        "UnboundWorkflow",
+        "EngineUnavailable",
+    ]:
+        """Follow an instance that somebody else has started in the engine; idempotent."""
+        from .follow_workflow import FollowWorkflow
+
+        variables: dict[str, object] = {"input": input}
+        data = await self.execute(
+            operations.FOLLOW_WORKFLOW, variables, operation_name="FollowWorkflow"
+        )
+        return self.parse(FollowWorkflow, data).follow_workflow
+
     async def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
     ) -> Union[
         "InstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
@@ -115,6 +141,7 @@ class FlowflareClient(BaseClient):
         self, input: "UpdateWorkflowStepInput"
     ) -> Union[
         "StepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",

@@ -12,6 +12,7 @@ from .enums import (
     Backoff,
     ErrorCode,
     EventType,
+    Following,
     InstanceStatus,
     OutputKind,
     StepKind,
@@ -110,6 +111,7 @@ class IllegalTransition(BaseModel):
 
 class InstanceSummary(InstanceKey):
     bound: bool
+    following: Following
     error: Optional["WorkflowError"]
     created_at: AwareDatetime
     started_at: Optional[AwareDatetime]

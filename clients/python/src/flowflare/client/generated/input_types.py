@@ -79,6 +79,19 @@ class EventFilter(BaseModel):
     "Events of any of these types"
 
 
+class FollowWorkflowInput(BaseModel):
+    """An instance that somebody else has started in the engine"""
+
+    workflow: str
+    "Name of the workflow, which must be bound"
+    instance_id: str
+    "Id of the instance in the engine, at most 100 characters"
+    reference: Optional["ReferenceInput"] = None
+    "Reference of the instance; absent or null changes nothing"
+    metadata: Optional[Any] = None
+    "Merge patch of the metadata (RFC 7396); absent or null changes nothing"
+
+
 class InstanceActionInput(BaseModel):
     """The instance to act on"""
 

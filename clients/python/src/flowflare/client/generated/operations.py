@@ -48,6 +48,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -149,6 +150,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -183,6 +185,105 @@ fragment StartResult on StartWorkflowResult {
   ...InstanceConflict
   ...UnboundWorkflow
   ...EngineUnavailable
+}
+
+fragment UnboundWorkflow on UnboundWorkflow {
+  __typename
+  code
+  message
+  suggestions
+}
+
+fragment WorkflowError on WorkflowError {
+  name
+  message
+  stack
+}
+
+fragment WorkflowKey on Workflow {
+  id
+  name
+}
+"""
+
+FOLLOW_WORKFLOW = """\
+mutation FollowWorkflow($input: FollowWorkflowInput!) {
+  followWorkflow(input: $input) {
+    __typename
+    ...FollowResult
+  }
+}
+
+fragment EngineUnavailable on EngineUnavailable {
+  __typename
+  code
+  message
+}
+
+fragment FollowResult on FollowWorkflowResult {
+  ...InstancePayload
+  ...InvalidInput
+  ...NotFound
+  ...UnboundWorkflow
+  ...EngineUnavailable
+}
+
+fragment InstanceKey on WorkflowInstance {
+  id
+  instanceId
+  run
+  status
+  workflow {
+    ...WorkflowKey
+  }
+  reference {
+    ...ReferenceKey
+  }
+}
+
+fragment InstancePayload on InstancePayload {
+  __typename
+  instance {
+    ...InstanceSummary
+  }
+}
+
+fragment InstanceSummary on WorkflowInstance {
+  ...InstanceKey
+  bound
+  following
+  error {
+    ...WorkflowError
+  }
+  createdAt
+  startedAt
+  updatedAt
+  completedAt
+  sleepUntil
+  duration
+  canPause
+  canResume
+  canTerminate
+  canRestart
+}
+
+fragment InvalidInput on InvalidInput {
+  __typename
+  code
+  message
+  path
+}
+
+fragment NotFound on NotFound {
+  __typename
+  code
+  message
+}
+
+fragment ReferenceKey on Reference {
+  id
+  refType
+  refId
 }
 
 fragment UnboundWorkflow on UnboundWorkflow {
@@ -259,6 +360,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -607,6 +709,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -710,6 +813,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -813,6 +917,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -916,6 +1021,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1021,6 +1127,7 @@ fragment InstancePayload on InstancePayload {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1140,6 +1247,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1379,6 +1487,7 @@ fragment InstancePage on WorkflowInstanceConnection {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1451,6 +1560,7 @@ fragment InstancePage on WorkflowInstanceConnection {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1543,6 +1653,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1614,6 +1725,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -1702,6 +1814,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2007,6 +2120,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }
@@ -2121,6 +2235,7 @@ fragment InstanceKey on WorkflowInstance {
 fragment InstanceSummary on WorkflowInstance {
   ...InstanceKey
   bound
+  following
   error {
     ...WorkflowError
   }

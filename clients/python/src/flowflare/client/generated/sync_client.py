@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .input_types import (
         CreateAccessTokenInput,
         EventFilter,
+        FollowWorkflowInput,
         InstanceFilter,
         InstanceOrder,
         ReferenceInput,
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
         TrackingUpdate,
         UpdateWorkflowInstanceInput,
         UpdateWorkflowStepInput,
+    )
+    from .update_workflow_instance import (
+        UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed,
+    )
+    from .update_workflow_step import (
+        UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed,
     )
 
 
@@ -79,10 +86,23 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         """Start several instances, at most 100; one result for each input, in order."""
         return self._run(self._client.start_workflows(inputs=inputs))
 
+    def follow_workflow(
+        self, input: "FollowWorkflowInput"
+    ) -> Union[
+        "InstancePayload",
+        "InvalidInput",
+        "NotFound",
+        "UnboundWorkflow",
+        "EngineUnavailable",
+    ]:
+        """Follow an instance that somebody else has started in the engine; idempotent."""
+        return self._run(self._client.follow_workflow(input=input))
+
     def update_workflow_instance(
         self, input: "UpdateWorkflowInstanceInput"
     ) -> Union[
         "InstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
@@ -96,6 +116,7 @@ class SyncFlowflareClient(SyncBaseClient[FlowflareClient]):
         self, input: "UpdateWorkflowStepInput"
     ) -> Union[
         "StepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",

@@ -20,9 +20,14 @@ from .fragments import (
 class UpdateWorkflowInstance(BaseModel):
     update_workflow_instance: Union[
         "InstancePayload",
+        "UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
         "RunMismatch",
         "IllegalTransition",
     ] = Field(discriminator="typename__")
+
+
+class UpdateWorkflowInstanceUpdateWorkflowInstanceInstanceFollowed(BaseModel):
+    typename__: Literal["InstanceFollowed"] = Field(alias="__typename")

@@ -20,9 +20,14 @@ from .fragments import (
 class UpdateWorkflowStep(BaseModel):
     update_workflow_step: Union[
         "StepPayload",
+        "UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed",
         "InvalidInput",
         "NotFound",
         "AmbiguousInstance",
         "RunMismatch",
         "IllegalTransition",
     ] = Field(discriminator="typename__")
+
+
+class UpdateWorkflowStepUpdateWorkflowStepInstanceFollowed(BaseModel):
+    typename__: Literal["InstanceFollowed"] = Field(alias="__typename")

@@ -28,8 +28,11 @@ CREATE TABLE instances (
   updated_at TEXT NOT NULL,
   sleep_until TEXT,
   -- The position that the engine's history of the run was recorded to, a JSON array of the number, time
-  -- (milliseconds) and type of that event, of the time of the history's first event, and of the open steps.
+  -- (milliseconds) and type of that event, of the time at which the run began, and of the open steps.
+  -- The number is 0 while nothing of the run's history is recorded yet.
   followed TEXT CHECK (json_valid(followed)),
+  -- Since when the history could not be read, if that is so at present.
+  behind_since TEXT,
   -- When the instance was last given the status that the engine had for it.
   reconciled_at TEXT,
   -- Steps of the current run that wait for their next attempt; the triggers keep it.
