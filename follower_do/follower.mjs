@@ -58,8 +58,10 @@ export class Follower {
    * @param {boolean} [toEnd] true to wait until the end is recorded
    */
   async follow(instance, toEnd) {
+    // Steps that take no time are over then, and are recorded at once without holding up the engine.
+    const delayMs = toEnd || this.#isKnown(instance) ? 0 : settings.startMs;
     this.#store(instance, Date.now());
-    const reading = this.#start(instance, true);
+    const reading = this.#start(instance, true, delayMs);
     if (reading) reading.toEnd ||= toEnd ?? false;
     await this.#setAlarm();
     if (toEnd) await reading?.done;
@@ -95,9 +97,10 @@ export class Follower {
    * Start to read the history of an instance, unless it is open, or too many are.
    * @param {Instance} instance
    * @param {boolean} isAsked
+   * @param {number} [delayMs]
    * @returns {Reading | undefined}
    */
-  #start(instance, isAsked) {
+  #start(instance, isAsked, delayMs = 0) {
     const key = keyOf(instance);
     const open = this.#open.get(key);
     if (open) {
@@ -108,7 +111,7 @@ export class Follower {
     /** @type {Reading} */
     const reading = { done: Promise.resolve(), isAsked: false, toEnd: false, isAlone: false };
     this.#open.set(key, reading);
-    reading.done = this.#readUntilDue(instance, reading).finally(() => {
+    reading.done = this.#readUntilDue(instance, reading, delayMs).finally(() => {
       this.#open.delete(key);
       return this.#setAlarm();
     });
@@ -118,8 +121,10 @@ export class Follower {
   /**
    * @param {Instance} instance
    * @param {Reading} reading
+   * @param {number} delayMs
    */
-  async #readUntilDue(instance, reading) {
+  async #readUntilDue(instance, reading, delayMs) {
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     do {
       reading.isAsked = false;
       try {
@@ -242,6 +247,16 @@ export class Follower {
       binding,
       Math.ceil(due),
     );
+  }
+
+  /** @param {Instance} instance */
+  #isKnown({ workflow, id }) {
+    const rows = this.#sql.exec(
+      "SELECT 1 FROM instances WHERE workflow = ? AND id = ?",
+      workflow,
+      id,
+    );
+    return rows.toArray().length > 0;
   }
 
   /** @param {Instance} instance */

@@ -28,6 +28,7 @@ _SETTINGS = {
         "partMs": limits.FOLLOW_PART_MS,
         "beginMs": limits.FOLLOW_BEGIN_MS,
     },
+    "startMs": limits.FOLLOW_START_MS,
     "openMs": limits.FOLLOW_OPEN_MS,
     "watchMs": limits.FOLLOW_WATCH_MS,
     "retryMs": limits.FOLLOW_RETRY_MS,

@@ -9,6 +9,7 @@ import { configure, newExecution, runTask } from "../resolvers/runtime/commands.
  *
  * @typedef {object} Settings
  * @property {import("./history.mjs").Limits} history
+ * @property {number} startMs the time until the history of a new instance is opened
  * @property {number} openMs the time until a history is open
  * @property {number} watchMs the time after which the alarm opens histories that an eviction has closed
  * @property {number} retryMs the time after a failure; it doubles with each failure in turn

@@ -89,6 +89,9 @@ class _Run:
         settled = [instance for instance in instances if not instance.recent]
         states = await self._engine.get_statuses([instance.key for instance in settled])
         writes, starts = [], []
+        if not self._engine.follows:
+            # Nobody follows them any longer, so reports must have effect again.
+            writes += [repairs.fall_behind(i) for i in instances if i.followed]
         # Those that change often are never settled.
         handed_over = [i.key for i in instances if i.recent and not i.followed]
         for instance, state in zip(settled, states, strict=True):

@@ -88,6 +88,7 @@ class _Reading:
     """One reading of a history, with the state of the instance that its next part continues."""
 
     followed: Followed
+    place: Place
     # The time of the last event, or of the last change before the reading.
     since_ms: int
     is_first: bool = True
@@ -171,7 +172,7 @@ class Follower:
             return {"forget": True}
         followed, updated_ms = parse_followed(outcome.text, key)
         number = next(self._numbers)
-        self._readings.put(number, _Reading(followed, updated_ms))
+        self._readings.put(number, _Reading(followed, followed.place, updated_ms))
         position = followed.position
         return {
             "reading": number,
@@ -188,7 +189,6 @@ class Follower:
         # If the batch fails, the state is ahead of the rows.
         self._readings.forget(number)
         followed = reading.followed
-        before = followed.place
         rules = self.scrubber.rules(followed.translation.workflow)
         events = [scrub_event(parse_event(event), rules) for event in decode(given["events"])]
         if reading.is_first:
@@ -209,7 +209,8 @@ class Follower:
         if events:
             updates = _translate(followed, events)
             reading.since_ms = events[-1].position.at_ms
-            moved = _Move(before, followed.place, events[-1].at)
+            before, reading.place = reading.place, followed.place
+            moved = _Move(before, reading.place, events[-1].at)
             yield _Writes(write_updates(followed, updates), moved)
         position = followed.position
         assert position is not None

@@ -13,6 +13,7 @@ from typing import Any
 from resolvers.base.instants import format_instant
 from resolvers.base.scrubbing import Rules
 from resolvers.base.vocabulary import OutputKind
+from resolvers.following.thrown import Thrown, parse_thrown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The step's occurrence follows its name: the third `load` is `load-3`.
@@ -48,8 +49,7 @@ class Event:
     # JSON text, as are all values, and what it is of the value.
     value: str | None = None
     kind: OutputKind | None = None
-    # Name and message.
-    error: tuple[str, str] | None = None
+    error: Thrown | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -86,7 +86,7 @@ def parse_event(given: Mapping[str, Any]) -> Event:
         given.get("attempt"),
         given.get("value"),
         OutputKind(given["kind"]) if "kind" in given else None,
-        (error[0], error[1]) if error else None,
+        parse_thrown(error[0], error[1]) if error else None,
         given.get("details") or {},
     )
 
@@ -95,9 +95,10 @@ def scrub_event(event: Event, rules: Rules) -> Event:
     """Replace the parts of an event that are not to be stored."""
     if not rules:
         return event
-    if event.error is not None:
-        name, message = event.error
-        event = replace(event, error=(rules.text(name), rules.text(message)))
+    if (error := event.error) is not None:
+        stack = None if error.stack is None else rules.text(error.stack)
+        scrubbed_error = Thrown(rules.text(error.name), rules.text(error.message), stack)
+        event = replace(event, error=scrubbed_error)
     if event.value is not None:
         scrubbed = rules.json(event.value)
         kind = scrubbed.kind_of(event.kind)

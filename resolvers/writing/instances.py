@@ -108,6 +108,15 @@ def insert_started(
     )
 
 
+def unfollow_unread(start: StartWorkflow, instance_id: str) -> Statement:
+    """Have reports on an instance take effect, as the engine has not accepted it."""
+    bound = Parameters()
+    found = bound.instance("instances", instance_id, start.workflow)
+    return bound.statement(
+        f"UPDATE instances SET followed=NULL WHERE {found} AND followed={literal(UNREAD)}"
+    )
+
+
 def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
     """Select the input for the engine of an instance that is still QUEUED.
 

@@ -14,7 +14,12 @@ from resolvers.ports.database import DatabaseError, Outcome, Value
 from resolvers.ports.engine import EngineError
 from resolvers.writing import inputs
 from resolvers.writing.context import MutationContext, Pieces
-from resolvers.writing.instances import awaiting_engine, forget_engine_input, insert_started
+from resolvers.writing.instances import (
+    awaiting_engine,
+    forget_engine_input,
+    insert_started,
+    unfollow_unread,
+)
 from resolvers.writing.refusals import not_only_tracked, unavailable, unbound
 from resolvers.writing.workflows import select_track_only
 
@@ -174,6 +179,9 @@ async def _start_recorded(
                         [forget_engine_input(start.input.workflow, start.instance_id)]
                     )
         except EngineError as error:
+            if context.services.engine.follows:
+                unread = unfollow_unread(start.input, start.instance_id)
+                await context.services.database.batch([unread])
             return unavailable(
                 f"{start.instance_id!r} is recorded as QUEUED, but the engine did not accept it:"
                 f" {error}. Send the mutation again with the same instanceId to retry."

@@ -150,6 +150,7 @@ async def test_a_record_shows_the_run_and_the_steps(api: Api, flowflare: Flowfla
     await track_step(flowflare, instance_id, "load", lambda: 1, occurrence=2)
     assert await flowflare.look(instance_id, workflow="import") == {
         "workflow": {"name": "import"},
+        "following": "NOT_FOLLOWED",
         "reference": None,
         "status": "QUEUED",
         "run": 1,
@@ -173,6 +174,7 @@ async def test_the_record_of_a_long_run_has_its_run_and_status(
         )
     assert await flowflare.look(instance_id) == {
         "workflow": {"name": "import"},
+        "following": "NOT_FOLLOWED",
         "reference": None,
         "status": "QUEUED",
         "run": 1,

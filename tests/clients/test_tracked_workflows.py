@@ -15,6 +15,7 @@ from flowflare import Flowflare, track_step
 from resolvers.base.names import step_name
 from scripts.local_server import LocalServer
 from tests.clients.runs import Log, act, log_of, sent_to, shown, start, until
+from tests.support.servers import REPORTS_ALONE
 from tests.worker.api import Api
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ MAILS: Log = [
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
     """The service with the Worker beside it."""
-    with LocalServer(beside=[WORKER]) as running:
+    with LocalServer(vars=REPORTS_ALONE, beside=[WORKER]) as running:
         yield running
 
 

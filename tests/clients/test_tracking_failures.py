@@ -16,6 +16,7 @@ from scripts.project import parse_jsonc
 from tests.clients.gateway import Call, Gateway
 from tests.clients.runs import act, log_of, start, until
 from tests.clients.test_tracked_workflows import assert_invoice_log
+from tests.support.servers import REPORTS_ALONE
 from tests.worker.api import Api
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def server(
     config["vars"] = {"FLOWFLARE_URL": gateway.url}
     (folder / "wrangler.jsonc").write_text(json.dumps(config))
     (folder / ".dev.vars").write_text(f"FLOWFLARE_API_KEY={KEY}\n")
-    with LocalServer(vars={"FLOWFLARE_API_KEY": KEY}, beside=[folder]) as running:
+    variables = {"FLOWFLARE_API_KEY": KEY, **REPORTS_ALONE}
+    with LocalServer(vars=variables, beside=[folder]) as running:
         gateway.target = running.url
         yield running
 

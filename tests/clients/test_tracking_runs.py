@@ -287,6 +287,34 @@ def test_the_first_report_of_a_queued_run_keeps_a_recorded_reference() -> None:
         assert sent.get("reference") == (None if recorded else {"refType": "user", "refId": "1"})
 
 
+@pytest.mark.parametrize("following", ["FOLLOWED", "NOT_FOLLOWED"])
+@pytest.mark.parametrize("steps", [[], [("total", 1, "COMPLETED")]])
+def test_a_run_whose_beginning_is_in_the_history_reports_what_that_lacks(
+    following: str, steps: list[tuple[str, int, str]]
+) -> None:
+    run = fresh()
+    run.reference = ',"reference":{"refType":"user","refId":"1"}'
+    run.recall({**record("RUNNING", *steps), "reference": None, "following": following})
+    updates = run.attempt_begins(run.step("next", "TASK"), 1)
+    needed = [update.is_needed for update in updates]
+    assert needed == ([True, False] if following == "FOLLOWED" and not steps else [False])
+
+
+def test_updates_with_a_stack_are_needed() -> None:
+    bare = {"name": "E", "message": "no"}
+    for error, is_needed in ((bare, False), ({**bare, "stack": "E: no"}, True)):
+        run = fresh()
+        step = run.step("total", "TASK")
+        begun = run.attempt_begins(step, 1)
+        ends = [
+            *run.attempt_fails(step, error, retry_at=None),
+            *run.step_fails(step, error),
+            *run.fails(error),
+        ]
+        assert [update.is_needed for update in begun] == [False, False]
+        assert [update.is_needed for update in ends] == [is_needed] * 3
+
+
 def test_a_finished_instance_is_not_reported_as_running() -> None:
     run = replay("COMPLETED", total="COMPLETED")
     total, hold = run.step("total", "TASK"), run.step("hold", "SLEEP")

@@ -223,6 +223,27 @@ def test_the_followers_own_records_have_effect() -> None:
     assert (step["status"], len(step["attempts"])) == ("COMPLETED", 2)
 
 
+@pytest.mark.parametrize(
+    ("engine", "following"),
+    [
+        (RecordingEngine("w", follows=True), "FOLLOWED"),
+        (RecordingEngine("w", follows=True, failure="it is away"), "NOT_FOLLOWED"),
+        (RecordingEngine("w", follows=False), "NOT_FOLLOWED"),
+        (RecordingEngine("other", follows=True), "NOT_FOLLOWED"),
+    ],
+)
+def test_a_started_instance_is_followed_from_the_beginning_if_the_engine_has_it(
+    engine: RecordingEngine, following: str
+) -> None:
+    writer = Writer(engine=engine)
+    writer.start(instanceId="i")
+    assert read(writer)["following"] == following
+    followed = following == "FOLLOWED"
+    result = writer.update(status="RUNNING")
+    assert result["__typename"] == ("InstanceFollowed" if followed else "InstancePayload")
+    assert writer.read()["status"] == ("QUEUED" if followed else "RUNNING")
+
+
 def test_a_restricted_caller_is_told_of_its_own_instances_only() -> None:
     writer = followed()
     writer.update("other", workflow="w2", status="RUNNING")

@@ -244,6 +244,22 @@ def test_a_difference_is_left_to_the_follower_for_one_run(followed: bool) -> Non
     assert writer.handed_over == [("w", "i", False)]
 
 
+def test_instances_are_behind_once_nothing_is_followed_any_longer() -> None:
+    writer = Handover(follows=False)
+    for name in ("old", "recent"):
+        writer.create("RUNNING", name)
+        writer.record(name)
+    writer.age("old")
+    writer.runs.states["old"] = EngineState(I.PAUSED)
+    assert writer.reconcile() == {"repaired": 1}
+    read = {name: writer.read(name) for name in ("old", "recent")}
+    assert {name: instance["following"] for name, instance in read.items()} == {
+        "old": "BEHIND",
+        "recent": "BEHIND",
+    }
+    assert read["old"]["status"] == "PAUSED"
+
+
 def test_an_instance_whose_history_is_recorded_meanwhile_is_not_behind() -> None:
     writer = Handover()
     writer.create("RUNNING")
@@ -253,7 +269,9 @@ def test_an_instance_whose_history_is_recorded_meanwhile_is_not_behind() -> None
     statuses = writer.runs.get_statuses
 
     async def late(instances: Any) -> Any:
-        writer.database.rows("UPDATE instances SET status='SLEEPING'")
+        if instances:
+            changes = "status='SLEEPING',updated_at='2026-11-01T00:00:00.000Z'"
+            writer.database.connection.execute(f"UPDATE instances SET {changes}")
         return await statuses(instances)
 
     writer.runs.get_statuses = late  # type: ignore[method-assign]  # the follower is quicker

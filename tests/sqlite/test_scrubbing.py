@@ -251,6 +251,22 @@ def test_histories_are_scrubbed() -> None:
     assert made.client(query)["instance"]["step"]["error"] == SCRUBBED_ERROR
 
 
+def test_errors_of_histories_are_scrubbed_as_they_were_thrown() -> None:
+    made = writer("w", scrub={"w": ["/^no .*/"]})
+    made.create("QUEUED")
+    follower = Follower(made.database, Scrubber.parse({"w": ["/^no .*/"]}))
+    quoted = f'Step threw a NonRetryableError with message "Denied: no {SECRET}"'
+    error = ("WorkflowFatalError", quoted)
+    given = [
+        {"id": 1, "at": 1_800_000_000_000, "type": "workflow_queued"},
+        {"id": 2, "at": 1_800_000_000_001, "type": "workflow_running"},
+        {"id": 3, "at": 1_800_000_000_002, "type": "workflow_errored", "error": error},
+    ]
+    work(follower, part(work(follower, {"begin": ("w", "i")})["reading"], given))
+    assert_kept_out(made)
+    assert made.read()["error"] == {"name": "Denied", "message": MARK, "stack": None}
+
+
 def test_an_instance_of_others_is_scrubbed() -> None:
     made = writer("w")
     engine(made).states["i"] = EngineState(InstanceStatus.RUNNING)

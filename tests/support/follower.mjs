@@ -14,6 +14,7 @@ const SETTINGS = {
     partMs: 30,
     beginMs: 30,
   },
+  startMs: 0,
   openMs: 30,
   watchMs: 1_000,
   retryMs: 100,

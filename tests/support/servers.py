@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Variables of a server on which reports are the only source of what is recorded.
+REPORTS_ALONE = {"FOLLOWER_SHARDS": "0"}
+
+
 class StartServer(Protocol):
     """Starts another server with its own variables and with Workers beside it; it stops after the
     test."""

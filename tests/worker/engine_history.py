@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from resolvers.following.thrown import parse_thrown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -97,7 +99,9 @@ _TIMED_OUT = {"message": "No event arrived in time."}
 
 
 def _error(event: dict[str, Any]) -> dict[str, str] | None:
-    return {"message": event["error"]["message"]} if "error" in event else None
+    if "error" not in event:
+        return None
+    return {"message": parse_thrown(event["error"]["name"], event["error"]["message"]).message}
 
 
 def _attempt(step: dict[str, Any], event: dict[str, Any], time: str) -> None:

@@ -271,8 +271,9 @@ def log_of(events: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """A server with a Worker beside it whose Workflow leaves the reports to the tests."""
-    with LocalServer(beside=[Path(__file__).parent / "engine_worker"]) as running:
+    """A server that follows nothing, with a Workflow that leaves the reports to the tests."""
+    folder = Path(__file__).parent / "engine_worker"
+    with LocalServer(vars={"FOLLOWER_SHARDS": "0"}, beside=[folder]) as running:
         yield running
 
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scripts.local_server import LocalServer
+from tests.support.servers import REPORTS_ALONE
 from tests.worker.api import Api, act, cost, run_cron
 
 if TYPE_CHECKING:
-    from scripts.local_server import LocalServer
+    from collections.abc import Iterator
+
     from tests.worker.conftest import StartServer
 
 WORKFLOW = "order-processing"
@@ -207,10 +210,18 @@ def retrying(api: Api) -> list[str]:
     return [node["instanceId"] for node in nodes]
 
 
+@pytest.fixture(scope="module")
+def unfollowed(prepared: None) -> Iterator[Api]:
+    """A caller of a server that takes reports on the steps of orders, as it follows nothing."""
+    with LocalServer(vars=REPORTS_ALONE) as server, Api(server) as caller:
+        yield caller
+
+
 @pytest.mark.parametrize("end", ["COMPLETED", "TERMINATED"])
 def test_an_order_that_ends_cancels_a_step_that_waits_for_its_retry(
-    api: Api, order: str, end: str
+    unfollowed: Api, order: str, end: str
 ) -> None:
+    api = unfollowed
     start(api, order, failPayments=0, holdMs=2_000 if end == "COMPLETED" else 600_000)
     until(api, order, "SLEEPING")
     retry(api, order)

@@ -144,7 +144,7 @@ def test_a_report_on_what_the_engine_does_not_have_leaves_nothing_behind(
     other = create(server, [["do", "one", 1]])
     follow(api, other)
     until_status(api, other, "COMPLETED")
-    assert instance_id not in [row["id"] for row in server.follower("status")]
+    assert instance_id not in [row["id"] for row in server.follower("status")["instances"]]
     assert following(api, instance_id) == "NOT_FOLLOWED"
 
 

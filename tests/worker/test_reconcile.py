@@ -12,6 +12,7 @@ import pytest
 
 from resolvers.base.limits import RECONCILE_GIVE_UP_SECONDS
 from scripts.local_server import LocalServer
+from tests.support.servers import REPORTS_ALONE
 from tests.worker.api import Api, act, run_cron
 from tests.worker.event_log import START
 
@@ -37,7 +38,7 @@ HOUR = 3_600
 def beside(prepared: None) -> Iterator[LocalServer]:
     """A server that follows nothing, with a Worker beside it whose Workflow reports nothing."""
     folder = Path(__file__).parent / "engine_worker"
-    with LocalServer(vars={"FOLLOWER_SHARDS": "0"}, beside=[folder]) as running:
+    with LocalServer(vars=REPORTS_ALONE, beside=[folder]) as running:
         yield running
 
 
@@ -285,7 +286,7 @@ def test_bindings_that_are_missing_slow_or_unreadable_leave_tracking_alone(
     start_server: StartServer, instance_id: str
 ) -> None:
     bindings = '{"order-processing": "NO_SUCH_BINDING", "slow": "SLOW_ENGINE"}'
-    server = start_server(vars={"WORKFLOWS": bindings})
+    server = start_server(vars={"WORKFLOWS": bindings, **REPORTS_ALONE})
     given = {"workflow": "order-processing", "instanceId": instance_id}
     with Api(server) as api:
         answer = api.data(START, input=given)["startWorkflow"]

@@ -11,6 +11,7 @@ import pytest
 
 from resolvers.base.limits import MAX_RUN
 from scripts.local_server import LocalServer
+from tests.support.servers import REPORTS_ALONE
 from tests.worker.api import Api, act, run_cron
 from tests.worker.event_log import START, TRACK
 
@@ -76,7 +77,7 @@ LATE: dict[str, tuple[str, dict[str, Any]]] = {
 def server(prepared: None) -> Iterator[LocalServer]:
     """A server that follows nothing, with a Workflow that leaves the reports to the tests."""
     folder = Path(__file__).parent / "engine_worker"
-    with LocalServer(vars={"FOLLOWER_SHARDS": "0"}, beside=[folder]) as running:
+    with LocalServer(vars=REPORTS_ALONE, beside=[folder]) as running:
         yield running
 
 

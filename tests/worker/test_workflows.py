@@ -17,6 +17,7 @@ import pytest
 
 from scripts.local_server import LocalServer
 from scripts.project import ROOT, parse_jsonc
+from tests.support.servers import REPORTS_ALONE
 from tests.support.timing import until
 from tests.worker.api import Api
 from tests.worker.event_log import events_after, head
@@ -58,9 +59,10 @@ in_each_language = pytest.mark.parametrize("workflow", WORKFLOWS)
 
 @pytest.fixture(scope="module")
 def server(prepared: None) -> Iterator[LocalServer]:
-    """The service, the witness, and a Worker of each language."""
+    """The service, which follows nothing, the witness, and a Worker of each language."""
     names = ("witness", "in_javascript", "in_python")
-    with LocalServer(beside=[FOLDER / name for name in names]) as running:
+    folders = [FOLDER / name for name in names]
+    with LocalServer(vars=REPORTS_ALONE, beside=folders) as running:
         yield running
 
 
