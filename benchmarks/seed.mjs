@@ -106,17 +106,19 @@ function stepRows(n, count) {
 }
 
 const INSERT_INSTANCES = `INSERT INTO instances (instance_id, workflow, ref_type, ref_id, status,
-    input, output, error, metadata, created_at, started_at, updated_at, completed_at)
+    input, output, output_kind, error, metadata, created_at, started_at, updated_at, completed_at)
   SELECT value ->> 'id', value ->> 'workflow', 'order', value ->> 'ref', value ->> 'status',
-    value ->> 'input', value ->> 'output', value ->> 'error', value ->> 'metadata',
+    value ->> 'input', value ->> 'output', iif(value ->> 'output' IS NULL, NULL, 'JSON'),
+    value ->> 'error', value ->> 'metadata',
     value ->> 'createdAt', value ->> 'startedAt',
     coalesce(value ->> 'completedAt', value ->> 'createdAt'), value ->> 'completedAt'
   FROM json_each(?)`;
 
 const INSERT_STEPS = `INSERT INTO steps (instance, run, step_index, name, occurrence, kind, status,
-    output, error, attempt, started_at, completed_at, updated_at)
+    output, output_kind, error, attempt, started_at, completed_at, updated_at)
   SELECT i.id, i.run, value ->> 'index', value ->> 'name', 1, 'TASK', value ->> 'status',
-    value ->> 'output', value ->> 'error', value ->> 'attempt', value ->> 'startedAt',
+    value ->> 'output', iif(value ->> 'output' IS NULL, NULL, 'JSON'),
+    value ->> 'error', value ->> 'attempt', value ->> 'startedAt',
     value ->> 'completedAt', value ->> 'completedAt'
   FROM json_each(?) JOIN instances i ON i.instance_id = value ->> 'instance'`;
 

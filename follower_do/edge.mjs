@@ -1,10 +1,14 @@
 // The functions of the follower that the runtime calls.
 
+import { env } from "cloudflare:workers";
 import { asPythonHandler } from "../resolvers/runtime/handlers.mjs";
 import { Follower } from "./follower.mjs";
 import * as history from "./history.mjs";
 
 export { install } from "./python.mjs";
+
+/** The variable SCRUB as JSON text. */
+export const scrub = () => JSON.stringify(/** @type {any} */ (env).SCRUB ?? null);
 
 /**
  * Open a shard. Its handlers have the form in which the runtime calls Python functions.

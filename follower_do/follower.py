@@ -8,10 +8,11 @@ from workers import DurableObject, WorkerEntrypoint, import_from_javascript
 
 from resolvers.base import limits
 from resolvers.base.json_text import decode
+from resolvers.base.scrubbing import Scrubber
 from resolvers.following.follower import Follower
 from resolvers.runtime.database import CommandDatabase
 from resolvers.runtime.runner import Runner
-from resolvers.runtime.settings import SETTINGS
+from resolvers.runtime.settings import SETTINGS, VALUES
 
 _EDGE = import_from_javascript("follower_do/edge.mjs")
 _RUNNER = Runner()
@@ -20,8 +21,7 @@ _SETTINGS = {
     "history": {
         "events": limits.MAX_FOLLOW_EVENTS,
         "bytes": limits.MAX_FOLLOW_PART_BYTES,
-        "valueBytes": limits.MAX_JSON_BYTES,
-        "valueDepth": limits.MAX_JSON_DEPTH,
+        "values": VALUES,
         "ahead": limits.FOLLOW_AHEAD,
         "calls": limits.MAX_FOLLOW_CALLS,
         "pauseMs": limits.FOLLOW_PAUSE_MS,
@@ -71,7 +71,7 @@ def _install() -> None:
     """Hand this isolate's functions and settings to the edge, once; they outlive the call."""
     if _followers:
         return
-    follower = Follower(CommandDatabase())
+    follower = Follower(CommandDatabase(), Scrubber.parse(decode(_EDGE.scrub())))
     _followers.append(follower)
 
     def work(jobs: str, now_ms: float) -> str:

@@ -5,7 +5,7 @@
 // cancelled and would keep the Durable Object in memory. It ends with the reader.
 
 import { env as bindings, RpcTarget } from "cloudflare:workers";
-import { excessOf, isLonger } from "../resolvers/runtime/json_text.mjs";
+import { describeValue } from "../resolvers/runtime/values.mjs";
 import { within } from "./timing.mjs";
 
 /**
@@ -17,6 +17,7 @@ import { within } from "./timing.mjs";
  * @property {string} [step] name and occurrence
  * @property {number} [attempt]
  * @property {string} [value] JSON text of the output or the parameters
+ * @property {string} [kind] what the text is of the value (see values.mjs)
  * @property {[name: string, message: string]} [error]
  * @property {Record<string, unknown>} [details]
  *
@@ -30,8 +31,7 @@ import { within } from "./timing.mjs";
  * @typedef {object} Limits
  * @property {number} events the most events of a part
  * @property {number} bytes the most bytes of the values of a part, after which it takes no further event
- * @property {number} valueBytes the most bytes of one value
- * @property {number} valueDepth the most levels of one value
+ * @property {import("../resolvers/runtime/values.mjs").Limits} values
  * @property {number} ahead events that are asked for at once
  * @property {number} calls the most calls of the engine by one reader
  * @property {number} pauseMs the time without an event after which a part ends
@@ -42,8 +42,9 @@ import { within } from "./timing.mjs";
 /** @type {Record<string, any>} */
 const env = bindings;
 
+// A result that is undefined may be left out of its event.
+const HAS_VALUE = new Set(["workflow_started", "workflow_completed", "step_completed"]);
 const DETAILS = ["config", "durationMs", "retryDelayMs", "eventType"];
-const PREVIEW_CHARACTERS = 1000;
 
 /**
  * Open the history of an instance behind an event.
@@ -155,7 +156,10 @@ function dispose(resource) {
  */
 export function describe(given, limits) {
   const { eventId: id, timestamp: at, type, stepName: step, attempt, error } = given;
-  const value = "output" in given ? given.output : given.params;
+  const { output = given.params } = given;
+  const value = describeValue(output, limits.values);
+  // A stream that nobody reads would stay open.
+  if (output instanceof ReadableStream) output.cancel().catch(() => {});
   const details = Object.fromEntries(
     DETAILS.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   );
@@ -165,44 +169,10 @@ export function describe(given, limits) {
     type,
     ...(step !== undefined && { step }),
     ...(attempt !== undefined && { attempt }),
-    ...(("output" in given || "params" in given) && { value: jsonOf(value, limits) }),
+    ...(HAS_VALUE.has(type) && { value: value.text, kind: value.kind }),
     ...(error !== undefined && {
       error: [`${error?.name ?? "Error"}`, `${error?.message ?? error}`],
     }),
     ...(Object.keys(details).length > 0 && { details }),
   };
-}
-
-/**
- * JSON text of any value that the engine stores. A value that is too large is replaced by its size and
- * a preview, one that JSON cannot express by its type.
- * @param {unknown} value
- * @param {Limits} limits
- */
-function jsonOf(value, { valueBytes, valueDepth }) {
-  let text;
-  try {
-    text = JSON.stringify(value, asJson) ?? "null";
-  } catch {
-    return JSON.stringify({ unserializable: typeof value });
-  }
-  const limits = { depth: valueDepth, values: Infinity };
-  if (!isLonger(text, valueBytes) && !excessOf(text, limits)) return text;
-  const bytes = new TextEncoder().encode(text).length;
-  return JSON.stringify({ truncated: true, bytes, preview: text.slice(0, PREVIEW_CHARACTERS) });
-}
-
-/**
- * Conversions of values that the engine can store and JSON cannot, as the tracking libraries do them.
- * @param {string} _
- * @param {unknown} value
- */
-function asJson(_, value) {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Map) return Object.fromEntries(value);
-  if (value instanceof Set) return [...value];
-  if (value instanceof Error) return { name: value.name, message: value.message };
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { bytes: value.byteLength };
-  if (value instanceof ReadableStream) return { stream: true };
-  return value;
 }

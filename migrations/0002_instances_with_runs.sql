@@ -13,7 +13,12 @@ CREATE TABLE instances (
     'QUEUED', 'RUNNING', 'SLEEPING', 'WAITING', 'WAITING_FOR_PAUSE', 'PAUSED',
     'COMPLETED', 'ERRORED', 'TERMINATED', 'UNKNOWN')),
   input TEXT CONSTRAINT instance_input CHECK (json_valid(input) AND octet_length(input) <= 524288),
+  -- The input that the engine still has to get, if `input` is scrubbed.
+  engine_input TEXT CHECK (json_valid(engine_input) AND octet_length(engine_input) <= 524288),
   output TEXT CONSTRAINT instance_output CHECK (json_valid(output) AND octet_length(output) <= 524288),
+  -- What `output` is of the run's result; null if there is no output.
+  output_kind TEXT CHECK (output_kind IN (
+    'JSON', 'UNDEFINED', 'CONVERTED', 'TRUNCATED', 'UNSERIALIZABLE', 'REDACTED', 'SCRUBBED')),
   error TEXT CONSTRAINT instance_error CHECK (json_valid(error) AND octet_length(error) <= 262144),
   metadata TEXT CONSTRAINT instance_metadata CHECK (json_valid(metadata) AND octet_length(metadata) <= 524288),
   created_at TEXT NOT NULL,
@@ -35,6 +40,7 @@ CREATE TABLE instances (
   -- In this order, so that its index also finds an id alone, and a prefix of it.
   UNIQUE (instance_id, workflow),
   CHECK ((ref_type IS NULL) = (ref_id IS NULL)),
+  CHECK (output IS NULL OR output_kind NOT IN ('UNDEFINED', 'REDACTED') AND output_kind IS NOT NULL),
   CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'ERRORED', 'TERMINATED')))
 ) STRICT;
 
@@ -60,6 +66,8 @@ CREATE TABLE runs (
   run INTEGER NOT NULL CHECK (run >= 1),
   status TEXT NOT NULL CHECK (status IN ('COMPLETED', 'ERRORED', 'TERMINATED')),
   output TEXT CHECK (json_valid(output)),
+  output_kind TEXT CHECK (output_kind IN (
+    'JSON', 'UNDEFINED', 'CONVERTED', 'TRUNCATED', 'UNSERIALIZABLE', 'REDACTED', 'SCRUBBED')),
   error TEXT CHECK (json_valid(error)),
   started_at TEXT,
   completed_at TEXT NOT NULL,

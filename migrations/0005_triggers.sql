@@ -20,9 +20,9 @@ CREATE TRIGGER instance_inserted AFTER INSERT ON instances BEGIN
 END;
 
 CREATE TRIGGER instance_updated
-AFTER UPDATE OF run, ref_type, ref_id, status, input, output, error, metadata, sleep_until ON instances
-WHEN (OLD.run, OLD.ref_type, OLD.ref_id, OLD.status, OLD.input, OLD.output, OLD.error, OLD.metadata, OLD.sleep_until)
-  IS NOT (NEW.run, NEW.ref_type, NEW.ref_id, NEW.status, NEW.input, NEW.output, NEW.error, NEW.metadata, NEW.sleep_until)
+AFTER UPDATE OF run, ref_type, ref_id, status, input, output, output_kind, error, metadata, sleep_until ON instances
+WHEN (OLD.run, OLD.ref_type, OLD.ref_id, OLD.status, OLD.input, OLD.output, OLD.output_kind, OLD.error, OLD.metadata, OLD.sleep_until)
+  IS NOT (NEW.run, NEW.ref_type, NEW.ref_id, NEW.status, NEW.input, NEW.output, NEW.output_kind, NEW.error, NEW.metadata, NEW.sleep_until)
 BEGIN
   UPDATE status_counts SET count = count - 1
     WHERE workflow = OLD.workflow AND status = OLD.status AND OLD.status <> NEW.status;
@@ -30,8 +30,8 @@ BEGIN
     SELECT NEW.workflow, NEW.status, 1 WHERE OLD.status <> NEW.status
     ON CONFLICT (workflow, status) DO UPDATE SET count = count + 1;
   -- A restart keeps the run before it, as TERMINATED if it had not ended.
-  INSERT INTO runs (instance, run, status, output, error, started_at, completed_at)
-    SELECT OLD.id, OLD.run, iif(OLD.completed_at IS NULL, 'TERMINATED', OLD.status), OLD.output, OLD.error,
+  INSERT INTO runs (instance, run, status, output, output_kind, error, started_at, completed_at)
+    SELECT OLD.id, OLD.run, iif(OLD.completed_at IS NULL, 'TERMINATED', OLD.status), OLD.output, OLD.output_kind, OLD.error,
       OLD.started_at, coalesce(OLD.completed_at, NEW.updated_at)
     WHERE NEW.run <> OLD.run;
   -- The steps that the end of a run leaves open end with it, and their events come before its own.
@@ -57,6 +57,13 @@ BEGIN
     END,
     CASE WHEN (OLD.ref_type, OLD.ref_id) IS NOT (NEW.ref_type, NEW.ref_id) AND OLD.ref_type IS NOT NULL
       THEN json_array(OLD.ref_type, OLD.ref_id) END);
+END;
+
+-- An instance that has left QUEUED is in the engine.
+CREATE TRIGGER engine_input_forgotten AFTER UPDATE OF status ON instances
+WHEN OLD.engine_input IS NOT NULL AND OLD.status = 'QUEUED' AND NEW.status <> 'QUEUED'
+BEGIN
+  UPDATE instances SET engine_input = NULL WHERE id = OLD.id;
 END;
 
 CREATE TRIGGER instance_deleted AFTER DELETE ON instances BEGIN

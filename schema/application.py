@@ -1,11 +1,13 @@
 """The routes of the Worker, with CORS."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from resolvers.access.gatekeeper import Gatekeeper
 from resolvers.base.limits import MAX_SOCKETS
+from resolvers.base.scrubbing import Scrubber
 from resolvers.executing.executor import Executor
 from resolvers.ports.database import Database, DatabaseError, Statement
 from resolvers.ports.engine import Engine
@@ -15,6 +17,8 @@ from schema.build import core
 from schema.http import GraphQLEndpoint
 from schema.messages import HttpRequest, HttpResponse
 
+_log = logging.getLogger("flowflare")
+
 _NO_STORE = {"cache-control": "no-store"}
 # The variables and secrets that `Application` reads from its configuration.
 VARIABLES = (
@@ -23,6 +27,7 @@ VARIABLES = (
     "FLOWFLARE_READ_KEY",
     "ALLOWED_ORIGINS",
     "WORKFLOWS",
+    "SCRUB",
     "MAX_SOCKETS",
     "FOLLOWER_SHARDS",
 )
@@ -52,14 +57,18 @@ def bound_workflows(value: object) -> tuple[dict[str, str], str]:
 
 
 class Services:
-    """The database, the engine and the gatekeeper, as the Worker's configuration describes them."""
+    """Database, engine, scrubber and gatekeeper, as the Worker's configuration describes them."""
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.database: Database = CommandDatabase()
+        self.scrubber = Scrubber.parse(configuration.get("SCRUB"))
+        if self.scrubber.problem:
+            _log.error("SCRUB is not valid, so values are not stored: %s", self.scrubber.problem)
         shards = _count(configuration.get("FOLLOWER_SHARDS"), 0)
         self.engine: Engine = CommandEngine(
             *bound_workflows(configuration.get("WORKFLOWS")),
             shards=shards if "FOLLOWER" in configuration else 0,
+            scrubber=self.scrubber,
         )
         self.gatekeeper = Gatekeeper(
             admin=configuration.get("FLOWFLARE_API_KEY") or "",
@@ -96,7 +105,9 @@ class Application:
             await self.services.database.batch([_ALIVE])
         except DatabaseError:
             return _json(503, {"status": "unavailable"})
-        return _json(200, {"status": "ok"})
+        # Anyone may ask, so the patterns are in the log only.
+        problem = self.services.scrubber.problem and "SCRUB is not valid; the log has the fault"
+        return _json(200, {"status": "ok", **({"problem": problem} if problem else {})})
 
     def _allow_origin(self, request: HttpRequest, response: HttpResponse) -> None:
         """Add the headers of CORS (fetch.spec.whatwg.org) for listed origins; `*` lists all."""

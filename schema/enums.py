@@ -15,6 +15,7 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
     vocabulary.StepStatus: "State of one step",
     vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
+    vocabulary.OutputKind: "What an output is of the result that it was recorded from",
     vocabulary.Backoff: "Growth of the delay between attempts",
     vocabulary.EventType: "Type of an event in the log",
     vocabulary.ErrorCode: "Stable codes of a mutation's expected failures",
@@ -31,6 +32,15 @@ _VALUES = {
     vocabulary.ConflictPolicy: {
         "USE_EXISTING": "Return the existing instance",
         "FAIL": "Return InstanceConflict",
+    },
+    vocabulary.OutputKind: {
+        "JSON": "The result itself",
+        "UNDEFINED": "Null, because the result was undefined",
+        "CONVERTED": "The result, with values that JSON lacks in their documented forms",
+        "TRUNCATED": "The size and a preview of a result that is too large or nested too deeply",
+        "UNSERIALIZABLE": "The type of a result that JSON cannot express",
+        "REDACTED": "Null, because the step is sensitive: its result is never stored",
+        "SCRUBBED": "The result without the parts that the configuration scrubs",
     },
     vocabulary.Following: {
         "FOLLOWED": "Its history is recorded",

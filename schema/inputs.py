@@ -10,6 +10,7 @@ from resolvers.base.vocabulary import (
     InstanceOrderField,
     InstanceStatus,
     OrderDirection,
+    OutputKind,
     Scope,
     StepKind,
     StepStatus,
@@ -23,6 +24,11 @@ _WORKFLOW = "Name of the workflow; it is needed only if instances of several wor
 _RUN = (
     "Number of the run that the report is about; the current run if absent. A report on another"
     " run changes nothing, and the result is RunMismatch"
+)
+
+_OUTPUT_KIND = (
+    "What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED"
+    " and REDACTED `output` must be null or absent"
 )
 
 
@@ -172,6 +178,7 @@ class UpdateWorkflowInstanceInput:
     )
     input: JSON | None = field(default=UNSET, description="Input, at most 512 KiB as JSON")
     output: JSON | None = field(default=UNSET, description="Output, at most 512 KiB as JSON")
+    output_kind: OutputKind | None = field(default=UNSET, description=_OUTPUT_KIND)
     error: ErrorInput | None = field(default=UNSET, description="Error that it failed with")
     metadata: JSON | None = field(
         default=UNSET, description="JSON Merge Patch (RFC 7396) that is applied to the metadata"
@@ -207,6 +214,7 @@ class UpdateWorkflowStepInput:
     output: JSON | None = field(
         default=UNSET, description="Output of the step, at most 512 KiB as JSON"
     )
+    output_kind: OutputKind | None = field(default=UNSET, description=_OUTPUT_KIND)
     error: ErrorInput | None = field(
         default=UNSET, description="Error that the attempt failed with"
     )

@@ -13,6 +13,7 @@ from resolvers.base.vocabulary import (
     EventType,
     Following,
     InstanceStatus,
+    OutputKind,
     StepKind,
     StepStatus,
 )
@@ -152,6 +153,9 @@ class WorkflowInstance(Node):
     status: InstanceStatus = column(e.word("status"), "Current status")
     input: JSON | None = column(e.json("input"), "Input")
     output: JSON | None = column(e.json("output"), "Output")
+    output_kind: OutputKind | None = column(
+        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+    )
     error: "WorkflowError | None" = column(e.error("instances"), "Error that it failed with")
     metadata: JSON | None = column(e.json("metadata"), "Metadata of your own")
     created_at: DateTime = column(e.word("created_at"), "Time at which tracking started")
@@ -211,6 +215,9 @@ class WorkflowRun:
         "Current status, or the one that the run ended with; TERMINATED if a restart ended it",
     )
     output: JSON | None = column(e.json("output"), "Output")
+    output_kind: OutputKind | None = column(
+        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+    )
     error: "WorkflowError | None" = column(e.error("runs"), "Error that it failed with")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
     completed_at: DateTime | None = column(
@@ -254,6 +261,9 @@ class WorkflowStep(Node):
     kind: StepKind = column(e.word("kind"), "Kind of the step")
     status: StepStatus = column(e.word("status"), "Current status")
     output: JSON | None = column(e.json("output"), "Output of the step")
+    output_kind: OutputKind | None = column(
+        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+    )
     error: "WorkflowError | None" = column(
         e.error("steps"), "Error of the step, or of its last attempt"
     )

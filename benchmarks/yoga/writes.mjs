@@ -147,7 +147,8 @@ function stepUpsert(input) {
   ];
   if (status === "COMPLETED") changes.push("error = NULL");
   else if ("error" in input) changes.push("error = excluded.error");
-  if ("output" in input) changes.push("output = excluded.output");
+  if ("output" in input)
+    changes.push("output = excluded.output", "output_kind = excluded.output_kind");
   if (input.kind != null) changes.push("kind = excluded.kind");
   if (policy) {
     changes.push(
@@ -158,12 +159,12 @@ function stepUpsert(input) {
   }
   const alive = terminal ? "" : "AND i.status NOT IN ('COMPLETED', 'ERRORED', 'TERMINATED')";
   const sql = `INSERT INTO steps (instance, run, step_index, name, occurrence, kind, status,
-      output, error, retry_limit, retry_delay, retry_backoff, attempt, next_retry_at, started_at,
-      completed_at, updated_at)
+      output, output_kind, error, retry_limit, retry_delay, retry_backoff, attempt, next_retry_at,
+      started_at, completed_at, updated_at)
     SELECT i.id, i.run,
       coalesce(?1, (SELECT coalesce(max(s.step_index), 0) + 1
         FROM steps s WHERE s.instance = i.id AND s.run = i.run)),
-      ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+      ?2, ?3, ?4, ?5, ?6, iif(?6 IS NULL, NULL, 'JSON'), ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
     FROM instances i WHERE i.id = (
         SELECT iif(count(*) = 1, max(o.id), NULL) FROM instances o
         WHERE o.instance_id = ?16 AND (?17 IS NULL OR o.workflow = ?17))

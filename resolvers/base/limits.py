@@ -51,6 +51,13 @@ MAX_REPORTED_LOCATIONS = 10
 # Values.
 MAX_JSON_BYTES = 512 * 1024
 MAX_JSON_DEPTH = 200
+PREVIEW_CHARACTERS = 1_000
+# Writing a value as JSON stops at these. The size of what the engine stores, at most 1 MiB, is
+# always counted.
+MAX_WRITTEN_CHARACTERS = 8 * 1024 * 1024
+MAX_WRITTEN_LEVELS = 100_000
+# 4,300 decimal digits, the most that Python converts.
+MAX_BIGINT_BITS = 14_284
 MAX_ERROR_NAME = 256
 MAX_ERROR_MESSAGE = 8 * 1024
 MAX_ERROR_STACK = 32 * 1024

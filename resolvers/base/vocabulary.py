@@ -60,6 +60,18 @@ class AttemptStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class OutputKind(StrEnum):
+    """What a recorded output is of the result (docs/values.md)."""
+
+    JSON = "JSON"
+    UNDEFINED = "UNDEFINED"
+    CONVERTED = "CONVERTED"
+    TRUNCATED = "TRUNCATED"
+    UNSERIALIZABLE = "UNSERIALIZABLE"
+    REDACTED = "REDACTED"
+    SCRUBBED = "SCRUBBED"
+
+
 class Backoff(StrEnum):
     """Growth of the delay between attempts."""
 

@@ -18,15 +18,16 @@ from resolvers.writing.starts import require_engine_id
 
 async def follow_workflow(context: MutationContext) -> Pieces:
     """`followWorkflow`: works for finished instances, too, and may be repeated."""
-    follow = inputs.parse(inputs.FollowWorkflow, context.arguments["input"])
+    given = context.services.scrubber.report(context.arguments["input"])
+    follow = inputs.parse(inputs.FollowWorkflow, given)
     state = await _state(context, follow)
     database, engine = context.services.database, context.services.engine
     key = (follow.workflow, follow.instance_id)
-    given: dict[str, Any] = {"reference": follow.reference, "metadata": follow.metadata}
+    described: dict[str, Any] = {"reference": follow.reference, "metadata": follow.metadata}
     update = inputs.UpdateInstance.model_construct(
         instance_id=follow.instance_id,
         workflow=follow.workflow,
-        **{name: value for name, value in given.items() if value is not None},
+        **{name: value for name, value in described.items() if value is not None},
     )
     # The history of an instance that has ended is recorded before its end.
     has_ended = state.status in TERMINAL

@@ -12,11 +12,15 @@ from resolvers.engine.drift import Remedy, Tracked, remedy
 from resolvers.ports.database import Database, DatabaseError, Statement
 from resolvers.ports.engine import Engine, EngineError, Key
 from resolvers.ports.sql import HEAD
+from resolvers.writing.instances import forget_engine_input
 
 _log = logging.getLogger("flowflare")
 
 _NEVER_REPORTED = (
     "The engine has no instance with this id, and nothing was reported about it for a long time."
+)
+_NO_INPUT = (
+    "The engine has no instance with this id, and its input is not known: a part of it is scrubbed."
 )
 
 
@@ -121,11 +125,17 @@ class _Run:
         outcomes = await self._database.batch([repairs.awaiting(i) for i in instances])
         writes = []
         for instance, outcome in zip(instances, outcomes, strict=True):
-            if outcome.text is None or self._is_late:
+            if self._is_late:
+                continue
+            if outcome.text is None:
+                # It has changed meanwhile, so this writes nothing; or its input is scrubbed.
+                if instance.silent:
+                    writes.append(repairs.give_up(instance, _NO_INPUT))
                 continue
             try:
                 await self._engine.create(*instance.key, params=outcome.text)
                 self._counts["started"] += 1
+                writes.append(forget_engine_input(*instance.key))
             except EngineError as error:
                 self._count_failure(instance, error)
                 if instance.silent:

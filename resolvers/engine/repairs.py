@@ -9,18 +9,15 @@ Example:
 becomes, if the engine reports that the instance is complete,
 
     UPDATE instances SET status=?1,sleep_until=NULL,started_at=…,completed_at=…,
-    output=coalesce(nullif(?2,'null'),output),updated_at=…,reconciled_at=…
-    WHERE id=CAST(?3 AS INTEGER) AND status=?4 AND updated_at=?5
+    output=iif((?2 IS NULL AND output_kind IS NOT NULL),output,?2),output_kind=…,updated_at=…,
+    reconciled_at=… WHERE id=CAST(?4 AS INTEGER) AND status=?5 AND updated_at=?6
     AND status IN ('PAUSED','QUEUED','RUNNING',…)
 """
 
 import json
 from collections.abc import Sequence
 
-from resolvers.base.json_text import encode_value, nested_deeper
 from resolvers.base.limits import (
-    MAX_JSON_BYTES,
-    MAX_JSON_DEPTH,
     RECONCILE_AFTER_SECONDS,
     RECONCILE_GIVE_UP_SECONDS,
     RECONCILE_PAGE,
@@ -33,6 +30,7 @@ from resolvers.ports.database import Database, Statement
 from resolvers.ports.engine import EngineState
 from resolvers.ports.sql import NOW, in_list, is_followed, now_shifted
 from resolvers.writing.inputs import ErrorInput
+from resolvers.writing.instances import ENGINE_INPUT
 from resolvers.writing.statements import Parameters
 
 # The instances that a run compares, in two lanes, so that a lost start does not wait for others.
@@ -42,8 +40,6 @@ LANES = {
 }
 # The position before the first instance of a lane, as JSON of (created_at, id).
 START = '["",0]'
-# Characters that are kept of an output that is too large to store.
-_PREVIEW = 1_000
 # The engine has one status for sleeping and for waiting for an event.
 _WAITS = (
     "iif(EXISTS (SELECT 1 FROM steps WHERE steps.instance=instances.id"
@@ -109,10 +105,10 @@ def store_position(lane: str, position: str) -> Statement:
 
 
 def awaiting(instance: Tracked) -> Statement:
-    """Select the input of an instance, if it is still as it was read."""
+    """Select the input for the engine of an instance, if it is still as it was read."""
     bound = Parameters()
     return bound.statement(
-        f"SELECT coalesce(input,'null') FROM instances WHERE {_unchanged(bound, instance)}"
+        f"SELECT {ENGINE_INPUT} FROM instances WHERE {_unchanged(bound, instance)}"
     )
 
 
@@ -128,7 +124,12 @@ def repair(instance: Tracked, state: EngineState) -> Statement:
     if to in TERMINAL:
         changes["completed_at"] = NOW
     if to is InstanceStatus.COMPLETED:
-        changes["output"] = f"coalesce(nullif({bound.bind(_storable(state.output))},'null'),output)"
+        output, kind = state.output, state.output_kind
+        # A reported output is kept if the engine has none.
+        given = bound.bind(None if output == "null" else output)
+        is_kept = f"({given} IS NULL AND output_kind IS NOT NULL)"
+        changes["output"] = f"iif({is_kept},output,{given})"
+        changes["output_kind"] = f"iif({is_kept},output_kind,{bound.bind(kind)})"
     if to is InstanceStatus.ERRORED:
         name, message = state.error or ("Error", "The engine gave no reason.")
         changes["error"] = bound.bind(ErrorInput(name=name, message=message).as_json)
@@ -176,12 +177,3 @@ def _unchanged(bound: Parameters, instance: Tracked) -> str:
         f" AND updated_at={bound.bind(instance.updated_at)}"
         f" AND status IN {in_list(sorted(UNFINISHED))}"
     )
-
-
-def _storable(output: str | None) -> str:
-    """The output, or a preview of one that is too large: the engine accepts more than D1."""
-    text = output if output is not None else "null"
-    size = len(text.encode())
-    if size <= MAX_JSON_BYTES and not nested_deeper(text, MAX_JSON_DEPTH):
-        return text
-    return encode_value({"truncated": True, "bytes": size, "preview": text[:_PREVIEW]})

@@ -32,7 +32,8 @@ from resolvers.base.limits import (
     FOLLOW_SETTLE_MS,
     MAX_FOLLOWED,
 )
-from resolvers.following.history import Event, instant, parse_event
+from resolvers.base.scrubbing import Scrubber
+from resolvers.following.history import Event, instant, parse_event, scrub_event
 from resolvers.following.records import (
     STALE,
     Followed,
@@ -103,6 +104,7 @@ class Follower:
     PART_STATEMENTS: ClassVar[int] = 12
 
     database: Database
+    scrubber: Scrubber
     _readings: Cache[int, _Reading] = field(default_factory=lambda: Cache(MAX_FOLLOWED))
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -187,7 +189,8 @@ class Follower:
         # If the batch fails, the state is ahead of the rows.
         self._readings.forget(number)
         followed = reading.followed
-        events = [parse_event(event) for event in decode(given["events"])]
+        rules = self.scrubber.rules(followed.translation.workflow)
+        events = [scrub_event(parse_event(event), rules) for event in decode(given["events"])]
         if reading.is_first:
             match _compare(followed, events, given["began"]):
                 case _Match.UNKNOWN:

@@ -6,11 +6,14 @@ to events"). A restart begins the history again, so a number may come to stand f
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resolvers.base.instants import format_instant
+from resolvers.base.scrubbing import Rules
+from resolvers.base.vocabulary import OutputKind
+from resolvers.following.thrown import Thrown, parse_thrown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The step's occurrence follows its name: the third `load` is `load-3`.
@@ -43,10 +46,10 @@ class Event:
     position: Position
     step: StepKey | None = None
     attempt: int | None = None
-    # JSON text, as are all values.
+    # JSON text, as are all values, and what it is of the value.
     value: str | None = None
-    # Name and message.
-    error: tuple[str, str] | None = None
+    kind: OutputKind | None = None
+    error: Thrown | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -82,9 +85,25 @@ def parse_event(given: Mapping[str, Any]) -> Event:
         None if name is None else _parse_step(name),
         given.get("attempt"),
         given.get("value"),
-        (error[0], error[1]) if error else None,
+        OutputKind(given["kind"]) if "kind" in given else None,
+        parse_thrown(error[0], error[1]) if error else None,
         given.get("details") or {},
     )
+
+
+def scrub_event(event: Event, rules: Rules) -> Event:
+    """Replace the parts of an event that are not to be stored."""
+    if not rules:
+        return event
+    if (error := event.error) is not None:
+        stack = None if error.stack is None else rules.text(error.stack)
+        scrubbed_error = Thrown(rules.text(error.name), rules.text(error.message), stack)
+        event = replace(event, error=scrubbed_error)
+    if event.value is not None:
+        scrubbed = rules.json(event.value)
+        kind = scrubbed.kind_of(event.kind)
+        event = replace(event, value=scrubbed.value, kind=kind)
+    return event
 
 
 def _parse_step(name: str) -> StepKey:

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 
 from resolvers.base.names import step_name
 from resolvers.base.transitions import TERMINAL
-from resolvers.base.vocabulary import Backoff, InstanceStatus, StepKind, StepStatus
+from resolvers.base.vocabulary import Backoff, InstanceStatus, OutputKind, StepKind, StepStatus
 from resolvers.following.history import Event, StepKey, epoch_ms
-from resolvers.following.thrown import parse_thrown
+from resolvers.following.thrown import Thrown
 from resolvers.writing.inputs import ErrorInput, RetryPolicyInput, UpdateInstance, UpdateStep
 
 Update: TypeAlias = UpdateInstance | UpdateStep
@@ -56,7 +56,7 @@ _UNITS_MS = {
 _SCALARS = (int, float, str, type(None))
 # The configurations of steps whose parsed policies are kept.
 _POLICIES = 100
-_TIMED_OUT = ("WorkflowTimeoutError", "No event arrived in time.")
+_TIMED_OUT = Thrown("WorkflowTimeoutError", "No event arrived in time.")
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Translation:
                 more["sleep_until"] = until
         self.status, self.sleep_until = status, more.get("sleep_until")
         if status is InstanceStatus.COMPLETED:
-            more["output"] = event.value
+            more |= _result(event)
         if event.error is not None:
             more["error"] = _error(event.error)
         return [self._instance(status=status, **more)]
@@ -136,7 +136,7 @@ class Translation:
             return []
         self.open.pop(key, None)
         if change == "completed":
-            given: dict[str, Any] = {} if event.value is None else {"output": event.value}
+            given = _result(event) if kind is StepKind.TASK else {}
             return [self._step(key, StepStatus.COMPLETED, kind=kind, **given)]
         error = event.error or (_TIMED_OUT if change == "timed_out" else None)
         failed = {} if error is None else {"error": _error(error)}
@@ -148,10 +148,14 @@ class Translation:
             more["attempt"] = event.attempt or 1
             if (policy := _policy(event.details)) is not None:
                 more["retry_policy"] = policy
+            # What the engine tells of a sensitive result is a text in its place. The step keeps
+            # the kind, and so never gets an output.
+            if (event.details.get("config") or {}).get("sensitive"):
+                more["output_kind"] = OutputKind.REDACTED
         return self._step(key, StepStatus.RUNNING, kind=kind, **more)
 
     def _attempt_fails(self, event: Event, key: StepKey) -> UpdateStep:
-        error = _error(event.error or ("Error", ""))
+        error = _error(event.error or Thrown("Error", ""))
         delay = event.details.get("retryDelayMs")
         if delay is None:
             self.open.pop(key, None)
@@ -217,8 +221,13 @@ def status_of(steps: Iterable[Open]) -> tuple[InstanceStatus, str | None]:
     return InstanceStatus.SLEEPING, min((s.until for s in steps if s.until), default=None)
 
 
-def _error(error: tuple[str, str]) -> ErrorInput:
-    thrown = parse_thrown(*error)
+def _result(event: Event) -> dict[str, Any]:
+    """The output of an update, from the event of an end."""
+    output = None if event.kind is OutputKind.UNDEFINED else event.value
+    return {"output": output, "output_kind": event.kind}
+
+
+def _error(thrown: Thrown) -> ErrorInput:
     return ErrorInput(name=thrown.name, message=thrown.message, stack=thrown.stack)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus, OutputKind
 
 # The engine's names of statuses
 # (developers.cloudflare.com/workflows/build/workers-api, InstanceStatus).
@@ -26,8 +26,9 @@ class EngineState:
     """The engine's state of an instance; `status` is None if it has no instance of this id."""
 
     status: InstanceStatus | None
-    # JSON text; null unless it is complete.
+    # JSON text, and what it is of the result; None unless it is complete.
     output: str | None = None
+    output_kind: OutputKind | None = None
     # `name` and `message`; None unless it is errored.
     error: tuple[str, str] | None = None
 

@@ -2,10 +2,12 @@
 // engine.py).
 
 import { env as bindings, waitUntil } from "cloudflare:workers";
+import { describeValue } from "./values.mjs";
 
 /**
  * The engine's state of an instance; `status` is null if it has no instance of this id.
- * @typedef {{ status: string | null, output?: string, error?: [string, string] }} State
+ * @typedef {{ status: string | null, output?: [text: string, kind: string],
+ *   error?: [string, string] }} State
  * @typedef {{ error?: string, state?: State }} Result
  * @typedef {{ workflow: string, binding: string, method: string, id: string, arguments: string[] }} Request
  * @typedef {{ requests: Request[], shards: number, timeoutMs: number, settleMs: number,
@@ -22,9 +24,10 @@ const TO_END = new Set(["terminate", "followToEnd"]);
 /**
  * The engine's words for final statuses, and for those in which an instance has an output or an
  * error; the status that an action leads to; the patterns of the engine's errors (see settings.py and
- * foreign_errors.py).
+ * foreign_errors.py); the limits of outputs.
  * @typedef {{ finished: string[], hasOutput: string, hasError: string,
- *   leadsTo: Record<string, string>, noInstance: string, exists: string }} Settings
+ *   leadsTo: Record<string, string>, noInstance: string, exists: string,
+ *   values: import("./values.mjs").Limits }} Settings
  * @type {Settings}
  */
 let settings;
@@ -189,7 +192,10 @@ async function getStatus(workflow, id) {
     const { status, output, error } = await instance.status();
     /** @type {State} */
     const state = { status };
-    if (status === settings.hasOutput) state.output = JSON.stringify(output ?? null);
+    if (status === settings.hasOutput) {
+      const { text, kind } = describeValue(output, settings.values);
+      state.output = [text, kind];
+    }
     if (status === settings.hasError && error) state.error = nameAndMessage(error);
     return state;
   } catch (error) {

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resolvers.base.limits import ENGINE_CONCURRENCY, ENGINE_SETTLE_MS, ENGINE_TIMEOUT_MS
+from resolvers.base.scrubbing import Rules, Scrubber
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports.engine import STATUSES, EngineError, EngineState, Key
 from resolvers.runtime.commands import Command
@@ -14,12 +15,21 @@ class CommandEngine:
 
     If the configuration cannot be read, no workflow is bound and `problem` names the fault.
     `shards` is the number of objects that the followed instances are spread over; 0 follows none.
+    What the engine reports of an instance is scrubbed here.
     """
 
-    def __init__(self, bindings: Mapping[str, str], problem: str = "", *, shards: int = 0) -> None:
+    def __init__(
+        self,
+        bindings: Mapping[str, str],
+        problem: str = "",
+        *,
+        shards: int = 0,
+        scrubber: Scrubber,
+    ) -> None:
         self._bindings = bindings
         self._problem = problem
         self._shards = shards
+        self._scrubber = scrubber
         self.workflows = frozenset(bindings)
         self.follows = shards > 0
 
@@ -83,16 +93,24 @@ class CommandEngine:
             "concurrency": ENGINE_CONCURRENCY,
         }
         response = await Command({"engine": body})
-        return [_parse(result) for result in response["results"]]
+        return [
+            _parse(result, self._scrubber.rules(request["workflow"]))
+            for request, result in zip(requests, response["results"], strict=True)
+        ]
 
 
-def _parse(result: Mapping[str, Any]) -> EngineState | EngineError:
+def _parse(result: Mapping[str, Any], rules: Rules) -> EngineState | EngineError:
     reported = result.get("state")
     state = None
     if reported is not None:
         word, error = reported["status"], reported.get("error")
         status = None if word is None else STATUSES.get(word, InstanceStatus.UNKNOWN)
-        state = EngineState(status, reported.get("output"), tuple(error) if error else None)
+        output, kind = reported.get("output") or (None, None)
+        if output is not None:
+            scrubbed = rules.json(output)
+            output, kind = scrubbed.value, scrubbed.kind_of(kind)
+        failure = (rules.text(error[0]), rules.text(error[1])) if error else None
+        state = EngineState(status, output, kind, failure)
     if "error" in result:
-        return EngineError(result["error"], state)
+        return EngineError(rules.text(result["error"]), state)
     return state or EngineState(None)

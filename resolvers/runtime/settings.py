@@ -8,8 +8,14 @@ from resolvers.base.foreign_errors import (
 )
 from resolvers.base.limits import (
     D1_MAX_STRING_BYTES,
+    MAX_BIGINT_BITS,
+    MAX_JSON_BYTES,
+    MAX_JSON_DEPTH,
     MAX_PREFETCH_CHARACTERS,
     MAX_PREFETCH_WRITE_STATEMENTS,
+    MAX_WRITTEN_CHARACTERS,
+    MAX_WRITTEN_LEVELS,
+    PREVIEW_CHARACTERS,
 )
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import InstanceStatus
@@ -17,6 +23,16 @@ from resolvers.ports.engine import STATUSES
 from resolvers.ports.sql import HEAD
 
 _WORDS = {status: word for word, status in STATUSES.items()}
+
+# The limits of values that the engine tells (see values.mjs).
+VALUES = {
+    "bytes": MAX_JSON_BYTES,
+    "depth": MAX_JSON_DEPTH,
+    "previewCharacters": PREVIEW_CHARACTERS,
+    "writtenCharacters": MAX_WRITTEN_CHARACTERS,
+    "writtenLevels": MAX_WRITTEN_LEVELS,
+    "bigintBits": MAX_BIGINT_BITS,
+}
 
 SETTINGS = {
     "batches": {"textBytes": D1_MAX_STRING_BYTES, "tooBig": TOO_BIG_MESSAGE},
@@ -40,5 +56,6 @@ SETTINGS = {
         },
         "noInstance": NO_INSTANCE.pattern,
         "exists": INSTANCE_EXISTS.pattern,
+        "values": VALUES,
     },
 }

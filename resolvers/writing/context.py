@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 from resolvers.access.gatekeeper import Gatekeeper
 from resolvers.access.principals import Principal
+from resolvers.base.scrubbing import Scrubber
 from resolvers.ports.database import Database, Statement, Value
 from resolvers.ports.engine import Engine
 
@@ -17,6 +18,7 @@ class Services(Protocol):
 
     database: Database
     engine: Engine
+    scrubber: Scrubber
     gatekeeper: Gatekeeper
 
 

@@ -32,6 +32,7 @@ from resolvers.base.vocabulary import (
     ConflictPolicy,
     ErrorCode,
     InstanceStatus,
+    OutputKind,
     Scope,
     StepKind,
     StepStatus,
@@ -176,7 +177,36 @@ class FollowWorkflow(Input):
     metadata: Json = None
 
 
-class UpdateInstance(Input):
+class Report(Input):
+    """The part of an update that is about the output."""
+
+    output: Json = None
+    output_kind: OutputKind | None = None
+
+    @property
+    def sets_output(self) -> bool:
+        """True if the update sets or clears the output."""
+        return self.has("output") or self.output_kind is not None
+
+    @property
+    def recorded_kind(self) -> OutputKind | None:
+        """The kind that the output is recorded with, None if there is none afterwards."""
+        if self.output_kind is not None or self.output is None:
+            return self.output_kind
+        return OutputKind.JSON
+
+    @field_validator("output_kind")
+    @classmethod
+    def _without_output(cls, kind: OutputKind | None, given: ValidationInfo) -> OutputKind | None:
+        is_none = kind in (OutputKind.UNDEFINED, OutputKind.REDACTED)
+        if is_none and given.data.get("output") is not None:
+            raise PydanticCustomError(
+                "no_output", "{kind} needs an output that is null or absent", {"kind": kind}
+            )
+        return kind
+
+
+class UpdateInstance(Report):
     """`UpdateWorkflowInstanceInput`."""
 
     instance_id: InstanceId
@@ -185,13 +215,12 @@ class UpdateInstance(Input):
     reference: ReferenceInput | None = None
     status: InstanceStatus | None = None
     input: Json = None
-    output: Json = None
     error: ErrorInput | None = None
     metadata: Json = None
     sleep_until: str | None = None
 
 
-class UpdateStep(Input):
+class UpdateStep(Report):
     """`UpdateWorkflowStepInput`."""
 
     instance_id: InstanceId
@@ -202,7 +231,6 @@ class UpdateStep(Input):
     index: Annotated[int, Field(ge=1, le=limits.MAX_STEP_INDEX)] | None = None
     kind: StepKind | None = None
     status: StepStatus
-    output: Json = None
     error: ErrorInput | None = None
     attempt: Annotated[int, Field(ge=1, le=limits.MAX_ATTEMPT)] | None = None
     retry_policy: RetryPolicyInput | None = None

@@ -24,6 +24,7 @@ from dataclasses import replace
 
 from resolvers.access.principals import Principal
 from resolvers.base.limits import MAX_JSON_BYTES, MAX_SAME_ID
+from resolvers.base.scrubbing import MARK
 from resolvers.base.transitions import TERMINAL, UNSTARTED, sources
 from resolvers.base.vocabulary import InstanceStatus
 from resolvers.ports import sql
@@ -34,14 +35,17 @@ from resolvers.writing.statements import Parameters, several
 
 # The assignments that begin the next run of an instance; the triggers keep the one before.
 NEXT_RUN = (
-    "run=run+1,status='QUEUED',output=NULL,error=NULL,started_at=NULL,completed_at=NULL,"
-    "sleep_until=NULL"
+    "run=run+1,status='QUEUED',output=NULL,output_kind=NULL,error=NULL,started_at=NULL,"
+    "completed_at=NULL,sleep_until=NULL"
 )
 
-
+# The input that the engine has to get; NULL if only a scrubbed one is there.
+ENGINE_INPUT = (
+    f"coalesce(engine_input,iif(instr(input,{literal(MARK)}),NULL,coalesce(input,'null')))"
+)
 # The fields besides `status` that reports cannot change while the instance is followed, and those
 # that they can.
-_PROGRESS = ("input", "output", "error", "sleep_until")
+_PROGRESS = ("input", "output", "output_kind", "error", "sleep_until")
 _TAKEN = ("instance_id", "workflow", "run", "reference", "metadata")
 
 
@@ -61,9 +65,16 @@ def select_identified(principal: Principal, instance_id: str, workflow: str | No
 
 
 def insert_started(
-    start: StartWorkflow, instance_id: str, *, needs_registration: bool, is_followed: bool
+    start: StartWorkflow,
+    instance_id: str,
+    *,
+    needs_registration: bool,
+    is_followed: bool,
+    engine_input: str | None,
 ) -> Statement:
     """Insert a QUEUED instance, unless the workflow has one with the id.
+
+    `engine_input` is the input that the engine gets, if it is not the one of `start`.
 
     Unless the workflow is bound or the input has `trackOnly`, it must be registered with that. One
     that `is_followed` is so from the beginning: reports come before the follower has read anything.
@@ -72,7 +83,15 @@ def insert_started(
     ref_type, ref_id = start.reference.key if start.reference else (None, None)
     values = ",".join(
         bound.bind(value)
-        for value in (instance_id, start.workflow, ref_type, ref_id, start.input, start.metadata)
+        for value in (
+            instance_id,
+            start.workflow,
+            ref_type,
+            ref_id,
+            start.input,
+            engine_input,
+            start.metadata,
+        )
     )
     followed = literal(UNREAD) if is_followed else "NULL"
     where = "1"
@@ -81,8 +100,8 @@ def insert_started(
         where = f"EXISTS (SELECT 1 FROM workflows WHERE name={name} AND track_only)"
     return bound.statement(
         "INSERT INTO instances"
-        " (instance_id,workflow,ref_type,ref_id,input,metadata,status,created_at,updated_at,"
-        "followed)"
+        " (instance_id,workflow,ref_type,ref_id,input,engine_input,metadata,status,created_at,"
+        "updated_at,followed)"
         f" SELECT {values},'QUEUED',{NOW},{NOW},{followed}"
         f" WHERE {where}"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
@@ -99,14 +118,24 @@ def unfollow_unread(start: StartWorkflow, instance_id: str) -> Statement:
 
 
 def awaiting_engine(start: StartWorkflow, instance_id: str) -> Statement:
-    """Select the stored input of an instance that is still QUEUED.
+    """Select the input for the engine of an instance that is still QUEUED.
 
-    The engine may not have got it yet.
+    The engine may not have got it yet. It is NULL if the engine has it and it is forgotten.
     """
     bound = Parameters()
     return bound.statement(
-        "SELECT coalesce(i.input,'null') FROM instances i"
+        f"SELECT {ENGINE_INPUT} FROM instances i"
         f" WHERE {bound.instance('i', instance_id, start.workflow)} AND i.status='QUEUED'"
+    )
+
+
+def forget_engine_input(workflow: str, instance_id: str) -> Statement:
+    """Forget the input that the engine has got, if it is not the one that is shown."""
+    bound = Parameters()
+    return bound.statement(
+        "UPDATE instances SET engine_input=NULL"
+        f" WHERE {bound.instance('instances', instance_id, workflow)}"
+        " AND engine_input IS NOT NULL"
     )
 
 
@@ -168,6 +197,7 @@ def insert_reported(update: UpdateInstance) -> Statement:
             status,
             update.input,
             update.output,
+            update.recorded_kind,
             update.error.as_json if update.error else None,
             update.sleep_until,
         )
@@ -176,8 +206,8 @@ def insert_reported(update: UpdateInstance) -> Statement:
     started = "NULL" if status in UNSTARTED else NOW
     completed = NOW if status in TERMINAL else "NULL"
     statement = bound.statement(
-        "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,error,"
-        "sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
+        "INSERT INTO instances (instance_id,workflow,ref_type,ref_id,status,input,output,"
+        "output_kind,error,sleep_until,metadata,run,created_at,updated_at,started_at,completed_at)"
         f" VALUES ({values},{metadata},{run},{NOW},{NOW},{started},{completed})"
         " ON CONFLICT (instance_id,workflow) DO NOTHING"
     )
@@ -203,17 +233,8 @@ def _change(
     """
     bound = Parameters(principal)
     now = NOW if at is None else bound.bind(at)
-    changes: dict[str, str] = {}
+    changes = {column: bound.bind(value) for column, value in _given(update).items()}
     allowed = ""
-    if update.has("reference"):
-        ref_type, ref_id = update.reference.key if update.reference else (None, None)
-        changes["ref_type"] = bound.bind(ref_type)
-        changes["ref_id"] = bound.bind(ref_id)
-    for name in ("input", "output", "sleep_until"):
-        if update.has(name):
-            changes[name] = bound.bind(getattr(update, name))
-    if update.has("error"):
-        changes["error"] = bound.bind(update.error.as_json if update.error else None)
     if update.has("metadata"):
         merged = changes["metadata"] = _merged(update.metadata, bound)
         allowed = f" AND coalesce(octet_length({merged}),0)<={MAX_JSON_BYTES}"
@@ -264,6 +285,24 @@ def _stack(update: UpdateInstance, principal: Principal) -> list[Statement]:
             " ON CONFLICT (instance,run,step,occurrence,attempt) DO NOTHING"
         )
     ]
+
+
+def _given(update: UpdateInstance) -> dict[str, str | None]:
+    """The columns that an update gives values for, without metadata and status."""
+    columns: dict[str, str | None] = {}
+    if update.has("reference"):
+        columns["ref_type"], columns["ref_id"] = (
+            update.reference.key if update.reference else (None, None)
+        )
+    if update.has("input"):
+        columns["input"] = update.input
+    if update.sets_output:
+        columns["output"], columns["output_kind"] = update.output, update.recorded_kind
+    if update.has("sleep_until"):
+        columns["sleep_until"] = update.sleep_until
+    if update.has("error"):
+        columns["error"] = update.error.as_json if update.error else None
+    return columns
 
 
 def _merged(patch: str | None, bound: Parameters) -> str:

@@ -28,7 +28,8 @@ from resolvers.writing.workflows import register
 
 async def update_workflow_instance(context: MutationContext) -> Pieces:
     """`updateWorkflowInstance`."""
-    update = inputs.parse(inputs.UpdateInstance, context.arguments["input"])
+    given = context.services.scrubber.report(context.arguments["input"])
+    update = inputs.parse(inputs.UpdateInstance, given)
     payload = context.select(
         REPORTED_INSTANCE if reports_progress(update) else "InstancePayload",
         parts=1,
@@ -54,7 +55,8 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
     batch also gives an earlier attempt its error, so the SELECT does not find a step whose current
     attempt is later than a failed one.
     """
-    update = inputs.parse(inputs.UpdateStep, context.arguments["input"])
+    given = context.services.scrubber.report(context.arguments["input"])
+    update = inputs.parse(inputs.UpdateStep, given)
     database = context.services.database
     write, *guarded = update_step(update, context.principal)
     named: dict[str, Any] = {
@@ -83,7 +85,11 @@ async def update_workflow_step(context: MutationContext) -> Pieces:
 
 async def track(context: MutationContext) -> Pieces:
     """`track`: several updates in one transaction."""
-    updates = context.arguments["updates"]
+    scrub = context.services.scrubber.report
+    updates = [
+        {kind: scrub(given) for kind, given in update.items()}
+        for update in context.arguments["updates"]
+    ]
     recorded = await tracking.record(context.services, context.principal, updates)
     values = {
         "applied": recorded.applied,

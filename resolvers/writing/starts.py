@@ -3,16 +3,23 @@
 import re
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from resolvers.base.errors import AccessError, ArgumentError, Refusal, invalid_input
 from resolvers.base.limits import MAX_BATCH_ITEMS
+from resolvers.base.scrubbing import MARK
 from resolvers.base.vocabulary import ConflictPolicy, ErrorCode
-from resolvers.ports.database import Outcome, Value
+from resolvers.ports.database import DatabaseError, Outcome, Value
 from resolvers.ports.engine import EngineError
 from resolvers.writing import inputs
 from resolvers.writing.context import MutationContext, Pieces
-from resolvers.writing.instances import awaiting_engine, insert_started, unfollow_unread
+from resolvers.writing.instances import (
+    awaiting_engine,
+    forget_engine_input,
+    insert_started,
+    unfollow_unread,
+)
 from resolvers.writing.refusals import not_only_tracked, unavailable, unbound
 from resolvers.writing.workflows import select_track_only
 
@@ -73,6 +80,10 @@ class _Start:
     ) -> None:
         self.path = path
         self.input = start = inputs.parse(inputs.StartWorkflow, value, path)
+        scrubbed = context.services.scrubber.report(value)
+        stored = start
+        if scrubbed is not value:
+            stored = inputs.parse(inputs.StartWorkflow, scrubbed, path)
         self.instance_id = start.instance_id or str(uuid.uuid4())
         reference = start.reference.key if start.reference else None
         # First, so that a caller does not learn which other workflows are bound.
@@ -87,13 +98,17 @@ class _Start:
             raise not_only_tracked(start.workflow, path)
         # True if the start is refused unless the workflow is registered as `trackOnly`.
         self.needs_registration = not (self.is_bound or start.track_only)
+        # The input that the engine gets, if it is not the one that is stored.
+        is_other = self.is_bound and MARK in (stored.input or "")
+        self.engine_input = start.input if is_other else None
         key: dict[str, Value] = {"instance_id": self.instance_id, "workflow": start.workflow}
         self.statements = [
             insert_started(
-                start,
+                stored,
                 self.instance_id,
                 needs_registration=self.needs_registration,
                 is_followed=self.is_bound and context.services.engine.follows,
+                engine_input=self.engine_input,
             ),
             context.select("InstancePayload", parts=parts, **key),
         ]
@@ -158,6 +173,11 @@ async def _start_recorded(
             await context.services.engine.create(
                 start.input.workflow, start.instance_id, params=params
             )
+            if start.engine_input is not None:
+                with suppress(DatabaseError):  # it is forgotten when the instance leaves QUEUED
+                    await context.services.database.batch(
+                        [forget_engine_input(start.input.workflow, start.instance_id)]
+                    )
         except EngineError as error:
             if context.services.engine.follows:
                 unread = unfollow_unread(start.input, start.instance_id)

@@ -12,7 +12,7 @@ becomes
 
     INSERT INTO steps (instance,run,step_index,name,occurrence,kind,status,…) SELECT i.id,i.run,…
     FROM instances i WHERE i.id=(SELECT iif(count(*)<2,max(o.id),NULL)
-        FROM instances o WHERE o.instance_id=?11)
+        FROM instances o WHERE o.instance_id=?12)
     AND NOT (i.followed IS NOT NULL AND i.behind_since IS NULL)
     ON CONFLICT (instance,run,name,occurrence) DO UPDATE SET status=excluded.status,…,error=NULL
     WHERE steps.status NOT IN ('COMPLETED','FAILED')
@@ -102,7 +102,7 @@ def update_step(
         attempt=update.attempt is not None,
         kind=update.kind is not None,
         policy=policy is not None,
-        output=update.has("output"),
+        output=update.sets_output,
         error=update.has("error"),
         failed_attempt=update.failed_attempt is not None,
         stack=update.error is not None and update.error.stack is not None and at is None,
@@ -119,6 +119,7 @@ def update_step(
         "index": update.index,
         "kind": kind,
         "output": update.output,
+        "output_kind": update.recorded_kind,
         "error": update.error.as_json if update.error else None,
         "message": update.error.message if update.error else None,
         "stack": update.error.stack if update.error else None,
@@ -158,6 +159,7 @@ def _upsert(shape: _Shape) -> Template:
         "kind": names.add("kind"),
         "status": names.add("status"),
         "output": names.add("output"),
+        "output_kind": names.add("output_kind"),
         # As below: a step that has completed has no error.
         "error": "NULL" if status is StepStatus.COMPLETED else names.add("error"),
         "retry_limit": names.integer("retry_limit"),
@@ -179,7 +181,11 @@ def _upsert(shape: _Shape) -> Template:
         "updated_at": "excluded.updated_at",
     }
     if shape.output:
-        changes["output"] = "excluded.output"
+        # A step that is known to be sensitive never gets an output, whoever reports it.
+        changes["output"] = "iif(steps.output_kind IS 'REDACTED',NULL,excluded.output)"
+        changes["output_kind"] = (
+            "iif(steps.output_kind IS 'REDACTED','REDACTED',excluded.output_kind)"
+        )
     if shape.kind:
         changes["kind"] = "excluded.kind"
     if shape.policy:

@@ -19,10 +19,11 @@ _INSTANCE = """query Instance($id: String!, $workflow: String) {
     workflow { name }
     run
     reference { refType refId }
-    status input output sleepUntil startedAt
+    status input output outputKind sleepUntil startedAt
     error { name message stack }
     steps {
-      name occurrence index kind status output attemptCount nextRetryAt startedAt completedAt
+      name occurrence index kind status output outputKind attemptCount nextRetryAt
+      startedAt completedAt
       error { name message }
       retryPolicy { limit delay backoff }
       attempts { number status startedAt endedAt retryAt error { name message stack } }

@@ -167,6 +167,7 @@ def tracked(**changes: Any) -> WorkflowInstance:
         "kind": "TASK",
         "status": "RETRYING",
         "output": None,
+        "outputKind": None,
         "error": attempt["error"],
         "retryPolicy": {"limit": 3, "delay": 60_000, "backoff": "CONSTANT"},
         "attempts": [attempt],
@@ -198,6 +199,7 @@ def tracked(**changes: Any) -> WorkflowInstance:
         "canRestart": True,
         "input": None,
         "output": None,
+        "outputKind": None,
         "metadata": None,
         "steps": [step],
     }
@@ -283,6 +285,7 @@ def test_a_run_is_shown_with_its_own_steps_and_output(shown: Callable[..., str])
         "number": 1,
         "status": "ERRORED",
         "output": {"parcels": 1},
+        "outputKind": "JSON",
         "error": {"name": "Busy", "message": "later", "stack": "at line 1"},
         "startedAt": at(0),
         "completedAt": at(90),
@@ -311,6 +314,25 @@ def test_the_second_occurrence_of_a_step_is_numbered(shown: Callable[..., str]) 
     printed = shown(tracked(steps=steps))
     assert printed.count("\n1 load ") == 2
     assert printed.count("\n2 load #2 ") == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "line"),
+    [
+        ("JSON", [1], "output    [1]"),
+        ("JSON", None, "output    null"),
+        ("UNDEFINED", None, "output    (undefined)"),
+        ("REDACTED", None, "output    (redacted)"),
+        ("CONVERTED", "1", 'output    (converted) "1"'),
+        ("TRUNCATED", {"truncated": True}, 'output    (truncated) {"truncated":true}'),
+        (None, None, None),
+    ],
+)
+def test_what_is_not_the_result_itself_is_marked(
+    shown: Callable[..., str], kind: str | None, output: object, line: str | None
+) -> None:
+    lines = shown(tracked(output=output, outputKind=kind)).splitlines()
+    assert [found for found in lines if found.startswith("output")] == ([line] if line else [])
 
 
 def test_an_instance_without_steps_has_no_table(shown: Callable[..., str]) -> None:

@@ -186,13 +186,26 @@ def test_results_of_any_kind_are_recorded(api: Api) -> None:
     instance = until(api, start(api, "shapes"))
     assert (instance["status"], instance["output"]) == ("COMPLETED", 3)
     outputs: dict[str, Any] = {step["name"]: step["output"] for step in instance["steps"]}
+    assert {step["name"]: step["outputKind"] for step in instance["steps"]} == {
+        "large": "TRUNCATED",
+        "moment": "CONVERTED",
+        "nothing": "JSON",
+        "bytes": "CONVERTED",
+        "secret": "REDACTED",
+        "past": None,
+        "soon": None,
+        "one": "JSON",
+        "two": "JSON",
+        "sum": "JSON",
+    }
     large = outputs.pop("large")
     assert (large["truncated"], large["bytes"]) == (True, 600_002)
     assert large["preview"].startswith('"xxxx')
     assert outputs == {
-        "moment": "2026-11-25T00:00:00+00:00",
+        "moment": "2026-11-25T00:00:00.000Z",
         "nothing": None,
         "bytes": {"bytes": 4},
+        "secret": None,
         "past": None,
         "soon": None,
         "one": 1,
@@ -249,23 +262,10 @@ REFUSED = {
     "1,000 levels": "RecursionError",
     "8,000 levels": "RecursionError",
 }
-TOO_DEEP = {
-    "unserializable": "builtins.list",
-    "reason": "the value is nested too deeply",
-    "preview": "",
-}
 TAKEN = {
-    "900 levels": TOO_DEEP,
-    "not a number": {
-        "unserializable": "builtins.float",
-        "reason": "the value cannot be written as JSON",
-        "preview": "nan",
-    },
-    "large number": {
-        "unserializable": "builtins.int",
-        "reason": "the value cannot be written as JSON",
-        "preview": "",
-    },
+    "900 levels": {"truncated": True, "bytes": 1800, "preview": "[" * 900 + "]" * 100},
+    "not a number": None,
+    "large number": {"unserializable": "builtins.int", "preview": ""},
     "lone surrogate": {"a\ud800": "\ud800"},
     "bytes": [{"bytes": 3}],
     "keys": {"1": "one", "toString": 2, "hasOwnProperty": None},

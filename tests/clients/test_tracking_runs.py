@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flowflare import Retries
 from flowflare.names import recorded_name
+from flowflare.recording import Recorded
 from flowflare.runs import Run, Step
 from resolvers.base.names import step_name
 
@@ -62,11 +63,11 @@ def test_the_first_update_creates_the_instance() -> None:
         "attempt": 1,
         "retryPolicy": {"limit": 2, "delay": 1_000, "backoff": "LINEAR"},
     }
-    [end] = run.step_completes(step, '{"b":2}')
+    [end] = run.step_completes(step, Recorded('{"b":2}', "JSON"))
     assert end.ends_step
     assert members(end)["output"] == {"b": 2}
-    [last] = run.completes("3")
-    assert members(last) == {"status": "COMPLETED", "output": 3}
+    [last] = run.completes(Recorded("3", "JSON"))
+    assert members(last) == {"status": "COMPLETED", "output": 3, "outputKind": "JSON"}
 
 
 def test_every_update_names_the_workflow_the_instance_and_the_run() -> None:
@@ -76,8 +77,8 @@ def test_every_update_names_the_workflow_the_instance_and_the_run() -> None:
         step = run.step("total", "TASK")
         updates = [
             *run.attempt_begins(step, 1),
-            *run.step_completes(step, "1"),
-            *run.completes("2"),
+            *run.step_completes(step, Recorded("1", "JSON")),
+            *run.completes(Recorded("2", "JSON")),
         ]
         kinds = []
         for update in updates:
@@ -159,8 +160,8 @@ def test_any_text_is_the_name_of_a_step(name: str) -> None:
     recorded = step_name(name)
     run = fresh()
     run.recall(record("RUNNING", (recorded, 1, "COMPLETED"), (recorded, 2, "RUNNING")))
-    assert run.step_completes(run.step(name, "TASK"), "1") == []
-    assert len(run.step_completes(run.step(name, "TASK"), "1")) == 1
+    assert run.step_completes(run.step(name, "TASK"), Recorded("1", "JSON")) == []
+    assert len(run.step_completes(run.step(name, "TASK"), Recorded("1", "JSON"))) == 1
 
 
 @given(st.text(st.characters()) | st.text(min_size=240, max_size=270))
@@ -192,8 +193,14 @@ def test_an_instance_runs_as_long_as_one_of_its_parallel_steps_does() -> None:
     run.attempt_begins(work, 1)
     assert reported(run.sleep_begins(hold, WHEN)) == [("hold", "RUNNING", "")]
     assert reported(run.wait_begins(wait)) == [("wait", "RUNNING", "")]
-    assert reported(run.step_completes(work, "1")) == [("work", "COMPLETED", "1"), ("WAITING", "")]
-    assert reported(run.step_completes(wait, "1"))[-1] == ("SLEEPING", "2026-11-25T10:00:00.000Z")
+    assert reported(run.step_completes(work, Recorded("1", "JSON"))) == [
+        ("work", "COMPLETED", "1"),
+        ("WAITING", ""),
+    ]
+    assert reported(run.step_completes(wait, Recorded("1", "JSON")))[-1] == (
+        "SLEEPING",
+        "2026-11-25T10:00:00.000Z",
+    )
     assert reported(run.step_completes(hold))[-1] == ("RUNNING", "")
 
 
@@ -221,7 +228,7 @@ def replay(status: str, **steps: str) -> Run:
 def test_a_replay_repeats_nothing_that_the_service_has() -> None:
     run = replay("SLEEPING", total="COMPLETED", hold="RUNNING")
     total, hold = run.step("total", "TASK"), run.step("hold", "SLEEP")
-    assert run.step_completes(total, "25") == []
+    assert run.step_completes(total, Recorded("25", "JSON")) == []
     # Nor is the end of the sleep, which the first run has reported more precisely.
     assert run.sleep_begins(hold, WHEN) == []
     assert reported(run.step_completes(hold)) == [("hold", "COMPLETED", ""), ("RUNNING", "")]
@@ -231,7 +238,9 @@ def test_a_replay_reports_what_was_lost() -> None:
     run = replay("RUNNING", total="RUNNING")
     total, charge = run.step("total", "TASK"), run.step("charge", "TASK")
     # Without an attempt: the service knows which one it was.
-    assert reported(run.step_completes(total, "25")) == [("total", "COMPLETED", "")]
+    assert reported(run.step_completes(total, Recorded("25", "JSON"))) == [
+        ("total", "COMPLETED", "")
+    ]
     assert reported(run.step_fails(charge, ERROR)) == [("charge", "FAILED", "")]
 
 
@@ -239,22 +248,24 @@ def test_a_replay_distinguishes_the_occurrences_of_a_name() -> None:
     run = fresh()
     run.recall(record("RUNNING", ("load", 1, "COMPLETED"), ("load (2)", 1, "COMPLETED")))
     first, literal, second = (run.step(name, "TASK") for name in ("load", "load (2)", "load"))
-    assert run.step_completes(first, "1") == []
-    assert run.step_completes(literal, "1") == []
-    assert reported(run.step_completes(second, "1")) == [("load", "COMPLETED", "")]
+    assert run.step_completes(first, Recorded("1", "JSON")) == []
+    assert run.step_completes(literal, Recorded("1", "JSON")) == []
+    assert reported(run.step_completes(second, Recorded("1", "JSON"))) == [
+        ("load", "COMPLETED", "")
+    ]
 
 
 def test_a_record_without_its_steps_has_the_status_and_the_run() -> None:
     run = fresh()
     run.recall({**record("SLEEPING", run=2), "steps": None})
     assert (run.number, run.reported, run.begun) == (2, "SLEEPING", True)
-    updates = run.step_completes(run.step("total", "TASK"), "25")
+    updates = run.step_completes(run.step("total", "TASK"), Recorded("25", "JSON"))
     assert reported(updates) == [("total", "COMPLETED", "")]
 
 
 def test_a_replay_of_an_instance_that_the_service_does_not_know_creates_it() -> None:
     run = fresh()
-    updates = run.step_completes(run.step("total", "TASK"), "25")
+    updates = run.step_completes(run.step("total", "TASK"), Recorded("25", "JSON"))
     assert reported(updates) == [("RUNNING", ""), ("total", "COMPLETED", "")]
 
 
@@ -307,6 +318,6 @@ def test_updates_with_a_stack_are_needed() -> None:
 def test_a_finished_instance_is_not_reported_as_running() -> None:
     run = replay("COMPLETED", total="COMPLETED")
     total, hold = run.step("total", "TASK"), run.step("hold", "SLEEP")
-    assert run.step_completes(total, "25") == []
+    assert run.step_completes(total, Recorded("25", "JSON")) == []
     assert reported(run.sleep_begins(hold, WHEN)) == [("hold", "RUNNING", "")]
-    assert reported(run.completes("1")) == [("COMPLETED", "")]
+    assert reported(run.completes(Recorded("1", "JSON"))) == [("COMPLETED", "")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-import math
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -111,7 +110,7 @@ class Broken:
         ({"a": [1, "é", True]}, {"a": [1, "é", True]}),
         ((1, 2), [1, 2]),
         ({1: "one"}, {"1": "one"}),
-        (datetime(2026, 11, 25, tzinfo=UTC), "2026-11-25T00:00:00+00:00"),
+        (datetime(2026, 11, 25, tzinfo=UTC), "2026-11-25T00:00:00.000Z"),
         (timedelta(seconds=2), 2_000),
         (uuid.UUID(int=7), str(uuid.UUID(int=7))),
         (Decimal("1.10"), "1.10"),
@@ -130,13 +129,6 @@ def test_results_are_converted_to_json(value: object, recorded: object) -> None:
     assert json.loads(text) == recorded
     # The service takes it as it is.
     assert stored(json.loads(text))
-
-
-@pytest.mark.parametrize("value", [math.nan, {"deep": math.inf}, {(1, 2): 3}, [10**5_000]])
-def test_a_result_that_json_cannot_express_is_recorded_by_its_type(value: object) -> None:
-    recorded = json.loads(json_text(value))
-    assert recorded["unserializable"] == f"builtins.{type(value).__name__}"
-    assert recorded["reason"] == "the value cannot be written as JSON"
 
 
 def test_a_large_result_is_recorded_by_its_size_and_a_preview() -> None:
@@ -168,8 +160,12 @@ def test_a_deep_or_circular_result_does_not_end_the_process() -> None:
     assert stored(nested(MAX_JSON_DEPTH))
     circular: list[Any] = []
     circular.append(circular)
-    for value in (nested(MAX_JSON_DEPTH + 1), circular, nested(100_000), chained(1_000)):
-        assert json.loads(json_text(value))["reason"] == "the value is nested too deeply"
+    for value in (nested(MAX_JSON_DEPTH + 1), nested(100_000), chained(1_000)):
+        assert json.loads(json_text(value))["truncated"] is True
+    assert json.loads(json_text(circular)) == {
+        "unserializable": "builtins.list",
+        "preview": "[[...]]",
+    }
 
 
 def test_a_value_with_deep_keys_or_attributes_does_not_end_the_process() -> None:
@@ -188,8 +184,8 @@ def test_a_value_with_many_references_to_another_does_not_end_the_process() -> N
         doubled = [doubled, doubled]
     circular: list[Any] = []
     circular += [circular, circular]
-    for value in (doubled, circular):
-        assert json.loads(json_text(value))["reason"] == "the value is too large"
+    assert json.loads(json_text(doubled))["truncated"] is True
+    assert json.loads(json_text(circular))["unserializable"] == "builtins.list"
     few = [[1]] * 3
     assert json.loads(json_text([few, few])) == [few, few]
 

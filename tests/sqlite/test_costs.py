@@ -327,7 +327,7 @@ def test_a_selection_too_large_for_a_statement_is_refused_and_not_sent() -> None
     client = Client(DATABASE)
     before = batches(client)
     # With short names, a document of the most fields stays below the limit.
-    nodes = " ".join(f"{'n' * 8_000}{n}: nodes {largest_instance()}" for n in range(5))
+    nodes = " ".join(f"{'n' * 10_000}{n}: nodes {largest_instance()}" for n in range(4))
     with pytest.raises(RequestError) as refusal:
         client(f"{{ instances(first: 1) {{ {nodes} }} }}")
     assert refusal.value.code == "OPERATION_TOO_LARGE"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from resolvers.access.principals import Restrictions, principal
+from resolvers.base.scrubbing import Scrubber
 from resolvers.base.vocabulary import InstanceStatus, Scope, StepStatus
 from resolvers.following.follower import Follower
 from tests.sqlite.test_following import KEY, History, part, work
@@ -209,7 +210,7 @@ def test_reports_have_effect_unless_the_instance_is_followed(behind: bool) -> No
 def test_the_followers_own_records_have_effect() -> None:
     writer = Writer(engine=RecordingEngine("w"))
     writer.start(instanceId="i")
-    follower = Follower(writer.database)
+    follower = Follower(writer.database, Scrubber())
     history = History().task("s-1", failures=1)
     for count in (3, len(history.events)):
         begun = work(follower, {"begin": KEY})

@@ -9,6 +9,7 @@ import pytest
 
 from resolvers.base import limits
 from resolvers.base.json_text import encode
+from resolvers.base.scrubbing import Scrubber
 from resolvers.base.vocabulary import InstanceStatus, StepKind
 from resolvers.following.follower import Follower
 from resolvers.following.history import instant, parse_event
@@ -48,6 +49,8 @@ class History:
     def add(self, type_: str, step: str | None = None, **more: Any) -> History:
         """Append an event."""
         named = {} if step is None else {"step": step}
+        if "value" in more:
+            more.setdefault("kind", "JSON")
         number = self.events[-1]["id"] + 1 if self.events else 1
         event = {"id": number, "at": self._now_ms, "type": type_, **named, **more}
         self.events.append(event)
@@ -109,7 +112,7 @@ class Recording:
         self.writer = Writer(engine=RecordingEngine("w"))
         self.database = self.writer.database
         self.writer.start(instanceId="i", input=[1])
-        self.follower = Follower(self.database)
+        self.follower = Follower(self.database, Scrubber())
 
     def begin(self, follower: Follower | None = None) -> dict[str, Any]:
         return work(follower or self.follower, {"begin": KEY})
@@ -240,7 +243,7 @@ def test_a_part_that_is_recorded_twice_changes_nothing() -> None:
 def test_two_followers_in_turn_give_the_rows_of_one() -> None:
     recording = Recording()
     whole = journey()
-    followers = [recording.follower, Follower(recording.database)]
+    followers = [recording.follower, Follower(recording.database, Scrubber())]
     readings: list[tuple[int, list[Event]] | None] = [None, None]
     for turn in range(400):
         follower, reading = followers[turn % 2], readings[turn % 2]
@@ -529,7 +532,7 @@ def test_odd_details_are_recorded_as_far_as_they_can_be() -> None:
 
 
 def test_an_instance_that_is_not_tracked_is_forgotten() -> None:
-    assert work(Follower(SqliteD1()), {"begin": KEY}) == {"forget": True}
+    assert work(Follower(SqliteD1(), Scrubber()), {"begin": KEY}) == {"forget": True}
 
 
 def test_the_input_is_taken_if_none_is_known() -> None:
@@ -614,3 +617,23 @@ def test_the_status_follows_from_the_open_steps(
     kinds: list[StepKind], status: InstanceStatus
 ) -> None:
     assert status_of([Open(kind) for kind in kinds])[0] is status
+
+
+# --- kinds of outputs
+
+
+def test_the_output_of_a_sensitive_step_is_not_recorded_in_whatever_parts_it_is_read() -> None:
+    for size in range(1, 9):
+        history = History()
+        history.add("step_started", "key-1", details={"config": {"sensitive": "output"}})
+        history.add("attempt_started", "key-1", attempt=1)
+        history.add("step_completed", "key-1", value='"[REDACTED]"')
+        history.task("after-1").end(value="null", kind="UNDEFINED")
+        recording = Recording()
+        recording.follow(history, *[size] * (len(history.events) // size))
+        rows = recording.database.rows
+        assert rows("SELECT name,output,output_kind FROM steps ORDER BY step_index") == [
+            ("key", None, "REDACTED"),
+            ("after", '"done"', "JSON"),
+        ]
+        assert rows("SELECT output,output_kind FROM instances") == [(None, "UNDEFINED")]

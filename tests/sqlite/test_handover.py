@@ -6,7 +6,7 @@ import pytest
 
 from resolvers.access.principals import Restrictions, principal
 from resolvers.base import limits
-from resolvers.base.vocabulary import InstanceStatus, Scope
+from resolvers.base.vocabulary import InstanceStatus, OutputKind, Scope
 from resolvers.engine.reconciliation import reconcile
 from resolvers.executing.executor import ExecutionFailed
 from resolvers.ports.engine import EngineError, EngineState
@@ -68,7 +68,7 @@ def test_an_unfinished_instance_gets_the_engine_s_status(status: InstanceStatus)
 @pytest.mark.parametrize("follows", [True, False])
 def test_a_finished_instance_whose_history_is_gone_gets_the_engine_s_state(follows: bool) -> None:
     writer = Handover(follows=follows)
-    writer.runs.states["i"] = EngineState(I.COMPLETED, output="[1]")
+    writer.runs.states["i"] = EngineState(I.COMPLETED, "[1]", OutputKind.JSON)
     instance = writer.follow()["instance"]
     assert (instance["status"], instance["output"]) == ("COMPLETED", [1])
     assert writer.types() == ["INSTANCE_QUEUED", "INSTANCE_COMPLETED"]
@@ -83,7 +83,7 @@ def test_a_history_that_is_recorded_in_time_is_not_repaired() -> None:
         writer.database.connection.execute(f"UPDATE instances SET {changes}")
 
     writer.runs.follow = follow  # type: ignore[method-assign]  # a follower that is quick
-    writer.runs.states["i"] = EngineState(I.COMPLETED, output="[1]")
+    writer.runs.states["i"] = EngineState(I.COMPLETED, "[1]", OutputKind.JSON)
     assert writer.follow()["instance"]["status"] == "ERRORED"
 
 
@@ -232,7 +232,7 @@ def test_a_difference_is_left_to_the_follower_for_one_run(followed: bool) -> Non
     if followed:
         writer.record()
     writer.age()
-    writer.runs.states["i"] = EngineState(I.COMPLETED, output="1")
+    writer.runs.states["i"] = EngineState(I.COMPLETED, "1", OutputKind.JSON)
     state, head = writer.state(), writer.head()
     writer.runs.handed_over = []
     assert writer.reconcile() == {}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resolvers.base import limits
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus, OutputKind
 from resolvers.engine import repairs
 from resolvers.engine.drift import Remedy, Tracked, remedy
 from resolvers.engine.reconciliation import reconcile
@@ -94,10 +94,11 @@ def test_a_drifted_status_is_repaired(status: str, engine: InstanceStatus) -> No
 def test_the_output_of_a_completed_instance_is_stored() -> None:
     tracking = Tracking()
     tracking.old("SLEEPING", sleepUntil="2020-01-01T00:00:00Z")
-    tracking.runs.states["i"] = EngineState(I.COMPLETED, output='{"a":[1]}')
+    tracking.runs.states["i"] = EngineState(I.COMPLETED, '{"a":["1"]}', OutputKind.CONVERTED)
     tracking.reconcile()
     instance = tracking.read()
-    assert (instance["status"], instance["output"]) == ("COMPLETED", {"a": [1]})
+    assert (instance["status"], instance["output"]) == ("COMPLETED", {"a": ["1"]})
+    assert kinds(tracking) == [("CONVERTED",)]
     assert instance["sleepUntil"] is None
     assert instance["completedAt"] is not None
     assert tracking.database.rows("SELECT count FROM status_counts WHERE status='COMPLETED'") == [
@@ -108,24 +109,25 @@ def test_the_output_of_a_completed_instance_is_stored() -> None:
 def test_a_reported_output_is_kept_where_the_engine_has_none() -> None:
     tracking = Tracking()
     tracking.old("RUNNING", output={"reported": 1})
-    tracking.runs.states["i"] = EngineState(I.COMPLETED, output="null")
+    tracking.runs.states["i"] = EngineState(I.COMPLETED, "null", OutputKind.UNDEFINED)
     tracking.reconcile()
     assert tracking.read()["output"] == {"reported": 1}
+    assert kinds(tracking) == [("JSON",)]
 
 
-@pytest.mark.parametrize(
-    "output",
-    ['"' + "x" * limits.MAX_JSON_BYTES + '"', "[" * 300 + "]" * 300],
-)
-def test_an_output_that_is_too_large_or_deep_is_stored_as_size_and_preview(output: str) -> None:
+@pytest.mark.parametrize("kind", [OutputKind.UNDEFINED, OutputKind.JSON])
+def test_a_result_that_is_null_is_distinguished_from_none(kind: OutputKind) -> None:
     tracking = Tracking()
     tracking.old("RUNNING")
-    tracking.runs.states["i"] = EngineState(I.COMPLETED, output=output)
+    assert kinds(tracking) == [(None,)]
+    tracking.runs.states["i"] = EngineState(I.COMPLETED, "null", kind)
     tracking.reconcile()
-    instance = tracking.read()
-    assert instance["status"] == "COMPLETED"
-    assert (instance["output"]["truncated"], instance["output"]["bytes"]) == (True, len(output))
-    assert output.startswith(instance["output"]["preview"])
+    assert tracking.read()["output"] is None
+    assert kinds(tracking) == [(str(kind),)]
+
+
+def kinds(tracking: Tracking) -> list[Any]:
+    return tracking.database.rows("SELECT output_kind FROM instances")
 
 
 def test_the_error_of_an_errored_instance_is_stored() -> None:

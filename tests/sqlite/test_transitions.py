@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resolvers.base.transitions import INSTANCE_TRANSITIONS
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.vocabulary import InstanceStatus, OutputKind
 from resolvers.ports.engine import EngineError, EngineState
 from tests.support.engines import RecordingEngine
 from tests.support.reference import STATUSES
@@ -164,8 +164,8 @@ def test_a_restart_begins_the_next_run_and_keeps_the_one_before() -> None:
     ] * 4
     after = writer.state()
     assert (after["steps"], after["attempts"]) == (before["steps"], before["attempts"])
-    [(*key, output, error)] = after["runs"]
-    assert (key, output) == ([1, 1, "ERRORED"], '{"c":3}')
+    [(*key, output, kind, error)] = after["runs"]
+    assert (key, output, kind) == ([1, 1, "ERRORED"], '{"c":3}', "JSON")
     assert '"boom"' in error
     assert writer.database.rows("SELECT retrying_steps FROM instances") == [(0,)]
     assert writer.types(head) == ["INSTANCE_RESTARTED"]
@@ -210,7 +210,7 @@ def test_a_restart_of_an_instance_unknown_to_the_engine_changes_nothing(
 
 
 def test_a_refused_restart_is_repaired_to_the_status_of_the_engine() -> None:
-    writer, result, head = restarted(EngineState(InstanceStatus.COMPLETED, output="2"))
+    writer, result, head = restarted(EngineState(InstanceStatus.COMPLETED, "2", OutputKind.JSON))
     assert result["code"] == "ENGINE_UNAVAILABLE"
     assert "busy" in result["message"]
     assert (writer.read()["status"], writer.read()["output"]) == ("COMPLETED", 2)
@@ -230,7 +230,7 @@ def test_a_restart_that_fails_without_a_status_of_the_engine_ends_in_an_error() 
 
 
 _ENDS = {
-    InstanceStatus.COMPLETED: EngineState(InstanceStatus.COMPLETED, output="[1]"),
+    InstanceStatus.COMPLETED: EngineState(InstanceStatus.COMPLETED, "[1]", OutputKind.JSON),
     InstanceStatus.ERRORED: EngineState(InstanceStatus.ERRORED, error=("TypeError", "no")),
     InstanceStatus.TERMINATED: EngineState(InstanceStatus.TERMINATED),
 }

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.client import Client
+from tests.support.engines import RecordingEngine
 from tests.support.properties import repeatable
 from tests.support.writing import Writer, failure
 
@@ -346,3 +347,76 @@ def test_a_mutation_whose_fields_are_all_skipped_answers_an_empty_object() -> No
     query = """mutation($no: Boolean!) {
       registerWorkflow(input: {name: "w"}) @include(if: $no) { __typename } }"""
     assert Client()(query, no=False) == {}
+
+
+# --- kinds of outputs
+
+
+def kinds(writer: Writer, table: str = "instances") -> list[tuple[Any, ...]]:
+    return writer.database.rows(f"SELECT output,output_kind FROM {table} ORDER BY 1")
+
+
+@pytest.mark.parametrize("target", ["instance", "step"])
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({}, (None, None)),
+        ({"output": None}, (None, None)),
+        ({"output": {"a": 1}}, ('{"a":1}', "JSON")),
+        ({"output": {"a": 1}, "outputKind": None}, ('{"a":1}', "JSON")),
+        ({"output": None, "outputKind": "JSON"}, (None, "JSON")),
+        ({"outputKind": "UNDEFINED"}, (None, "UNDEFINED")),
+        ({"output": None, "outputKind": "REDACTED"}, (None, "REDACTED")),
+        ({"output": None, "outputKind": "CONVERTED"}, (None, "CONVERTED")),
+        ({"output": "1", "outputKind": "CONVERTED"}, ('"1"', "CONVERTED")),
+    ],
+)
+def test_an_output_is_recorded_with_its_kind(
+    target: str, given: dict[str, Any], stored: tuple[Any, ...]
+) -> None:
+    writer = Writer()
+    writer.create("RUNNING")
+    if target == "step":
+        writer.step("COMPLETED", **given)
+        assert kinds(writer, "steps") == [stored]
+    else:
+        writer.update(status="COMPLETED", **given)
+        assert kinds(writer) == [stored]
+        before = writer.head()
+        # A repeated report changes nothing.
+        writer.update(status="COMPLETED", **given)
+        assert writer.head() == before
+
+
+def test_an_output_that_must_not_be_there_is_refused() -> None:
+    writer = Writer()
+    writer.create("RUNNING")
+    for kind in ("UNDEFINED", "REDACTED"):
+        result = writer.update(output="secret", outputKind=kind)
+        assert failure(result) == ("INVALID_INPUT", "input.outputKind")
+        result = writer.step("COMPLETED", output=[], outputKind=kind)
+        assert failure(result) == ("INVALID_INPUT", "input.outputKind")
+    assert kinds(writer) == [(None, None)]
+
+
+def test_a_step_that_is_redacted_never_gets_an_output() -> None:
+    writer = Writer()
+    writer.create("RUNNING")
+    writer.step("RUNNING", outputKind="REDACTED")
+    writer.step("COMPLETED", output="[REDACTED]")
+    assert kinds(writer, "steps") == [(None, "REDACTED")]
+
+
+def test_the_kind_stays_with_the_run_that_it_is_of() -> None:
+    writer = Writer(engine=RecordingEngine("w"))
+    writer.create("RUNNING")
+    writer.update(status="COMPLETED", output=["1"], outputKind="CONVERTED")
+    writer.act("restart")
+    query = '{ instance(instanceId: "i") { outputKind runs { number output outputKind } } }'
+    assert writer.client(query)["instance"] == {
+        "outputKind": None,
+        "runs": [
+            {"number": 2, "output": None, "outputKind": None},
+            {"number": 1, "output": ["1"], "outputKind": "CONVERTED"},
+        ],
+    }

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from resolvers.access.gatekeeper import Gatekeeper
 from resolvers.access.principals import Principal, principal
 from resolvers.base.errors import FlowflareError
+from resolvers.base.scrubbing import Scrubber
 from resolvers.base.vocabulary import Scope
 from resolvers.executing.executor import Executor, Request
 from resolvers.ports.database import Database
@@ -58,11 +59,12 @@ class NoEngine:
 
 
 class Services:
-    """The services of an operation: database, engine and gatekeeper."""
+    """The services of an operation: database, engine, scrubber and gatekeeper."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.engine: Engine = NoEngine()
+        self.scrubber = Scrubber()
         self.gatekeeper = Gatekeeper(admin="test-key")
 
 

@@ -1,13 +1,13 @@
 // Python's side of the follower, for modules of the Worker that run in Node.
 
 import { install } from "../../follower_do/python.mjs";
+import { VALUES } from "./values.mjs";
 
 const SETTINGS = {
   history: {
     events: 100,
     bytes: 1_000_000,
-    valueBytes: 500_000,
-    valueDepth: 200,
+    values: VALUES,
     ahead: 2,
     calls: 1_000,
     pauseMs: 5,
@@ -33,6 +33,7 @@ const SETTINGS = {
       leadsTo: {},
       noInstance: "^$",
       exists: "^$",
+      values: VALUES,
     },
     notifications: {
       storeHead: "",

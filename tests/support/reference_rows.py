@@ -12,11 +12,12 @@ Rows: TypeAlias = Callable[[str], Iterable[Sequence[Any]]]
 
 _COLUMNS = {
     "workflows": "name description metadata retention_days track_only created_at updated_at",
-    "instances": "id instance_id workflow run ref_type ref_id status input output error metadata"
-    " created_at started_at updated_at completed_at sleep_until followed behind_since",
-    "runs": "instance run status output error started_at completed_at",
-    "steps": "id instance run step_index name occurrence kind status output error retry_limit"
-    " retry_delay retry_backoff attempt next_retry_at started_at completed_at",
+    "instances": "id instance_id workflow run ref_type ref_id status input output output_kind"
+    " error metadata created_at started_at updated_at completed_at sleep_until followed"
+    " behind_since",
+    "runs": "instance run status output output_kind error started_at completed_at",
+    "steps": "id instance run step_index name occurrence kind status output output_kind error"
+    " retry_limit retry_delay retry_backoff attempt next_retry_at started_at completed_at",
     "attempts": "step number status error started_at ended_at retry_at",
     "events": "id at type instance run status step occurrence attempt data",
     "stacks": "instance run step occurrence attempt message stack",

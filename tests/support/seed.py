@@ -164,11 +164,13 @@ def instance(
         changes["completed_at"] = at if status in _FINISHED else None
         if status == "QUEUED":
             run += 1
-            changes |= {"run": run, "output": None, "error": None, "started_at": None}
+            changes |= {"run": run, "output": None, "output_kind": None}
+            changes |= {"error": None, "started_at": None}
         if started is None and status != "QUEUED":
             started = changes["started_at"] = at
         if status == "COMPLETED":
             changes["output"] = json_text(chance.choice(VALUES))
+            changes["output_kind"] = chance.choice(("JSON", "CONVERTED", "TRUNCATED"))
         if status == "ERRORED":
             changes["error"] = json_text(chance.choice(ERRORS))
         if status == "SLEEPING":
@@ -204,6 +206,7 @@ def step(
             "error": json_text(chance.choice(ERRORS)) if failed else None,
             "next_retry_at": "2030-01-01T00:00:00.000Z" if status == "RETRYING" else None,
             "output": json_text(chance.choice(VALUES)) if status == "COMPLETED" else None,
+            "output_kind": "JSON" if status == "COMPLETED" else None,
             "started_at": at if status != "PENDING" else None,
             "completed_at": at if status in ("COMPLETED", "FAILED") else None,
             "updated_at": at,

@@ -51,11 +51,12 @@ ACT = f"""mutation ($v: InstanceActionInput!) {{ r: %s(input: $v) {{ {_ACTED} }}
 _STATE = {
     "workflows": "SELECT name,description,metadata,retention_days,track_only FROM workflows"
     " ORDER BY name",
-    "instances": "SELECT instance_id,workflow,run,ref_type,ref_id,status,input,output,error,"
-    "metadata,sleep_until,retrying_steps,started_at IS NULL,completed_at IS NULL FROM instances"
-    " ORDER BY id",
-    "runs": "SELECT instance,run,status,output,error FROM runs ORDER BY instance,run",
-    "steps": "SELECT instance,run,name,occurrence,step_index,kind,status,output,error,attempt,"
+    "instances": "SELECT instance_id,workflow,run,ref_type,ref_id,status,input,output,output_kind,"
+    "error,metadata,sleep_until,retrying_steps,started_at IS NULL,completed_at IS NULL"
+    " FROM instances ORDER BY id",
+    "runs": "SELECT instance,run,status,output,output_kind,error FROM runs ORDER BY instance,run",
+    "steps": "SELECT instance,run,name,occurrence,step_index,kind,status,output,output_kind,error,"
+    "attempt,"
     "next_retry_at,retry_limit,retry_delay,retry_backoff FROM steps ORDER BY id",
     "attempts": "SELECT step,number,status,error,retry_at FROM attempts ORDER BY step,number",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ import pytest
 from graphql import parse, validate
 
 from resolvers.base import limits, transitions
-from resolvers.base.vocabulary import ErrorCode, EventType, InstanceStatus
+from resolvers.base.vocabulary import ErrorCode, EventType, InstanceStatus, OutputKind
 from schema.application import VARIABLES
 from schema.build import core
 from scripts import pages
 from scripts.project import ROOT
 from tests.support.markdown import anchors, code, fences, links, rows, section
+from tests.support.value_forms import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +133,27 @@ def test_every_command_is_documented() -> None:
     commands = set(re.findall(r"^([a-z]+):.*## ", text("Makefile"), re.MULTILINE)) - {"help"}
     table = rows(section(text("docs/development.md"), "Commands"))
     assert {f"make {name}" for name in commands} == {code(cells[0])[0] for cells in table}
+
+
+# --- values
+
+
+def test_the_table_of_forms_has_the_documented_cases() -> None:
+    table = rows(section(text("docs/values.md"), "Forms"))
+    documented = [case for case in CASES if case.get("documented")]
+    assert len(table) == len(documented)
+    for cells, case in zip(table, documented, strict=True):
+        javascript, python, form, kind = ((*code(cell), None)[0] for cell in cells)
+        assert (javascript, python, kind) == (case["javascript"], case["python"], case["kind"])
+        shown = json.dumps(case["form"], ensure_ascii=False, separators=(",", ":"))
+        if kind == "TRUNCATED":
+            shown = shown.removesuffix('"}') + '…"}'
+        assert form == shown
+
+
+def test_every_kind_of_output_is_documented() -> None:
+    table = rows(section(text("docs/values.md"), "Kinds of outputs"))
+    assert [code(cells[0])[0] for cells in table] == list(OutputKind)
 
 
 # --- transitions

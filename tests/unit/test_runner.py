@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from resolvers.base.limits import MAX_SUSPENDED_TASKS
-from resolvers.base.vocabulary import InstanceStatus
+from resolvers.base.scrubbing import Scrubber
+from resolvers.base.vocabulary import InstanceStatus, OutputKind
 from resolvers.ports.database import DatabaseError, Statement
 from resolvers.ports.engine import STATUSES, EngineError, EngineState
 from resolvers.runtime.database import CommandDatabase
@@ -62,7 +63,7 @@ def test_a_task_that_starts_again_gets_the_failure() -> None:
 
 def test_a_refusal_of_the_engine_is_raised_with_its_message_and_state() -> None:
     runner = Runner()
-    engine = CommandEngine({"order": "ORDER"})
+    engine = CommandEngine({"order": "ORDER"}, scrubber=Scrubber())
     step = json.loads(runner.start(engine.act("order", "i-1", action="pause")))
     [request] = step["engine"]["requests"]
     assert request == {
@@ -80,7 +81,7 @@ def test_a_refusal_of_the_engine_is_raised_with_its_message_and_state() -> None:
 
 def test_statuses_of_several_engines_are_returned_in_order() -> None:
     runner = Runner()
-    engine = CommandEngine({"order": "ORDER", "mail": "MAIL"})
+    engine = CommandEngine({"order": "ORDER", "mail": "MAIL"}, scrubber=Scrubber())
     states: list[EngineState | EngineError] = []
 
     async def get_statuses() -> None:
@@ -94,12 +95,12 @@ def test_statuses_of_several_engines_are_returned_in_order() -> None:
         ("MAIL", "c"),
     ]
     results = [
-        {"state": {"status": "complete", "output": "[1]"}},
+        {"state": {"status": "complete", "output": ["[1]", "JSON"]}},
         {"state": {"status": "errored", "error": ["TypeError", "no"]}},
         {"error": "no answer"},
     ]
     runner.resume(step["task"], json.dumps({"results": results}))
-    assert states[0] == EngineState(InstanceStatus.COMPLETED, output="[1]")
+    assert states[0] == EngineState(InstanceStatus.COMPLETED, "[1]", OutputKind.JSON)
     assert states[1] == EngineState(InstanceStatus.ERRORED, error=("TypeError", "no"))
     assert str(states[2]) == "no answer"
 
@@ -129,8 +130,8 @@ def test_workflow_bindings_may_be_an_object_or_json(
 def test_invalid_bindings_are_empty_and_the_engine_says_why(value: object) -> None:
     bindings, problem = bound_workflows(value)
     assert bindings == {}
-    assert "WORKFLOWS" in CommandEngine(bindings, problem).unbound("order")
-    assert problem in CommandEngine(bindings, problem).unbound("order")
+    assert "WORKFLOWS" in CommandEngine(bindings, problem, scrubber=Scrubber()).unbound("order")
+    assert problem in CommandEngine(bindings, problem, scrubber=Scrubber()).unbound("order")
 
 
 def test_the_oldest_of_too_many_suspended_tasks_is_dropped() -> None:
@@ -141,3 +142,33 @@ def test_the_oldest_of_too_many_suspended_tasks_is_dropped() -> None:
     with pytest.raises(KeyError):
         runner.resume(tasks[0], '{"outcomes":[[0,0]]}')
     assert json.loads(runner.resume(tasks[1], '{"outcomes":[[0,0]]}')) == {"done": 0}
+
+
+def test_what_the_engine_reports_is_scrubbed() -> None:
+    scrubber = Scrubber.parse({"order": ["password", "/hunter2/"]})
+    engine = CommandEngine({"order": "ORDER", "mail": "MAIL"}, scrubber=scrubber)
+    runner = Runner()
+    states: list[EngineState | EngineError] = []
+
+    async def get_statuses() -> None:
+        states.extend(await engine.get_statuses([("order", "a"), ("order", "b"), ("mail", "c")]))
+
+    step = json.loads(runner.start(get_statuses()))
+    output = ['{"password":1}', "CONVERTED"]
+    failed = {"status": "errored", "error": ["hunter2", "no hunter2"]}
+    results = [
+        {"state": {"status": "complete", "output": output}},
+        {"error": "hunter2 is away", "state": failed},
+        {"state": {"status": "complete", "output": output}},
+    ]
+    runner.resume(step["task"], json.dumps({"results": results}))
+    mark = "[SCRUBBED]"
+    assert states[0] == EngineState(
+        InstanceStatus.COMPLETED, f'{{"password":"{mark}"}}', OutputKind.SCRUBBED
+    )
+    assert isinstance(states[1], EngineError)
+    assert str(states[1]) == f"{mark} is away"
+    assert states[1].state == EngineState(InstanceStatus.ERRORED, error=(mark, f"no {mark}"))
+    assert states[2] == EngineState(
+        InstanceStatus.COMPLETED, '{"password":1}', OutputKind.CONVERTED
+    )

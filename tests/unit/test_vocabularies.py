@@ -28,6 +28,7 @@ _COLUMNS: dict[tuple[str, str], Iterable[str]] = {
     ("steps", "kind"): vocabulary.StepKind,
     ("steps", "status"): vocabulary.StepStatus,
     ("steps", "retry_backoff"): vocabulary.Backoff,
+    **{(table, "output_kind"): vocabulary.OutputKind for table in ("instances", "runs", "steps")},
     ("attempts", "status"): vocabulary.AttemptStatus,
 }
 

@@ -23,6 +23,8 @@ RETRIES = [
     {"limit": 3, "delay": 100, "backoff": backoff}
     for backoff in ("constant", "linear", "exponential")
 ]
+OUTPUTS = """query ($id: String!) { instance(instanceId: $id) {
+  input output outputKind steps { name output outputKind } } }"""
 
 Deed: TypeAlias = list[object]
 """A line of a plan: see `DEEDS` in workflows/plain/worker.mjs."""

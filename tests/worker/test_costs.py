@@ -41,9 +41,9 @@ SELECT printf('cost-%06d', i), 'flow-'||(i % {FLOWS}), 'order', ''||(i % {REFERE
   i%100 >= 95 AND i%1000 < 100
 FROM n"""
 SEED_STEPS = f"""INSERT INTO steps (instance, run, step_index, name, occurrence, kind, status,
-  output, attempt, started_at, completed_at, updated_at)
+  output, output_kind, attempt, started_at, completed_at, updated_at)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < {STEPS})
-SELECT x.id, x.run, i, 'step '||i, 1, 'TASK', 'COMPLETED', '{{"ok":true}}', 1,
+SELECT x.id, x.run, i, 'step '||i, 1, 'TASK', 'COMPLETED', '{{"ok":true}}', 'JSON', 1,
   x.created_at, x.created_at, x.updated_at
 FROM instances x, n WHERE x.id > {INSTANCES - REFERENCES} AND CAST(x.ref_id AS INTEGER) < 20"""
 

@@ -15,6 +15,7 @@ import pytest
 from tests.worker.api import act
 from tests.worker.engine_history import read_history, steps_of
 from tests.worker.plain_workflow import (
+    OUTPUTS,
     RETRIES,
     Deed,
     assert_followed,
@@ -119,35 +120,64 @@ def test_a_termination_from_outside_is_followed(plain: LocalServer, plain_api: A
     assert_followed(plain, plain_api, instance_id, "TERMINATED")
 
 
-VALUES: dict[str, object] = {
-    "undefined": None,
-    "null": None,
-    "text": 'a "text" with \u2028, \u0000 and 🦊',
-    "number": -0.5,
-    "nan": None,
-    "bigint": "12345678901234567890",
-    "date": "2001-09-09T01:46:40.000Z",
-    "map": {"a": 1},
-    "set": [1, 2],
-    "bytes": {"bytes": 3},
-    "list": [1, "two", [3]],
-    "proto": {},
-    "deep": {"truncated": True, "bytes": 1800, "preview": "[" * 900 + "]" * 100},
-    "large": {"truncated": True, "bytes": 600_002, "preview": '"' + "é" * 999},
+VALUES: dict[str, tuple[object, str]] = {
+    "undefined": (None, "UNDEFINED"),
+    "null": (None, "JSON"),
+    "text": ('a "text" with \u2028, \u0000 and 🦊', "JSON"),
+    "number": (-0.5, "JSON"),
+    "nan": (None, "CONVERTED"),
+    "infinity": ([None, None], "CONVERTED"),
+    "bigint": ("12345678901234567890", "CONVERTED"),
+    "date": ("2001-09-09T01:46:40.000Z", "CONVERTED"),
+    "map": ({"a": 1}, "CONVERTED"),
+    "pairs": ([[1, {"a": "2"}]], "CONVERTED"),
+    "set": ([1, 2], "CONVERTED"),
+    "error": ([{"name": "RangeError", "message": "far"}], "CONVERTED"),
+    "bytes": ({"bytes": 3}, "CONVERTED"),
+    "buffers": ([{"bytes": 4}, {"bytes": 8}], "CONVERTED"),
+    "list": ([1, "two", [3]], "JSON"),
+    "proto": ({}, "JSON"),
+    "records": ([{"id": n, "name": "x" * 20} for n in range(9_000)], "JSON"),
+    "deep": ({"truncated": True, "bytes": 1800, "preview": "[" * 900 + "]" * 100}, "TRUNCATED"),
+    "large": (
+        {"truncated": True, "bytes": 600_002, "preview": '"' + "é" * 999},
+        "TRUNCATED",
+    ),
+    "largest": (
+        {"truncated": True, "bytes": 1_048_502, "preview": '"' + "x" * 999},
+        "TRUNCATED",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_every_value_is_recorded(plain: LocalServer, plain_api: Api, kind: str) -> None:
     instance_id = start(plain_api, [["value", "make", kind], ["do", "next", 1], ["returns", kind]])
-    instance = assert_followed(plain, plain_api, instance_id)
-    read = plain_api.data(
-        "query ($id: String!) { instance(instanceId: $id) { input steps { output } } }",
-        id=instance_id,
-    )["instance"]
-    assert instance["output"] == VALUES[kind]
-    assert [step["output"] for step in read["steps"]] == [VALUES[kind], 1]
+    assert_followed(plain, plain_api, instance_id)
+    read = plain_api.data(OUTPUTS, id=instance_id)["instance"]
+    form, output_kind = VALUES[kind]
+    assert (read["output"], read["outputKind"]) == (form, output_kind)
+    assert read["steps"] == [
+        {"name": "make", "output": form, "outputKind": output_kind},
+        {"name": "next", "output": 1, "outputKind": "JSON"},
+    ]
     assert read["input"] == [["value", "make", kind], ["do", "next", 1], ["returns", kind]]
+
+
+def test_a_stream_is_recorded_without_its_content(plain: LocalServer, plain_api: Api) -> None:
+    instance_id = start(plain_api, [["value", "make", "stream"], ["do", "next", 1]])
+    assert_followed(plain, plain_api, instance_id)
+    [step, _] = plain_api.data(OUTPUTS, id=instance_id)["instance"]["steps"]
+    assert step == {"name": "make", "output": {"stream": True}, "outputKind": "CONVERTED"}
+
+
+def test_the_output_of_a_sensitive_step_is_not_recorded(plain: LocalServer, plain_api: Api) -> None:
+    instance_id = start(plain_api, [["secret", "key", "hunter2"], ["do", "text", "[REDACTED]"]])
+    assert_followed(plain, plain_api, instance_id)
+    assert plain_api.data(OUTPUTS, id=instance_id)["instance"]["steps"] == [
+        {"name": "key", "output": None, "outputKind": "REDACTED"},
+        {"name": "text", "output": "[REDACTED]", "outputKind": "JSON"},
+    ]
 
 
 def test_fifty_instances_at_once(plain: LocalServer, plain_api: Api) -> None:

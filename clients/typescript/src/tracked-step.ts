@@ -3,7 +3,7 @@
 import { milliseconds, retryDelay } from "./durations.ts";
 import { describe, isEngineStop, isNonRetryable } from "./failures.ts";
 import type { Failure } from "./failures.ts";
-import { snapshot } from "./json.ts";
+import { REDACTED, snapshot } from "./json.ts";
 import type { JsonText } from "./json.ts";
 import type { Pause, Run, StepKey } from "./run.ts";
 import type { Backoff } from "./statuses.ts";
@@ -55,7 +55,6 @@ const DEFAULT_TIMEOUT_MS = 600_000;
 /** Time that a failed attempt waits for the delivery of its report. */
 const REPORT_LIMIT_MS = 2000;
 const MAX_RETRIES = 1_000_000;
-const REDACTED = snapshot("[REDACTED]");
 
 export class TrackedStep implements StepLike {
   readonly #step: StepLike;
@@ -121,8 +120,9 @@ export class TrackedStep implements StepLike {
       if (!isEngineStop(error)) this.#run.pauseFails(pause, describe(error));
       throw error;
     }
-    const event = result as { payload?: unknown } | undefined;
-    this.#run.pauseEnds(pause, kind === "SLEEP" ? undefined : snapshot(event?.payload));
+    const event = result as { payload?: unknown; sensitive?: unknown } | undefined;
+    const output = event?.sensitive ? REDACTED : snapshot(event?.payload);
+    this.#run.pauseEnds(pause, kind === "SLEEP" ? undefined : output);
     return result;
   }
 }
@@ -231,7 +231,8 @@ class Task {
   }
 
   #output(result: unknown): JsonText {
-    return this.#config.sensitive === "output" ? REDACTED : snapshot(result);
+    // The engine knows only "output" so far.
+    return this.#config.sensitive ? REDACTED : snapshot(result);
   }
 }
 

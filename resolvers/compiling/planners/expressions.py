@@ -202,7 +202,7 @@ def runs(field: Field) -> str:
     """`runs(first:, before:)`: the instance's runs, newest first."""
     size, limit = page_limit(field, "first", default=DEFAULT_RUNS, most=MAX_RUNS)
     owner, alias = field.alias, field.new_alias()
-    columns = ("run", "status", "output", "error", "started_at", "completed_at")
+    columns = ("run", "status", "output", "output_kind", "error", "started_at", "completed_at")
     current = ",".join(f"{owner}.{column} AS {column}" for column in columns)
     rows = (
         f"SELECT {owner}.id AS instance,{current}"

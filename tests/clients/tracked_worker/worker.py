@@ -152,6 +152,7 @@ class Shapes(TrackedWorkflow):
         await step.do("moment", lambda: datetime(2026, 11, 25, tzinfo=UTC))
         await step.do("nothing", lambda: None)
         await step.do("bytes", lambda: b"1234")
+        await step.do("secret", lambda: "hunter2", config={"sensitive": "output"})
         await step.sleep_until("past", datetime(2026, 1, 1, tzinfo=UTC))
         await step.sleep_until("soon", datetime.now(UTC) + timedelta(milliseconds=100))
 

@@ -20,10 +20,12 @@ START = """mutation Start($input: StartWorkflowInput!) {
 }"""
 STATE = """query State($id: String!, $workflow: String!) {
   instance(instanceId: $id, workflow: $workflow) {
-    run status workflow { name } reference { refType refId } input output metadata sleepUntil
+    run status workflow { name } reference { refType refId } input output outputKind metadata
+    sleepUntil
     error { name message stack } startedAt completedAt
     steps {
-      name occurrence index kind status output error { name message stack } startedAt completedAt
+      name occurrence index kind status output outputKind error { name message stack }
+      startedAt completedAt
       retryPolicy { limit delay backoff } nextRetryAt
       attempts { number status error { name message stack } startedAt endedAt retryAt }
     }

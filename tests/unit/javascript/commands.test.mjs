@@ -3,6 +3,7 @@ import test, { beforeEach } from "node:test";
 import { configure, join, newExecution, runTask } from "../../../resolvers/runtime/commands.mjs";
 import { env } from "../../support/cloudflare_workers.mjs";
 import { newDatabase, row } from "./database.mjs";
+import { VALUES } from "../../support/values.mjs";
 
 beforeEach(() => {
   configure({
@@ -21,6 +22,7 @@ beforeEach(() => {
       leadsTo: {},
       noInstance: "not found",
       exists: "exists",
+      values: VALUES,
     },
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import * as edge from "../../../schema/edge.mjs";
 import { env } from "../../support/cloudflare_workers.mjs";
+import { VALUES } from "../../support/values.mjs";
 
 const KEY = { authorization: "Bearer key" };
 const SETTINGS = {
@@ -27,6 +28,7 @@ const SETTINGS = {
       leadsTo: {},
       noInstance: "^$",
       exists: "^$",
+      values: VALUES,
     },
   },
 };

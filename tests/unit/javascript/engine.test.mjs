@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { configure, sendRequests } from "../../../resolvers/runtime/engine.mjs";
 import { background, env } from "../../support/cloudflare_workers.mjs";
+import { VALUES } from "../../support/values.mjs";
 
 /** @type {string[]} the calls of the binding */
 let calls;
@@ -16,6 +17,7 @@ beforeEach(() => {
     leadsTo: { pause: "paused" },
     noInstance: "(?i:not found)",
     exists: "already exists",
+    values: VALUES,
   });
   calls = [];
   statusOf = () => ({ status: "running" });
@@ -77,9 +79,9 @@ for (const [reported, state] of /** @type {[object, object][]} */ ([
   [{ status: "running", output: 1 }, { status: "running" }],
   [
     { status: "complete", output: { a: 1 } },
-    { status: "complete", output: '{"a":1}' },
+    { status: "complete", output: ['{"a":1}', "JSON"] },
   ],
-  [{ status: "complete" }, { status: "complete", output: "null" }],
+  [{ status: "complete" }, { status: "complete", output: ["null", "UNDEFINED"] }],
   [
     { status: "errored", error: { name: "TypeError", message: "no" } },
     { status: "errored", error: ["TypeError", "no"] },

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowflare.calls import Attempt, Work, call
 from flowflare.errors import is_retryable
 from flowflare.outbox import Outbox
-from flowflare.recording import described, json_text
+from flowflare.recording import described, recorded
 from flowflare.reports import Reports
 from flowflare.retries import Retries
 from flowflare.runs import Run, Step
@@ -76,7 +76,7 @@ async def _attempts(
             await outbox.flush()
             await asyncio.sleep(delay.total_seconds())
         else:
-            outbox.put(*run.step_completes(step, json_text(result)))
+            outbox.put(*run.step_completes(step, recorded(result)))
             return result
 
 

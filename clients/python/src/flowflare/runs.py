@@ -18,6 +18,7 @@ from flowflare.recording import encode
 from flowflare.scalars import serialize_datetime
 
 if TYPE_CHECKING:
+    from flowflare.recording import Recorded
     from flowflare.retries import Retries
 
 Kind = Literal["TASK", "SLEEP", "WAIT_FOR_EVENT"]
@@ -153,8 +154,8 @@ class Run:
         """A wait for an event begins, or continues in a replay."""
         return self._pause_begins(step)
 
-    def step_completes(self, step: Step, output: str | None = None) -> list[Update]:
-        """A step has succeeded; `output` is JSON text. Nothing is reported twice."""
+    def step_completes(self, step: Step, output: Recorded | None = None) -> list[Update]:
+        """A step has succeeded. Nothing is reported twice."""
         step.is_open = False
         updates = self._beginning()
         if self.known.get(step.key) not in _STEP_TERMINAL:
@@ -174,9 +175,9 @@ class Run:
             updates.append(self._moved(step, "FAILED", more))
         return updates + self._deactivated(step)
 
-    def completes(self, output: str) -> list[Update]:
-        """The run has returned; `output` is JSON text."""
-        return self._ends("COMPLETED", f',"output":{output}')
+    def completes(self, output: Recorded) -> list[Update]:
+        """The run has returned."""
+        return self._ends("COMPLETED", f",{output.as_output}")
 
     def fails(self, error: Described) -> list[Update]:
         """The run has raised."""
@@ -233,7 +234,7 @@ class Run:
         return [*updates, _instance(status, more, is_needed=is_needed)]
 
     def _moved(
-        self, step: Step, status: str, more: Mapping[str, Any], *, output: str | None = None
+        self, step: Step, status: str, more: Mapping[str, Any], *, output: Recorded | None = None
     ) -> Update:
         fields = {
             "occurrence": step.occurrence,
@@ -245,7 +246,7 @@ class Run:
         # `json.dumps` escapes lone surrogates, which UTF-8 cannot encode.
         members = f'"name":{json.dumps(step.name)},{encode(fields)[1:-1]}'
         if output is not None:
-            members += f',"output":{output}'
+            members += f",{output.as_output}"
         return Update(
             "step",
             members,

@@ -17,7 +17,7 @@ from flowflare.errors import (
     message_of,
 )
 from flowflare.outbox import Outbox, Update
-from flowflare.recording import described, json_text
+from flowflare.recording import REDACTED, Recorded, described, recorded
 from flowflare.reports import Reports
 from flowflare.retries import Duration, Retries, milliseconds, retries_of
 from flowflare.transport import IN_WORKER
@@ -190,7 +190,7 @@ class TrackedStep:
 
     async def finish(self, output: Any) -> None:
         """Record that the run has returned, and deliver the updates that are left."""
-        self._note(lambda: self._run.completes(json_text(output)))
+        self._note(lambda: self._run.completes(recorded(output)))
         await self._deliver()
 
     async def fail(self, error: BaseException) -> None:
@@ -217,8 +217,10 @@ class TrackedStep:
                 self._raised = (error, failure)
                 self._note(lambda: self._run.step_fails(task.step, failure))
             raise
-        output = task.result if task.has_result else result
-        self._note(lambda: self._run.step_completes(task.step, json_text(output)))
+        returned = task.result if task.has_result else result
+        # The engine knows only "output" so far.
+        output = REDACTED if (settings or {}).get("sensitive") else recorded(returned)
+        self._note(lambda: self._run.step_completes(task.step, output))
         return result
 
     async def _pause(self, step: Step, engine: Callable[[], Any]) -> Any:
@@ -359,11 +361,13 @@ def is_abort(error: BaseException) -> bool:
     return ABORTED in message_of(error)
 
 
-def _pause_output(step: Step, result: Any) -> str | None:
+def _pause_output(step: Step, result: Any) -> Recorded | None:
     """The output of a pause: the payload of an event, as the JavaScript client records it."""
     if step.kind == "SLEEP":
         return None
-    return json_text(result.get("payload") if isinstance(result, Mapping) else result)
+    if not isinstance(result, Mapping):
+        return recorded(result)
+    return REDACTED if result.get("sensitive") else recorded(result.get("payload"))
 
 
 def _later(delay: timedelta) -> datetime | None:

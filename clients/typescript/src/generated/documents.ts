@@ -190,6 +190,23 @@ export type OrderDirection =
   | 'ASC'
   | 'DESC';
 
+/** What an output is of the result that it was recorded from */
+export type OutputKind =
+  /** The result, with values that JSON lacks in their documented forms */
+  | 'CONVERTED'
+  /** The result itself */
+  | 'JSON'
+  /** Null, because the step is sensitive: its result is never stored */
+  | 'REDACTED'
+  /** The result without the parts that the configuration scrubs */
+  | 'SCRUBBED'
+  /** The size and a preview of a result that is too large or nested too deeply */
+  | 'TRUNCATED'
+  /** Null, because the result was undefined */
+  | 'UNDEFINED'
+  /** The type of a result that JSON cannot express */
+  | 'UNSERIALIZABLE';
+
 /** Selects by reference; an absent field matches any value */
 export type ReferenceFilter = {
   /** Id of the entity */
@@ -297,6 +314,8 @@ export type UpdateWorkflowInstanceInput = {
   metadata?: unknown;
   /** Output, at most 512 KiB as JSON */
   output?: unknown;
+  /** What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent */
+  outputKind?: OutputKind | null | undefined;
   /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
   /** Number of the run that the report is about; the current run if absent. A report on another run changes nothing, and the result is RunMismatch */
@@ -327,6 +346,8 @@ export type UpdateWorkflowStepInput = {
   occurrence?: number;
   /** Output of the step, at most 512 KiB as JSON */
   output?: unknown;
+  /** What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent */
+  outputKind?: OutputKind | null | undefined;
   /** With RETRYING: the time of the next attempt */
   retryAt?: string | null | undefined;
   /** Retry policy of the step */
@@ -353,13 +374,13 @@ export type InstanceKeyFragment = { id: string, instanceId: string, run: number,
 
 export type InstanceSummaryFragment = { bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type WorkflowInstanceFragment = { input: unknown, output: unknown, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
+export type WorkflowInstanceFragment = { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null };
 
-export type WorkflowRunFragment = { number: number, status: InstanceStatus, output: unknown, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
+export type WorkflowRunFragment = { number: number, status: InstanceStatus, output: unknown, outputKind: OutputKind | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
 
 export type StepSummaryFragment = { id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, error: { name: string, message: string, stack: string | null } | null };
 
-export type WorkflowStepFragment = { output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null };
+export type WorkflowStepFragment = { output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null };
 
 export type RetryPolicyFragment = { limit: number, delay: number, backoff: Backoff };
 
@@ -651,7 +672,7 @@ export type GetInstanceQueryVariables = Exact<{
 }>;
 
 
-export type GetInstanceQuery = { instance: { input: unknown, output: unknown, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type GetInstanceQuery = { instance: { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type GetRunsQueryVariables = Exact<{
   instanceId: string;
@@ -661,7 +682,7 @@ export type GetRunsQueryVariables = Exact<{
 }>;
 
 
-export type GetRunsQuery = { instance: { id: string, instanceId: string, run: number, status: InstanceStatus, runs: Array<{ number: number, status: InstanceStatus, output: unknown, startedAt: string | null, completedAt: string | null, duration: number | null, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type GetRunsQuery = { instance: { id: string, instanceId: string, run: number, status: InstanceStatus, runs: Array<{ number: number, status: InstanceStatus, output: unknown, outputKind: OutputKind | null, startedAt: string | null, completedAt: string | null, duration: number | null, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type ListInstancesQueryVariables = Exact<{
   filter?: InstanceFilter | null | undefined;
@@ -752,7 +773,7 @@ export type WatchInstanceSubscriptionVariables = Exact<{
 }>;
 
 
-export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
+export type WatchInstanceSubscription = { instance: { input: unknown, output: unknown, outputKind: OutputKind | null, metadata: unknown, bound: boolean, following: Following, createdAt: string, startedAt: string | null, updatedAt: string, completedAt: string | null, sleepUntil: string | null, duration: number | null, canPause: boolean, canResume: boolean, canTerminate: boolean, canRestart: boolean, id: string, instanceId: string, run: number, status: InstanceStatus, steps: Array<{ output: unknown, outputKind: OutputKind | null, id: string, run: number, name: string, occurrence: number, index: number, kind: StepKind, status: StepStatus, attemptCount: number, nextRetryAt: string | null, startedAt: string | null, completedAt: string | null, duration: number | null, retryPolicy: { limit: number, delay: number, backoff: Backoff } | null, attempts: Array<{ number: number, status: AttemptStatus, startedAt: string | null, endedAt: string | null, retryAt: string | null, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null }>, error: { name: string, message: string, stack: string | null } | null, workflow: { id: string, name: string }, reference: { id: string, refType: string, refId: string } | null } | null };
 
 export type WatchReferenceSubscriptionVariables = Exact<{
   refType: string;
@@ -917,6 +938,7 @@ export const WorkflowStepFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
     fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -966,6 +988,7 @@ export const WorkflowInstanceFragmentDoc = /*#__PURE__*/ new TypedDocumentString
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -1035,6 +1058,7 @@ fragment StepSummary on WorkflowStep {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -1062,6 +1086,7 @@ export const WorkflowRunFragmentDoc = /*#__PURE__*/ new TypedDocumentString(`
   number
   status
   output
+  outputKind
   error {
     ...WorkflowError
   }
@@ -3285,6 +3310,7 @@ fragment WorkflowInstance on WorkflowInstance {
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -3310,6 +3336,7 @@ fragment StepSummary on WorkflowStep {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -3374,6 +3401,7 @@ fragment WorkflowRun on WorkflowRun {
   number
   status
   output
+  outputKind
   error {
     ...WorkflowError
   }
@@ -3401,6 +3429,7 @@ fragment StepSummary on WorkflowStep {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -4052,6 +4081,7 @@ fragment WorkflowInstance on WorkflowInstance {
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -4077,6 +4107,7 @@ fragment StepSummary on WorkflowStep {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }

@@ -124,6 +124,7 @@ test("a value that the service finds too large is sent as its preview", async ()
   sender.add(step("a", { status: "COMPLETED", output: snapshot("y".repeat(5000)) }));
   assert.equal(await sender.flush(LIMIT_MS), true);
   assert.equal(batches.at(-1)?.[0].output.bytes, 5002);
+  assert.equal(batches.at(-1)?.[0].outputKind, "TRUNCATED");
   assert.equal(sender.close(), undefined);
 });
 
@@ -226,7 +227,7 @@ test("while the service is away the queue is limited, and the oldest reports are
 test("while the service is away large values are cut to their previews", async () => {
   let isAway = true;
   const { sender, batches } = service(() => (isAway ? away : accepted));
-  const output = new JsonText(JSON.stringify("x".repeat(500_000)));
+  const output = new JsonText(JSON.stringify("x".repeat(500_000)), "JSON");
   for (let number = 0; number < 20; number++)
     sender.add(step(`s${number}`, { status: "COMPLETED", output }));
   assert.equal(await sender.flush(50), false);

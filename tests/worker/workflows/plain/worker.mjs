@@ -17,15 +17,22 @@ const VALUES = {
   text: () => 'a "text" with \u2028, \u0000 and 🦊',
   number: () => -0.5,
   nan: () => Number.NaN,
+  infinity: () => [Number.POSITIVE_INFINITY, undefined],
   bigint: () => 12345678901234567890n,
   date: () => new Date(1_000_000_000_000),
   map: () => new Map([["a", 1]]),
+  pairs: () => new Map([[1, new Map([["a", 2n]])]]),
   set: () => new Set([1, 2]),
+  error: () => [new RangeError("far")],
   bytes: () => new Uint8Array([1, 2, 3]),
+  buffers: () => [new ArrayBuffer(4), new Float64Array(1)],
+  stream: () => new Response("streamed").body,
   list: () => [1, "two", [3]],
   proto: () => JSON.parse('{"__proto__": {"a": 1}}'),
   deep: () => JSON.parse("[".repeat(900) + "]".repeat(900)),
+  records: () => Array.from({ length: 9_000 }, (_, id) => ({ id, name: "x".repeat(20) })),
   large: () => "é".repeat(300_000),
+  largest: () => "x".repeat(1_048_500),
   megabyte: () => "x".repeat(1_000_000),
 };
 
@@ -47,6 +54,7 @@ const DEEDS = {
   do: (step, name, value) => step.do(name, async () => value),
   busy: (step, name, ms) => step.do(name, () => scheduler.wait(ms)),
   value: (step, name, kind) => step.do(name, async () => VALUES[kind]()),
+  secret: (step, name, value) => step.do(name, { sensitive: "output" }, async () => value),
   returns: async (_, kind) => VALUES[kind](),
   loop: async (step, name, count) => {
     for (let n = 1; n <= count; n += 1) await step.do(name, async () => n);

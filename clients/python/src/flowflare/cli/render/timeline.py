@@ -60,7 +60,7 @@ def show_run(output: Output, instance: GetRunsInstance, *, stacks: bool = False)
         *_identity(instance),
         ("run", Text(f"{run.number} of {instance.run}")),
         *_times(run, now),
-        *_data(output=run.output),
+        *_output(run),
     ]
     _show_head(output, instance, run, facts, stacks=stacks)
     _show_steps(output, run, now, stacks=stacks)
@@ -96,7 +96,9 @@ def _facts(instance: WorkflowInstance, now: datetime) -> Iterator[Fact]:
     yield from _times(instance, now)
     if instance.sleep_until is not None:
         yield "sleeps to", _moment(instance.sleep_until, now)
-    yield from _data(input=instance.input, output=instance.output, metadata=instance.metadata)
+    yield from _data(input=instance.input)
+    yield from _output(instance)
+    yield from _data(metadata=instance.metadata)
 
 
 def _identity(instance: InstanceKey) -> Iterator[Fact]:
@@ -118,6 +120,20 @@ def _data(**values: Any) -> Iterator[Fact]:
     for label, value in values.items():
         if value is not None:
             yield label, Text(plain(compact(value)))
+
+
+def _output(run: Run) -> Iterator[Fact]:
+    """The output, preceded by its kind unless it is the result itself."""
+    kind = run.output_kind
+    if kind is None:
+        return
+    if kind == "JSON":
+        yield "output", Text(plain(compact(run.output)))
+        return
+    line = Text(f"({kind.lower()})", style="dim")
+    if run.output is not None:
+        line.append(f" {plain(compact(run.output))}", style="not dim")
+    yield "output", line
 
 
 def _moment(instant: datetime, now: datetime) -> Text:

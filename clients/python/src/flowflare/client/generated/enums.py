@@ -84,6 +84,16 @@ class OrderDirection(str, Enum):
     DESC = "DESC"
 
 
+class OutputKind(str, Enum):
+    JSON = "JSON"
+    UNDEFINED = "UNDEFINED"
+    CONVERTED = "CONVERTED"
+    TRUNCATED = "TRUNCATED"
+    UNSERIALIZABLE = "UNSERIALIZABLE"
+    REDACTED = "REDACTED"
+    SCRUBBED = "SCRUBBED"
+
+
 class Scope(str, Enum):
     READ = "READ"
     WRITE = "WRITE"

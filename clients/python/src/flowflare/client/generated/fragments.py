@@ -14,6 +14,7 @@ from .enums import (
     EventType,
     Following,
     InstanceStatus,
+    OutputKind,
     StepKind,
     StepStatus,
 )
@@ -252,6 +253,7 @@ class Workflow(WorkflowKey):
 
 class WorkflowStep(StepSummary):
     output: Optional[Any]
+    output_kind: Optional[OutputKind]
     retry_policy: Optional["RetryPolicy"]
     attempts: list["StepAttempt"]
 
@@ -259,6 +261,7 @@ class WorkflowStep(StepSummary):
 class WorkflowInstance(InstanceSummary):
     input: Optional[Any]
     output: Optional[Any]
+    output_kind: Optional[OutputKind]
     metadata: Optional[Any]
     steps: list["WorkflowStep"]
 
@@ -283,6 +286,7 @@ class WorkflowRun(BaseModel):
     number: int
     status: InstanceStatus
     output: Optional[Any]
+    output_kind: Optional[OutputKind]
     error: Optional["WorkflowError"]
     started_at: Optional[AwareDatetime]
     completed_at: Optional[AwareDatetime]

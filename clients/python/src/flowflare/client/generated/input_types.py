@@ -14,6 +14,7 @@ from .enums import (
     InstanceOrderField,
     InstanceStatus,
     OrderDirection,
+    OutputKind,
     Scope,
     StepKind,
     StepStatus,
@@ -236,6 +237,8 @@ class UpdateWorkflowInstanceInput(BaseModel):
     "Input, at most 512 KiB as JSON"
     output: Optional[Any] = None
     "Output, at most 512 KiB as JSON"
+    output_kind: Optional[OutputKind] = None
+    "What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent"
     error: Optional["ErrorInput"] = None
     "Error that it failed with"
     metadata: Optional[Any] = None
@@ -267,6 +270,8 @@ class UpdateWorkflowStepInput(BaseModel):
     "Kind of the step; TASK if absent"
     output: Optional[Any] = None
     "Output of the step, at most 512 KiB as JSON"
+    output_kind: Optional[OutputKind] = None
+    "What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent"
     error: Optional["ErrorInput"] = None
     "Error that the attempt failed with"
     attempt: Optional[int] = None

@@ -1314,6 +1314,7 @@ fragment WorkflowInstance on WorkflowInstance {
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -1328,6 +1329,7 @@ fragment WorkflowKey on Workflow {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -1419,6 +1421,7 @@ fragment WorkflowRun on WorkflowRun {
   number
   status
   output
+  outputKind
   error {
     ...WorkflowError
   }
@@ -1430,6 +1433,7 @@ fragment WorkflowRun on WorkflowRun {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }
@@ -2183,6 +2187,7 @@ fragment WorkflowInstance on WorkflowInstance {
   ...InstanceSummary
   input
   output
+  outputKind
   metadata
   steps {
     ...WorkflowStep
@@ -2197,6 +2202,7 @@ fragment WorkflowKey on Workflow {
 fragment WorkflowStep on WorkflowStep {
   ...StepSummary
   output
+  outputKind
   retryPolicy {
     ...RetryPolicy
   }

@@ -12,6 +12,9 @@ CREATE TABLE steps (
   status TEXT NOT NULL CHECK (status IN (
     'PENDING', 'RUNNING', 'RETRYING', 'COMPLETED', 'FAILED', 'CANCELLED')),
   output TEXT CONSTRAINT step_output CHECK (json_valid(output) AND octet_length(output) <= 524288),
+  -- What `output` is of the step's result; null if there is no output. A step that is REDACTED gets none.
+  output_kind TEXT CHECK (output_kind IN (
+    'JSON', 'UNDEFINED', 'CONVERTED', 'TRUNCATED', 'UNSERIALIZABLE', 'REDACTED', 'SCRUBBED')),
   error TEXT CONSTRAINT step_error CHECK (json_valid(error) AND octet_length(error) <= 262144),
   retry_limit INTEGER CHECK (retry_limit >= 0),
   retry_delay INTEGER CHECK (retry_delay >= 0),
@@ -24,6 +27,7 @@ CREATE TABLE steps (
   updated_at TEXT NOT NULL,
   UNIQUE (instance, run, step_index),
   UNIQUE (instance, run, name, occurrence),
+  CHECK (output IS NULL OR output_kind NOT IN ('UNDEFINED', 'REDACTED') AND output_kind IS NOT NULL),
   CHECK ((retry_limit IS NULL) = (retry_delay IS NULL) AND (retry_limit IS NULL) = (retry_backoff IS NULL)),
   CHECK ((completed_at IS NOT NULL) = (status IN ('COMPLETED', 'FAILED', 'CANCELLED')))
 ) STRICT;
