@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tests.worker.api import Api
 
 
+STARVED_S = 5.0
+"""Longer than an answer takes on a busy machine, shorter than the whole history."""
+
 PLANS: dict[str, tuple[str, list[Deed]]] = {
     "steps": ("COMPLETED", [["do", "one", 1], ["do", "two", {"a": [1]}]]),
     **{
@@ -206,7 +209,7 @@ def test_a_thousand_steps_while_others_are_answered(plain: LocalServer, plain_ap
         slowest = max(slowest, time.monotonic() - began)
         count += 1
         assert time.monotonic() < deadline
-    assert slowest < 1, f"the slowest of {count} requests took {slowest:.2f} s"
+    assert slowest < STARVED_S, f"the slowest of {count} requests took {slowest:.2f} s"
     history = whole_history(plain, instance_id)
     names = plain.query(
         "SELECT name,occurrence,status FROM steps WHERE instance=(SELECT id FROM instances"
