@@ -62,10 +62,11 @@ async def _state(context: MutationContext, follow: inputs.FollowWorkflow) -> Eng
     """Get the engine's state of an instance; Refusal if the engine does not have it."""
     engine, principal = context.services.engine, context.principal
     workflow, instance_id = follow.workflow, follow.instance_id
-    reference = follow.reference.key if follow.reference else None
-    # First, so that a caller does not learn which other workflows are bound.
-    if not principal.restrictions.allow(
-        instance_id=instance_id, workflow=workflow, reference=reference
+    restrictions = principal.restrictions
+    # First, so that a caller does not learn which other workflows are bound. One with a reference
+    # could take any instance that nobody tracks yet, and so see it.
+    if restrictions.reference is not None or not restrictions.allow(
+        instance_id=instance_id, workflow=workflow, reference=None
     ):
         raise AccessError.forbidden("The token is restricted and does not allow this instance.")
     if workflow not in engine.workflows:
