@@ -23,10 +23,9 @@ TEMPLATE = Path(__file__).with_name("page.html")
 FRONT = "README.md"
 ORDER = (
     FRONT,
-    *("docs/api.md", "docs/subscriptions.md", "docs/tracking.md", "docs/values.md"),
-    *("docs/clients.md", "docs/cli.md", "docs/setup.md"),
-    *("docs/moving.md", "docs/transitions.md", "docs/engine.md", "docs/access.md"),
-    "docs/security.md",
+    *("docs/engine.md", "docs/setup.md", "docs/api.md", "docs/subscriptions.md"),
+    *("docs/clients.md", "docs/cli.md", "docs/tracking.md", "docs/values.md"),
+    *("docs/moving.md", "docs/transitions.md", "docs/access.md", "docs/security.md"),
     *("docs/errors.md", "docs/limits.md", "docs/http.md", "docs/architecture.md"),
     "docs/glossary.md",
     *("docs/deploying.md", "docs/costs.md"),

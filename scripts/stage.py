@@ -20,9 +20,6 @@ from scripts.project import BUILD, NODE_MODULES, ROOT, fail, is_stamped, say, wr
 MODULES = ("worker.py", "examples/__init__.py")
 PACKAGES = ("schema", "resolvers", "tracker_do", "follower_do", "examples/order_processing")
 """Only one example runs in the service's Worker; the others are Workers of their own."""
-CLIENT = "clients/python/src/flowflare"
-"""The package that tracks this example. Only its top modules are staged: the typed client, the
-command line and the wizard need packages that the Worker does not have."""
 MODULE_SUFFIXES = (".py", ".mjs")
 
 STATIC_FOLDERS = (("public", "."), ("dashboard", "dashboard"))
@@ -47,8 +44,6 @@ def planned_files() -> dict[Path, Path]:
         for source in _files_below(ROOT / package):
             if source.suffix in MODULE_SUFFIXES:
                 plan[source.relative_to(ROOT)] = source
-    for source in (ROOT / CLIENT).glob("*.py"):
-        plan[Path("flowflare", source.name)] = source
     for folder, target in STATIC_FOLDERS:
         for source in _files_below(ROOT / folder):
             plan[Path("public", target, source.relative_to(ROOT / folder))] = source

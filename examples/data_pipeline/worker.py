@@ -6,40 +6,55 @@ attempts at which the source fails for each page.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from functools import partial
 from typing import Any
 
-from workers import Response
+from workers import Response, WorkflowEntrypoint
 
-from flowflare import Attempt, Retries, TrackedStep
-from flowflare.workflows import TrackedWorkflow
-
-_RETRIES = Retries(limit=4, delay=timedelta(milliseconds=100), backoff="exponential")
+_RETRIES = {"retries": {"limit": 4, "delay": 100, "backoff": "exponential"}}
 
 
 class SourceUnavailable(Exception):
     """The source did not answer, so the step is retried."""
 
 
-class DataPipeline(TrackedWorkflow):
+class DataPipeline(WorkflowEntrypoint):
     """Extract (retried) and transform each page, then load them all."""
 
-    async def run(self, event: Any, step: TrackedStep) -> Any:
+    async def run(self, event: Any, step: Any) -> Any:
         """Run one batch; returns its totals."""
         batch = event["payload"] or {}
         size, failures = batch.get("pageSize", 4), batch.get("failures", 1)
-        cleaned = []
-        for page in range(1, batch.get("pages", 3) + 1):
-            extract = partial(read_page, page=page, size=size, failures=failures)
-            rows = await step.do(f"extract page {page}", extract, retries=_RETRIES)
-            cleaned.append(await step.do(f"transform page {page}", partial(clean, rows)))
-        return await step.do("load", partial(add_up, cleaned))
+        cleaned = [
+            await clean_page(step, page, size=size, failures=failures)
+            for page in range(1, batch.get("pages", 3) + 1)
+        ]
+
+        @step.do("load")
+        async def load() -> dict[str, Any]:
+            return add_up(cleaned)
+
+        return await load()
 
 
-def read_page(attempt: Attempt, *, page: int, size: int, failures: int) -> list[dict[str, Any]]:
+async def clean_page(step: Any, page: int, *, size: int, failures: int) -> dict[str, Any]:
+    """Run the two steps of a page."""
+
+    @step.do(f"extract page {page}", config=_RETRIES)
+    async def extract(ctx: Any) -> list[dict[str, Any]]:
+        return read_page(page, size, is_available=ctx["attempt"] > failures)
+
+    @step.do(f"transform page {page}")
+    async def transform() -> dict[str, Any]:
+        return clean(rows)
+
+    rows = await extract()
+    cleaned: dict[str, Any] = await transform()
+    return cleaned
+
+
+def read_page(page: int, size: int, *, is_available: bool) -> list[dict[str, Any]]:
     """Read a page from the source, which represents an external API. The last row is invalid."""
-    if attempt.number <= failures:
+    if not is_available:
         raise SourceUnavailable(f"page {page} timed out")
     ids = range((page - 1) * size + 1, page * size + 1)
     return [{"id": id_, "amount": "n/a" if id_ % size == 0 else f"{id_}.50"} for id_ in ids]

@@ -3,53 +3,43 @@
 Input: `{"items": […], "failPayments": 2, "holdMs": 500}`, all optional.
 """
 
-from datetime import timedelta
 from typing import Any
 
-from flowflare import Attempt, Flowflare, Retries
-from flowflare.workflows import TrackedStep, TrackedWorkflow
+from workers import WorkflowEntrypoint
 
-RETRIES = Retries(limit=3, delay=timedelta(milliseconds=300), backoff="constant")
+RETRIES = {"retries": {"limit": 3, "delay": 300, "backoff": "constant"}}
 
 
 class PaymentDeclined(Exception):
     """The payment provider declined the card, so the step is retried."""
 
 
-class OrderProcessing(TrackedWorkflow):
+class OrderProcessing(WorkflowEntrypoint):
     """validate → charge card (retried) → hold for stock (a sleep) → ship."""
 
-    def flowflare(self) -> Flowflare:
-        """Return the service, which is this Worker itself, so no binding or key is needed.
-
-        In a separate Worker, leave this method out and bind FLOWFLARE.
-        """
-        return Flowflare(service_binding=self.ctx.exports.FlowflareService)
-
-    async def run(self, event: Any, step: TrackedStep) -> Any:
+    async def run(self, event: Any, step: Any) -> Any:
         """Process one order; the result becomes the instance's `output`."""
         order = event["payload"] or {}
-        items = await step.do("validate", lambda: _validate(order), retries=RETRIES)
-        payment = await step.do(
-            "charge card", lambda attempt: _charge(order, attempt), retries=RETRIES
-        )
-        await step.sleep("hold for stock", timedelta(milliseconds=order.get("holdMs", 500)))
-        parcel = await step.do("ship", lambda: _ship(items), retries=RETRIES)
+
+        @step.do("validate", config=RETRIES)
+        async def validate() -> list[Any]:
+            items = order.get("items", ["book"])
+            if not items:
+                raise ValueError("an order needs at least one item")
+            return list(items)
+
+        @step.do("charge card", config=RETRIES)
+        async def charge(ctx: Any) -> dict[str, Any]:
+            if ctx["attempt"] <= order.get("failPayments", 2):
+                raise PaymentDeclined(f"card declined at attempt {ctx['attempt']}")
+            return {"paymentId": f"pay-{ctx['attempt']}"}
+
+        @step.do("ship", config=RETRIES)
+        async def ship() -> dict[str, Any]:
+            return {"parcels": len(items)}
+
+        items = await validate()
+        payment = await charge()
+        await step.sleep("hold for stock", order.get("holdMs", 500))
+        parcel = await ship()
         return {**payment, **parcel}
-
-
-def _validate(order: dict[str, Any]) -> list[Any]:
-    items = order.get("items", ["book"])
-    if not items:
-        raise ValueError("an order needs at least one item")
-    return list(items)
-
-
-def _charge(order: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
-    if attempt.number <= order.get("failPayments", 2):
-        raise PaymentDeclined(f"card declined at attempt {attempt.number}")
-    return {"paymentId": f"pay-{attempt.number}"}
-
-
-def _ship(items: list[Any]) -> dict[str, Any]:
-    return {"parcels": len(items)}

@@ -8,10 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from workers import Response
+from workers import Response, WorkflowEntrypoint
 
-from flowflare import Flowflare, TrackedStep
-from flowflare.workflows import TrackedWorkflow
+from flowflare import Flowflare
 
 _START = """mutation ($input: StartWorkflowInput!) {
   startWorkflow(input: $input) { __typename ... on Error { message } }
@@ -22,10 +21,10 @@ _REMOVE = """DELETE FROM sessions WHERE session_id IN
 _COUNT = "SELECT count(*) AS sessions FROM sessions"
 
 
-class ScheduledMaintenance(TrackedWorkflow):
+class ScheduledMaintenance(WorkflowEntrypoint):
     """Remove all expired sessions, one batch per step, and then count the others."""
 
-    async def run(self, event: Any, step: TrackedStep) -> Any:
+    async def run(self, event: Any, step: Any) -> Any:
         """Remove sessions that expired before `payload.before`, an RFC 3339 time in UTC."""
         before = event["payload"]["before"]
         sessions = self.env.SESSIONS
@@ -34,14 +33,15 @@ class ScheduledMaintenance(TrackedWorkflow):
             done = await sessions.prepare(_REMOVE).bind(before, _BATCH).all()
             return len(done.results)
 
+        @step.do("count what is left")
         async def count() -> int:
             return int((await sessions.prepare(_COUNT).first()).sessions)
 
         removed, batches = 0, 0
         while removed == batches * _BATCH:
             batches += 1
-            removed += await step.do(f"remove batch {batches}", remove)
-        return {"removed": removed, "left": await step.do("count what is left", count)}
+            removed += await step.do(f"remove batch {batches}")(remove)()
+        return {"removed": removed, "left": await count()}
 
 
 async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
@@ -50,6 +50,7 @@ async def on_scheduled(controller: Any, env: Any, ctx: Any) -> None:
     start = {
         "workflow": "scheduled-maintenance",
         "instanceId": f"maintenance-{at:%Y-%m-%d}",
+        "reference": {"refType": "database", "refId": "sessions"},
         "input": {"before": f"{at:%Y-%m-%dT%H:%M:%SZ}"},
     }
     answer = (await Flowflare.from_env(env).execute(_START, {"input": start}))["startWorkflow"]

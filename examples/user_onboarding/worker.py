@@ -2,14 +2,19 @@
 
 Input: `{"email": "ada@example.com", "waitMs": 259200000, "hasPosted": false}`; the last two are
 optional. Users who have posted get tips as the second mail, the others a reminder.
+
+The Worker starts the instances by itself, when a user signs up. So the workflow tells Flowflare
+about them, with the tracking library.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from js import JSON
 from workers import Response
 
 from flowflare import NonRetryableError, Retries, TrackedStep
@@ -21,6 +26,10 @@ _MAIL = Retries(limit=3, delay=timedelta(milliseconds=100), backoff="linear")
 
 class UserOnboarding(TrackedWorkflow):
     """create the account → welcome → give them time (a sleep) → check activity → second mail."""
+
+    def reference(self, event: Any) -> tuple[str, str]:
+        """The user, by whose address the instance is found."""
+        return "user", event["payload"]["email"]
 
     async def run(self, event: Any, step: TrackedStep) -> Any:
         """Onboard one user; returns the account and the mails sent."""
@@ -50,5 +59,9 @@ def send_mail(email: str, template: str) -> str:
 
 
 async def on_fetch(request: Any, env: Any, ctx: Any) -> Response:
-    """Explain how to start the workflow; the Worker has no other HTTP interface."""
-    return Response("Start the workflow user-onboarding through Flowflare.\n")
+    """Sign a user up: POST a user, the workflow's input, and get the id of the instance."""
+    if request.method != "POST":
+        return Response("POST a user to sign up.\n", status=405)
+    user = json.loads(await request.text())
+    instance = await env.USER_ONBOARDING.create(JSON.parse(json.dumps({"params": user})))
+    return Response(instance.id)

@@ -94,7 +94,7 @@ def masked(text: str) -> str:
 @pytest.mark.timeout(300)  # some forty processes one after the other
 def test_the_examples_run(start_server: StartServer, tmp_path: Path) -> None:
     """In their order, in one folder, as if pasted; what they print is what the page says."""
-    server = start_server()
+    server = start_server(beside=[ROOT / "examples" / "user_onboarding"])
     flow = CommandLine(server, tmp_path)
     (tmp_path / ".dev.vars").write_text(f"FLOWFLARE_API_KEY={server.key}\n")
     script = tmp_path / "bin" / "flowflare"

@@ -11,33 +11,48 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowflare.cli.errors import ExitCode
+from scripts.local_server import LocalServer
+from scripts.project import ROOT
 from tests.clients.reporting import instance, new_name, track
+from tests.worker.api import Api
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from scripts.local_server import LocalServer
     from tests.clients.command_line import CommandLine
-    from tests.worker.api import Api
 
 ESCAPE = "\x1b["
-
-
+WORKFLOW = "untracked"
 ASLEEP = "query ($id: String!) { instance(instanceId: $id) { status } }"
+
+
+@pytest.fixture(scope="module")
+def server(prepared: None) -> Iterator[LocalServer]:
+    """The service with a Workflow in JavaScript, which can be paused."""
+    with LocalServer(beside=[ROOT / "tests" / "worker" / "engine_worker"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(server: LocalServer) -> Iterator[Api]:
+    """A caller of it, with all rights."""
+    with Api(server) as caller:
+        yield caller
 
 
 @pytest.fixture
 def sleeper(flow: CommandLine, api: Api) -> str:
-    """An order that sleeps, run by the engine."""
+    """An instance that sleeps, run by the engine."""
     name = new_name("sleeper")
-    flow.inside("start", "order-processing", "--id", name, "--input", '{"holdMs": 600000}')
+    flow.inside("start", WORKFLOW, "--id", name, "--input", '{"sleepMs": 600000}')
     api.until(ASLEEP, lambda data: data["instance"]["status"] == "SLEEPING", id=name)
     return name
 
 
 def test_pause_and_resume(flow: CommandLine, sleeper: str) -> None:
     paused = flow("pause", sleeper)
-    expected = rf"{sleeper}\torder-processing\t(PAUSED|WAITING_FOR_PAUSE)\n"
+    expected = rf"{sleeper}\t{WORKFLOW}\t(PAUSED|WAITING_FOR_PAUSE)\n"
     assert re.fullmatch(expected, paused.out), paused.err
     twice = flow.inside("pause", sleeper)
     assert twice.code == ExitCode.FAILED
@@ -47,8 +62,8 @@ def test_pause_and_resume(flow: CommandLine, sleeper: str) -> None:
 
 def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> None:
     sent = flow("send-event", sleeper, "hurry", "--payload", '{"now": true}')
-    assert sent.out == f"{sleeper}\torder-processing\tSLEEPING\n", sent.err
-    assert flow("terminate", sleeper).out == f"{sleeper}\torder-processing\tTERMINATED\n"
+    assert sent.out == f"{sleeper}\t{WORKFLOW}\tSLEEPING\n", sent.err
+    assert flow("terminate", sleeper).out == f"{sleeper}\t{WORKFLOW}\tTERMINATED\n"
     ended = flow("watch", sleeper)
     assert ended.code == ExitCode.FAILED
     assert ended.err.startswith(f"Error: {sleeper} is TERMINATED. ")
@@ -59,12 +74,12 @@ def test_send_event_terminate_and_restart(flow: CommandLine, sleeper: str) -> No
 
 def test_follow(flow: CommandLine, api: Api, sleeper: str) -> None:
     labels = ("--ref", "order", sleeper, "--metadata", '{"a": 1}')
-    followed = flow("follow", "order-processing", sleeper, *labels)
-    assert followed.out == f"{sleeper}\torder-processing\tSLEEPING\n", followed.err
+    followed = flow("follow", WORKFLOW, sleeper, *labels)
+    assert followed.out == f"{sleeper}\t{WORKFLOW}\tSLEEPING\n", followed.err
     shown = flow.inside("get", sleeper, "--json").document
     assert (shown["reference"]["refId"], shown["metadata"]) == (sleeper, {"a": 1})
     assert shown["following"] == "FOLLOWED"
-    again = flow.inside("follow", "order-processing", sleeper, "--json")
+    again = flow.inside("follow", WORKFLOW, sleeper, "--json")
     assert again.document["instanceId"] == sleeper
 
 
@@ -98,15 +113,15 @@ def test_actions_need_the_workflow_of_an_ambiguous_id(
         assert ended.code == ExitCode.USAGE, arguments
         assert ended.out == ""
         assert ended.err == (
-            "Error: Instances of several workflows have this id: 'cli-twin', 'order-processing'."
+            "Error: Instances of several workflows have this id: 'cli-twin', 'untracked'."
             " Add --workflow with one of these names.\n"
         )
-    chosen = ("-w", "order-processing")
+    chosen = ("-w", WORKFLOW)
     assert flow.inside("pause", sleeper, *chosen).code == ExitCode.OK
     assert flow.inside("resume", sleeper, *chosen).code == ExitCode.OK
     assert flow.inside("send-event", sleeper, "hurry", "-p", "{}", *chosen).code == ExitCode.OK
     ended = flow.inside("terminate", sleeper, *chosen)
-    assert ended.out == f"{sleeper}\torder-processing\tTERMINATED\n"
+    assert ended.out == f"{sleeper}\t{WORKFLOW}\tTERMINATED\n"
     assert flow.inside("restart", sleeper, *chosen, "--json").document["run"] == 2
     assert "No Workflow is bound" in flow.inside("pause", sleeper, "-w", "cli-twin").err
     missing = flow.inside("pause", sleeper, "-w", "cli-none")

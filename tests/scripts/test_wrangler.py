@@ -142,11 +142,9 @@ def test_a_deployment_has_no_development_flag(upload: tuple[str, bytes]) -> None
 def test_a_deployment_contains_only_the_workers_modules(upload: tuple[str, bytes]) -> None:
     names = set(re.findall(rb'name="([^"]+\.(?:py|mjs))"', upload[1]))
     folders = {name.split(b"/")[0] for name in names if b"/" in name}
-    ours = {b"schema", b"resolvers", b"tracker_do", b"follower_do", b"flowflare", b"examples"}
+    ours = {b"schema", b"resolvers", b"tracker_do", b"follower_do", b"examples"}
     assert folders <= {*ours, b"python_modules"}
-    # Only the tracking modules of the client package, and the example that runs in the service.
-    package = {name.split(b"/", 2)[1] for name in names if name.startswith(b"flowflare/")}
-    assert not package & {b"cli", b"client", b"setup"}
+    # Only the example that runs in the service.
     examples = {name.split(b"/")[1] for name in names if name.startswith(b"examples/")}
     assert examples == {b"__init__.py", b"order_processing"}
     assert b"worker.py" in names

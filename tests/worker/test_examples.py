@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from graphql import parse, validate
 
+from schema.build import core
 from scripts.local_server import LocalServer
 from scripts.project import ROOT
-from tests.worker.api import Api
+from tests.worker.api import Api, act
 from tests.worker.runs import Run
 
 if TYPE_CHECKING:
@@ -49,14 +53,31 @@ def test_every_example_has_a_short_readme_in_the_list() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLE_FOLDERS, ids=lambda folder: folder.name)
-def test_the_mutations_of_a_readme_start_instances(api: Api, example: Path) -> None:
-    mutations = re.findall(
-        r"^    mutation (?:.|\n     )+", (example / "README.md").read_text(), re.MULTILINE
+def test_the_operations_of_a_readme_run(api: Api, example: Path) -> None:
+    operations = re.findall(
+        r"^    (mutation|query|subscription)((?: .|\n      )(?:.|\n      )*)",
+        (example / "README.md").read_text(),
+        re.MULTILINE,
     )
-    assert mutations
-    for mutation in mutations:
-        [answer] = api.data(mutation).values()
-        assert answer["__typename"] == "InstancePayload"
+    assert operations[0][0] == "mutation"
+    for kind, selection in operations:
+        if kind == "subscription":
+            assert validate(core, parse(kind + selection)) == []
+            continue
+        [answer] = api.data(kind + selection).values()
+        if kind == "mutation":
+            assert answer["__typename"] == "InstancePayload"
+
+
+@pytest.mark.parametrize("worker", WORKERS, ids=lambda folder: folder.name)
+def test_only_two_workflows_import_the_tracking_library(worker: Path) -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in worker.rglob("*")
+        if path.suffix in (".py", ".ts")
+    )
+    is_tracked = "TrackedWorkflow" in code or "trackWorkflow" in code
+    assert is_tracked == (worker.name in ("travel", "user_onboarding"))
 
 
 def test_an_approved_article_is_published(api: Api) -> None:
@@ -140,6 +161,65 @@ def test_a_user_gets_a_welcome_and_a_later_mail(api: Api, has_posted: bool, mail
     assert run.step(instance, "give them time")["kind"] == "SLEEP"
 
 
+def test_an_onboarding_that_was_paused_in_its_sleep_goes_on(api: Api) -> None:
+    run = Run.start(api, "user-onboarding", email="ada@example.com", waitMs=1_500)
+    run.until("SLEEPING")
+    assert act(api, "pauseWorkflow", run.instance_id)["instance"]["status"] == "PAUSED"
+    assert run.show()["error"] is None
+    act(api, "resumeWorkflow", run.instance_id)
+    assert [name for name, *_ in run.steps(run.until("COMPLETED"))] == [
+        "create the account",
+        "send the welcome",
+        "give them time",
+        "check their activity",
+        "follow up",
+    ]
+
+
+BY_REFERENCE = """query ByReference($type: String!, $id: String!) {
+  reference(refType: $type, refId: $id) {
+    latestInstance {
+      instanceId status following steps { name attempts { status error { message stack } } }
+    }
+  }
+}"""
+
+
+def until_referenced(api: Api, type_: str, id_: str) -> Any:
+    """Wait until the latest instance of a reference is completed, and return it."""
+
+    def is_done(data: Any) -> bool:
+        found = data["reference"] and data["reference"]["latestInstance"]
+        return bool(found) and found["status"] == "COMPLETED"
+
+    data = api.until(BY_REFERENCE, is_done, seconds=40, type=type_, id=id_)
+    return data["reference"]["latestInstance"]
+
+
+def test_a_user_who_signs_up_is_found_by_the_address(server: LocalServer, api: Api) -> None:
+    email = f"{uuid.uuid4()}@example.com"
+    user = json.dumps({"email": email, "waitMs": 1})
+    signed_up = server.fetch("user-onboarding", "/", method="POST", body=user)
+    found = until_referenced(api, "user", email)
+    assert (found["instanceId"], found["following"]) == (signed_up.text, "FOLLOWED")
+    assert found["steps"][0]["name"] == "create the account"
+
+
+def test_a_traveller_who_books_finds_the_trip_and_its_failures(
+    server: LocalServer, api: Api
+) -> None:
+    traveller = str(uuid.uuid4())
+    trip = json.dumps({"traveller": traveller, "busyFor": 1})
+    booked = server.fetch("travel", "/", method="POST", body=trip)
+    found = until_referenced(api, "traveller", traveller)
+    assert (found["instanceId"], found["following"]) == (booked.text, "FOLLOWED")
+    flight = found["steps"][0]
+    assert [attempt["status"] for attempt in flight["attempts"]] == ["FAILED", "COMPLETED"]
+    error = flight["attempts"][0]["error"]
+    assert error["message"] == "flight: too many requests"
+    assert "at Trip.request" in error["stack"]
+
+
 def test_an_invalid_address_ends_the_onboarding_at_once(api: Api) -> None:
     instance = Run.start(api, "user-onboarding", email="nobody").until("ERRORED")
     assert instance["error"]["message"] == "'nobody' is not a valid email address"
@@ -181,7 +261,7 @@ def booking(server: LocalServer, key: str) -> Any:
 
 
 def test_a_trip_is_booked_with_busy_suppliers(server: LocalServer, api: Api) -> None:
-    run = Run.start(api, "trip", busyFor=2)
+    run = Run.start(api, "trip", traveller="ada", busyFor=2)
     instance = run.until("COMPLETED")
     keys = [f"{run.instance_id}:{kind}" for kind in ("flight", "hotel", "car")]
     assert instance["output"] == {"booked": keys}
@@ -192,7 +272,7 @@ def test_a_trip_is_booked_with_busy_suppliers(server: LocalServer, api: Api) -> 
 
 
 def test_the_bookings_of_an_impossible_trip_are_cancelled(server: LocalServer, api: Api) -> None:
-    run = Run.start(api, "trip", soldOut="car")
+    run = Run.start(api, "trip", traveller="ada", soldOut="car")
     instance = run.until("COMPLETED")
     flight, hotel, car = (f"{run.instance_id}:{kind}" for kind in ("flight", "hotel", "car"))
     assert instance["output"] == {"cancelled": [flight, hotel], "why": "no car"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,12 @@ from tests.worker.raw_socket import RawSocket
 from tests.worker.test_access import token_of
 
 if TYPE_CHECKING:
-    from scripts.local_server import LocalServer
+    from collections.abc import Iterator
 
+    from scripts.local_server import LocalServer
+    from tests.support.servers import StartServer
+
+ENGINE_WORKER = Path(__file__).parent / "engine_worker"
 SHOW = """query Show($id: String!, $workflow: String) {
   instance(instanceId: $id, workflow: $workflow) {
     id instanceId run status input metadata workflow { name } steps { id name output }
@@ -324,12 +329,19 @@ def test_an_update_with_another_workflow_makes_a_second_instance(
     assert call(api, "updateWorkflowInstance", instanceId=unused)["code"] == "AMBIGUOUS"
 
 
-def test_actions_reach_the_instance_of_the_given_workflow(api: Api, unused: str) -> None:
-    bound = "order-processing"
-    given = {"workflow": bound, "instanceId": unused}
-    params = {"failPayments": 0, "holdMs": 600_000}
-    started = api.data(START, input={**given, "input": params})["startWorkflow"]
-    assert started["__typename"] == "InstancePayload"
+@pytest.fixture
+def with_engine_worker(start_server: StartServer) -> Iterator[Api]:
+    """A caller of a service with a Workflow that can be paused."""
+    with Api(start_server(beside=[ENGINE_WORKER])) as api:
+        yield api
+
+
+def test_actions_reach_the_instance_of_the_given_workflow(
+    with_engine_worker: Api, unused: str
+) -> None:
+    api, bound = with_engine_worker, "untracked"
+    given = {"workflow": bound, "instanceId": unused, "input": {"sleepMs": 600_000}}
+    assert api.data(START, input=given)["startWorkflow"]["__typename"] == "InstancePayload"
     start(api, unused, unused)
     api.until(
         SHOW, lambda data: data["instance"]["status"] == "SLEEPING", id=unused, workflow=bound
@@ -337,7 +349,7 @@ def test_actions_reach_the_instance_of_the_given_workflow(api: Api, unused: str)
     actions = {
         "sendWorkflowEvent": {"SLEEPING"},
         "pauseWorkflow": {"PAUSED"},
-        # The workflow may report that it sleeps before the service has recorded its own action.
+        # The history may say that it sleeps before the service has recorded its own action.
         "resumeWorkflow": {"RUNNING", "SLEEPING"},
         "restartWorkflow": {"QUEUED"},
         "terminateWorkflow": {"TERMINATED"},

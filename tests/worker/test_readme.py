@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from graphql import parse, validate
 
+from schema.build import core
 from scripts import dev
 from scripts.local_server import LocalServer
-from scripts.project import ROOT, VENV_BIN, tool_environment
+from scripts.project import ROOT, VENV_BIN, parse_jsonc, tool_environment, wrangler_config
 from tests.support.markdown import Fence, fences, section
+from tests.worker.api import Api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 README_URL = "http://127.0.0.1:8787"
 DEADLINE_S = 30
+STATUS = "query ($id: String!) { instance(instanceId: $id) { status } }"
 # Text that differs between runs.
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 DURATION = re.compile(r'("duration": ?)\d+')
@@ -107,6 +112,41 @@ def test_the_session_prints_what_the_readme_says(server: LocalServer, tmp_path: 
         assert printed == masked(command.printed), command.script
 
 
+def test_a_plain_workflow_is_tracked_as_the_readme_shows(prepared: None, tmp_path: Path) -> None:
+    code, binding, start, show, shown = (fence.text for fence in readme("How it works"))
+    assert "flowflare" not in code.lower()
+    billing, service = tmp_path / "billing", tmp_path / "service"
+    for folder in (billing, service):
+        folder.mkdir()
+    (billing / "index.ts").write_text(code)
+    added = parse_jsonc(f"{{ {binding} }}")
+    theirs = {
+        "name": "billing",
+        "main": "index.ts",
+        "compatibility_date": "2026-11-01",
+        "workflows": [
+            {name: value for name, value in workflow.items() if name != "script_name"}
+            for workflow in added["workflows"]
+        ],
+    }
+    (billing / "wrangler.jsonc").write_text(json.dumps(theirs))
+    config = wrangler_config()
+    config["workflows"] += added["workflows"]
+    config["vars"]["WORKFLOWS"] |= added["vars"]["WORKFLOWS"]
+    (service / "wrangler.jsonc").write_text(json.dumps(config))
+
+    live = re.sub(r"^query", "subscription", show)
+    assert live != show
+    assert validate(core, parse(live)) == []
+    with LocalServer(config=service, beside=[billing]) as server, Api(server) as api:
+        started = api.data(start)["startWorkflow"]["instance"]
+        assert started == {"status": "QUEUED", "following": "FOLLOWED"}
+        found = api.until(
+            show, lambda data: data["reference"]["latestInstance"]["status"] == "COMPLETED"
+        )
+    assert masked(json.dumps(found)) == masked(json.dumps(json.loads(shown)))
+
+
 def run_example(server: LocalServer, language: str, command: list[str]) -> str:
     [example] = [f for f in readme("Use it from code") if f.language == language]
     environment = {**tool_environment(), "FLOWFLARE_API_KEY": server.key}
@@ -124,23 +164,27 @@ def run_example(server: LocalServer, language: str, command: list[str]) -> str:
 
 
 @pytest.fixture
-def invoice(server: LocalServer, tmp_path: Path) -> str:
+def order(server: LocalServer, tmp_path: Path) -> str:
     """The completed instance of the session, which the examples use."""
     shell = Shell(server, tmp_path)
-    for command in session()[:5]:
+    for command in session()[:2]:
         shell.paste(command)
-    return "invoice-1001"
+    order = "order-1001"
+    with Api(server) as api:
+        api.until(STATUS, lambda data: data["instance"]["status"] == "COMPLETED", id=order)
+    return order
 
 
-def test_the_python_example_runs(server: LocalServer, invoice: str) -> None:
+def test_the_python_example_runs(server: LocalServer, order: str) -> None:
     printed = run_example(server, "python", [str(VENV_BIN / "python"), "-"])
-    assert f"{invoice} COMPLETED\n" in printed
+    assert f"{order} COMPLETED\n" in printed
 
 
-def test_the_javascript_example_runs(server: LocalServer, invoice: str) -> None:
+def test_the_javascript_example_runs(server: LocalServer, order: str) -> None:
     node = [str(VENV_BIN / "node"), "--input-type=module", "-"]
     printed = run_example(server, "js", node)
-    assert "__typename: 'StepPayload'" in printed
+    assert "__typename: 'InstancePayload'" in printed
+    assert f"instanceId: '{order}'" in printed
 
 
 def test_the_ready_lines_are_those_of_the_development_server(

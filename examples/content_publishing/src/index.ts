@@ -7,12 +7,6 @@
 
 import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
 import { NonRetryableError } from "cloudflare:workflows";
-import { trackWorkflow } from "@flowflare/client";
-
-interface Env {
-  FLOWFLARE: Fetcher;
-  CONTENT_PUBLISHING: Workflow;
-}
 
 interface Draft {
   title: string;
@@ -31,12 +25,8 @@ interface Approval {
 
 type Outcome = { published: true; url: string; editor: string } | { published: false; why: string };
 
-export class ContentPublishing extends WorkflowEntrypoint<Env, Draft> {
-  async run(event: WorkflowEvent<Draft>, step: WorkflowStep): Promise<Outcome> {
-    return trackWorkflow(this.env, event, step, (step) => this.publish(event.payload, step));
-  }
-
-  private async publish(draft: Draft, step: WorkflowStep): Promise<Outcome> {
+export class ContentPublishing extends WorkflowEntrypoint<unknown, Draft> {
+  async run({ payload: draft }: WorkflowEvent<Draft>, step: WorkflowStep): Promise<Outcome> {
     const { words } = await step.do("check the draft", async () => check(draft));
     const { payload: approval } = await step.waitForEvent<Approval>("wait for approval", {
       type: "approval",
@@ -72,4 +62,4 @@ export default {
   async fetch(): Promise<Response> {
     return new Response("Start the workflow content-publishing through Flowflare.\n");
   },
-} satisfies ExportedHandler<Env>;
+} satisfies ExportedHandler;

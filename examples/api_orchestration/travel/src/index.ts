@@ -1,7 +1,11 @@
 /**
  * API orchestration: book a trip with three suppliers, or cancel all of it if one is sold out.
  *
- * Input: `{ "busyFor": 1, "soldOut": "hotel" }`, both optional; see the Worker `suppliers`.
+ * Input: `{ "traveller": "ada", "busyFor": 1, "soldOut": "hotel" }`; for the last two, which are
+ * optional, see the Worker `suppliers`.
+ *
+ * The Worker starts the instances by itself, when a traveller books. So the workflow tells Flowflare
+ * about them, with the tracking library.
  */
 
 import { WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from "cloudflare:workers";
@@ -11,13 +15,14 @@ import { trackWorkflow } from "@flowflare/client";
 interface Env {
   FLOWFLARE: Fetcher;
   SUPPLIERS: Fetcher;
-  TRIP: Workflow;
+  TRIP: Workflow<Params>;
 }
 
 const KINDS = ["flight", "hotel", "car"] as const;
 type Kind = (typeof KINDS)[number];
 
 interface Params {
+  traveller: string;
   busyFor?: number;
   soldOut?: Kind;
 }
@@ -26,14 +31,15 @@ type Outcome = { booked: string[] } | { cancelled: string[]; why: string };
 
 export class Trip extends WorkflowEntrypoint<Env, Params> {
   async run(event: WorkflowEvent<Params>, step: WorkflowStep): Promise<Outcome> {
-    return trackWorkflow(this.env, event, step, (step) => this.book(event, step));
+    const reference = { refType: "traveller", refId: event.payload.traveller };
+    return trackWorkflow(this.env, event, step, (step) => this.book(event, step), { reference });
   }
 
   private async book(
     { instanceId, payload }: WorkflowEvent<Params>,
     step: WorkflowStep,
   ): Promise<Outcome> {
-    const { busyFor = 0, soldOut } = payload ?? {};
+    const { busyFor = 0, soldOut } = payload;
     const booked: string[] = [];
     const retries = { limit: 3, delay: 100, backoff: "exponential" } as const;
     for (const kind of KINDS) {
@@ -66,7 +72,10 @@ export class Trip extends WorkflowEntrypoint<Env, Params> {
 }
 
 export default {
-  async fetch(): Promise<Response> {
-    return new Response("Start the workflow trip through Flowflare.\n");
+  /** Book a trip: POST the workflow's input, and get the id of the instance. */
+  async fetch(request, env): Promise<Response> {
+    if (request.method !== "POST") return new Response("POST a trip.\n", { status: 405 });
+    const { id } = await env.TRIP.create({ params: await request.json<Params>() });
+    return new Response(id);
   },
 } satisfies ExportedHandler<Env>;
