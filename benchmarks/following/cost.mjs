@@ -17,10 +17,18 @@ const SETTLE_MS = 1_000;
 const SLEEP_MS = 40_000;
 /** The time in which instances are started that then run their step. */
 const GATHER_MS = 4_000;
-const BUSY_MS = 40_000;
-/** The time in which a busy instance is counted. */
-const WINDOW_MS = 30_000;
-const HOUR_MS = 3_600_000;
+const BUSY_MS = 115_000;
+/**
+ * A history from which nothing comes is closed after a minute. It is read again after a quarter of the time in
+ * which nothing came, at least 15 seconds and at most 5 minutes (see docs/limits.md).
+ */
+const QUIET_S = 60;
+const SHORTEST_S = 15;
+const LONGEST_S = 300;
+const HOUR_S = 3_600;
+/** The second look is at about 94 s, and the third at 118 s. */
+const LOOKS = 2;
+const LOOKS_END_S = 106;
 
 /** @typedef {import("./counting.mjs").Counts} Counts */
 
@@ -47,7 +55,7 @@ const PLANS = {
  * @property {number} sleepMs
  * @property {Counts} sleepRun of an instance with the sleep and an instant step, without its start
  * @property {boolean} isEvicted true if the follower's object left the memory in the sleep
- * @property {Counts} busyHour of a shard in which one instance runs one step all the time
+ * @property {Counts} busyHour of a shard in which one instance runs one step for an hour
  * @property {Counts} busyHourOf20 the same with 20 instances
  */
 
@@ -175,7 +183,7 @@ class Runner {
   }
 
   /**
-   * Count what is used while instances run a long step, for an hour.
+   * Count what is used while instances run a step of an hour, from a shorter one.
    * @param {number} count of the instances
    * @returns {Promise<Counts>}
    */
@@ -184,15 +192,23 @@ class Runner {
     const ids = await this.#start(PACED, count, { startsAt, steps: [BUSY_MS] });
     await pause(startsAt + SETTLE_MS - Date.now());
     for (const id of ids) await this.#service.untilRecorded(id, "RUNNING");
+    await pause(startsAt + (QUIET_S + 4) * SECOND_MS - Date.now());
     const before = await this.#service.counts();
-    const since = performance.now();
-    await pause(WINDOW_MS);
+    await pause(startsAt + LOOKS_END_S * SECOND_MS - Date.now());
     const counts = difference(before, await this.#service.counts());
-    const windowMs = performance.now() - since;
     if (Date.now() > startsAt + BUSY_MS) throw new WrongAnswer("The step ended too early.");
     for (const id of ids) await this.#service.untilRecorded(id, "COMPLETED");
-    return scale(counts, HOUR_MS / windowMs);
+    const hour = scale(counts, looksInAnHour() / LOOKS);
+    return { ...hour, openMs: hour.openMs + QUIET_S * SECOND_MS };
   }
+}
+
+function looksInAnHour() {
+  let looks = 0;
+  const next = (/** @type {number} */ second) =>
+    second + Math.min(Math.max(second / 4, SHORTEST_S), LONGEST_S);
+  for (let second = next(QUIET_S); second < HOUR_S; second = next(second)) looks += 1;
+  return looks;
 }
 
 /**
