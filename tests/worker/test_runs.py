@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from tests.worker.event_log import START, TRACK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TRACKED, UNTRACKED = "order-processing", "untracked"
+UNTRACKED = "untracked"
 _STEPS = """steps {
   id run name occurrence index status output error { message }
   attempts { number status error { message } startedAt endedAt retryAt }
@@ -164,45 +163,6 @@ def log_of(instance: Any, run: int) -> list[tuple[str, str | None, int | None]]:
         for event in instance["events"]["events"]
         if event["run"] == run
     ]
-
-
-def test_a_restart_begins_the_next_run_and_keeps_the_ones_before(
-    api: Api, instance_id: str
-) -> None:
-    start(api, TRACKED, instance_id, holdMs=1, failPayments=1)
-    ended = [until(api, instance_id, 1, "COMPLETED")]
-    for number in (2, 3):
-        restart(api, instance_id)
-        ended.append(until(api, instance_id, number, "COMPLETED"))
-    for number, instance in enumerate(ended, 1):
-        assert instance["run"] == number
-        assert [run["number"] for run in instance["runs"]] == list(range(number, 0, -1))
-        current, *before = instance["runs"]
-        for field in ("status", "output", "error", "startedAt", "completedAt", "steps"):
-            assert current[field] == instance[field], field
-        # The rows of the run stay as they were.
-        assert before == [earlier["runs"][0] for earlier in reversed(ended[: number - 1])]
-        assert [step["name"] for step in current["steps"]] == [
-            "validate",
-            "charge card",
-            "hold for stock",
-            "ship",
-        ]
-        assert {step["run"] for step in current["steps"]} == {number}
-        assert current["output"] == {"paymentId": "pay-2", "parcels": 1}
-        assert current["duration"] >= 0
-        charge = current["steps"][1]
-        assert [attempt["status"] for attempt in charge["attempts"]] == ["FAILED", "COMPLETED"]
-        assert charge["attempts"][0]["error"] == {"message": "card declined at attempt 1"}
-    last = ended[-1]
-    first, *later = (log_of(last, number) for number in (1, 2, 3))
-    assert [first[0], first[-1]] == [
-        ("INSTANCE_QUEUED", None, None),
-        ("INSTANCE_COMPLETED", None, None),
-    ]
-    assert later == [[("INSTANCE_RESTARTED", None, None), *first[1:]]] * 2
-    for event in last["events"]["events"]:
-        assert event["step"] is None or event["step"]["run"] == event["run"]
 
 
 def test_steps_of_earlier_runs_are_found_by_run_and_by_node_id(api: Api, instance_id: str) -> None:
@@ -371,46 +331,6 @@ def test_a_run_out_of_bounds_is_invalid(api: Api, in_second_run: str, run: int) 
         assert (answer["__typename"], answer["code"]) == ("InvalidInput", "INVALID_INPUT")
 
 
-def test_concurrent_restarts_number_the_runs_without_gaps(
-    api: Api, server: LocalServer, instance_id: str
-) -> None:
-    start(api, TRACKED, instance_id, holdMs=600_000, failPayments=0)
-    api.until(SHOW, lambda data: data["instance"]["status"] == "SLEEPING", id=instance_id)
-    query = """mutation($input: InstanceActionInput!) {
-      answer: restartWorkflow(input: $input) {
-        __typename ... on InstancePayload { instance { run } } ... on Error { code }
-      }
-    }"""
-
-    def call(_: int) -> Any:
-        with Api(server) as caller:
-            return caller.data(query, input={"instanceId": instance_id})["answer"]
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(call, range(8)))
-    kinds = {answer["__typename"] for answer in answers}
-    assert "InstancePayload" in kinds
-    # A second restart is refused while the instance is queued, here or in the engine.
-    assert kinds <= {"InstancePayload", "IllegalTransition", "EngineUnavailable"}
-    instance = show(api, instance_id)
-    count = instance["run"]
-    assert [run["number"] for run in instance["runs"]] == list(range(count, 0, -1))
-    types = [event["type"] for event in instance["events"]["events"]]
-    assert types.count("INSTANCE_RESTARTED") == count - 1
-    runs = [event["run"] for event in instance["events"]["events"]]
-    assert runs == sorted(runs)
-    # Each run was begun by one restart.
-    begun = sorted(answer["instance"]["run"] for answer in answers if "instance" in answer)
-    assert len(begun) == len(set(begun))
-    assert set(begun) <= set(range(2, count + 1))
-    assert all(run["status"] == "TERMINATED" for run in instance["runs"][1:])
-    # The last run goes on, and the next restart is an ordinary one.
-    api.until(SHOW, lambda data: data["instance"]["status"] == "SLEEPING", id=instance_id)
-    restart(api, instance_id)
-    assert show(api, instance_id)["run"] == count + 1
-    assert act(api, "terminateWorkflow", instance_id)["instance"] == {"status": "TERMINATED"}
-
-
 def test_no_run_begins_after_the_last_number_that_a_report_may_name(
     api: Api, instance_id: str
 ) -> None:
@@ -423,32 +343,6 @@ def test_no_run_begins_after_the_last_number_that_a_report_may_name(
     step = {"name": "work", "status": "RUNNING"}
     answer = report(api, "step", instanceId=instance_id, run=run, **step)
     assert answer["__typename"] == "StepPayload", (run, answer)
-
-
-def test_a_run_that_is_recorded_as_terminated_has_ended_in_the_engine(
-    api: Api, server: LocalServer, instance_id: str
-) -> None:
-    names = [f"{instance_id}-{number}" for number in range(12)]
-    for name in names:
-        start(api, TRACKED, name, holdMs=600_000, failPayments=0)
-    with ThreadPoolExecutor(2) as pool, Api(server) as other:
-        for name in names:
-            api.until(SHOW, lambda data: data["instance"]["status"] == "SLEEPING", id=name)
-            begun = pool.submit(act, other, "restartWorkflow", name)
-            ended = pool.submit(act, api, "terminateWorkflow", name)
-            begun.result(), ended.result()
-    recorded = {name: show(api, name)["status"] for name in names}
-    terminated = [name for name in names if recorded[name] == "TERMINATED"]
-    # The cron trigger compares unfinished instances only.
-    for name in terminated:
-        server.query(
-            "UPDATE instances SET status='UNKNOWN',completed_at=NULL,"
-            "updated_at='2020-01-01T00:00:00.000Z' WHERE instance_id=?1",
-            [name],
-        )
-    run_cron(server)
-    in_engine = {name: show(api, name)["status"] for name in terminated}
-    assert in_engine == dict.fromkeys(terminated, "TERMINATED")
 
 
 def test_retention_removes_every_run(api: Api, server: LocalServer, instance_id: str) -> None:
