@@ -66,7 +66,7 @@ class LocalServer:
         vars: Mapping[str, str] | None = None,
         state: Path | None = None,
         beside: Sequence[Path] = (),
-        config: Path = ROOT,
+        config: Path | None = None,
     ) -> None:
         self.key = (vars or {}).get("FLOWFLARE_API_KEY") or secrets.token_urlsafe(32)
         self.vars = {**(vars or {}), "FLOWFLARE_API_KEY": self.key}
@@ -92,7 +92,8 @@ class LocalServer:
         """Start and wait until /healthz has answered; raises ServerError with the log."""
         command = [str(VENV_BIN / "node"), "scripts/serve.mjs", "--control"]
         command += ["--port", str(self.port), "--state", str(self.state)]
-        command += ["--config", str(self.config)]
+        if self.config is not None:
+            command += ["--config", str(self.config)]
         for name, value in self.vars.items():
             command += ["--var", f"{name}:{value}"]
         for folder in self.beside:
