@@ -4,6 +4,7 @@
 // can happen, and opened again when the instance is due: when a sleep ends, after a while if nothing is
 // known, or soon if an eviction has closed it.
 
+import { env as bindings } from "cloudflare:workers";
 import { within } from "./timing.mjs";
 import { settings } from "./python.mjs";
 import { Recorder } from "./recorder.mjs";
@@ -18,6 +19,9 @@ import { Recorder } from "./recorder.mjs";
  * @property {boolean} toEnd true if it is about to end
  * @property {boolean} isAlone true if its next part must be a batch of its own
  */
+
+/** @type {Record<string, any>} */
+const env = bindings;
 
 const TABLE = `
   CREATE TABLE IF NOT EXISTS instances (
@@ -71,6 +75,11 @@ export class Follower {
   async onAlarm() {
     this.#isSpent = false;
     this.#alarm = Infinity;
+    if (!(Number(env.FOLLOWER_SHARDS) >= 1)) {
+      // Following was switched off.
+      this.#sql.exec("DELETE FROM instances");
+      return;
+    }
     this.#recorder.beginInvocation();
     const due = this.#sql.exec(
       "SELECT workflow, binding, id FROM instances WHERE due <= ? ORDER BY due LIMIT ?",

@@ -19,6 +19,7 @@ _RUNNER = Runner()
 _followers: list[Follower] = []
 _SETTINGS = {
     "history": {
+        "errorCharacters": limits.MAX_FOLLOW_ERROR,
         "events": limits.MAX_FOLLOW_EVENTS,
         "bytes": limits.MAX_FOLLOW_PART_BYTES,
         "values": VALUES,

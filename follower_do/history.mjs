@@ -32,6 +32,7 @@ import { within } from "./timing.mjs";
  * @property {number} events the most events of a part
  * @property {number} bytes the most bytes of the values of a part, after which it takes no further event
  * @property {import("../resolvers/runtime/values.mjs").Limits} values
+ * @property {number} errorCharacters the most characters of an error's message
  * @property {number} ahead events that are asked for at once
  * @property {number} calls the most calls of the engine by one reader
  * @property {number} pauseMs the time without an event after which a part ends
@@ -54,6 +55,9 @@ const DETAILS = ["config", "durationMs", "retryDelayMs", "eventType"];
  * @param {string} limits JSON text
  */
 export async function openHistory(binding, id, after, limits) {
+  if (env[binding] === undefined) {
+    throw new Error(`the Worker has no binding ${binding}, which WORKFLOWS names`);
+  }
   const instance = await env[binding].get(id);
   const subscription = await instance.subscribe(after > 0 ? { cursor: after } : {});
   return new HistoryReader(instance, subscription, JSON.parse(limits));
@@ -85,8 +89,12 @@ export class HistoryReader extends RpcTarget {
    * restart replaces the event, even if it keeps the steps before a certain one.
    */
   async began() {
-    const subscription = await this.#instance.subscribe({ filter: ["workflow_running"] });
-    const first = await within(this.#limits.beginMs, subscription.next());
+    const { beginMs } = this.#limits;
+    // While an instance restarts, this call may never return.
+    const filter = ["workflow_running"];
+    const subscription = await within(beginMs, this.#instance.subscribe({ filter }));
+    if (!subscription) return null;
+    const first = await within(beginMs, subscription.next());
     dispose(subscription);
     return first?.value?.timestamp ?? null;
   }
@@ -118,7 +126,7 @@ export class HistoryReader extends RpcTarget {
       const event = describe(answer.result.value, this.#limits);
       if (events.length === 0) deadline = Date.now() + partMs;
       events.push(event);
-      part.bytes += event.value?.length ?? 0;
+      part.bytes += (event.value?.length ?? 0) + (event.error?.[1].length ?? 0);
     }
     return { ...part, events: JSON.stringify(events), count: events.length };
   }
@@ -163,6 +171,7 @@ export function describe(given, limits) {
   const details = Object.fromEntries(
     DETAILS.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   );
+  const cut = (/** @type {unknown} */ text) => `${text}`.slice(0, limits.errorCharacters);
   return {
     id,
     at,
@@ -171,7 +180,7 @@ export function describe(given, limits) {
     ...(attempt !== undefined && { attempt }),
     ...(HAS_VALUE.has(type) && { value: value.text, kind: value.kind }),
     ...(error !== undefined && {
-      error: [`${error?.name ?? "Error"}`, `${error?.message ?? error}`],
+      error: [cut(error?.name ?? "Error"), cut(error?.message ?? error)],
     }),
     ...(Object.keys(details).length > 0 && { details }),
   };

@@ -5,7 +5,7 @@ import { configure, newExecution, runTask } from "../resolvers/runtime/commands.
 /**
  * Python's decision after a job (see Follower in following/follower.py).
  * @typedef {{ reading?: number, after?: number, hasBegun?: boolean, next?: boolean, waitMs?: number, again?: boolean,
- *   isAlone?: boolean, due?: number, forget?: boolean }} Course
+ *   isAlone?: boolean, due?: number, forget?: boolean, error?: string }} Course
  *
  * @typedef {object} Settings
  * @property {import("./history.mjs").Limits} history

@@ -138,7 +138,11 @@ export class Recorder {
         settings.statements - this.#left,
       );
       this.cost.mostBytes = Math.max(this.cost.mostBytes, bytes);
-      for (const [index, { resolve }] of batch.entries()) resolve(courses[index]);
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const { error } = courses[index];
+        if (error === undefined) resolve(courses[index]);
+        else reject(new Error(error));
+      }
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }

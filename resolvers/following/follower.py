@@ -25,6 +25,7 @@ from resolvers.base.limits import (
     FOLLOW_LOOK_FACTOR,
     FOLLOW_MAX_BUSY_REST_MS,
     FOLLOW_MAX_REST_MS,
+    FOLLOW_MAX_SLEEP_MS,
     FOLLOW_MIN_REST_MS,
     FOLLOW_NEAR_MS,
     FOLLOW_QUIET_MS,
@@ -39,6 +40,7 @@ from resolvers.following.records import (
     Followed,
     Place,
     begin_next_run,
+    catch_up,
     fall_behind,
     move,
     parse_followed,
@@ -60,6 +62,7 @@ Course: TypeAlias = dict[str, Any]
     again                      begin another reading; with `isAlone` its parts are recorded alone
     due                        read again at this time, in milliseconds since 1970
     forget                     follow the instance no longer
+    error                      the job could not be done
 """
 
 
@@ -122,6 +125,8 @@ class Follower:
                 waiting[number] = (job, next(job))
             except StopIteration as stop:
                 courses[number] = stop.value
+            except Exception as error:  # the other jobs are of other instances
+                courses[number] = {"error": f"{type(error).__name__}: {error}"}
         try:
             outcomes = await self._perform([writes for _, writes in waiting.values()])
         except DatabaseError as error:
@@ -204,6 +209,8 @@ class Follower:
                 case _Match.CONTINUES:
                     events = events[1:]
             reading.is_first = False
+            if followed.is_behind and not events:
+                yield _Writes([catch_up(reading.place)])
         elif not events and not given["isOver"]:
             return {"due": _due(reading, now_ms)}
         if events:
@@ -300,7 +307,10 @@ def _due(reading: _Reading, now_ms: int) -> int:
     if until_ms <= now_ms:
         # The engine is late.
         return now_ms + _rest(now_ms - until_ms, FOLLOW_RETRY_MS, longest)
-    return until_ms if translation.is_timed else min(until_ms, latest)
+    # Somebody may restart the instance while it sleeps.
+    if translation.is_timed:
+        return min(until_ms, now_ms + FOLLOW_MAX_SLEEP_MS)
+    return min(until_ms, latest)
 
 
 def _again_later(reading: _Reading, now_ms: int) -> Course:

@@ -69,7 +69,7 @@ class Event:
 
 def instant(epoch_ms: float) -> str:
     """The text of an instant, from the milliseconds since 1970."""
-    return format_instant(_EPOCH + timedelta(milliseconds=min(epoch_ms, _LAST_MS)))
+    return format_instant(_EPOCH + timedelta(milliseconds=min(max(epoch_ms, 0), _LAST_MS)))
 
 
 def epoch_ms(text: str) -> int:

@@ -51,6 +51,7 @@ class Followed:
     # run; 0 if it has not been recorded.
     begun_ms: int
     translation: Translation
+    is_behind: bool = False
 
     @property
     def place(self) -> Place:
@@ -66,7 +67,13 @@ class Followed:
             return encode([0, 0, "", self.begun_ms])
         position, steps = self.position, self.translation.open.items()
         open_steps = [[key.name, key.occurrence, step.kind, step.until] for key, step in steps]
-        return encode([position.number, position.at_ms, position.type, self.begun_ms, open_steps])
+        return encode(
+            [
+                *(position.number, position.at_ms, position.type, self.begun_ms),
+                open_steps,
+                list(self.translation.rests.items()),
+            ]
+        )
 
 
 def select_followed(key: Key) -> Statement:
@@ -75,7 +82,7 @@ def select_followed(key: Key) -> Statement:
     bound = Parameters()
     return bound.statement(
         "SELECT json_array(i.id,i.run,i.status,i.sleep_until,i.input IS NOT NULL,json(i.followed),"
-        "i.updated_at)"
+        "i.updated_at,i.behind_since IS NOT NULL)"
         f" FROM instances i WHERE {bound.instance('i', instance_id, workflow)}"
     )
 
@@ -83,19 +90,22 @@ def select_followed(key: Key) -> Statement:
 def parse_followed(text: str, key: Key) -> tuple[Followed, int]:
     """Parse the text of `select_followed`; also returns the time of the row's last change."""
     workflow, instance_id = key
-    row, run, status, sleep_until, has_input, followed, updated_at = json.loads(text)
-    number, at_ms, type_, begun_ms, *steps = followed or (0, 0, "", 0)
+    row, run, status, sleep_until, has_input, followed, updated_at, is_behind = json.loads(text)
+    number, at_ms, type_, begun_ms, *state = followed or (0, 0, "", 0)
+    open_steps, rests = state or ((), ())
     translation = Translation(
         workflow,
         instance_id,
         InstanceStatus(status),
         sleep_until=sleep_until,
         has_input=bool(has_input),
+        rests=dict(rests),
     )
-    for name, occurrence, kind, until in steps[0] if steps else ():
+    for name, occurrence, kind, until in open_steps:
         translation.open[StepKey(name, occurrence)] = Open(StepKind(kind), until)
     position = Position(number, at_ms, type_) if number else None
-    return Followed(row, run, position, begun_ms, translation), epoch_ms(updated_at)
+    followed_ = Followed(row, run, position, begun_ms, translation, bool(is_behind))
+    return followed_, epoch_ms(updated_at)
 
 
 def require(places: Sequence[Place]) -> Statement:
@@ -155,6 +165,13 @@ def begin_next_run(followed: Followed, at: str) -> Statement:
         f"UPDATE instances SET {NEXT_RUN},followed={literal(UNREAD)},updated_at={now}"
         f" WHERE id={row} AND run={run} AND followed={bound.bind(place.stored)}"
     )
+
+
+def catch_up(place: Place) -> Statement:
+    """Record that the history of an instance can be read again."""
+    bound = Parameters()
+    row = bound.bind_integer(place.row)
+    return bound.statement(f"UPDATE instances SET behind_since=NULL WHERE id={row}")
 
 
 def fall_behind(key: Key, at: str) -> Statement:

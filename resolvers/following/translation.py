@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from resolvers.base.limits import MAX_FOLLOW_RESTS
 from resolvers.base.names import step_name
 from resolvers.base.transitions import TERMINAL
 from resolvers.base.vocabulary import Backoff, InstanceStatus, OutputKind, StepKind, StepStatus
@@ -78,6 +79,9 @@ class Translation:
     has_input: bool = True
     # The open steps, by name and occurrence.
     open: dict[StepKey, Open] = field(default_factory=dict)
+    # The number of sleeps and waits of a name so far. The engine counts them by more than their
+    # name, so that several come as the first of it.
+    rests: dict[str, int] = field(default_factory=dict)
     # What is common to the updates; a copy takes a quarter of the time of a construction.
     _of_this_instance: UpdateInstance = field(init=False)
     _of_any_step: UpdateStep = field(init=False)
@@ -126,14 +130,19 @@ class Translation:
             return []
         if change == "started":
             until = None
-            if kind is StepKind.SLEEP and "durationMs" in event.details:
-                until = event.after(event.details["durationMs"])
+            duration_ms = event.details.get("durationMs")
+            if kind is StepKind.SLEEP and duration_ms is not None:
+                until = event.after(duration_ms)
+            if kind is not StepKind.TASK:
+                key = self._count_rest(key)
             self.open[key] = Open(kind, until)
             return [self._begins(event, key, kind)]
         if event.type == "attempt_errored":
             return [self._attempt_fails(event, key)]
         if event.type == "attempt_completed":
             return []
+        if kind is not StepKind.TASK:
+            key = self._first_open(key, kind)
         self.open.pop(key, None)
         if change == "completed":
             given = _result(event) if kind is StepKind.TASK else {}
@@ -141,6 +150,22 @@ class Translation:
         error = event.error or (_TIMED_OUT if change == "timed_out" else None)
         failed = {} if error is None else {"error": _error(error)}
         return [self._step(key, StepStatus.FAILED, kind=kind, **failed)]
+
+    def _count_rest(self, key: StepKey) -> StepKey:
+        """The step that begins, with the next occurrence of the name."""
+        occurrence = max(key.occurrence, self.rests.get(key.name, 0) + 1)
+        if key.name in self.rests or len(self.rests) < MAX_FOLLOW_RESTS:
+            self.rests[key.name] = occurrence
+        return StepKey(key.name, occurrence)
+
+    def _first_open(self, key: StepKey, kind: StepKind) -> StepKey:
+        """The open step of the name and kind that ends first."""
+        ends = [
+            (step.until or "", each.occurrence)
+            for each, step in self.open.items()
+            if each.name == key.name and step.kind is kind
+        ]
+        return StepKey(key.name, min(ends)[1]) if ends else key
 
     def _begins(self, event: Event, key: StepKey, kind: StepKind) -> UpdateStep:
         more: dict[str, Any] = {}
@@ -246,7 +271,7 @@ def _parse_policy(limit: object, delay: object, backoff: object) -> RetryPolicyI
             delay=_milliseconds(delay),
             backoff=Backoff(str(backoff or "exponential").upper()),
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

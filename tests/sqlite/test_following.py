@@ -531,6 +531,62 @@ def test_odd_details_are_recorded_as_far_as_they_can_be() -> None:
     assert recording.writer.read()["error"] is None
 
 
+@pytest.mark.parametrize("parts", [(), (1,) * 20])
+def test_sleeps_of_one_name_are_steps_of_their_own_whatever_the_engine_counts(
+    parts: tuple[int, ...],
+) -> None:
+    history = History()
+    for duration in (200, 300, 400):
+        # The engine counts sleeps by their name and duration.
+        history.add("sleep_started", "nap-1", details={"durationMs": duration})
+        history.add("sleep_completed", "nap-1")
+    history.add("sleep_started", "nap-1", details={"durationMs": 7_000})
+    history.add("sleep_started", "nap-1", details={"durationMs": 1_000})
+    history.add("wait_started", "nap-1", details={"eventType": "go"})
+    history.add("sleep_completed", "nap-1")
+    recording = Recording()
+    recording.follow(history, *parts)
+    steps = recording.database.rows("SELECT occurrence,kind,status FROM steps ORDER BY step_index")
+    assert steps == [
+        *((number, "SLEEP", "COMPLETED") for number in (1, 2, 3)),
+        # The one that ends first has ended.
+        (4, "SLEEP", "RUNNING"),
+        (5, "SLEEP", "COMPLETED"),
+        (6, "WAIT_FOR_EVENT", "RUNNING"),
+    ]
+    assert recording.writer.read()["status"] == "WAITING"
+
+
+@pytest.mark.parametrize("duration", [None, 1e300, -1e300])
+def test_odd_durations_are_recorded_as_far_as_they_can_be(duration: float | None) -> None:
+    retries = {"limit": 1, "delay": "9" * 400 + " seconds"}
+    history = History().add("sleep_started", "nap-1", details={"durationMs": duration})
+    history.add("step_started", "s-1", details={"config": {"retries": retries}})
+    recording = Recording()
+    recording.follow(history.end())
+    assert recording.writer.read()["status"] == "COMPLETED"
+
+
+def test_a_job_that_cannot_be_done_does_not_disturb_the_others() -> None:
+    recording = Recording()
+    begun = recording.begin()
+    broken = {**part(begun["reading"], []), "events": "no JSON"}
+    courses = finished(recording.follower.work([broken, {"begin": KEY}], now_ms=NOW_MS))
+    assert "JSON" in courses[0]["error"]
+    assert "reading" in courses[1]
+
+
+def test_a_history_without_news_is_not_behind() -> None:
+    recording = Recording()
+    history = History().add("sleep_started", "nap-1", details={"durationMs": 1_000_000})
+    recording.follow(history)
+    failures = limits.FOLLOW_BEHIND_FAILURES
+    work(recording.follower, {"fail": KEY, "failures": failures, "message": "no answer"})
+    begun = recording.begin()
+    recording.record(begun["reading"], history.events[-1:], began=history.began_ms)
+    assert recording.database.rows("SELECT behind_since FROM instances") == [(None,)]
+
+
 def test_an_instance_that_is_not_tracked_is_forgotten() -> None:
     assert work(Follower(SqliteD1(), Scrubber()), {"begin": KEY}) == {"forget": True}
 
@@ -567,6 +623,7 @@ def _rests(*events: Line, status: str = "", after_ms: int = 0) -> tuple[int, int
 
 
 SLEEP: Line = ("sleep_started", "nap-1", {"details": {"durationMs": 5_000_000}})
+LONG: Line = ("sleep_started", "nap-1", {"details": {"durationMs": 1e12}})
 WAIT: Line = ("wait_started", "hear-1", {})
 TASK: Line = ("step_started", "work-1", {})
 FAILED: Line = ("attempt_errored", "work-1", {"attempt": 1, "details": {"retryDelayMs": 7_000_000}})
@@ -579,6 +636,8 @@ QUIET, REST = limits.FOLLOW_QUIET_MS, limits.FOLLOW_MIN_REST_MS
     ("result", "expected"),
     [
         (_rests(SLEEP), (SETTLE, 5_000_000)),
+        # Somebody may restart it meanwhile.
+        (_rests(LONG), (SETTLE, limits.FOLLOW_MAX_SLEEP_MS)),
         (_rests(TASK, FAILED), (SETTLE, 7_000_000)),
         (_rests(TASK, FAILED, SLEEP), (SETTLE, 5_000_000)),
         (_rests(WAIT), (NEAR, REST)),

@@ -8,6 +8,7 @@ const SETTINGS = {
     events: 100,
     bytes: 1_000_000,
     values: VALUES,
+    errorCharacters: 1_000,
     ahead: 2,
     calls: 1_000,
     pauseMs: 5,

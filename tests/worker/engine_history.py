@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from resolvers.following.thrown import parse_thrown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from scripts.local_server import LocalServer
 
@@ -61,7 +61,7 @@ def is_over(history: Sequence[dict[str, Any]]) -> bool:
 def steps_of(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The steps that a history amounts to, in the form of STEPS."""
     steps: dict[str, dict[str, Any]] = {}
-    for event in history:
+    for event in _numbered(history):
         time, error = at(event["timestamp"]), _error(event)
         if (name := event.get("stepName")) is None:
             if event["type"] in _ENDS:
@@ -93,6 +93,23 @@ def steps_of(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         elif step["status"] != "FAILED":
             step |= {"status": "FAILED", "completedAt": time, "error": error or _TIMED_OUT}
     return list(steps.values())
+
+
+def _numbered(history: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events with each sleep numbered by its name alone.
+
+    The engine counts sleeps by their name and duration. Those of one name follow each other here.
+    """
+    counts: dict[str, int] = {}
+    for event in history:
+        name = event.get("stepName", "")
+        text = name.rpartition("-")[0]
+        if event["type"] == "sleep_started":
+            counts[text] = counts.get(text, 0) + 1
+        if event["type"].startswith("sleep_"):
+            yield {**event, "stepName": f"{text}-{counts[text]}"}
+        else:
+            yield event
 
 
 _TIMED_OUT = {"message": "No event arrived in time."}
@@ -149,7 +166,7 @@ def log_of(history: Iterable[dict[str, Any]]) -> list[LogEvent]:
     open_steps: dict[str, int | None] = {}
     failed: set[tuple[str, int | None]] = set()
     has_started = False
-    for event in history:
+    for event in _numbered(history):
         type_, time = event["type"], at(event["timestamp"])
         name: str = event.get("stepName", "")
         attempt = event.get("attempt")

@@ -52,6 +52,10 @@ PLANS: dict[str, tuple[str, list[Deed]]] = {
         [["do", "a-1", 1], ["do", "a", 1], ["do", "a-1", 2], ["do", "-", 1], ["do", "2-", 1]],
     ),
     "odd names": ("COMPLETED", [["do", "naïve 🦊 name", 1], ["do", " ", 2]]),
+    "sleeps of one name": (
+        "COMPLETED",
+        [["sleep", "nap", 50], ["sleep", "nap", 80], ["sleep", "nap", 50], ["until", "nap", 90]],
+    ),
     "sleeps": ("COMPLETED", [["sleep", "nap", 200], ["until", "dawn", 300]]),
     "a wait that times out": ("COMPLETED", [["missed", "approval", "approve", 200]]),
     "a task, a sleep and a longer sleep at once": ("COMPLETED", [["mixed", "m", 200]]),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test, { beforeEach, mock } from "node:test";
 import { Follower } from "../../../follower_do/follower.mjs";
+import { env } from "../../support/cloudflare_workers.mjs";
 import { installFollower } from "../../support/follower.mjs";
 import { ObjectStorage } from "../../support/platform.mjs";
 
@@ -63,6 +64,7 @@ function install(settings) {
 
 beforeEach(() => {
   mock.method(console, "warn", () => {});
+  env.FOLLOWER_SHARDS = "1";
   storage = new ObjectStorage();
   [jobs, begun, courses, closed] = [[], [], [], 0];
   install();
@@ -207,6 +209,30 @@ test("an instance that is due later is closed, and the alarm opens it again", as
   await settled();
   assert.equal(jobs.length, 2);
   assert.deepEqual(rows(), []);
+});
+
+test("nothing is followed any longer once following is switched off", async () => {
+  courses = [{ due: Date.now() + MINUTE_MS }];
+  await follower.follow(INSTANCE);
+  await settled();
+  env.FOLLOWER_SHARDS = "0";
+  jobs.length = 0;
+  await alarmAt(Date.now() + MINUTE_MS);
+  assert.deepEqual([rows(), jobs], [[], []]);
+});
+
+test("a job that fails is a failure of its instance alone", async () => {
+  installFollower({}, (job) => {
+    if (job.begin) return { reading: job.begin[1] === "i" ? 1 : 2, after: 0 };
+    return job.record === 1 ? { error: "TypeError: no" } : { forget: !job.fail };
+  });
+  await follower.follow(INSTANCE);
+  await follower.follow({ ...INSTANCE, id: "j" });
+  await settled();
+  assert.deepEqual(
+    rows().map((/** @type {any} */ { id, failures }) => [id, failures]),
+    [["i", 1]],
+  );
 });
 
 test("an instance that is followed again while it is read is read once more", async () => {
