@@ -198,7 +198,7 @@ export class Follower {
         if (!course.again) return course;
         reading.isAlone = course.isAlone ?? false;
       } finally {
-        history[/** @type {any} */ (Symbol).dispose]();
+        close(history);
       }
     }
   }
@@ -214,10 +214,7 @@ export class Follower {
     // While an instance restarts, this call may never return.
     const history = await within(settings.openMs, opening);
     if (history) return history;
-    opening.then(
-      (/** @type {any} */ late) => late[/** @type {any} */ (Symbol).dispose](),
-      () => {},
-    );
+    opening.then(close, () => {});
     throw new Error(`the engine did not open it within ${settings.openMs} ms`);
   }
 
@@ -294,6 +291,20 @@ export class Follower {
       .one();
     const watch = this.#open.size > 0 ? now + settings.watchMs : Infinity;
     return Math.min(Number(due ?? Infinity), watch);
+  }
+}
+
+/**
+ * Close a reader, which the disposal alone does not (workerd 1.20261117.1, 2026-11-27).
+ * @param {any} history
+ */
+async function close(history) {
+  try {
+    await history.close();
+  } catch {
+    // It has ended with an error.
+  } finally {
+    history[/** @type {any} */ (Symbol).dispose]();
   }
 }
 

@@ -63,7 +63,7 @@ export async function openHistory(binding, id, after, limits) {
   return new HistoryReader(instance, subscription, JSON.parse(limits));
 }
 
-/** A reader of one history. The caller disposes of it. */
+/** A reader of one history. The caller closes it, and then disposes of it. */
 export class HistoryReader extends RpcTarget {
   #instance;
   #subscription;
@@ -146,7 +146,7 @@ export class HistoryReader extends RpcTarget {
   }
 
   /** Close the history. */
-  [/** @type {any} */ (Symbol).dispose]() {
+  close() {
     dispose(this.#subscription);
     dispose(this.#instance);
   }

@@ -51,6 +51,7 @@ const PLANS = {
  * @typedef {object} CostResult
  * @property {Counts} start of one instance that is neither followed nor reported
  * @property {Row[]} rows
+ * @property {Counts} look at an instance that has ended a minute before
  * @property {Counts} sleep within a sleep, without its beginning and its end
  * @property {number} sleepMs
  * @property {Counts} sleepRun of an instance with the sleep and an instant step, without its start
@@ -73,21 +74,23 @@ export async function measureCost() {
     }
     return bare;
   });
-  return withService(1, async (runner) => {
+  await withService(1, async (runner) => {
     for (const [kind, binding] of Object.entries({ followed: BARE, both: TRACKED })) {
       for (const plan of Object.values(PLANS)) {
         const counts = difference(start, await runner.count(binding, plan));
         rows.push({ title: plan.title, kind, counts });
       }
     }
-    return {
-      start,
-      rows,
-      ...(await runner.countSleep(start)),
-      busyHour: await runner.countBusyHour(1),
-      busyHourOf20: await runner.countBusyHour(20),
-    };
   });
+  // Each on a service of its own: the histories of finished instances are read again after a minute.
+  return {
+    start,
+    rows,
+    look: await withService(1, (runner) => runner.countLook()),
+    ...(await withService(1, (runner) => runner.countSleep(start))),
+    busyHour: await withService(1, (runner) => runner.countBusyHour(1)),
+    busyHourOf20: await withService(1, (runner) => runner.countBusyHour(20)),
+  };
 }
 
 /**
@@ -153,6 +156,14 @@ class Runner {
     const ids = Array.from({ length: count }, () => `cost-${++this.#started}`);
     await Promise.all(ids.map((id) => this.#service.startWorkflow(workflow, id, input)));
     return ids;
+  }
+
+  /** Count what is used to see that an instance that has ended was not restarted. */
+  async countLook() {
+    await this.#run(BARE, { ms: 0, atOnce: 1, isRecorded: true });
+    const before = await this.#service.counts();
+    await pause(QUIET_S * SECOND_MS + SETTLE_MS);
+    return difference(before, await this.#service.counts());
   }
 
   /**

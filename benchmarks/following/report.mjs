@@ -126,11 +126,12 @@ const MILLION = 1_000_000;
  * @returns {string}
  */
 export function costTable(result) {
-  const { start, rows, sleep, sleepMs, sleepRun, isEvicted, busyHour, busyHourOf20 } = result;
+  const { start, rows, look, sleep, sleepMs, sleepRun, isEvicted, busyHour, busyHourOf20 } = result;
   const sleepTitle = `${Math.round(sleepMs / 1_000)} s of a sleep`;
   const lines = [
     ...rows.map(({ title, kind, counts }) => ({ title, kind, counts })),
     { title: "the start itself", kind: "", counts: start },
+    { title: "a look after the end", kind: "followed", counts: look },
     { title: "a sleep and an instant step", kind: "followed", counts: sleepRun },
     { title: sleepTitle, kind: isEvicted ? "evicted" : "in memory", counts: sleep },
     { title: "an hour of one long step", kind: "followed", counts: busyHour },
@@ -150,11 +151,12 @@ export function costTable(result) {
  * @param {CostResult} result
  * @returns {string}
  */
-export function priceTable({ start, rows, sleepRun, busyHour, busyHourOf20 }) {
+export function priceTable({ start, rows, look, sleepRun, busyHour, busyHourOf20 }) {
   const lines = [
     ...rows.map((row) => ({ ...row, title: `a million: ${row.title}`, factor: MILLION })),
     { title: "a million: sleep and step", kind: "followed", counts: sleepRun, factor: MILLION },
     { title: "a million starts", kind: "", counts: start, factor: MILLION },
+    { title: "a million looks", kind: "followed", counts: look, factor: MILLION },
     { title: "an hour of one long step", kind: "followed", counts: busyHour, factor: 1 },
     { title: "an hour of 20 long steps", kind: "followed", counts: busyHourOf20, factor: 1 },
   ];

@@ -47,7 +47,8 @@ const histories = {
         if (next instanceof Error) throw next;
         return next ?? new Promise(() => {});
       },
-      [/** @type {any} */ (Symbol).dispose]: () => void (closed += 1),
+      close: async () => void (closed += 1),
+      [/** @type {any} */ (Symbol).dispose]: () => {},
     };
   },
 };
@@ -313,7 +314,11 @@ test("a history that cannot be opened in time is a failure, and is closed when i
   await follower.follow(INSTANCE);
   await settled();
   assert.equal(rows()[0].failures, 1);
-  opens({ [/** @type {any} */ (Symbol).dispose]: () => void (closed += 1) });
+  const dispose = () => {};
+  opens({
+    close: async () => void (closed += 1),
+    [/** @type {any} */ (Symbol).dispose]: dispose,
+  });
   await new Promise((then) => setTimeout(then));
   assert.equal(closed, 1);
 });

@@ -103,7 +103,7 @@ test("what came before an error is returned first", async () => {
   const history = await open();
   assert.deepEqual(ids(await history.read(20)), [1]);
   await assert.rejects(history.read(20), /User called restart/);
-  /** @type {any} */ (history)[/** @type {any} */ (Symbol).dispose]();
+  history.close();
   assert.equal(closed, 1);
 });
 
