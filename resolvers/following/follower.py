@@ -209,7 +209,8 @@ class Follower:
                 case _Match.CONTINUES:
                     events = events[1:]
             reading.is_first = False
-            if followed.is_behind and not events:
+            # If the status is another than the history tells, reconciliation repairs it.
+            if followed.is_behind and not events and followed.is_consistent:
                 yield _Writes([catch_up(reading.place)])
         elif not events and not given["isOver"]:
             return {"due": _due(reading, now_ms)}

@@ -54,6 +54,11 @@ class Followed:
     is_behind: bool = False
 
     @property
+    def is_consistent(self) -> bool:
+        """True if the recorded status is the one that the history leads to."""
+        return self.position is not None and self.translation.is_after(self.position.type)
+
+    @property
     def place(self) -> Place:
         """The place that its history was recorded to."""
         began_at = instant(self.begun_ms) if self.begun_ms else None

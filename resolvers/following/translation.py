@@ -200,6 +200,12 @@ class Translation:
         more = {"sleep_until": until} if status is InstanceStatus.SLEEPING else {}
         return [self._instance(status=status, **more)]
 
+    def is_after(self, type_: str) -> bool:
+        """True if the status is the one behind a last event of this type."""
+        if type_ not in ENDS and self.status in _ACTIVE:
+            return self.status is self.status_of_steps()[0]
+        return self.status is _STATUSES.get(type_)
+
     def status_of_steps(self) -> tuple[InstanceStatus, str | None]:
         """The status for the open steps, and the end of the sleep if nothing else is open."""
         return status_of(self.open.values())

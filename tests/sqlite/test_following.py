@@ -587,6 +587,21 @@ def test_a_history_without_news_is_not_behind() -> None:
     assert recording.database.rows("SELECT behind_since FROM instances") == [(None,)]
 
 
+@pytest.mark.parametrize("end", [None, "workflow_terminated"])
+def test_a_status_that_the_history_does_not_tell_is_left_to_reconciliation(end: str | None) -> None:
+    recording = Recording()
+    history = History().add("sleep_started", "nap-1", details={"durationMs": 1_000_000})
+    if end is not None:
+        history.end(end)
+    recording.follow(history)
+    changes = "status='UNKNOWN',completed_at=NULL,behind_since=updated_at"
+    recording.database.connection.execute(f"UPDATE instances SET {changes}")
+    begun = recording.begin()
+    recording.record(begun["reading"], history.events[-1:], began=history.began_ms)
+    [(behind_since,)] = recording.database.rows("SELECT behind_since FROM instances")
+    assert behind_since is not None
+
+
 def test_an_instance_that_is_not_tracked_is_forgotten() -> None:
     assert work(Follower(SqliteD1(), Scrubber()), {"begin": KEY}) == {"forget": True}
 
