@@ -15,7 +15,7 @@ _DESCRIPTIONS: dict[EnumMeta, str] = {
     vocabulary.StepStatus: "State of one step",
     vocabulary.StepKind: "Kind of a step",
     vocabulary.AttemptStatus: "State of one attempt at a step",
-    vocabulary.OutputKind: "What an output is of the result that it was recorded from",
+    vocabulary.OutputKind: "Relation of a recorded output to the result",
     vocabulary.Backoff: "Growth of the delay between attempts",
     vocabulary.EventType: "Type of an event in the log",
     vocabulary.ErrorCode: "Stable codes of a mutation's expected failures",

@@ -27,7 +27,7 @@ _RUN = (
 )
 
 _OUTPUT_KIND = (
-    "What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED"
+    "Kind of `output`; JSON if absent, or none if `output` is null. With UNDEFINED"
     " and REDACTED `output` must be null or absent"
 )
 

@@ -154,7 +154,7 @@ class WorkflowInstance(Node):
     input: JSON | None = column(e.json("input"), "Input")
     output: JSON | None = column(e.json("output"), "Output")
     output_kind: OutputKind | None = column(
-        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+        e.text("output_kind"), "Kind of `output`; null if there is none yet"
     )
     error: "WorkflowError | None" = column(e.error("instances"), "Error that it failed with")
     metadata: JSON | None = column(e.json("metadata"), "Metadata of your own")
@@ -216,7 +216,7 @@ class WorkflowRun:
     )
     output: JSON | None = column(e.json("output"), "Output")
     output_kind: OutputKind | None = column(
-        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+        e.text("output_kind"), "Kind of `output`; null if there is none yet"
     )
     error: "WorkflowError | None" = column(e.error("runs"), "Error that it failed with")
     started_at: DateTime | None = column(e.text("started_at"), "Time at which it started to run")
@@ -262,7 +262,7 @@ class WorkflowStep(Node):
     status: StepStatus = column(e.word("status"), "Current status")
     output: JSON | None = column(e.json("output"), "Output of the step")
     output_kind: OutputKind | None = column(
-        e.text("output_kind"), "What `output` is of the result; null if there is none yet"
+        e.text("output_kind"), "Kind of `output`; null if there is none yet"
     )
     error: "WorkflowError | None" = column(
         e.error("steps"), "Error of the step, or of its last attempt"

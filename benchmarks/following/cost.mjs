@@ -12,7 +12,7 @@ const TRACKED = "JAVASCRIPT_TRACKED";
 const STEPS = 5;
 const SECOND_MS = 1_000;
 const WORKERS = ["tracking/counter", "tracking/driver", "tracking/python", "following/pacer"];
-/** What a run leaves to do when its end has been recorded. */
+/** Time for the work that a run leaves when its end has been recorded. */
 const SETTLE_MS = 1_000;
 const SLEEP_MS = 40_000;
 /** The time in which instances are started that then run their step. */

@@ -15,7 +15,7 @@ __all__ += ["Counts"]
 `;
 
 /**
- * What was used (see counters.mjs).
+ * Counts of the platform's use (see counters.mjs).
  * @typedef {object} Counts
  * @property {number} calls of the API over a service binding
  * @property {number} batches of D1

@@ -139,7 +139,7 @@ export class Service {
     }
   }
 
-  /** What the service has used so far, if it counts. */
+  /** Counts of the service's use so far, if it counts. */
   counts() {
     return readCounts(this.#miniflare, this.#name);
   }

@@ -5,7 +5,7 @@ import { shuffled } from "../statistics.mjs";
 
 const STEPS = 20;
 const WARM_UP = 3;
-/** What a run leaves to do when its end has been recorded. */
+/** Time for the work that a run leaves when its end has been recorded. */
 const SETTLE_MS = 50;
 
 /** @typedef {import("./service.mjs").Service} Service */

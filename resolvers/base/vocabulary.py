@@ -61,7 +61,7 @@ class AttemptStatus(StrEnum):
 
 
 class OutputKind(StrEnum):
-    """What a recorded output is of the result (docs/values.md)."""
+    """Relation of a recorded output to the result (docs/values.md)."""
 
     JSON = "JSON"
     UNDEFINED = "UNDEFINED"

@@ -54,7 +54,7 @@ from resolvers.ports.database import Database, DatabaseError, Outcome, Statement
 from resolvers.ports.engine import Key
 
 Course: TypeAlias = dict[str, Any]
-"""How to go on: one of
+"""The way to go on: one of
 
     reading, after, hasBegun   read the history behind the event `after`; with `hasBegun`, say when
                                its run began
@@ -121,25 +121,25 @@ class Follower:
         waiting: dict[int, tuple[_Job, _Writes]] = {}
         for number, given in enumerate(jobs):
             job = self._job(given, now_ms)
-            try:
-                waiting[number] = (job, next(job))
-            except StopIteration as stop:
-                courses[number] = stop.value
-            except Exception as error:  # the other jobs are of other instances
-                courses[number] = {"error": f"{type(error).__name__}: {error}"}
+            result = _advance(job)
+            if isinstance(result, _Writes):
+                waiting[number] = (job, result)
+            else:
+                courses[number] = result
         try:
             outcomes = await self._perform([writes for _, writes in waiting.values()])
         except DatabaseError as error:
             is_stale = STALE in str(error)
             if not is_stale and (len(waiting) == 1 or not error.is_of_statement):
                 raise
-            again = {"again": True, **({"isAlone": True} if len(waiting) > 1 else {})}
+            again: Course = {"again": True}
+            if len(waiting) > 1:
+                again["isAlone"] = True
             return [courses.get(number, again) for number in range(len(jobs))]
         for (number, (job, _)), its_own in zip(waiting.items(), outcomes, strict=True):
-            try:
-                job.send(its_own)
-            except StopIteration as stop:
-                courses[number] = stop.value
+            result = _advance(job, its_own)
+            assert not isinstance(result, _Writes), "a job has one set of writes"
+            courses[number] = result
         return [courses[number] for number in range(len(jobs))]
 
     async def _perform(self, writes: Sequence[_Writes]) -> list[Sequence[Outcome]]:
@@ -229,6 +229,17 @@ class Follower:
             return _again_later(reading, now_ms)
         self._readings.put(number, reading)
         return {"next": True, "waitMs": _wait(reading, now_ms)}
+
+
+def _advance(job: _Job, outcomes: Any = None) -> _Writes | Course:
+    """Run a job to its writes, or to its course; what it raises does not disturb the others."""
+    try:
+        return job.send(outcomes)
+    except StopIteration as stop:
+        course: Course = stop.value
+        return course
+    except Exception as error:  # the other jobs are of other instances
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 class _Match(Enum):

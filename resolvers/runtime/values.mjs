@@ -6,7 +6,7 @@
 // contain itself, or repeat a part so often that its text would be endless.
 
 /**
- * What a text is of its value: words of OutputKind in vocabulary.py.
+ * Relation of a text to its value: words of OutputKind in vocabulary.py.
  * @typedef {"JSON" | "UNDEFINED" | "CONVERTED" | "TRUNCATED" | "UNSERIALIZABLE"} Kind
  *
  * @typedef {object} Limits

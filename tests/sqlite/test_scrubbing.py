@@ -1,4 +1,4 @@
-"""What is scrubbed reaches no table, whoever brings it, and the engine still gets its input."""
+"""Scrubbed parts reach no table, whoever brings them, and the engine still gets its input."""
 
 from __future__ import annotations
 

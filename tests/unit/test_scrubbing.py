@@ -1,4 +1,4 @@
-"""What scrubbing replaces: patterns, values, and configurations that are not valid."""
+"""Scrubbing: patterns, values, and configurations that are not valid."""
 
 from __future__ import annotations
 

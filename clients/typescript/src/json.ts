@@ -15,7 +15,7 @@ const BIGINT_BITS = 14_284;
 
 const ENCODER = new TextEncoder();
 
-/** What a text is of its value: `OutputKind` of the API. */
+/** Relation of a text to its value: `OutputKind` of the API. */
 export type Kind = "JSON" | "UNDEFINED" | "CONVERTED" | "TRUNCATED" | "UNSERIALIZABLE" | "REDACTED";
 
 /** JSON as text, ready to be put into a request. */

@@ -190,7 +190,7 @@ export type OrderDirection =
   | 'ASC'
   | 'DESC';
 
-/** What an output is of the result that it was recorded from */
+/** Relation of a recorded output to the result */
 export type OutputKind =
   /** The result, with values that JSON lacks in their documented forms */
   | 'CONVERTED'
@@ -314,7 +314,7 @@ export type UpdateWorkflowInstanceInput = {
   metadata?: unknown;
   /** Output, at most 512 KiB as JSON */
   output?: unknown;
-  /** What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent */
+  /** Kind of `output`; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent */
   outputKind?: OutputKind | null | undefined;
   /** Reference of the instance */
   reference?: ReferenceInput | null | undefined;
@@ -346,7 +346,7 @@ export type UpdateWorkflowStepInput = {
   occurrence?: number;
   /** Output of the step, at most 512 KiB as JSON */
   output?: unknown;
-  /** What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent */
+  /** Kind of `output`; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent */
   outputKind?: OutputKind | null | undefined;
   /** With RETRYING: the time of the next attempt */
   retryAt?: string | null | undefined;

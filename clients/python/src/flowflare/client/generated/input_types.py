@@ -238,7 +238,7 @@ class UpdateWorkflowInstanceInput(BaseModel):
     output: Optional[Any] = None
     "Output, at most 512 KiB as JSON"
     output_kind: Optional[OutputKind] = None
-    "What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent"
+    "Kind of `output`; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent"
     error: Optional["ErrorInput"] = None
     "Error that it failed with"
     metadata: Optional[Any] = None
@@ -271,7 +271,7 @@ class UpdateWorkflowStepInput(BaseModel):
     output: Optional[Any] = None
     "Output of the step, at most 512 KiB as JSON"
     output_kind: Optional[OutputKind] = None
-    "What `output` is of the result; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent"
+    "Kind of `output`; JSON if absent, or none if `output` is null. With UNDEFINED and REDACTED `output` must be null or absent"
     error: Optional["ErrorInput"] = None
     "Error that the attempt failed with"
     attempt: Optional[int] = None
